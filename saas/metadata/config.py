@@ -1,0 +1,177 @@
+"""`Config`: one compiled, immutable tenant configuration at one revision; what the runtime and the pages look things up in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from saas.metadata import models as m
+from saas.metadata.kinds import FieldType, field_types
+
+TITLES = {
+    "id": {"en": "ID", "zh_CN": "标识"},
+    "created_at": {"en": "Created", "zh_CN": "创建时间"},
+    "created_by": {"en": "Created by", "zh_CN": "创建人"},
+    "updated_at": {"en": "Updated", "zh_CN": "更新时间"},
+    "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
+    "owner": {"en": "Owner", "zh_CN": "负责人"},
+    "department": {"en": "Department", "zh_CN": "所属部门"},
+}
+
+
+def system_fields(entity: m.EntityDef) -> tuple[m.FieldDef, ...]:
+    """The fields a record has without declaring them. Their columns are real columns of the record row."""
+
+    def make(key: str, type_: str, **more: Any) -> m.FieldDef:
+        return m.FieldDef(key=key, type=type_, label=more.pop("label", TITLES[key]), system=True, **more)
+
+    fields = [
+        make("created_at", "datetime", read_only=True),
+        make("created_by", "user", read_only=True),
+        make("updated_at", "datetime", read_only=True),
+        make("updated_by", "user", read_only=True),
+    ]
+    if entity.owned:
+        fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
+        fields.append(make("department", "dept", read_only=True))
+    return tuple(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Children seen from their parent: `child.field` (a ref or m2m) points to `parent`."""
+
+    parent: str
+    key: str  # inverse key on the parent
+    label: m.Label
+    child: str
+    field: str
+    on_delete: str = "restrict"
+    detail: bool = False
+    many: bool = False  # m2m
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An EntityDef with its look-up tables. `number` and `columns` come from the database (saas.metadata.slots)."""
+
+    defn: m.EntityDef
+    number: int = 0  # entity_id of the record table
+    columns: Mapping[str, str] = field(default_factory=dict)  # field key -> record column for typed storage ("t1", "d3", …)
+    pipeline: m.PipelineDef | None = None
+    children: Mapping[str, Relation] = field(default_factory=dict)  # by inverse key
+
+    @property
+    def key(self) -> str:
+        return self.defn.key
+
+    @cached_property
+    def fields(self) -> dict[str, m.FieldDef]:
+        """Declared, then system fields, by key."""
+        return {f.key: f for f in (*self.defn.fields, *system_fields(self.defn))}
+
+    @cached_property
+    def declared(self) -> dict[str, m.FieldDef]:
+        return {f.key: f for f in self.defn.fields}
+
+    def type_of(self, field_key: str) -> FieldType:
+        return field_types.get(self.fields[field_key].type)
+
+
+class Config:
+    """Look-ups over a Bundle. Immutable; shared by all requests of a (tenant, revision). Compiles expressions lazily."""
+
+    def __init__(
+        self,
+        bundle: m.Bundle,
+        *,
+        revision: int = 0,
+        hash: str = "",
+        raw: Mapping[str, Any] | None = None,
+        numbers: Mapping[str, int] | None = None,
+        columns: Mapping[str, Mapping[str, str]] | None = None,
+        currency: str = "CNY",
+        country: str = "CN",
+        time_zone: str = "Asia/Shanghai",
+    ) -> None:
+        self.bundle, self.revision, self.hash, self.raw = bundle, revision, hash, raw or {}
+        self.currency, self.country, self.time_zone = currency, country, time_zone
+        self.option_sets = {s.key: s for s in bundle.option_sets}
+        self.settings = {s.key: s for s in bundle.settings}
+        self.roles = {r.key: r for r in bundle.roles}
+        self.reports = {r.key: r for r in bundle.reports}
+        self.dashboards = {d.key: d for d in bundle.dashboards}
+        self.pipelines = {p.key: p for p in bundle.pipelines}
+        relations = list(_relations(bundle))
+        pipelines = {p.entity: p for p in bundle.pipelines}
+        self.entities = {
+            e.key: Entity(
+                defn=e,
+                number=(numbers or {}).get(e.key, 0),
+                columns=(columns or {}).get(e.key, {}),
+                pipeline=pipelines.get(e.key),
+                children={r.key: r for r in relations if r.parent == e.key},
+            )
+            for e in bundle.entities
+        }
+        self._cache: dict[Any, Any] = {}  # compiled expressions, filters, validators; filled by the modules that own them
+
+    def cached(self, key: Any, make: Any) -> Any:
+        """The cached value under `key`, made once by `make()`. Keys start with the owning module's name."""
+        try:
+            return self._cache[key]
+        except KeyError:
+            value = self._cache[key] = make()
+            return value
+
+    def entity(self, key: str) -> Entity:
+        return self.entities[key]
+
+    def views(self, entity_key: str) -> list[m.ViewDef]:
+        return [v for v in self.bundle.views if v.entity == entity_key]
+
+    def layouts(self, entity_key: str) -> list[m.LayoutDef]:
+        return [x for x in self.bundle.layouts if x.entity == entity_key]
+
+    def automations(self, entity_key: str) -> list[m.AutomationDef]:
+        return self.cached(
+            ("config.automations", entity_key),
+            lambda: [a for a in self.bundle.automations if a.entity == entity_key and a.active],
+        )
+
+    def options(self, entity_key: str, field_key: str) -> tuple[m.OptionDef, ...]:
+        """The options of an option, multi or tags field, or the stages of a pipeline field as options."""
+        return self.cached(("config.options", entity_key, field_key), lambda: self._options(self.entities[entity_key].fields[field_key]))
+
+    def _options(self, fld: m.FieldDef) -> tuple[m.OptionDef, ...]:
+        if fld.type == "pipeline":
+            pipeline = self.pipelines[fld.options["pipeline"]]
+            return tuple(m.OptionDef(key=s.key, label=s.label, color=s.color) for s in pipeline.stages)
+        return self.field_options(fld)
+
+    def field_options(self, fld: m.FieldDef) -> tuple[m.OptionDef, ...]:
+        if fld.options.get("set"):
+            return self.option_sets[fld.options["set"]].options
+        return tuple(
+            o if isinstance(o, m.OptionDef) else m.OptionDef(o["key"], o["label"], o.get("color", "gray"), o.get("active", True), o.get("parent"))
+            for o in fld.options.get("options") or ()
+        )
+
+
+def _relations(bundle: m.Bundle) -> Iterator[Relation]:
+    for entity in bundle.entities:
+        for fld in entity.fields:
+            if fld.type in ("ref", "m2m"):
+                inverse = fld.options.get("inverse") or {}
+                yield Relation(
+                    parent=fld.options["to"],
+                    key=inverse.get("key") or f"{entity.key}_{fld.key}",
+                    label=inverse.get("label") or entity.plural,
+                    child=entity.key,
+                    field=fld.key,
+                    on_delete=fld.options.get("on_delete", "restrict"),
+                    detail=bool(fld.options.get("detail")),
+                    many=fld.type == "m2m",
+                )

@@ -1,0 +1,130 @@
+"""What a field type, widget, trigger and action must offer, and their registries (filled by saas.runtime.load_kinds).
+
+Metadata checks definitions through these without knowing the engine. Contract: docs/howto/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from saas.i18n import LazyString
+from saas.registry import Registry
+
+if TYPE_CHECKING:  # names for readers only
+    from saas.metadata.config import Config
+    from saas.metadata.models import FieldDef
+
+# Where a value is stored. TEXT, INT, FLOAT, TIME and UUID are typed slot columns of the record row; DOC is a key of its
+# JSONB document; STATE is the row's `state` column; LINKS are rows of the link table; NONE is computed when read.
+Storage = Literal["text", "int", "float", "time", "uuid", "doc", "state", "links", "none"]
+
+# Types of the expression language. ref and user compare as ids, option as its key, money as its amount.
+ExprType = Literal["text", "number", "bool", "date", "datetime", "ref", "user", "dept", "option", "list", "any"]
+
+
+class FieldType:
+    """Behaviour of one field type. Values are JSON values as the API shows them (docs/packs.md, section 5); null is never passed
+    to the methods below unless said so. Methods are pure and synchronous.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[LazyString]
+    icon: ClassVar[str] = "text"
+    storage: ClassVar[Storage]
+    expr_type: ClassVar[ExprType]
+    # JSON Schema (object) of the type's own properties in a bundle, `additionalProperties: false`, with `default`s and `title`s.
+    options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
+    # Filter ops offered, in order; see saas.metadata.expressions.OPS.
+    operators: ClassVar[tuple[str, ...]] = ("eq", "ne", "is_empty")
+    sortable: ClassVar[bool] = True
+    groupable: ClassVar[bool] = False  # may be a report dimension or board column
+    summable: ClassVar[bool] = False  # may be a measure other than count
+    computed: ClassVar[bool] = False  # never written by people
+    align_end: ClassVar[bool] = False  # right-aligned tabular figures
+
+    def value_schema(self, field: FieldDef, config: Config) -> dict[str, Any]:
+        """JSON Schema (2020-12) of a present, non-null value."""
+        raise NotImplementedError
+
+    def normalise(self, field: FieldDef, value: Any, config: Config) -> Any:
+        """The canonical JSON value ("+86…" for a phone, {"amount": "12.50", …} for 12.5). Called before validation against
+        value_schema, with whatever the API got: leave what cannot be understood as it is. Empty text becomes None."""
+        return value
+
+    def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
+        """What a JSON Schema cannot say: [(code, message)]. Called with a normalised value that passed the schema."""
+        return []
+
+    def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
+        """The JSON value of a form control's strings (all values posted under the field's key, possibly empty).
+        Returns None for empty input; returns the text itself when it cannot be understood (validation then says why)."""
+        text = raw[-1].strip() if raw else ""
+        return text or None
+
+    def to_column(self, field: FieldDef, value: Any) -> Any:
+        """JSON value -> what asyncpg wants for the storage kind (str, int, float, aware datetime, UUID; any JSON for doc)."""
+        return value
+
+    def from_column(self, field: FieldDef, value: Any) -> Any:
+        """The reverse of to_column."""
+        return value
+
+    def to_expr(self, field: FieldDef, value: Any) -> Any:
+        """JSON value -> Python value inside expressions: str, Decimal, bool, date, aware datetime, list, None."""
+        return value
+
+    def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
+        """The reverse of to_expr: result of a default, formula or `set` -> JSON value."""
+        return value
+
+    def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
+        """Plain text for people, e.g. "¥12.50", "关键客户". Names of refs, users and departments are resolved by the caller."""
+        return str(value)
+
+
+class WidgetType:
+    """One kind of figure or chart; the runtime loads it, a template in its folder draws it."""
+
+    key: ClassVar[str]
+    label: ClassVar[LazyString]
+    options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+    async def load(self, ctx: Any, widget: Any, extra_filter: Any = None) -> Any:
+        """Read what the template needs: a plain dict, JSON-serialisable (the API returns the same)."""
+        raise NotImplementedError
+
+
+class TriggerType:
+    """When an automation runs."""
+
+    key: ClassVar[str]
+    label: ClassVar[LazyString]
+    options_schema: ClassVar[Mapping[str, Any]]
+
+    def matches(self, trigger: Any, change: Any) -> bool:
+        raise NotImplementedError
+
+
+class ActionType:
+    """What an effect or automation does, inside the caller's transaction.
+
+    `expressions(options)` lists (path, expression text, entity hint or None, expected type or None) so that metadata can
+    check them; None as entity means the record the action runs on.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[LazyString]
+    options_schema: ClassVar[Mapping[str, Any]]
+
+    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
+        return []
+
+    async def run(self, run: Any, options: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+field_types: Registry[FieldType] = Registry("field type")
+widget_types: Registry[WidgetType] = Registry("widget type")
+trigger_types: Registry[TriggerType] = Registry("trigger")
+action_types: Registry[ActionType] = Registry("action")

@@ -1,0 +1,91 @@
+"""`Context`: who asks, in which tenant, under which configuration, at what time. First argument of everything in the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from saas.metadata.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """`clock` shifts the tenant's time for tests and demos (seconds added to the real time)."""
+
+    id: UUID
+    slug: str
+    name: str
+    locale: str = "en"
+    time_zone: str = "UTC"
+    currency: str = "CNY"
+    country: str = "CN"
+    status: str = "active"
+    plan_key: str = "free"
+    brand: Mapping[str, Any] = field(default_factory=dict)
+    clock_offset_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`department_ids` are the user's own departments, `department_tree_ids` these with all below them,
+    `team_ids` the users whose superior this user is."""
+
+    id: UUID
+    name: str
+    email: str
+    role_keys: tuple[str, ...] = ()
+    department_id: UUID | None = None
+    department_ids: tuple[UUID, ...] = ()
+    department_tree_ids: tuple[UUID, ...] = ()
+    team_ids: tuple[UUID, ...] = ()
+    locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`origin`: page api import bulk automation schedule sample system. A context without user is the system itself:
+    it may do everything inside its tenant, and its acts are recorded under its origin."""
+
+    tenant: Tenant
+    config: Config
+    user: User | None = None
+    locale: str = "en"
+    origin: str = "api"
+    request_id: str = ""
+    fixed_now: datetime | None = None
+    depth: int = 0  # how many automations deep
+    operation_id: UUID | None = None  # groups the events of one act
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self.tenant.id
+
+    @property
+    def user_id(self) -> UUID | None:
+        return self.user.id if self.user else None
+
+    @property
+    def is_system(self) -> bool:
+        return self.user is None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.tenant.time_zone)
+
+    @property
+    def now(self) -> datetime:
+        """Aware UTC; the tenant's clock."""
+        if self.fixed_now is not None:
+            return self.fixed_now
+        return datetime.now(UTC) + timedelta(seconds=self.tenant.clock_offset_seconds)
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(self.zone).date()
+
+    def replace(self, **changes: Any) -> Context:
+        return replace(self, **changes)
