@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from saas.i18n import LazyString
+from saas.i18n import LazyString, lazy
 from saas.registry import Registry
 
 if TYPE_CHECKING:  # names for readers only
+    from markupsafe import Markup
+
     from saas.metadata.config import Config
     from saas.metadata.models import FieldDef
 
@@ -42,6 +44,25 @@ class FieldType:
     summable: ClassVar[bool] = False  # may be a measure other than count
     computed: ClassVar[bool] = False  # never written by people
     align_end: ClassVar[bool] = False  # right-aligned tabular figures
+    # What to type; shown when a value does not have the shape value_schema wants.
+    expects: ClassVar[LazyString] = lazy("This value cannot be understood")
+    # For the contract tests: JSON values that must pass and must be refused for a field with EXAMPLE_OPTIONS.
+    EXAMPLE_OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    EXAMPLES: ClassVar[tuple[Any, ...]] = ()
+    BAD_EXAMPLES: ClassVar[tuple[Any, ...]] = ()
+
+    def result_of(self, field: FieldDef, config: Config) -> tuple[FieldType, FieldDef]:
+        """The type and definition that describe the values: itself; for formula and rollup those of their result
+        (ask it for operators, align_end, …)."""
+        return self, field
+
+    def storage_of(self, field: FieldDef, config: Config) -> Storage:
+        """Where this field is stored: `storage`, unless it depends on the field's options. Always ask this one."""
+        return self.storage
+
+    def expr_type_of(self, field: FieldDef, config: Config) -> ExprType:
+        """Its type in expressions: `expr_type`, unless it depends on the field's options. Always ask this one."""
+        return self.expr_type
 
     def value_schema(self, field: FieldDef, config: Config) -> dict[str, Any]:
         """JSON Schema (2020-12) of a present, non-null value."""
@@ -56,17 +77,30 @@ class FieldType:
         """What a JSON Schema cannot say: [(code, message)]. Called with a normalised value that passed the schema."""
         return []
 
+    def problems_among(
+        self, field: FieldDef, value: Any, old: Any, values: Mapping[str, Any], config: Config
+    ) -> list[tuple[str, LazyString]]:
+        """What depends on the value before (`old`, None for a new record) or on the record's other values after the change
+        (`values`): a retired option newly chosen, an option that does not belong to its parent. Called for changed fields."""
+        return []
+
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
         """The JSON value of a form control's strings (all values posted under the field's key, possibly empty).
         Returns None for empty input; returns the text itself when it cannot be understood (validation then says why)."""
         text = raw[-1].strip() if raw else ""
         return text or None
 
-    def to_column(self, field: FieldDef, value: Any) -> Any:
-        """JSON value -> what asyncpg wants for the storage kind (str, int, float, aware datetime, UUID; any JSON for doc)."""
+    def to_form(self, field: FieldDef, value: Any, config: Config) -> Any:
+        """What input.html gets as `value`; the reverse of from_form. `value` may be None, or text that was not understood.
+        Never raises."""
         return value
 
-    def from_column(self, field: FieldDef, value: Any) -> Any:
+    def to_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
+        """JSON value -> what asyncpg wants for the storage kind (str, int, float, aware datetime, UUID; any JSON for doc).
+        Pass `config`: money in the tenant's currency and rollups cannot do without."""
+        return value
+
+    def from_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         """The reverse of to_column."""
         return value
 
@@ -81,6 +115,11 @@ class FieldType:
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         """Plain text for people, e.g. "¥12.50", "关键客户". Names of refs, users and departments are resolved by the caller."""
         return str(value)
+
+    def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
+        """Safe HTML for a table cell where plain text is not enough (badge, link, stars), made without a template.
+        None: show `text`, escaped. `text` is the displayed text, with names resolved."""
+        return None
 
 
 class WidgetType:
