@@ -96,6 +96,12 @@ def lazy(message: str, /, **values: Any) -> LazyString:
     return LazyString(message, values)
 
 
+def noop(message: str) -> str:
+    """Marks a text for the catalogue where a plain string is needed (titles in JSON Schemas); import it as `N_` and translate
+    with gettext when it is shown."""
+    return message
+
+
 def pick(label: Mapping[str, str] | str | None, locale: str | None = None) -> str:
     """The text of a tenant's label map in a locale, falling back to English, then to anything."""
     if not label:

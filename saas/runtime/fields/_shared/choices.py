@@ -1,0 +1,136 @@
+"""Choices: looking up options, and the base of the types that choose from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from saas.i18n import LazyString, lazy, pick
+from saas.metadata.config import Config
+from saas.metadata.kinds import FieldType
+from saas.metadata.models import FieldDef, OptionDef
+from saas.runtime.fields._shared.ids import unique
+from saas.runtime.fields._shared.schemas import COLORS
+from saas.runtime.fields._shared.texts import encodable, narrow
+
+_UNKNOWN = OptionDef(key="", label={}, color="gray", active=False)
+
+
+def option_map(field: FieldDef, config: Config) -> Mapping[str, OptionDef]:
+    """The field's options by key, made once per configuration. The entry keeps the field, so its id is never reused."""
+
+    def make() -> tuple[FieldDef, dict[str, OptionDef]]:
+        if field.options.get("pipeline"):
+            stages = config.pipelines[field.options["pipeline"]].stages
+            return field, {s.key: OptionDef(key=s.key, label=s.label, color=s.color) for s in stages}
+        return field, {option.key: option for option in config.field_options(field)}
+
+    return config.cached(("fields.options", id(field)), make)[1]
+
+
+def option_text(field: FieldDef, key: str, config: Config, locale: str) -> str:
+    """The label; a key that is no longer defined is shown itself."""
+    option = option_map(field, config).get(key)
+    return (pick(option.label, locale) or option.key) if option else key
+
+
+def badge(color: str, text: str) -> Markup:
+    return Markup('<span class="badge badge-%s">%s</span>') % (color if color in COLORS else "gray", text)
+
+
+def badges(pairs: list[tuple[str, str]]) -> Markup:
+    return Markup(" ").join(badge(color, text) for color, text in pairs)
+
+
+def find_option(field: FieldDef, text: str, config: Config) -> str:
+    """The key of what was typed or posted: a key, or a label in any language (imports); else the text itself."""
+    text = encodable(text).strip()
+    options = option_map(field, config)
+    if text in options:
+        return text
+    plain = narrow(text).casefold()
+    for option in options.values():
+        if plain == option.key.casefold() or any(plain == narrow(label).strip().casefold() for label in option.label.values()):
+            return option.key
+    return text
+
+
+class ChoiceType(FieldType):
+    """Base of the types whose value is one key."""
+
+    icon = "list"
+    storage = "text"
+    expr_type = "option"
+    operators = ("eq", "ne", "in", "not_in", "is_empty")
+    groupable = True
+    expects = lazy("Choose one of the options")
+
+    def value_schema(self, field: FieldDef, config: Config) -> dict[str, Any]:
+        return {"enum": list(option_map(field, config))} if option_map(field, config) else {"not": {}}
+
+    def normalise(self, field: FieldDef, value: Any, config: Config) -> Any:
+        return (encodable(value).strip() or None) if isinstance(value, str) else value
+
+    def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
+        return (find_option(field, raw[-1], config) or None) if raw else None
+
+    def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
+        return option_text(field, value, config, locale)
+
+    def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
+        if not isinstance(value, str):
+            return None
+        return badge(option_map(field, config).get(value, _UNKNOWN).color, text)
+
+
+class ChoiceListType(FieldType):
+    """Base of the types whose value is a list of short texts."""
+
+    icon = "tag"
+    storage = "doc"
+    expr_type = "list"
+    operators = ("contains", "is_empty")
+    sortable = False
+    most = 200
+
+    def normalise(self, field: FieldDef, value: Any, config: Config) -> Any:
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, (list, tuple)):
+            return value
+        return unique([item for item in map(self.clean_item, value) if item != ""]) or None
+
+    def clean_item(self, item: Any) -> Any:
+        return encodable(item).strip() if isinstance(item, str) else item
+
+    def to_form(self, field: FieldDef, value: Any, config: Config) -> Any:
+        return value if isinstance(value, list) else [value] if value else []
+
+    def to_expr(self, field: FieldDef, value: Any) -> Any:
+        return list(value)
+
+    def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
+        return self.normalise(field, value, config)
+
+    def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
+        separator = "、" if locale.startswith("zh") else ", "
+        return separator.join(option_text(field, item, config, locale) for item in value)
+
+    def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
+        if not isinstance(value, list):
+            return None
+        options = option_map(field, config)
+        return badges([(options.get(item, _UNKNOWN).color, option_text(field, item, config, locale)) for item in value])
+
+
+def retired_problems(field: FieldDef, chosen: list[str], old: Any, config: Config) -> list[tuple[str, LazyString]]:
+    """A retired option may stay but not be chosen anew."""
+    before = old if isinstance(old, list) else [old]
+    options = option_map(field, config)
+    if any(key in options and not options[key].active and key not in before for key in chosen):
+        return [("retired_option", lazy("This option can no longer be chosen"))]
+    return []
+
+
