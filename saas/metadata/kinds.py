@@ -104,8 +104,9 @@ class FieldType:
         """The reverse of to_column."""
         return value
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
-        """JSON value -> Python value inside expressions: str, Decimal, bool, date, aware datetime, list, None."""
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
+        """JSON value -> Python value inside expressions: str, Decimal, bool, date, aware datetime, list, None.
+        Pass `config`: rollups need it."""
         return value
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:

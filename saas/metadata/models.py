@@ -6,6 +6,7 @@ Labels are plain dicts {locale: text}; show them with `saas.i18n.pick`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -317,8 +318,8 @@ class LayoutDef:
 @dataclass(frozen=True, slots=True)
 class MeasureDef:
     fn: str
-    field: str | None = None
-    label: Label = field(default_factory=dict)
+    field: str | None = None  # hides dataclasses.field from here on
+    label: Label = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class ChoiceListType(FieldType):
     def to_form(self, field: FieldDef, value: Any, config: Config) -> Any:
         return value if isinstance(value, list) else [value] if value else []
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return list(value)
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
@@ -132,5 +132,3 @@ def retired_problems(field: FieldDef, chosen: list[str], old: Any, config: Confi
     if any(key in options and not options[key].active and key not in before for key in chosen):
         return [("retired_option", lazy("This option can no longer be chosen"))]
     return []
-
-

@@ -15,7 +15,9 @@ from saas.runtime.fields._shared.texts import narrow
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _TYPED_DATE = re.compile(r"(\d{4})\s*(?:[-/.]|年)\s*(\d{1,2})\s*(?:[-/.]|月)\s*(\d{1,2})\s*日?\Z", re.ASCII)
 _COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})\Z", re.ASCII)
-_ISO_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?\Z", re.ASCII | re.IGNORECASE)
+_ISO_DATETIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?\Z", re.ASCII | re.IGNORECASE
+)
 _TYPED_TIME = re.compile(
     r"(?P<before>上午|下午|晚上|中午|凌晨|早上)?\s*(?P<hour>\d{1,2})\s*(?::|点|时)\s*(?P<minute>\d{2})?分?"
     r"(?::(?P<second>\d{2})(?:\.\d+)?)?\s*(?P<after>[ap]\.?m\.?)?\Z",
@@ -140,5 +142,3 @@ def show_datetime(moment: datetime, zone: str, locale: str) -> str:
     local = in_zone(moment, zone)
     clock = show_time(time(local.hour, local.minute), locale)
     return _joined(locale).replace("{1}", show_date(local.date(), locale)).replace("{0}", clock)
-
-

@@ -100,7 +100,7 @@ class IdListType(FieldType):
     def to_form(self, field: FieldDef, value: Any, config: Config) -> Any:
         return value if isinstance(value, list) else [value] if value else []
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return list(value)
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:

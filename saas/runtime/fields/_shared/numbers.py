@@ -156,7 +156,10 @@ class NumberType(FieldType):
     def bounds(self, field: FieldDef) -> tuple[float, float]:
         low = bound(field, "min", self.default_min)
         high = bound(field, "max", self.default_max)
-        return (self.lowest if low is None else max(low, self.lowest), self.highest if high is None else min(high, self.highest))
+        return (
+            self.lowest if low is None else max(low, self.lowest),
+            self.highest if high is None else min(high, self.highest),
+        )
 
     def value_schema(self, field: FieldDef, config: Config) -> dict[str, Any]:
         low, high = self.bounds(field)
@@ -204,7 +207,7 @@ class NumberType(FieldType):
     def from_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return int(value) if value.is_integer() else value
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return Decimal(repr(value))
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:

@@ -24,7 +24,7 @@ def prop(title: str, description: str, default: Any, **schema: Any) -> dict[str,
     return {"title": title, "description": description, "default": default, **schema}
 
 
-def label(title: str, description: str) -> dict[str, Any]:
+def label_map(title: str, description: str) -> dict[str, Any]:
     """A text in several languages."""
     return prop(
         title, description, {}, type="object",
@@ -36,7 +36,7 @@ OPTION = {
     "type": "object",
     "properties": {
         "key": prop(N_("Key"), N_("Machine name; stays when the label changes"), "", type="string", pattern=KEY_PATTERN),
-        "label": label(N_("Label"), N_("What people see")),
+        "label": label_map(N_("Label"), N_("What people see")),
         "color": prop(N_("Colour"), N_("Colour of the badge"), "gray", type="string", enum=list(COLORS)),
         "active": prop(N_("Active"), N_("Retired options stay on old records but cannot be chosen"), True, type="boolean"),
         "parent": prop(N_("Belongs to"), N_("Option of the field or set this one depends on"), None, type=["string", "null"]),

@@ -34,7 +34,17 @@ class Date(FieldType):
         }
     )
     EXAMPLES = ("2025-03-03", "2024-02-29", "0001-01-01", "9999-12-31")
-    BAD_EXAMPLES = ("2025-02-29", "2025-13-01", "0000-01-01", "10000-01-01", "03/04/2025", "tomorrow", 20250303, True, ["2025-03-03"])
+    BAD_EXAMPLES = (
+        "2025-02-29",
+        "2025-13-01",
+        "0000-01-01",
+        "10000-01-01",
+        "03/04/2025",
+        "tomorrow",
+        20250303,
+        True,
+        ["2025-03-03"],
+    )
 
     def value_schema(self, field: FieldDef, config: Config) -> dict[str, Any]:
         return {"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
@@ -69,7 +79,7 @@ class Date(FieldType):
     def from_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return value.date().isoformat()
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return date.fromisoformat(value)
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:

@@ -30,8 +30,12 @@ class DateTime(FieldType):
     expects = lazy("Enter a date and time such as 2025-03-31 08:30")
     options_schema = options(
         {
-            "min": prop(N_("Earliest"), N_("A moment such as 2025-03-31T08:30:00Z, or an expression such as now()"), None, **_BOUND),
-            "max": prop(N_("Latest"), N_("A moment such as 2025-03-31T08:30:00Z, or an expression such as now()"), None, **_BOUND),
+            "min": prop(
+                N_("Earliest"), N_("A moment such as 2025-03-31T08:30:00Z, or an expression such as now()"), None, **_BOUND
+            ),
+            "max": prop(
+                N_("Latest"), N_("A moment such as 2025-03-31T08:30:00Z, or an expression such as now()"), None, **_BOUND
+            ),
         }
     )
     EXAMPLES = ("2025-03-03T08:00:00Z", "2025-03-03T08:00:01.250000Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
@@ -41,7 +45,11 @@ class DateTime(FieldType):
     )  # fmt: skip
 
     def value_schema(self, field: FieldDef, config: Config) -> dict[str, Any]:
-        return {"type": "string", "format": "date-time", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"}
+        return {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+        }
 
     def normalise(self, field: FieldDef, value: Any, config: Config) -> Any:
         """Any offset is accepted and told in UTC. Without one a moment is ambiguous and left for validation to refuse."""
@@ -96,7 +104,7 @@ class DateTime(FieldType):
     def from_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return dates.iso_utc(value)
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return datetime.fromisoformat(value)
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:

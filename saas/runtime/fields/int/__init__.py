@@ -6,7 +6,7 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import field_types
 from saas.runtime.fields._shared.numbers import INT8_MAX, INT8_MIN, IntegerType
-from saas.runtime.fields._shared.schemas import label, options, prop
+from saas.runtime.fields._shared.schemas import label_map, options, prop
 
 
 @field_types.register
@@ -16,9 +16,13 @@ class Integer(IntegerType):
     groupable = True
     options_schema = options(
         {
-            "min": prop(N_("Lowest"), N_("Smallest value allowed"), None, type=["integer", "null"], minimum=INT8_MIN, maximum=INT8_MAX),
-            "max": prop(N_("Highest"), N_("Largest value allowed"), None, type=["integer", "null"], minimum=INT8_MIN, maximum=INT8_MAX),
-            "unit": label(N_("Unit"), N_("Shown after the number, e.g. pieces")),
+            "min": prop(
+                N_("Lowest"), N_("Smallest value allowed"), None, type=["integer", "null"], minimum=INT8_MIN, maximum=INT8_MAX
+            ),
+            "max": prop(
+                N_("Highest"), N_("Largest value allowed"), None, type=["integer", "null"], minimum=INT8_MIN, maximum=INT8_MAX
+            ),
+            "unit": label_map(N_("Unit"), N_("Shown after the number, e.g. pieces")),
         }
     )
     EXAMPLE_OPTIONS = {"unit": {"en": "pieces", "zh_CN": "件"}}

@@ -6,7 +6,7 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import field_types
 from saas.runtime.fields._shared.numbers import FLOAT_LIMIT, NumberType
-from saas.runtime.fields._shared.schemas import label, options, prop
+from saas.runtime.fields._shared.schemas import label_map, options, prop
 
 _BOUND = {"type": ["number", "null"], "minimum": -FLOAT_LIMIT, "maximum": FLOAT_LIMIT}
 
@@ -21,7 +21,7 @@ class Number(NumberType):
             "scale": prop(N_("Decimals"), N_("How many decimals are kept and shown"), 2, type="integer", minimum=0, maximum=8),
             "min": prop(N_("Lowest"), N_("Smallest value allowed"), None, **_BOUND),
             "max": prop(N_("Highest"), N_("Largest value allowed"), None, **_BOUND),
-            "unit": label(N_("Unit"), N_("Shown after the number, e.g. kg")),
+            "unit": label_map(N_("Unit"), N_("Shown after the number, e.g. kg")),
         }
     )
     EXAMPLES = (0, 12.5, -0.25, 1234567.89, 3)

@@ -17,7 +17,28 @@ from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.schemas import options, prop
 from saas.runtime.fields._shared.texts import TextType, clean_block
 
-TAGS = set("p br div b strong i em u s del h2 h3 h4 ul ol li blockquote pre code a table thead tbody tr th td hr span".split())
+TAGS = {
+    "p",
+    "br",
+    "hr",
+    "div",
+    "span",
+    "b",
+    "strong",
+    "i",
+    "em",
+    "u",
+    "s",
+    "del",
+    "h2",
+    "h3",
+    "h4",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+}
+TAGS |= {"pre", "code", "a", "table", "thead", "tbody", "tr", "th", "td"}
 ATTRIBUTES = {"a": {"href", "title"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
 _BLOCK_END = re.compile(r"(?i)<br>|</(?:p|div|h[2-4]|li|tr|blockquote|pre)>")
 _TAG = re.compile(r"<[^>]*>")
@@ -26,7 +47,11 @@ _TAG = re.compile(r"<[^>]*>")
 def clean_html(value: str) -> str:
     """Only harmless formatting; links are http, https or mailto and tell their target nothing."""
     return nh3.clean(
-        value, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https", "mailto"}, link_rel="noopener noreferrer nofollow"
+        value,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
     )
 
 
@@ -45,7 +70,11 @@ class RichText(TextType):
     sortable = False
     max_length = 50_000
     options_schema = options(
-        {"max_length": prop(N_("Longest"), N_("Most characters, markup included"), 50_000, type="integer", minimum=1, maximum=200_000)}
+        {
+            "max_length": prop(
+                N_("Longest"), N_("Most characters, markup included"), 50_000, type="integer", minimum=1, maximum=200_000
+            )
+        }
     )
     EXAMPLE_OPTIONS = {"max_length": 5000}
     EXAMPLES = ("<p>Hello <strong>world</strong></p>", "plain", "<ul><li>一</li><li>二</li></ul>")
@@ -61,7 +90,7 @@ class RichText(TextType):
         """Cleaned once more: what is shown unescaped must not rely on what was written long ago."""
         return clean_html(value) if isinstance(value, str) and "<" in value else value
 
-    def to_expr(self, field: FieldDef, value: Any) -> Any:
+    def to_expr(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return plain_text(value)
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:

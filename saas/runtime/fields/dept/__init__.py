@@ -1,0 +1,16 @@
+"""A department of the company."""
+
+from __future__ import annotations
+
+from saas.i18n import lazy
+from saas.metadata.kinds import field_types
+from saas.runtime.fields._shared.ids import IdType
+
+
+@field_types.register
+class Dept(IdType):
+    key = "dept"
+    label = lazy("Department")
+    icon = "building"
+    expr_type = "dept"
+    expects = lazy("Choose a department")

@@ -1,0 +1,46 @@
+"""Values computed from the record's other fields when it is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from saas.i18n import lazy
+from saas.i18n import noop as N_
+from saas.metadata.config import Config
+from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.models import FieldDef
+from saas.runtime.fields._shared.results import ResultType
+from saas.runtime.fields._shared.schemas import options, prop
+
+RETURNS = ("text", "int", "number", "percent", "money", "bool", "date", "datetime")
+# Results are not limited as typed values are: a share may be 120 %, a joined text long.
+_RESULT_OPTIONS = {"percent": {"min": -(10**12), "max": 10**12, "scale": 2}, "text": {"max_length": 20_000}}
+
+
+@field_types.register
+class Formula(ResultType):
+    key = "formula"
+    label = lazy("Formula")
+    storage = "none"
+    sortable = False
+    options_schema = options(
+        {
+            "returns": prop(N_("Result"), N_("Kind of the result"), "number", type="string", enum=list(RETURNS)),
+            "expr": prop(
+                N_("Formula"),
+                N_("Expression over the record, e.g. price * quantity"),
+                "",
+                type="string",
+                minLength=1,
+                maxLength=2000,
+            ),
+        },
+        required=("returns", "expr"),
+    )
+    EXAMPLE_OPTIONS = {"returns": "number", "expr": "1 + 1"}
+    EXAMPLES = (2, 12.5)
+    BAD_EXAMPLES = ("two", float("nan"), [2], True)
+
+    def make_result(self, field: FieldDef, config: Config | None) -> tuple[FieldType, FieldDef]:
+        returns = field.options.get("returns") or "number"
+        return field_types.get(returns), replace(field, type=returns, options=_RESULT_OPTIONS.get(returns, {}))

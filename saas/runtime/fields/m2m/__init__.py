@@ -1,0 +1,21 @@
+"""References to several other records."""
+
+from __future__ import annotations
+
+from saas.i18n import lazy
+from saas.metadata.kinds import field_types
+from saas.runtime.fields._shared.ids import IdListType
+from saas.runtime.fields._shared.schemas import options
+from saas.runtime.fields.ref import INVERSE, TO
+
+
+@field_types.register
+class ManyToMany(IdListType):
+    key = "m2m"
+    label = lazy("Several references")
+    icon = "link"
+    storage = "links"
+    operators = ("contains", "is_empty")
+    expects = lazy("Choose records")
+    options_schema = options({"to": TO, "inverse": INVERSE}, required=("to",))
+    EXAMPLE_OPTIONS = {"to": "thing"}

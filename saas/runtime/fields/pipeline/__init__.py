@@ -1,0 +1,29 @@
+"""The stage of a record; changes only through transitions."""
+
+from __future__ import annotations
+
+from saas.i18n import lazy
+from saas.i18n import noop as N_
+from saas.metadata.kinds import field_types
+from saas.runtime.fields._shared.choices import ChoiceType
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, options, prop
+
+
+@field_types.register
+class Pipeline(ChoiceType):
+    key = "pipeline"
+    label = lazy("Stage")
+    icon = "flag"
+    storage = "state"
+    computed = True
+    options_schema = options(
+        {
+            "pipeline": prop(
+                N_("Pipeline"), N_("Key of the pipeline whose stages are the values"), "", type="string", pattern=KEY_PATTERN
+            )
+        },
+        required=("pipeline",),
+    )
+    EXAMPLE_OPTIONS = {"pipeline": "flow"}
+    EXAMPLES = ("new", "won")
+    BAD_EXAMPLES = ("elsewhere", 5, True, ["new"], "\ud800")

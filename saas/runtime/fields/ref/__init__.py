@@ -1,0 +1,49 @@
+"""A reference to one other record."""
+
+from __future__ import annotations
+
+from saas.i18n import lazy
+from saas.i18n import noop as N_
+from saas.metadata.kinds import field_types
+from saas.runtime.fields._shared.ids import IdType
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, label_map, options, prop
+
+INVERSE = {
+    "title": N_("Other side"),
+    "description": N_("Key and label of the list shown on the other record"),
+    "default": None,
+    "type": ["object", "null"],
+    "properties": {
+        "key": prop(N_("Key"), N_("Machine name of the list"), "", type="string", pattern=KEY_PATTERN),
+        "label": label_map(N_("Label"), N_("Heading of the list")),
+    },
+    "required": ["key"],
+    "additionalProperties": False,
+}
+TO = prop(N_("Points to"), N_("Which kind of record can be chosen"), "", type="string", pattern=KEY_PATTERN)
+
+
+@field_types.register
+class Ref(IdType):
+    key = "ref"
+    label = lazy("Reference")
+    icon = "link"
+    expr_type = "ref"
+    expects = lazy("Choose a record")
+    options_schema = options(
+        {
+            "to": TO,
+            "on_delete": prop(
+                N_("When the other record is deleted"), N_("restrict: refuse; cascade: delete too; set_null: empty this field"), "restrict",
+                type="string", enum=["restrict", "cascade", "set_null"],
+            ),
+            "filter": prop(
+                N_("Only records where"), N_("Expression over the other record; new.field is the record being edited"), None,
+                type=["string", "null"], maxLength=2000,
+            ),
+            "inverse": INVERSE,
+            "detail": prop(N_("Part of the other record"), N_("Shown and edited inside it"), False, type="boolean"),
+        },
+        required=("to",),
+    )  # fmt: skip
+    EXAMPLE_OPTIONS = {"to": "thing"}
