@@ -1,0 +1,95 @@
+"""What the checks of a bundle share: the look-ups, the list of problems, and the walk over every place with actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from saas.i18n import lazy
+from saas.metadata import models as m
+from saas.metadata.config import Config, Entity
+from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.problems import Problems, join
+
+RESERVED = frozenset(
+    (
+        *("id", "entity", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "tenant_id"),
+        *("result", "new", "old", "and", "or", "not", "in", "if", "true", "false", "null"),
+    )
+)
+# Keys of records that are there without being declared; "id" may be filtered and sorted, but is no field.
+OWNED = ("owner", "department")
+
+
+class Scene(NamedTuple):
+    """A list of actions and what is known where they run."""
+
+    path: str
+    entity: str
+    actions: Sequence[m.ActionDef]
+    before_save: bool = False
+
+
+class Check:
+    """One run over a bundle whose shape is right."""
+
+    def __init__(self, bundle: m.Bundle, config: Config, problems: Problems) -> None:
+        self.bundle, self.config, self.problems = bundle, config, problems
+        self.entities: Mapping[str, Entity] = config.entities
+        self.roles = config.roles
+
+    def known(self, path: str, noun: str, key: str | None, known: object) -> bool:
+        return self.problems.known(path, noun, key, known)  # type: ignore[arg-type]
+
+    def field(self, path: str, entity_key: str, key: str | None) -> m.FieldDef | None:
+        """The field, or None after a report."""
+        entity = self.entities.get(entity_key)
+        if entity is None or key is None:
+            return None
+        if not self.known(path, "field", key, entity.fields):
+            return None
+        return entity.fields[key]
+
+    def field_at(self, path: str, entity_key: str, dotted: str) -> m.FieldDef | None:
+        """A field of the entity, or one step over a reference."""
+        first, _, second = dotted.partition(".")
+        head = self.field(path, entity_key, first)
+        if head is None or not second:
+            return head
+        target = head.options.get("to") if head.type == "ref" else None
+        if target is None:
+            self.problems.add(
+                path, "not_a_reference",
+                lazy("“%(field)s” does not refer to another record, so nothing can follow the dot.", field=first),
+                lazy("Use a field of type ref before the dot, or write “%(field)s” alone.", field=first),
+            )  # fmt: skip
+            return None
+        return self.field(path, target, second)
+
+    def type_of(self, field: m.FieldDef) -> FieldType:
+        """What describes the field's values; for a formula or rollup that of its result."""
+        kind = field_types.get(field.type)
+        try:
+            return kind.result_of(field, self.config)[0]
+        except (KeyError, AttributeError, TypeError, RecursionError):  # points to something that is missing; reported elsewhere
+            return kind
+
+    def scenes(self) -> Iterator[Scene]:
+        for pipeline in self.bundle.pipelines:
+            for transition in pipeline.transitions:
+                path = join(f"pipelines[{pipeline.key}]", f"transitions[{transition.key}]", "effects")
+                yield Scene(path, pipeline.entity, transition.effects)
+        for rule in self.bundle.automations:
+            yield Scene(f"automations[{rule.key}].do", rule.entity, rule.do, rule.on.trigger == "before_save")
+        for schedule in self.bundle.schedules:
+            yield Scene(f"schedules[{schedule.key}].do", schedule.entity, schedule.do)
+
+    def widgets(self) -> Iterator[tuple[str, m.WidgetDef]]:
+        for report in self.bundle.reports:
+            for widget in report.widgets:
+                yield f"reports[{report.key}].widgets[{widget.key}]", widget
+        shared = {id(w) for r in self.bundle.reports for w in r.widgets}
+        for dashboard in self.bundle.dashboards:
+            for widget in dashboard.widgets:
+                if id(widget) not in shared:
+                    yield f"dashboards[{dashboard.key}].widgets[{widget.key}]", widget

@@ -1,0 +1,95 @@
+"""Computed fields that would need themselves: formulas through other formulas, rollups and related records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from saas.i18n import lazy
+from saas.metadata import expressions as x
+from saas.metadata.check import Check
+from saas.metadata.expressions import nodes as n
+
+Spot = tuple[str, str]  # entity, field
+
+
+def check_cycles(check: Check) -> None:
+    graph = {
+        (entity.key, field.key): set(_needs(check, entity.key, field.key))
+        for entity in check.bundle.entities
+        for field in entity.fields
+        if field.type in ("formula", "rollup")
+    }
+    for circle in circles(graph):
+        (entity, field), names = circle[0], " → ".join(f"{e}.{f}" for e, f in (*circle, circle[0]))
+        check.problems.add(
+            f"entities[{entity}].fields[{field}]", "formula_circle",
+            lazy("This field would be computed from itself: %(names)s.", names=names),
+            lazy("Break the circle: let one of these fields be computed from other fields, or be typed in."),
+        )  # fmt: skip
+
+
+def circles(graph: dict[Spot, set[Spot]]) -> list[list[Spot]]:
+    """One circle for each group of spots that need each other, starting at its first spot."""
+    found: list[list[Spot]] = []
+    done: set[Spot] = set()
+    for start in graph:
+        trail: list[Spot] = []
+        stack: list[tuple[Spot, Iterator[Spot]]] = [(start, iter(sorted(graph[start])))] if start not in done else []
+        trail += [start] if stack else []
+        while stack:
+            below = next(stack[-1][1], None)
+            if below is None:
+                done.add(stack.pop()[0])
+                trail.pop()
+            elif below in trail:
+                found.append(trail[trail.index(below) :])
+                done.update(trail)
+            elif below in graph and below not in done:
+                trail.append(below)
+                stack.append((below, iter(sorted(graph[below]))))
+    return found
+
+
+def _needs(check: Check, entity: str, key: str) -> Iterator[Spot]:
+    options = check.entities[entity].fields[key].options
+    if isinstance(options.get("expr"), str):
+        yield from _of_text(check, entity, options["expr"], ())
+    relation = check.entities[entity].children.get(options.get("of") or "")
+    if relation is not None:
+        if options.get("field"):
+            yield relation.child, options["field"]
+        if isinstance(options.get("where"), str):
+            yield from _of_text(check, relation.child, options["where"], (entity,))
+
+
+def _of_text(check: Check, entity: str, text: str, parents: tuple[str, ...]) -> Iterator[Spot]:
+    try:
+        node = x.parse(text)
+    except x.ExpressionError:  # reported with the expressions
+        return
+    yield from _of_node(check, entity, node, parents)
+
+
+def _of_node(check: Check, entity: str, node: n.Node, parents: tuple[str, ...]) -> Iterator[Spot]:
+    """Fields read below `node`; `parents` are the records around a child condition, innermost last."""
+    for current in n.walk(node, into_children=False):
+        if isinstance(current, n.Path):
+            yield from _along(check, entity, current.parts, parents)
+        elif isinstance(current, n.Child) and entity in check.entities:
+            relation = check.entities[entity].children.get(current.relation)
+            if relation is None:
+                continue
+            if current.field:
+                yield relation.child, current.field
+            if current.where is not None:
+                yield from _of_node(check, relation.child, current.where, (*parents, entity))
+
+
+def _along(check: Check, entity: str, parts: tuple[str, ...], parents: tuple[str, ...]) -> Iterator[Spot]:
+    while parts and parts[0] == "parent" and parents:
+        entity, parents, parts = parents[-1], parents[:-1], parts[1:]
+    for part in parts:
+        if entity not in check.entities or part not in check.entities[entity].fields:
+            return
+        yield entity, part
+        entity = str(check.entities[entity].fields[part].options.get("to"))

@@ -1,0 +1,215 @@
+"""Every expression and filter of a bundle: it can be read, names what exists, and gives what is wanted there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from saas.i18n import LazyString, lazy
+from saas.metadata import expressions as x
+from saas.metadata import models as m
+from saas.metadata.check import Check, Scene
+from saas.metadata.kinds import action_types, field_types
+from saas.metadata.references import target_entity
+
+RETURNS = {"text": "text", "int": "number", "number": "number", "percent": "number", "money": "number", "bool": "bool", "date": "date", "datetime": "datetime"}
+EXAMPLES: dict[str, LazyString] = {
+    "bool": lazy("Write a condition that is true or false, for example: amount > 1000."),
+    "number": lazy("Write an expression that gives a number, for example: amount * 2."),
+    "text": lazy("Write an expression that gives a text, for example: concat(name, ' (', code, ')')."),
+    "date": lazy("Write an expression that gives a date, for example: add_days(today(), 7)."),
+    "datetime": lazy("Write an expression that gives a time, for example: now()."),
+    "user": lazy("Write an expression that gives a person, for example: me() or owner."),
+}
+ANY_EXAMPLE = lazy("Field names are written as they are; texts stand in single quotes, for example: status == 'open'.")
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Place(NamedTuple):
+    """One expression: where it stands, over which entity, what it must give, and further names it may use."""
+
+    path: str
+    text: str
+    entity: str
+    expect: str | None = None
+    names: Mapping[str, Any] | None = None
+
+
+def check_expressions(check: Check) -> None:
+    if not hasattr(x, "check"):
+        return
+    for place in _places(check):
+        _check(check, place)
+    _filters(check)
+
+
+def _check(check: Check, place: Place) -> None:
+    if place.entity not in check.entities or check.problems.ghosts.intersection(_WORD.findall(place.text)):
+        return
+    try:
+        x.check(x.parse(place.text), check.config, place.entity, expect=place.expect, names=place.names)
+    except x.ExpressionError as error:
+        hint = EXAMPLES.get(place.expect or "", ANY_EXAMPLE)
+        for problem in error.problems:
+            check.problems.add(place.path, "bad_expression", problem.message, hint)
+            break
+
+
+# ---- where expressions stand --------------------------------------------------------------------------------------------
+
+
+def _places(check: Check) -> Iterator[Place]:
+    for entity in check.bundle.entities:
+        yield from _entity(check, entity)
+    for pipeline in check.bundle.pipelines:
+        for transition in pipeline.transitions:
+            yield from _transition(check, pipeline, transition)
+    for role in check.bundle.roles:
+        yield from _role(role)
+    for path, widget in check.widgets():
+        if isinstance(widget.options.get("target"), str):
+            yield Place(f"{path}.target", widget.options["target"], widget.entity, "number")
+    for rule in check.bundle.automations:
+        if rule.condition:
+            yield Place(f"automations[{rule.key}].if", rule.condition, rule.entity, "bool")
+    for schedule in check.bundle.schedules:
+        if isinstance(schedule.where, str):
+            yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool")
+    for scene in check.scenes():
+        yield from _actions(check, scene)
+
+
+def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
+    path = f"entities[{entity.key}]"
+    for name in ("editable_if", "deletable_if"):
+        if getattr(entity, name):
+            yield Place(f"{path}.{name}", getattr(entity, name), entity.key, "bool")
+    for rule in entity.rules:
+        yield Place(f"{path}.rules[{rule.key}].expr", rule.expr, entity.key, "bool")
+    for unique in entity.unique:
+        if unique.when:
+            yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for field in entity.fields:
+        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+
+
+def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:
+    for name in ("required_if", "visible_if", "read_only_if"):
+        if getattr(field, name):
+            yield Place(f"{path}.{name}", getattr(field, name), entity.key, "bool")
+    if is_expression(field.default):
+        yield Place(f"{path}.default", field.default["expr"], entity.key, wanted(check, field))
+    options = field.options
+    if field.type == "formula" and isinstance(options.get("expr"), str):
+        yield Place(f"{path}.expr", options["expr"], entity.key, RETURNS.get(str(options.get("returns"))))
+    if field.type == "rollup" and isinstance(options.get("where"), str):
+        relation = check.entities[entity.key].children.get(options.get("of") or "")
+        if relation is not None:
+            yield Place(f"{path}.where", options["where"], relation.child, "bool", {"parent": entity.key})
+    if field.type == "ref" and isinstance(options.get("filter"), str):
+        yield Place(f"{path}.filter", options["filter"], str(options.get("to")), "bool", {"new": entity.key})
+    if field.type in ("date", "datetime"):
+        for name in ("min", "max"):
+            if isinstance(options.get(name), str) and not options[name][:1].isdigit():
+                yield Place(f"{path}.{name}", options[name], entity.key, field.type)
+
+
+def is_expression(value: Any) -> bool:
+    """Whether a default is {"expr": text} rather than a literal."""
+    return isinstance(value, Mapping) and set(value) == {"expr"} and isinstance(value["expr"], str)
+
+
+def wanted(check: Check, field: m.FieldDef) -> str | None:
+    """The type an expression must have to be put into the field."""
+    try:
+        return field_types.get(field.type).expr_type_of(field, check.config)
+    except (KeyError, TypeError, AttributeError):  # a broken definition, reported elsewhere
+        return None
+
+
+def _transition(check: Check, pipeline: m.PipelineDef, transition: m.TransitionDef) -> Iterator[Place]:
+    path = f"pipelines[{pipeline.key}].transitions[{transition.key}]"
+    for name in ("allow_if", "guard"):
+        if getattr(transition, name):
+            yield Place(f"{path}.{name}", getattr(transition, name), pipeline.entity, "bool")
+    for number, branch in enumerate(transition.branches):
+        if branch.condition:
+            yield Place(f"{path}.branches[{number}].if", branch.condition, pipeline.entity, "bool")
+    yield from _values(check, f"{path}.set", pipeline.entity, transition.set, pipeline.entity, None)
+
+
+def _role(role: m.RoleDef) -> Iterator[Place]:
+    for key, rights in role.entities.items():
+        path = f"roles[{role.key}].entities.{key}"
+        for name in ("read", "update", "delete", "export"):
+            for rule in getattr(rights, name):
+                if rule.condition and key != "*":
+                    yield Place(f"{path}.{name}", rule.condition, key, "bool")
+        if rights.create_if and key != "*":
+            yield Place(f"{path}.create", rights.create_if, key, "bool")
+        for field, right in rights.fields.items():
+            if right.condition and key != "*":
+                yield Place(f"{path}.fields.{field}", right.condition, key, "bool")
+
+
+def _values(
+    check: Check, path: str, entity: str, values: Mapping[str, str], here: str, names: Mapping[str, Any] | None
+) -> Iterator[Place]:
+    """Expressions over `here` whose results go into fields of `entity`."""
+    fields = check.entities[entity].fields if entity in check.entities else {}
+    for key, text in values.items():
+        if key in fields and isinstance(text, str):
+            yield Place(f"{path}.{key}", text, here, wanted(check, fields[key]), names)
+
+
+def _actions(check: Check, scene: Scene) -> Iterator[Place]:
+    aliases: dict[str, Any] = {}
+    for number, action in enumerate(scene.actions):
+        path, names = f"{scene.path}[{number}]", {"result": dict(aliases)}
+        if action.condition:
+            yield Place(f"{path}.if", action.condition, scene.entity, "bool", names)
+        entity = _target(check, scene, action, aliases)
+        for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
+            field = check.entities[entity].fields.get(where.rpartition(".")[2]) if where.startswith("values.") and entity in check.entities else None
+            yield Place(f"{path}.{where}", text, hint or scene.entity, wanted(check, field) if field and expect is None else expect, names)
+        if action.alias:
+            aliases[action.alias] = entity
+
+
+def _target(check: Check, scene: Scene, action: m.ActionDef, aliases: Mapping[str, Any]) -> str | None:
+    if isinstance(action.options.get("entity"), str):
+        return action.options["entity"]
+    target = action.options.get("target")
+    return target_entity(check, "", scene.entity, target, aliases) if isinstance(target, str) else scene.entity
+
+
+# ---- filters ------------------------------------------------------------------------------------------------------------
+
+
+def _filters(check: Check) -> None:
+    for view in check.bundle.views:
+        _filter(check, f"views[{view.entity}:{view.key}].filter", view.entity, view.filter)
+    for path, widget in check.widgets():
+        _filter(check, f"{path}.filter", widget.entity, widget.filter)
+    for schedule in check.bundle.schedules:
+        if not isinstance(schedule.where, str):
+            _filter(check, f"schedules[{schedule.key}].where", schedule.entity, schedule.where)
+
+
+def _filter(check: Check, path: str, entity: str, filter_: Any) -> None:
+    if filter_ is None or entity not in check.entities:
+        return
+    if isinstance(filter_, Mapping) and isinstance(filter_.get("expr"), str) and len(filter_) == 1:
+        _check(check, Place(path, filter_["expr"], entity, "bool"))
+        return
+    try:
+        x.filter_to_node(filter_, check.config, entity)
+    except x.FilterError as error:
+        inner = str(error.path).strip("/").replace("/", ".")
+        check.problems.add(
+            f"{path}.{inner}" if inner else path, "bad_filter", error.message,
+            lazy("Write a filter such as {\"field\": \"status\", \"op\": \"eq\", \"value\": \"open\"}, or an expression in quotes."),
+        )  # fmt: skip
+    except x.ExpressionError as error:
+        check.problems.add(path, "bad_expression", error.message, EXAMPLES["bool"])

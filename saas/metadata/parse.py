@@ -1,0 +1,53 @@
+"""JSON -> Bundle. Collects every problem, each with a path, a sentence and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas.errors import DefinitionProblem, InvalidDefinition
+from saas.metadata import models as m
+from saas.metadata.build import build_bundle
+from saas.metadata.check import Check
+from saas.metadata.config import Config
+from saas.metadata.cycles import check_cycles
+from saas.metadata.defaults import check_defaults
+from saas.metadata.expression_checks import check_expressions
+from saas.metadata.problems import Problems
+from saas.metadata.references import check_references
+from saas.metadata.semantics import check_meaning
+from saas.metadata.shape import check_shape
+
+
+def parse_bundle(raw: Any) -> m.Bundle:
+    """The models of a bundle. Raises InvalidDefinition with all problems."""
+    bundle, problems = examine(raw)
+    if bundle is None or problems:
+        raise InvalidDefinition(problems)
+    return bundle
+
+
+def problems_of(raw: Any) -> list[DefinitionProblem]:
+    """Everything wrong with a bundle; empty when it can be published."""
+    return examine(raw)[1]
+
+
+def examine(raw: Any) -> tuple[m.Bundle | None, list[DefinitionProblem]]:
+    problems = Problems()
+    clean = check_shape(raw, problems)
+    if clean is None or not clean.get("entities"):
+        return None, problems.list
+    bundle = build_bundle(clean)
+    check = Check(bundle, Config(bundle), problems)
+    check_references(check, clean)
+    check_meaning(check)
+    check_expressions(check)
+    check_cycles(check)
+    if not problems:  # defaults are validated by the field types, which expect a sound configuration
+        check_defaults(check)
+    return bundle, problems.list
+
+
+def is_bundle(raw: Any) -> bool:
+    """Whether this looks like a bundle at all, e.g. before reading an uploaded file as one."""
+    return isinstance(raw, Mapping) and raw.get("format") == 1 and "entities" in raw
