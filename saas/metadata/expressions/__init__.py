@@ -1,11 +1,13 @@
 """The one expression language: text -> tree -> type check, Python closure, parametrised SQL. docs/packs.md, section 12."""
 
+from saas.metadata.expressions.check import Kind, check, field_kind, find_relation, kind_of
 from saas.metadata.expressions.dump import dump
 from saas.metadata.expressions.errors import ExpressionError, ExpressionProblem, FilterError
 from saas.metadata.expressions.functions import FUNCTIONS
 from saas.metadata.expressions.needs import Needs, needs
 from saas.metadata.expressions.parser import parse
 from saas.metadata.expressions.python import Env, aggregate, to_python
+from saas.metadata.expressions.sql import SqlScope, aggregate_sql, to_sql, to_where
 
 __all__ = [
     "FUNCTIONS",
@@ -13,10 +15,19 @@ __all__ = [
     "ExpressionError",
     "ExpressionProblem",
     "FilterError",
+    "Kind",
     "Needs",
+    "SqlScope",
     "aggregate",
+    "aggregate_sql",
+    "check",
     "dump",
+    "field_kind",
+    "find_relation",
+    "kind_of",
     "needs",
     "parse",
     "to_python",
+    "to_sql",
+    "to_where",
 ]

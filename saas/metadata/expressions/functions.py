@@ -46,6 +46,7 @@ class Function:
     env: bool = False
     strict: bool = True
     literal: tuple[int, ...] = ()  # arguments that must be written as quoted text
+    allowed: Callable[[str], bool] | None = None  # whether such a text is possible
     folds: bool = True  # without paths inside, the value is constant for one query
 
     @property
@@ -218,7 +219,10 @@ def _sql_concat(q: Emitter, args: tuple[Piece, ...]) -> str:
 
 def _sql_join(function: str) -> Callable[[Emitter, tuple[Piece, ...]], str]:
     def emit(q: Emitter, args: tuple[Piece, ...]) -> str:
-        return f"{function}({', '.join(q.alike(args))})"
+        texts = q.alike(args)
+        if function != "coalesce" and q.common(args) in ("text", "option"):
+            texts[0] += ' COLLATE "C"'  # order by code point, as Python does
+        return f"{function}({', '.join(texts)})"
 
     return emit
 
@@ -265,7 +269,7 @@ _add("day", lazy("The day of the month of a date, 1 to 31."), "number", lambda e
      examples=(("day(date('2025-12-31'))", D(31)), ("day(datetime('2025-12-30T15:59:00Z'))", D(30))))  # fmt: skip
 _add("in_period", lazy("Whether a date lies in a named period, such as 'this_month' or 'last_n_days:30'."), "bool",
      lambda env, d, token: calendar.in_period(d, token, env.today(), env.now(), env.zone), "moment text", env=True, literal=(1,),
-     sql=lambda q, args: q.in_period(args[0], args[1].value),
+     allowed=calendar.is_period, sql=lambda q, args: q.in_period(args[0], args[1].value),
      examples=(("in_period(date('2025-03-31'), 'this_month')", True), ("in_period(date('2025-04-01'), 'this_month')", False),
                ("in_period(date('2025-02-28'), 'last_month')", True), ("in_period(date('2025-01-01'), 'this_quarter')", True),
                ("in_period(date('2025-03-09'), 'this_week')", True), ("in_period(date('2025-03-02'), 'this_week')", False),

@@ -137,6 +137,8 @@ def make_call(name: str, args: tuple[n.Node, ...], where: n.Node | None, pos: in
         arg = args[index]
         if not (isinstance(arg, n.Literal) and arg.kind == "text"):
             raise ExpressionError(lazy("Write a text in quotes inside %(name)s(), e.g. %(name)s('key')", name=name), arg.pos, code="literal")
+        if function.allowed is not None and not function.allowed(str(arg.value)):
+            raise ExpressionError(lazy("%(name)s() does not know '%(value)s'", name=name, value=str(arg.value)[:40]), arg.pos, code="literal")
     return n.Call(name, args, pos=pos)
 
 
