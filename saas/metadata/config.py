@@ -129,6 +129,14 @@ class Config:
     def entity(self, key: str) -> Entity:
         return self.entities[key]
 
+    def relation(self, entity_key: str, name: str) -> Relation | None:
+        """The children `name` of an entity: by inverse key, else by the child's entity key where only one relation has it."""
+        children = self.entities[entity_key].children
+        if name in children:
+            return children[name]
+        same = [r for r in children.values() if r.child == name]
+        return same[0] if len(same) == 1 else None
+
     def views(self, entity_key: str) -> list[m.ViewDef]:
         return [v for v in self.bundle.views if v.entity == entity_key]
 

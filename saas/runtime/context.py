@@ -59,6 +59,8 @@ class Context:
     fixed_now: datetime | None = None
     depth: int = 0  # how many automations deep
     operation_id: UUID | None = None  # groups the events of one act
+    elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
+    running: tuple[str, ...] = ()  # automations being run, outermost first
 
     @property
     def tenant_id(self) -> UUID:
@@ -69,8 +71,9 @@ class Context:
         return self.user.id if self.user else None
 
     @property
-    def is_system(self) -> bool:
-        return self.user is None
+    def unrestricted(self) -> bool:
+        """No rights are asked: the system itself, or an act the configuration orders."""
+        return self.user is None or self.elevated
 
     @property
     def zone(self) -> ZoneInfo:

@@ -80,6 +80,7 @@ class List:
     count: str = "none"
     deleted: bool = False
     right: str = "read"  # whose scope applies: read or export
+    can: bool = False  # also say for each record what the reader may do with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

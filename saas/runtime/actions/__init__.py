@@ -1,0 +1,1 @@
+"""Actions of effects and automations, one file each."""

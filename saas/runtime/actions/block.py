@@ -1,0 +1,25 @@
+"""Stop with a message; everything in the transaction is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas.errors import FieldProblem, InvalidInput
+from saas.i18n import lazy, pick
+from saas.metadata.kinds import ActionType, action_types
+from saas.runtime.acts import ActionRun
+from saas.runtime.templates import render
+
+MESSAGE = {"type": "object", "title": "Message", "additionalProperties": {"type": "string", "maxLength": 1000}, "minProperties": 1}
+
+
+@action_types.register
+class Block(ActionType):
+    key = "block"
+    label = lazy("Refuse with a message")
+    options_schema = {"type": "object", "properties": {"message": MESSAGE}, "required": ["message"], "additionalProperties": False}
+
+    async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
+        message = await render(run, pick(options["message"], run.ctx.locale), run.ctx.locale)
+        raise InvalidInput([FieldProblem(field="", code="blocked", message=message)], message)

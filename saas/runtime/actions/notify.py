@@ -1,0 +1,51 @@
+"""Tell people in the product: one notification a person, in the person's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from saas.i18n import lazy, pick
+from saas.metadata.kinds import ActionType, action_types
+from saas.runtime.actions.block import MESSAGE
+from saas.runtime.acts import ActionRun
+from saas.runtime.notifications import Notice, deliver, people_with_role
+from saas.runtime.templates import render
+
+
+@action_types.register
+class Notify(ActionType):
+    key = "notify"
+    label = lazy("Notify people")
+    options_schema = {
+        "type": "object",
+        "properties": {
+            "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "minItems": 1, "maxItems": 20, "title": "To",
+                   "description": "Expressions that give people (owner, assigned_to), or role:key."},
+            "title": {**MESSAGE, "title": "Title"},
+            "body": {**MESSAGE, "title": "Text"},
+        },
+        "required": ["to", "title"],
+        "additionalProperties": False,
+    }  # fmt: skip
+
+    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
+        return [(f"to[{i}]", text, None, "user") for i, text in enumerate(options["to"]) if not text.startswith("role:")]
+
+    async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
+        ids: dict[UUID, None] = {}
+        for text in options["to"]:
+            if text.startswith("role:"):
+                ids.update(dict.fromkeys(await people_with_role(run.act.conn, run.ctx, text[5:])))
+                continue
+            value = (await run.env(text)).evaluate(text)
+            ids.update({UUID(str(v)): None for v in (value if isinstance(value, list) else [value]) if v})
+
+        async def text(label: Mapping[str, str] | None, locale: str) -> str:
+            return await render(run, pick(label, locale), locale) if label else ""
+
+        locales = {run.ctx.tenant.locale, "en", "zh_CN"}
+        titles = {locale: await text(options["title"], locale) for locale in locales}
+        bodies = {locale: await text(options.get("body"), locale) for locale in locales}
+        await deliver(run.act.conn, run.ctx, list(ids), Notice(titles, bodies, run.entity.key, run.row.id, "automation"))

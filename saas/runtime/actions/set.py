@@ -1,0 +1,40 @@
+"""Set fields of the record, or of a record reached from it by `target`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from saas.i18n import lazy
+from saas.metadata.kinds import ActionType, action_types
+from saas.runtime.acts import ActionRun
+from saas.runtime.records import update
+from saas.runtime.validate import put
+
+VALUES = {"type": "object", "title": "Values", "description": "Field: expression.", "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100}  # fmt: skip
+TARGET = {"type": "string", "maxLength": 200, "title": "Record", "description": "A path of links, such as customer or result.order; empty for the record itself."}
+
+
+@action_types.register
+class Set(ActionType):
+    key = "set"
+    label = lazy("Set values")
+    options_schema = {"type": "object", "properties": {"values": VALUES, "target": TARGET}, "required": ["values"], "additionalProperties": False}
+
+    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
+        return [(f"values.{key}", text, None, None) for key, text in options["values"].items()]
+
+    async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
+        found = await run.target(options.get("target"))
+        if found is None:
+            return
+        entity, record_id = found
+        values = await run.values(options["values"], entity)
+        if run.draft is not None and not options.get("target"):
+            for key, value in values.items():
+                put(run.draft, key, value)
+            return
+        row = await update(run.act, entity, UUID(str(record_id)), values)
+        if not options.get("target"):
+            run.row = row

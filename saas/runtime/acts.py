@@ -1,0 +1,108 @@
+"""`Act`: one operation under way: its connection, its context, what it caused. And the run of actions inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from saas.metadata import expressions as ex
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.runtime.context import Context
+from saas.runtime.env import RecordEnv, fill, prepare
+from saas.runtime.rows import Row
+from saas.runtime.validate import Draft
+
+
+@dataclass(slots=True)
+class Act:
+    conn: Any
+    ctx: Context
+    effects: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def under(self, **changes: Any) -> Act:
+        """The same act under a changed context; effects and warnings stay shared."""
+        return Act(self.conn, self.ctx.replace(**changes), self.effects, self.warnings)
+
+    def effect(self, action: str, entity: str, record_id: Any) -> None:
+        self.effects.append({"action": action, "entity": entity, "id": str(record_id)})
+
+
+@dataclass(slots=True)
+class Happening:
+    """What triggers look at. kind: create update before_save transition delete restore."""
+
+    kind: str
+    entity: Entity
+    row: Row
+    old: Row | None = None
+    changed: frozenset[str] = frozenset()
+    transition: str | None = None
+
+
+@dataclass(slots=True)
+class ActionRun:
+    """A list of actions being run for one record. `results` are records made by earlier steps, by alias; `draft` is set while the
+    record is not written yet (before_save)."""
+
+    act: Act
+    entity: Entity
+    row: Row
+    old: Row | None = None
+    draft: Draft | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ctx(self) -> Context:
+        return self.act.ctx
+
+    async def env(self, *texts: str | None) -> RecordEnv:
+        extra = {"result": self.results} if self.results else {}
+        env = await prepare(self.act.conn, self.ctx, self.entity, self.row, texts, old=self.old, extra=extra)
+        await self._fill_results(texts)
+        return env
+
+    async def _fill_results(self, texts: tuple[str | None, ...]) -> None:
+        """Paths over records of earlier steps (`result.order.customer.name`) need their parents read, too."""
+        for text in texts:
+            for path in ex.needs(ex.parse(text)).paths if text else ():
+                made = self.results.get(path[1]) if len(path) > 3 and path[0] == "result" else None
+                if isinstance(made, RecordEnv):
+                    await fill(self.act.conn, made, [ex.Path(path[2:])])
+
+    async def holds(self, text: str | None) -> bool:
+        return True if not text else (await self.env(text)).holds(text)
+
+    async def values(self, mapping: Mapping[str, str], target: Entity) -> dict[str, Any]:
+        """{field of `target`: JSON value} of a map of expressions."""
+        env = await self.env(*mapping.values())
+        found: dict[str, Any] = {}
+        for key, text in mapping.items():
+            value = env.evaluate(text)
+            declared = target.fields[key]
+            found[key] = None if value is None else field_types.get(declared.type).from_expr(declared, value, self.ctx.config)
+        return found
+
+    def remember(self, alias: str | None, entity: Entity, row: Row) -> None:
+        if alias:
+            self.results[alias] = RecordEnv(self.ctx, entity, row)
+
+    async def target(self, path: str | None) -> tuple[Entity, Any] | None:
+        """(entity, id) that a `target` path names; the record itself without a path; None when the ref is empty."""
+        if not path:
+            return self.entity, self.row.id
+        parts = tuple(path.split("."))
+        value = (await self.env(path)).evaluate(path)
+        return (entity_at(self, parts), value) if value else None
+
+
+def entity_at(run: ActionRun, parts: tuple[str, ...]) -> Entity:
+    """The entity a path of refs ends at."""
+    entity = run.entity
+    if parts[0] == "result":
+        entity, parts = run.results[parts[1]].entity, parts[2:]
+    for part in parts:
+        entity = run.ctx.config.entity(entity.fields[part].options["to"])
+    return entity

@@ -1,0 +1,184 @@
+"""Group and measure: the figures behind reports, boards and widgets, under the reader's rights like every list."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from saas.errors import BadRequest
+from saas.i18n import gettext as _
+from saas.i18n import lazy
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime import operations as ops
+from saas.runtime.context import Context
+from saas.runtime.present import display_text, names_for
+from saas.runtime.query import Query
+from saas.runtime.rows import expr_value
+from saas.runtime.sql import expr_type, is_money
+
+MAX_ROWS = 5000
+FUNCTIONS = ("count", "count_distinct", "sum", "avg", "min", "max")
+BUCKETS = ("day", "week", "month", "quarter", "year")
+
+
+async def aggregate(conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate, *, trusted: bool = False, q: str | None = None) -> list[ops.AggregateRow]:
+    """Rows of {dimension values, labels, measures}. `trusted`: the filter is the configuration's own; `q` searches as in lists."""
+    query = Query(ctx, entity)
+    query.filter(op.filter, trusted=trusted)
+    query.search(q)
+    dimensions = [_Dimension(query, d) for d in op.dimensions]
+    measures = [_Measure(query, m) for m in op.measures]
+    if not measures:
+        raise BadRequest(lazy("A report needs at least one measure."), field="measures")
+    limit = min(max(op.limit, 1), MAX_ROWS)
+    selected = [*(d.sql for d in dimensions), *(m.sql for m in measures)]
+    groups = ", ".join(str(i + 1) for i in range(len(dimensions)))
+    order = _order(op.sort, dimensions)
+    sql = f"SELECT {', '.join(selected)} {query.sql}{f' GROUP BY {groups}' if groups else ''}{f' ORDER BY {order}' if order else ''} LIMIT {query.statement.param(limit, 'int8')}"
+    found = await conn.fetch(sql, *query.statement.params)
+    keys = [[d.key(item[i]) for i, d in enumerate(dimensions)] for item in found]
+    names = await names_for(conn, ctx, ((d.field, key[i]) for key in keys for i, d in enumerate(dimensions)))
+    rows = [
+        ops.AggregateRow(
+            keys=key,
+            labels=[d.label(key[i], names) for i, d in enumerate(dimensions)],
+            values=[m.value(item[len(dimensions) + i]) for i, m in enumerate(measures)],
+        )
+        for key, item in zip(keys, found, strict=True)
+    ]
+    if op.sort in (None, "label") and dimensions and not dimensions[0].bucket:
+        _by_option_order(ctx, rows, dimensions[0], by_label=op.sort == "label")
+    return rows
+
+
+def _order(sort: str | None, dimensions: list[_Dimension]) -> str:
+    value = len(dimensions) + 1
+    if not dimensions:
+        return ""
+    if sort in ("value", "-value"):
+        return f"{value} {'DESC' if sort[0] == '-' else 'ASC'} NULLS LAST, 1"
+    if sort in (None, "label"):
+        return ", ".join(str(i + 1) for i in range(len(dimensions)))
+    raise BadRequest(lazy("“sort” is value, -value or label."), field="sort")
+
+
+def _by_option_order(ctx: Context, rows: list[ops.AggregateRow], dimension: _Dimension, *, by_label: bool) -> None:
+    if by_label:
+        rows.sort(key=lambda r: r.labels[0])
+    elif dimension.field.type in ("option", "pipeline"):
+        order = {o.key: i for i, o in enumerate(ctx.config.options(dimension.entity.key, dimension.field.key))}
+        rows.sort(key=lambda r: order.get(r.keys[0], len(order)))
+
+
+class _Dimension:
+    """One GROUP BY column: an own field or one step over a ref, dates by bucket in the tenant's time zone."""
+
+    def __init__(self, query: Query, asked: ops.Dimension) -> None:
+        self.ctx, self.bucket = query.ctx, asked.bucket
+        parts = tuple(asked.field.split("."))
+        if len(parts) > 2:
+            raise BadRequest(lazy("“%(field)s” is too many steps away.", field=asked.field), field="dimensions")
+        entity = query.entity
+        try:
+            if len(parts) == 2:
+                entity = query.ctx.config.entity(entity.fields[parts[0]].options["to"])
+            self.field: FieldDef = entity.fields[parts[-1]]
+        except KeyError as error:
+            raise BadRequest(lazy("There is no field “%(key)s” here.", key=asked.field), field="dimensions") from error
+        self.entity = entity
+        self.kind = expr_type(query.ctx.config, self.field)
+        sql, _kind = query.guarded.path(parts)
+        if self.bucket is not None:
+            if self.bucket not in BUCKETS or self.kind not in ("date", "datetime"):
+                raise BadRequest(lazy("“%(field)s” cannot be grouped by “%(bucket)s”.", field=asked.field, bucket=self.bucket), field="dimensions")
+            zone = "UTC" if self.kind == "date" else query.ctx.tenant.time_zone
+            sql = f"date_trunc('{self.bucket}', {sql}, {query.statement.param(zone, 'text')})"
+        elif self.kind == "list":
+            sql = f"(SELECT v FROM jsonb_array_elements_text({sql}) v LIMIT 1)"
+        self.sql = sql
+
+    def key(self, value: Any) -> Any:
+        if value is None:
+            return None
+        if self.bucket:
+            zone = UTC if self.kind == "date" else self.ctx.zone
+            return value.astimezone(zone).date().isoformat()
+        if isinstance(value, UUID):
+            return str(value)
+        if isinstance(value, datetime):
+            return value.date().isoformat() if self.kind == "date" else value.isoformat().replace("+00:00", "Z")
+        if isinstance(value, Decimal):
+            return float(value)
+        return value
+
+    def label(self, key: Any, names: Any) -> str:
+        if key in (None, ""):
+            return _("None")
+        if self.bucket:
+            return bucket_label(date.fromisoformat(key), self.bucket)
+        if self.field.type == "money" or self.kind == "number":
+            return f"{key:g}" if isinstance(key, float) else str(key)
+        return display_text(self.ctx, self.entity, self.field, key, names) or str(key)
+
+
+def bucket_label(day: date, bucket: str) -> str:
+    if bucket == "year":
+        return str(day.year)
+    if bucket == "quarter":
+        return f"{day.year} Q{(day.month - 1) // 3 + 1}"
+    return day.strftime("%Y-%m") if bucket == "month" else day.isoformat()
+
+
+def bucket_end(day: date, bucket: str) -> date:
+    """The first day after the bucket that begins on `day`."""
+    if bucket == "day":
+        return day + timedelta(days=1)
+    if bucket == "week":
+        return day + timedelta(days=7)
+    months = {"month": 1, "quarter": 3, "year": 12}[bucket] + day.month - 1
+    return date(day.year + months // 12, months % 12 + 1, 1)
+
+
+class _Measure:
+    def __init__(self, query: Query, asked: ops.Measure) -> None:
+        self.ctx, self.fn = query.ctx, asked.fn
+        if asked.fn not in FUNCTIONS:
+            raise BadRequest(lazy("“%(fn)s” is not a way to measure.", fn=asked.fn), field="measures")
+        self.field: FieldDef | None = None
+        if asked.fn == "count" and not asked.field:
+            self.sql = "count(*)"
+            return
+        self.field = query.entity.fields.get(asked.field or "")
+        if self.field is None:
+            raise BadRequest(lazy("There is no field “%(key)s” here.", key=asked.field), field="measures")
+        sql, kind = query.guarded.path((self.field.key,))
+        if asked.fn in ("sum", "avg") and kind != "number":
+            raise BadRequest(lazy("“%(field)s” is not a number.", field=self.field.key), field="measures")
+        if asked.fn == "count":
+            self.sql = f"count({sql})"
+        elif asked.fn == "count_distinct":
+            self.sql = f"count(DISTINCT {sql})"
+        else:
+            self.sql = f"{asked.fn}({sql}{'::numeric' if kind == 'number' else ''})"
+
+    def value(self, found: Any) -> Any:
+        if self.field is None or self.fn in ("count", "count_distinct"):
+            return found or 0
+        if found is None:
+            return 0 if self.fn == "sum" and not is_money(self.ctx.config, self.field) else self._json(Decimal(0)) if self.fn == "sum" else None
+        return self._json(found)
+
+    def _json(self, found: Any) -> Any:
+        kind = expr_type(self.ctx.config, self.field)
+        value = expr_value(kind, found)
+        if self.fn == "avg" and isinstance(value, Decimal):
+            value = round(value, 2)
+        if is_money(self.ctx.config, self.field):
+            return field_types.get(self.field.type).from_expr(self.field, value, self.ctx.config)
+        if isinstance(value, Decimal):
+            return int(value) if value == value.to_integral_value() else float(value)
+        return value.isoformat() if isinstance(value, date | datetime) else value

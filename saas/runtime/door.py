@@ -1,0 +1,253 @@
+"""`execute`: the one door to records. Opens the tenant's transaction (or joins the one open), runs the operation, and answers
+with what the person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from saas.db import in_transaction, tenant_transaction
+from saas.errors import BadRequest, NotFound, PermissionDenied
+from saas.i18n import gettext as _
+from saas.i18n import lazy, pick
+from saas.metadata import expressions as ex
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import ViewDef
+from saas.runtime import aggregates, events, permissions, pipelines, records
+from saas.runtime import operations as ops
+from saas.runtime.acts import Act
+from saas.runtime.context import Context
+from saas.runtime.ids import uuid7
+from saas.runtime.present import can, can_flags, present
+from saas.runtime.query import MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
+from saas.runtime.rows import Projection, Row
+from saas.runtime.views import configured_views, saved_views
+
+
+async def execute(ctx: Context, operation: Any) -> Any:
+    """Run one operation (saas.runtime.operations) for `ctx`.
+
+    Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    Aggregate -> [AggregateRow]; History -> [HistoryEntry].
+    Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, Unavailable.
+    A write that fails leaves nothing behind, also inside a larger transaction.
+    """
+    handler, writes = _HANDLERS[type(operation)]
+    entity = records.entity_of(ctx, operation.entity)
+    if writes:
+        _refuse_suspended(ctx)
+        if ctx.operation_id is None:
+            ctx = ctx.replace(operation_id=uuid7(ctx.now))
+    async with _transaction(ctx, writes) as conn:
+        return await handler(conn, ctx, entity, operation)
+
+
+@asynccontextmanager
+async def _transaction(ctx: Context, writes: bool):
+    nested = in_transaction()
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        if nested and writes:
+            async with conn.transaction():
+                yield conn
+        else:
+            yield conn
+
+
+def _refuse_suspended(ctx: Context) -> None:
+    if ctx.tenant.status != "active" and ctx.user is not None:
+        raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+
+
+# ---- writes ------------------------------------------------------------------------------------------------------------
+
+
+def _said(ctx: Context, entity: Entity, key: str, standard: str) -> str:
+    return pick(entity.defn.messages.get(key), ctx.locale) or standard
+
+
+async def _change(act: Act, entity: Entity, record_id: UUID, message: str) -> ops.Change:
+    """The result of a write: the record as it stands after all effects, as far as the person may still see it."""
+    record = None
+    if permissions.may(act.ctx, "read", entity.key):
+        found = await _find(act.conn, act.ctx, entity, record_id)
+        if found is not None:
+            record = await _shown(act.conn, act.ctx, entity, found)
+    effects = [e for e in act.effects if e["id"] != str(record_id) or e["action"] == "create"]
+    return ops.Change(record, effects, act.warnings, message)
+
+
+async def _find(conn: Any, ctx: Context, entity: Entity, record_id: UUID) -> Row | None:
+    try:
+        return await records.load(conn, ctx, entity, record_id)
+    except NotFound:
+        return None
+
+
+async def _shown(conn: Any, ctx: Context, entity: Entity, row: Row) -> ops.Record:
+    [record] = await present(conn, ctx, entity, [row])
+    record.can = can(ctx, entity, row)
+    return record
+
+
+async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, record_id=op.id)
+    return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")))
+
+
+async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> ops.Change:
+    act = Act(conn, ctx)
+    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates)
+    return await _change(act, entity, op.id, _said(ctx, entity, "updated", _("Saved")))
+
+
+async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
+    act = Act(conn, ctx)
+    await records.delete(act, entity, op.id, version=op.version)
+    return ops.Change(None, act.effects, act.warnings, _said(ctx, entity, "deleted", _("Deleted")))
+
+
+async def _restore(conn: Any, ctx: Context, entity: Entity, op: ops.Restore) -> ops.Change:
+    act = Act(conn, ctx)
+    await records.restore(act, entity, op.id)
+    return await _change(act, entity, op.id, _("Restored"))
+
+
+async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transition) -> ops.Change:
+    act = Act(conn, ctx)
+    _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
+    return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"))
+
+
+# ---- reads -------------------------------------------------------------------------------------------------------------
+
+
+async def _get(conn: Any, ctx: Context, entity: Entity, op: ops.Get) -> ops.Record:
+    return await _shown(conn, ctx, entity, await records.load(conn, ctx, entity, op.id, deleted=op.deleted))
+
+
+async def _view(conn: Any, ctx: Context, entity: Entity, key: str | None) -> ViewDef | None:
+    if key is None:
+        return None
+    for view in configured_views(ctx, entity):
+        if view.key == key:
+            return view
+    return view_of(ctx, entity, key, await saved_views(conn, ctx, entity))
+
+
+async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Page:
+    permissions.require(ctx, op.right if op.right == "export" else "read", entity.key)
+    view = await _view(conn, ctx, entity, op.view)
+    query = Query(ctx, entity, right=op.right, deleted=op.deleted)
+    if view is not None:
+        query.filter(view.filter, trusted=not view.key.startswith("u_"))
+    query.filter(op.filter)
+    query.search(op.q)
+    sorts = parse_sort(ctx, entity, op.sort or (view.sort if view else None))
+    total = await count(conn, query, op.count)
+    fields = _readable_fields(ctx, entity, op.fields)
+    projection = Projection(query.scope, None if fields is None else {*fields, entity.defn.title})
+    if op.can:
+        can_flags(ctx, query.scope, projection.flag)
+    else:
+        for condition in permissions.conditions(ctx, entity):
+            projection.flag(condition, _condition_sql(query, condition))
+    rows, following = await read_rows(conn, query, projection, sorts, min(max(op.limit, 1), MAX_LIMIT), op.after)
+    found = await present(conn, ctx, entity, rows, fields)
+    if op.can:
+        for record, row in zip(found, rows, strict=True):
+            record.can = can(ctx, entity, row)
+    return ops.Page(found, following, total)
+
+
+def _condition_sql(query: Query, text: str) -> str:
+    return ex.to_sql(ex.parse(text), query.scope)
+
+
+def _readable_fields(ctx: Context, entity: Entity, asked: Any) -> list[str] | None:
+    if asked is None:
+        return None
+    access = permissions.static_access(ctx, entity)
+    for key in asked:
+        if access.get(key, "hidden") == "hidden" and key != "id":
+            raise BadRequest(lazy("There is no field “%(key)s” here.", key=key), field="fields")
+    return [k for k in asked if k != "id"]
+
+
+async def _board(conn: Any, ctx: Context, entity: Entity, op: ops.Board) -> list[ops.BoardColumn]:
+    permissions.require(ctx, "read", entity.key)
+    view = await _view(conn, ctx, entity, op.view)
+    board = dict(view.board or {}) if view else {}
+    by = op.by or board.get("by") or (entity.pipeline.field if entity.pipeline else None)
+    if by is None or by not in entity.fields or entity.fields[by].type not in ("pipeline", "option"):
+        raise BadRequest(lazy("A board needs a stage or an option field to make its columns of."), field="by")
+    filters = [f for f in (view.filter if view else None, op.filter) if f]
+    merged = {"and": [f if isinstance(f, dict) else {"expr": f} for f in filters]} if filters else None
+    sum_field = board.get("sum")
+    if sum_field and permissions.static_access(ctx, entity).get(sum_field, "hidden") in ("hidden", "masked"):
+        sum_field = None
+    measures = [ops.Measure(fn="count"), *([ops.Measure(fn="sum", field=sum_field)] if sum_field else [])]
+    figures = {
+        row.keys[0]: row.values
+        for row in await _board_figures(conn, ctx, entity, by, measures, merged, op.q, op.filter is None)
+    }
+    card_fields = [k for k in board.get("card") or _card_fields(entity) if k in entity.fields]
+    columns = []
+    for option in ctx.config.options(entity.key, by):
+        amount = figures.get(option.key, [0, None])
+        if not option.active and not amount[0]:
+            continue
+        query = Query(ctx, entity)
+        query.filter(merged, trusted=op.filter is None)
+        query.filter({"field": by, "op": "eq", "value": option.key}, trusted=True)
+        query.search(op.q)
+        page: list[ops.Record] = []
+        if amount[0]:
+            projection = Projection(query.scope, {*card_fields, entity.defn.title, by})
+            can_flags(ctx, query.scope, projection.flag)
+            sorts = parse_sort(ctx, entity, (view.sort if view else None) or ("-updated_at",))
+            rows, _next = await read_rows(conn, query, projection, sorts, op.limit, None)
+            page = await present(conn, ctx, entity, rows, [*card_fields, entity.defn.title])
+            for record, row in zip(page, rows, strict=True):
+                record.can = can(ctx, entity, row)
+        columns.append(
+            ops.BoardColumn(option.key, pick(option.label, ctx.locale), option.color, amount[0], amount[1] if sum_field else None, page, amount[0] > len(page))
+        )
+    return columns
+
+
+async def _board_figures(conn: Any, ctx: Context, entity: Entity, by: str, measures: list[ops.Measure], filter_: Any, q: str | None, trusted: bool) -> list[ops.AggregateRow]:
+    return await aggregates.aggregate(
+        conn, ctx, entity, ops.Aggregate(entity=entity.key, measures=measures, dimensions=[ops.Dimension(field=by)], filter=filter_), trusted=trusted, q=q
+    )
+
+
+def _card_fields(entity: Entity) -> list[str]:
+    return [f.key for f in entity.defn.fields if field_types.get(f.type).sortable and f.key != entity.defn.title and f.type != "pipeline"][:3]
+
+
+async def _aggregate(conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate) -> list[ops.AggregateRow]:
+    permissions.require(ctx, "read", entity.key)
+    return await aggregates.aggregate(conn, ctx, entity, op)
+
+
+async def _history(conn: Any, ctx: Context, entity: Entity, op: ops.History) -> list[ops.HistoryEntry]:
+    row = await records.load(conn, ctx, entity, op.id)
+    return await events.history(conn, ctx, entity, row, op.limit, op.before)
+
+
+_HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
+    ops.Create: (_create, True),
+    ops.Update: (_update, True),
+    ops.Delete: (_delete, True),
+    ops.Restore: (_restore, True),
+    ops.Transition: (_transition, True),
+    ops.Get: (_get, False),
+    ops.List: (_list, False),
+    ops.Board: (_board, False),
+    ops.Aggregate: (_aggregate, False),
+    ops.History: (_history, False),
+}

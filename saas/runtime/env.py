@@ -1,0 +1,182 @@
+"""Evaluating expressions in Python over a record that may not be stored yet: what they need of parents and children is
+read beforehand, in one batch per parent and one statement for all children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from saas.metadata import expressions as ex
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime.context import Context
+from saas.runtime.rows import Projection, Row, expr_value
+from saas.runtime.sql import RecordScope, Statement, expr_type, formula_node, setting_value
+
+
+class RecordEnv(ex.Env):
+    """The names of one record for Python evaluation. `extra` gives further roots such as `result`: {name: RecordEnv | value | dict}."""
+
+    def __init__(self, ctx: Context, entity: Entity, row: Row, *, old: Row | None = None, extra: Mapping[str, Any] | None = None) -> None:
+        self.ctx, self.entity, self.row, self.before, self.extra = ctx, entity, row, old, dict(extra or {})
+        self.parents: dict[str, RecordEnv] = {}
+        self.children: dict[Any, Any] = {}
+
+    def value(self, path: tuple[str, ...]) -> Any:
+        head = path[0]
+        if head in self.extra:
+            return _descend(self.extra[head], path[1:])
+        if head == "id":
+            return str(self.row.id)
+        field = self.entity.fields[head]
+        if len(path) > 1:
+            parent = self.parents.get(head)
+            return parent.value(path[1:]) if parent else None
+        if field.type == "formula":
+            return ex.to_python(formula_node(self.ctx.config, self.entity, field))(self)
+        return self._to_expr(field, self.row)
+
+    def _to_expr(self, field: FieldDef, row: Row) -> Any:
+        value = row.get(field.key)
+        return None if value is None else field_types.get(field.type).to_expr(field, value, self.ctx.config)
+
+    def child(self, node: ex.Child) -> Any:
+        if node in self.children:
+            return self.children[node]
+        return {"count": 0, "exists": False, "all": True}.get(node.fn)
+
+    def old(self, field: str) -> Any:
+        return self._to_expr(self.entity.fields[field], self.before) if self.before else None
+
+    def is_changed(self, field: str) -> bool:
+        if self.before is None:
+            return self.row.get(field) is not None
+        return self.row.get(field) != self.before.get(field)
+
+    def setting(self, key: str) -> Any:
+        return setting_value(self.ctx, key)
+
+    def me(self) -> str | None:
+        return str(self.ctx.user_id) if self.ctx.user_id else None
+
+    def my_dept(self) -> str | None:
+        return str(self.ctx.user.department_id) if self.ctx.user and self.ctx.user.department_id else None
+
+    def has_role(self, key: str) -> bool:
+        return bool(self.ctx.user and key in self.ctx.user.role_keys)
+
+    def today(self) -> date:
+        return self.ctx.today
+
+    def now(self) -> datetime:
+        return self.ctx.now
+
+    @property
+    def zone(self) -> Any:
+        return self.ctx.zone
+
+    def evaluate(self, text: str) -> Any:
+        return ex.to_python(ex.parse(text))(self)
+
+    def holds(self, text: str | None) -> bool:
+        return True if not text else bool(self.evaluate(text))
+
+
+def _descend(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, RecordEnv):
+        return value.value(path) if path else str(value.row.id)
+    if isinstance(value, Mapping) and path:
+        return _descend(value.get(path[0]), path[1:])
+    return value
+
+
+async def prepare(
+    conn: Any, ctx: Context, entity: Entity, row: Row, texts: Iterable[str | None], *, old: Row | None = None, extra: Mapping[str, Any] | None = None
+) -> RecordEnv:
+    """An env in which all `texts` can be evaluated: their parents and children have been read."""
+    env = RecordEnv(ctx, entity, row, old=old, extra=extra)
+    nodes = [ex.parse(text) for text in texts if text]
+    if nodes:
+        await fill(conn, env, nodes)
+    return env
+
+
+async def fill(conn: Any, env: RecordEnv, nodes: Iterable[Any]) -> None:
+    """Read into `env` what `nodes` need beyond the record itself."""
+    paths, children = requirements(env, nodes)
+    missing = [c for c in children if c not in env.children]
+    if missing and env.row.version:
+        await _read_children(conn, env, missing)
+    heads: dict[str, set[tuple[str, ...]]] = {}
+    for path in paths:
+        if len(path) > 1 and path[0] in env.entity.fields:
+            heads.setdefault(path[0], set()).add(path[1:])
+    for head, tails in heads.items():
+        parent = env.parents.get(head) or await _read_parent(conn, env, head)
+        if parent:
+            env.parents[head] = parent
+            await fill(conn, parent, [ex.Path(tail) for tail in tails])
+
+
+def requirements(env: RecordEnv, nodes: Iterable[Any]) -> tuple[set[tuple[str, ...]], list[Any]]:
+    """Paths and child aggregates that nodes need, formulas of the record followed."""
+    paths: set[tuple[str, ...]] = set()
+    children: list[Any] = []
+    queue, seen = list(nodes), set()
+    while queue:
+        needs = ex.needs(queue.pop())
+        children.extend(c for c in needs.children if c not in children)
+        for path in needs.paths:
+            paths.add(path)
+            field = env.entity.fields.get(path[0])
+            if field and field.type == "formula" and len(path) == 1 and field.key not in seen:
+                seen.add(field.key)
+                queue.append(formula_node(env.ctx.config, env.entity, field))
+    return paths, children
+
+
+async def _read_children(conn: Any, env: RecordEnv, nodes: list[Any]) -> None:
+    statement = Statement(env.ctx)
+    scope = RecordScope(statement, env.entity, "t")
+    parts = [ex.to_sql(node, scope) for node in nodes]
+    found = await conn.fetchrow(
+        f"SELECT {', '.join(parts)} FROM record t WHERE t.entity_id = {env.entity.number} AND t.id = {scope.param(env.row.id, 'uuid')}",  # noqa: S608  parts are compiled
+        *statement.params,
+    )
+    for node, value in zip(nodes, found or (), strict=False):
+        env.children[node] = expr_value(_child_type(env, node), value)
+
+
+def _child_type(env: RecordEnv, node: Any) -> str:
+    if node.fn in ("exists", "all"):
+        return "bool"
+    if node.fn in ("count", "sum", "avg"):
+        return "number"
+    target = env.ctx.config.entity(env.ctx.config.relation(env.entity.key, node.relation).child)
+    return expr_type(env.ctx.config, target.fields[node.field])
+
+
+async def _read_parent(conn: Any, env: RecordEnv, head: str) -> RecordEnv | None:
+    field = env.entity.fields[head]
+    target = env.ctx.config.entities.get(field.options.get("to", ""))
+    ref = env.row.get(head)
+    if target is None or not ref:
+        return None
+    row = await read_row(conn, env.ctx, target, UUID(ref))
+    return RecordEnv(env.ctx, target, row) if row else None
+
+
+async def read_row(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock: bool = False) -> Row | None:
+    """A whole record by id, whoever asks (deleted ones too); for the engine's own use."""
+    statement = Statement(ctx)
+    scope = RecordScope(statement, entity, "t")
+    projection = Projection(scope)
+    found = await conn.fetchrow(
+        f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"  # noqa: S608  compiled
+        + (" FOR UPDATE OF t" if lock else ""),
+        *statement.params,
+    )
+    return projection.row(found) if found else None

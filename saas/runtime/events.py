@@ -1,0 +1,74 @@
+"""The history of records: append and read. Values are raw JSON; what a reader may see is decided when it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from saas.errors import BadRequest
+from saas.i18n import gettext, lazy, pick
+from saas.metadata.config import Entity
+from saas.runtime import operations as ops
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.runtime.ids import uuid7
+from saas.runtime.present import display_text, names_for
+from saas.runtime.rows import Row
+
+ORIGIN_NAMES = {
+    "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
+}  # fmt: skip
+
+
+async def append(conn: Any, ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> None:
+    """kind: created updated deleted restored transition."""
+    await conn.execute(
+        "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, transition, version, changes) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)",
+        ctx.tenant_id, entity.number, row.id, uuid7(ctx.now), ctx.now, ctx.user_id, ctx.origin, kind, ctx.operation_id, transition, row.version,
+        json.dumps({k: list(v) for k, v in changes.items()}, ensure_ascii=False),
+    )  # fmt: skip
+
+
+async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int, before: str | None) -> list[ops.HistoryEntry]:
+    """Events of a record, newest first; fields the reader may not see are left out."""
+    params: list[Any] = [ctx.tenant_id, entity.number, row.id, row.created_at, min(max(limit, 1), 200)]
+    clause = ""
+    if before:
+        try:
+            moment, _, event_id = before.partition("~")
+            params += [datetime.fromisoformat(moment), UUID(event_id)]
+        except ValueError as error:
+            raise BadRequest(lazy("This page link is broken; start again from the first page."), field="before") from error
+        clause = " AND (at, id) < ($6, $7)"
+    found = await conn.fetch(
+        "SELECT id, at, kind, actor_id, origin, changes, transition FROM record_event "
+        f"WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND at >= $4{clause} ORDER BY at DESC, id DESC LIMIT $5",
+        *params,
+    )
+    access = permissions.access(ctx, entity, row.holds)
+    events = [(item, {k: v for k, v in json.loads(item["changes"]).items() if access.get(k, "hidden") != "hidden"}) for item in found]
+    pairs = [(entity.fields[k], v) for _, changes in events for k, both in changes.items() for v in both]
+    names = await names_for(conn, ctx, pairs)
+    actors = {r["id"]: r["name"] for r in await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, list({i["actor_id"] for i, _ in events if i["actor_id"]}))}
+    entries = []
+    for item, changes in events:
+        lines = []
+        for key, (old, new) in changes.items():
+            field = entity.fields[key]
+            texts = [display_text(ctx, entity, field, v, names) for v in (old, new)]
+            if access[key] == "masked":
+                texts = [permissions.masked(t, permissions.mask_of(ctx, entity, key)) if t else t for t in texts]
+            lines.append({"field": key, "label": pick(field.label, ctx.locale), "old": texts[0], "new": texts[1]})
+        label = entity.pipeline.transition(item["transition"]) if entity.pipeline and item["transition"] else None
+        entries.append(
+            ops.HistoryEntry(
+                id=f"{item['at'].isoformat()}~{item['id']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
+                actor=actors.get(item["actor_id"]) or str(ORIGIN_NAMES.get(item["origin"], gettext("System"))),
+                origin=item["origin"], changes=lines, transition=pick(label.label, ctx.locale) if label else item["transition"],
+            )  # fmt: skip
+        )
+    return entries

@@ -1,0 +1,249 @@
+"""Who may do what. Rights of a person's roles become SQL conditions, so that lists, counts, reports, searches and single
+records are decided by the same text; field rights become a map per entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from saas.errors import PermissionDenied
+from saas.i18n import lazy
+from saas.metadata import expressions as ex
+from saas.metadata.config import Entity
+from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
+from saas.runtime.context import Context
+from saas.runtime.sql import RecordScope, field_sql
+
+ALL = (ScopeRule("all"),)
+LEVELS = {"hidden": 0, "masked": 1, "read": 2, "write": 3}
+NO_RIGHTS = EntityRights()
+ADMIN_RIGHTS = EntityRights(read=ALL, update=ALL, delete=ALL, export=ALL, create=True, import_=True, bulk=True)
+
+
+def roles(ctx: Context) -> list[RoleDef]:
+    if ctx.user is None:
+        return []
+    return [ctx.config.roles[key] for key in ctx.user.role_keys if key in ctx.config.roles]
+
+
+def is_admin(ctx: Context) -> bool:
+    return ctx.unrestricted or any(role.admin for role in roles(ctx))
+
+
+def may_configure(ctx: Context, what: str) -> bool:
+    """`what`: config users audit jobs brand import export api."""
+    return is_admin(ctx) or any(what in role.settings or "*" in role.settings for role in roles(ctx))
+
+
+def require_setting(ctx: Context, what: str) -> None:
+    if not may_configure(ctx, what):
+        raise PermissionDenied(lazy("Your role does not include this part of the settings."))
+
+
+def _rights(role: RoleDef, entity_key: str) -> EntityRights:
+    if role.admin:
+        return ADMIN_RIGHTS
+    return role.entities.get(entity_key) or role.entities.get("*") or NO_RIGHTS
+
+
+def entity_rights(ctx: Context, entity_key: str) -> list[EntityRights]:
+    """The rights of each of the person's roles that say anything about the entity."""
+    if ctx.unrestricted:
+        return [ADMIN_RIGHTS]
+    found = [_rights(role, entity_key) for role in roles(ctx)]
+    return [r for r in found if r != NO_RIGHTS]
+
+
+def rules(ctx: Context, right: str, entity_key: str) -> list[ScopeRule]:
+    """right: read update delete export."""
+    return [rule for r in entity_rights(ctx, entity_key) for rule in getattr(r, right) if rule.scope != "none"]
+
+
+def may(ctx: Context, right: str, entity_key: str) -> bool:
+    """May the person use this right on some record at all? right: create read update delete export import bulk."""
+    entity = ctx.config.entities.get(entity_key)
+    if entity is None:
+        return False
+    if entity.defn.read_only and right in ("create", "update", "delete", "import") and not ctx.unrestricted:
+        return False
+    if right == "create":
+        return any(r.create or r.create_if for r in entity_rights(ctx, entity_key))
+    if right == "import":
+        return any(r.import_ for r in entity_rights(ctx, entity_key))
+    if right == "bulk":
+        return any(r.bulk for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
+    return bool(rules(ctx, right, entity_key))
+
+
+def require(ctx: Context, right: str, entity_key: str) -> None:
+    if not may(ctx, right, entity_key):
+        raise PermissionDenied(lazy("Your role does not allow this."), right=right, entity=entity_key)
+
+
+def create_conditions(ctx: Context, entity_key: str) -> list[str] | None:
+    """Conditions on a new record of which one must hold; None = no condition; [] = not allowed."""
+    found = entity_rights(ctx, entity_key)
+    if any(r.create and not r.create_if for r in found):
+        return None
+    return [r.create_if for r in found if r.create_if]
+
+
+# ---- records -----------------------------------------------------------------------------------------------------------
+
+
+def right_sql(right: str, scope: RecordScope) -> str:
+    """SQL condition: the person may use `right` on the scope's record. "true" and "false" stand alone where constant."""
+    ctx, entity = scope.ctx, scope.entity
+    if ctx.unrestricted:
+        return "true"
+    # The rules are the configuration's own words: evaluated without a guard.
+    plain = RecordScope(scope.statement, entity, scope.alias)
+    parts = []
+    for rule in rules(ctx, right, entity.key):
+        condition = _scope_sql(rule.scope, plain)
+        if rule.condition:
+            extra = ex.to_where(ex.parse(rule.condition), plain)
+            condition = extra if condition == "true" else f"({condition} AND {extra})"
+        if condition == "true":
+            return "true"
+        parts.append(condition)
+    return any_of(parts)
+
+
+def any_of(parts: Iterable[str]) -> str:
+    parts = list(dict.fromkeys(p for p in parts if p != "false"))
+    if not parts:
+        return "false"
+    return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
+
+
+def _scope_sql(name: str, scope: RecordScope) -> str:
+    user = scope.ctx.user
+    if name == "all":
+        return "true"
+    if user is None or name == "none":
+        return "false"
+    a, entity = scope.alias, scope.entity
+    own = f"{a}.owner_id" if entity.defn.owned else f"{a}.created_by"
+    me = scope.param(user.id, "uuid")
+    if name == "own":
+        return f"{own} = {me}"
+    if name in ("assigned", "participant"):
+        columns = [field_sql(scope.config, entity, entity.fields[key], a) for key in entity.defn.assignees]
+        if name == "participant":
+            columns = [field_sql(scope.config, entity, f, a) for f in entity.fields.values() if f.type == "user" and f.key != "updated_by"]
+        return any_of(f"{column} = {me}" for column in columns)
+    if name == "team":
+        return f"{own} = ANY({scope.param([user.id, *user.team_ids], 'uuid[]')})"
+    ids = user.department_ids if name == "dept" else user.department_tree_ids
+    return f"({own} = {me} OR {a}.department_id = ANY({scope.param(list(ids), 'uuid[]')}))"
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderGuard:
+    """What `ctx` may name in filters, sorts and reports."""
+
+    ctx: Context
+
+    def visible(self, entity: Entity, field: FieldDef) -> bool:
+        return LEVELS[static_access(self.ctx, entity).get(field.key, "hidden")] >= LEVELS["read"]
+
+    def readable(self, scope: RecordScope) -> str:
+        predicate = right_sql("read", scope)
+        if predicate == "false":
+            raise PermissionDenied(lazy("Your role does not allow this."))
+        return predicate
+
+
+def guard(ctx: Context) -> ReaderGuard | None:
+    return None if ctx.unrestricted else ReaderGuard(ctx)
+
+
+# ---- fields ------------------------------------------------------------------------------------------------------------
+
+WRITE = FieldRight("write")
+
+
+def field_rights(ctx: Context, entity: Entity) -> Mapping[str, list[FieldRight]]:
+    """For each field that some role limits: what each of the person's roles with rights on the entity says of it."""
+    if ctx.unrestricted:
+        return {}
+    key = ("permissions.fields", ctx.user.role_keys if ctx.user else (), entity.key)
+
+    def make() -> dict[str, list[FieldRight]]:
+        found = entity_rights(ctx, entity.key)
+        limited = {f for r in found for f in r.fields}
+        return {f: [r.fields.get(f, WRITE) for r in found] for f in limited}
+
+    return ctx.config.cached(key, make)
+
+
+def static_access(ctx: Context, entity: Entity) -> dict[str, str]:
+    """{field: access} without looking at a record: a conditional limit is taken to hold (fail closed)."""
+    limited = field_rights(ctx, entity)
+    return {
+        key: max((r.access for r in limited[key]), key=LEVELS.__getitem__) if key in limited else ("read" if field.system and key != "owner" else "write")
+        for key, field in entity.fields.items()
+    }
+
+
+def conditions(ctx: Context, entity: Entity) -> list[str]:
+    """The conditions of field rights, in a fixed order."""
+    return list(dict.fromkeys(r.condition for rights in field_rights(ctx, entity).values() for r in rights if r.condition))
+
+
+def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> dict[str, str]:
+    """{field: access} for one record; `holds` says which of `conditions` are true for it."""
+    result = static_access(ctx, entity)
+    for key, rights in field_rights(ctx, entity).items():
+        effective = [r.access if not r.condition or holds.get(r.condition, True) else "write" for r in rights]
+        result[key] = max(effective, key=LEVELS.__getitem__)
+    return result
+
+
+def mask_of(ctx: Context, entity: Entity, field_key: str) -> str:
+    return next((r.mask for r in field_rights(ctx, entity).get(field_key, ()) if r.access == "masked"), "****{4}")
+
+
+def masked(text: str, mask: str) -> str:
+    """`****{4}` shows the last four characters; `{3}****{4}` also the first three. Short texts show nothing."""
+    head, _, rest = mask.partition("*")
+    lead = int(head.strip("{}") or 0) if head else 0
+    stars, _, tail = ("*" + rest).partition("{")
+    last = int(tail.strip("}") or 0) if tail else 0
+    if len(text) <= lead + last:
+        return stars
+    return text[:lead] + stars + (text[-last:] if last else "")
+
+
+# ---- transitions -------------------------------------------------------------------------------------------------------
+
+
+def transition_roles(ctx: Context, pipeline: PipelineDef, transition: TransitionDef) -> bool | None:
+    """True: a role of the person may; False: none may; None: whoever may update the record may."""
+    if ctx.unrestricted or any(role.admin for role in roles(ctx)):
+        return True
+    verdicts = []
+    for role in roles(ctx):
+        listed = None if role.transitions is None else role.transitions.get(pipeline.key)
+        if listed is not None:
+            verdicts.append("*" in listed or transition.key in listed)
+        elif transition.roles:
+            verdicts.append(role.key in transition.roles)
+        else:
+            verdicts.append(None)
+    if True in verdicts:
+        return True
+    return None if None in verdicts else False
+
+
+# ---- reports and menus -------------------------------------------------------------------------------------------------
+
+
+def may_report(ctx: Context, key: str) -> bool:
+    return is_admin(ctx) or any(key in role.reports or "*" in role.reports for role in roles(ctx))
+
+
+def may_dashboard(ctx: Context, key: str) -> bool:
+    return is_admin(ctx) or any(key in role.dashboards or "*" in role.dashboards or role.home == key for role in roles(ctx))

@@ -1,0 +1,104 @@
+"""Moving a record along its pipeline: who, guard, required fields, the stage change and its effects, in one transaction."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, PermissionDenied
+from saas.i18n import lazy, pick
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import PipelineDef, TransitionDef
+from saas.runtime import permissions
+from saas.runtime.acts import Act, ActionRun, Happening
+from saas.runtime.automations import dispatch, run_actions
+from saas.runtime.env import prepare
+from saas.runtime.records import enter_stage, load, refuse_stale, save
+from saas.runtime.rows import Row
+from saas.runtime.validate import EMPTY, Draft, put, take
+
+
+async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, values: Mapping[str, Any], *, version: int | None = None) -> tuple[Row, TransitionDef]:
+    """Run one transition. Raises NotFound for an unknown one, PermissionDenied, Conflict (wrong stage, guard), InvalidInput."""
+    ctx, pipeline = act.ctx, entity.pipeline
+    transition = pipeline.transition(key) if pipeline else None
+    if pipeline is None or transition is None:
+        raise NotFound(lazy("There is no transition “%(key)s” here.", key=key))
+    old = await load(act.conn, ctx, entity, record_id, lock=True)
+    _refuse(act, pipeline, transition, old)
+    refuse_stale(old, version)
+    draft = Draft(entity, copy.deepcopy(old), old, permissions.access(ctx, entity, old.holds))
+    asked = (*transition.require, *transition.ask)
+    may_edit = old.holds.get("update", False) or ctx.unrestricted
+    for name in values:
+        if name not in asked and not may_edit:
+            draft.problem(name, "forbidden", lazy("This field cannot be set here."))
+    take(ctx, draft, {k: v for k, v in values.items() if k in asked or may_edit}, also=asked)
+    for name in transition.require:
+        if draft.row.get(name) in EMPTY and not any(p.field == name for p in draft.problems):
+            draft.problem(name, "required", lazy("This field is required."))
+    if draft.problems:
+        raise InvalidInput(draft.problems)
+    await _guard(act, transition, draft)
+    await _stamp(act, transition, draft)
+    target = await _target(act, transition, draft)
+    draft.row.state = draft.row.values[pipeline.field] = target
+    draft.changed.add(pipeline.field)
+    if target != old.state:
+        draft.row.state_since = ctx.now
+    row = await save(act, draft, transition=key)
+    if target != old.state:
+        await act.conn.execute(
+            "UPDATE stage_history SET left_at = $4 WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND left_at IS NULL",
+            ctx.tenant_id, entity.number, row.id, ctx.now,
+        )  # fmt: skip
+        await enter_stage(act, entity, row)
+    act.effect("transition", entity.key, row.id)
+    inner = act.under(elevated=True, origin="automation" if ctx.user is None else ctx.origin)
+    await run_actions(ActionRun(inner, entity, row, old), transition.effects)
+    changed = frozenset(k for k in draft.changed if old.get(k) != row.get(k))
+    await dispatch(act, Happening("transition", entity, row, old, changed, key))
+    await dispatch(act, Happening("update", entity, row, old, changed))
+    return row, transition
+
+
+def _refuse(act: Act, pipeline: PipelineDef, transition: TransitionDef, row: Row) -> None:
+    if not row.holds.get(f"t:{transition.key}") and not act.ctx.unrestricted:
+        raise PermissionDenied(lazy("You may not do “%(label)s” on this record.", label=pick(transition.label)), transition=transition.key)
+    if row.state not in transition.sources and "*" not in transition.sources:
+        stage = pipeline.stage(row.state or "")
+        raise Conflict(
+            lazy("“%(label)s” is not possible while the stage is “%(stage)s”.", label=pick(transition.label), stage=pick(stage.label) if stage else row.state),
+            reason="wrong_stage", transition=transition.key,
+        )  # fmt: skip
+
+
+async def _guard(act: Act, transition: TransitionDef, draft: Draft) -> None:
+    if not transition.guard:
+        return
+    env = await prepare(act.conn, act.ctx, draft.entity, draft.row, [transition.guard], old=draft.old)
+    if not env.holds(transition.guard):
+        message = pick(transition.guard_message) or lazy("The conditions for “%(label)s” are not met yet.", label=pick(transition.label))
+        raise InvalidInput([FieldProblem(field="", code="guard", message=message)], message)
+
+
+async def _stamp(act: Act, transition: TransitionDef, draft: Draft) -> None:
+    if transition.set:
+        env = await prepare(act.conn, act.ctx, draft.entity, draft.row, transition.set.values(), old=draft.old)
+        for key, text in transition.set.items():
+            declared = draft.entity.fields[key]
+            value = env.evaluate(text)
+            put(draft, key, None if value is None else field_types.get(declared.type).from_expr(declared, value, act.ctx.config))
+
+
+async def _target(act: Act, transition: TransitionDef, draft: Draft) -> str:
+    if not transition.branches:
+        return transition.to or draft.old.state
+    env = await prepare(act.conn, act.ctx, draft.entity, draft.row, [b.condition for b in transition.branches], old=draft.old)
+    for branch in transition.branches:
+        if env.holds(branch.condition):
+            return branch.to
+    raise Conflict(lazy("None of the ways of “%(label)s” fits this record.", label=pick(transition.label)), reason="no_branch")

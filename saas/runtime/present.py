@@ -1,0 +1,218 @@
+"""From rows to Records: what one person may see of them, with names of refs, users and departments read in one batch per
+link column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from saas.i18n import pick
+from saas.metadata import expressions as ex
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime import operations as ops
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.runtime.rows import Row, decode
+from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
+
+UNREADABLE = "···"
+
+
+class Names:
+    """Display names of users, departments and records, filled in batches."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, str] = {}
+        self.departments: dict[str, str] = {}
+        self.records: dict[tuple[str, str], str] = {}
+
+
+async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any]]) -> Names:
+    """Resolve the ids found in (field, JSON value) pairs: one query for users, one for departments, one per target entity."""
+    users: set[str] = set()
+    departments: set[str] = set()
+    records: dict[str, set[str]] = {}
+    for field, value in pairs:
+        if value in (None, "", []):
+            continue
+        if field.type == "user":
+            users.add(value)
+        elif field.type == "dept":
+            departments.add(value)
+        elif field.type == "ref":
+            records.setdefault(field.options["to"], set()).add(value)
+        elif field.type == "m2m":
+            records.setdefault(field.options["to"], set()).update(value)
+    names = Names()
+    if users:
+        found = await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, [UUID(u) for u in users])
+        names.users = {str(r[0]): r[1] for r in found}
+    if departments:
+        found = await conn.fetch("SELECT id, name FROM department WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, [UUID(d) for d in departments])
+        names.departments = {str(r[0]): pick(_label(r[1]), ctx.locale) for r in found}
+    for entity_key, ids in records.items():
+        target = ctx.config.entities.get(entity_key)
+        if target is not None:
+            titles = await titles_of(conn, ctx, target, [UUID(i) for i in ids])
+            names.records.update({(entity_key, str(i)): t for i, t in titles.items()})
+    return names
+
+
+def _label(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+
+
+async def titles_of(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """{id: title} of records; those the reader may not see are named `UNREADABLE`."""
+    statement = Statement(ctx)
+    scope = RecordScope(statement, entity, "t")
+    readable = permissions.right_sql("read", scope)
+    title = title_sql(scope)
+    found = await conn.fetch(
+        f"SELECT t.id, {title}, {readable} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})",  # noqa: S608  compiled
+        *statement.params,
+    )
+    return {r[0]: (title_text(ctx, entity, r[1]) or str(r[0])[:8]) if r[2] else UNREADABLE for r in found}
+
+
+def title_sql(scope: RecordScope) -> str:
+    field = scope.entity.fields[scope.entity.defn.title]
+    if field.type == "formula":
+        return scope.path((field.key,))[0]
+    return field_sql(scope.config, scope.entity, field, scope.alias)
+
+
+def title_text(ctx: Context, entity: Entity, stored: Any) -> str:
+    if stored is None:
+        return ""
+    field = entity.fields[entity.defn.title]
+    value = decode(ctx.config, entity, field, storage_of(ctx.config, field), stored)
+    return "" if value is None else field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+
+
+def display_text(ctx: Context, entity: Entity, field: FieldDef, value: Any, names: Names) -> str:
+    if value in (None, "", []):
+        return ""
+    if field.type == "user":
+        return names.users.get(value, "")
+    if field.type == "dept":
+        return names.departments.get(value, "")
+    if field.type == "ref":
+        return names.records.get((field.options["to"], value), "")
+    if field.type == "m2m":
+        return ", ".join(names.records.get((field.options["to"], v), "") for v in value)
+    if field.type == "pipeline":
+        stage = ctx.config.pipelines[field.options["pipeline"]].stage(value)
+        return pick(stage.label, ctx.locale) if stage else str(value)
+    return field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+
+
+async def present(conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None) -> list[ops.Record]:
+    """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all)."""
+    wanted = list(entity.fields) if fields is None else [k for k in fields if k in entity.fields]
+    visible = {id(row): permissions.access(ctx, entity, row.holds) for row in rows}
+    defs = [entity.fields[k] for k in wanted]
+    names = await names_for(conn, ctx, ((f, row.get(f.key)) for row in rows for f in defs if visible[id(row)][f.key] != "hidden"))
+    records = []
+    for row in rows:
+        access = visible[id(row)]
+        values: dict[str, Any] = {}
+        display: dict[str, str] = {}
+        for field in defs:
+            level = access[field.key]
+            if level == "hidden":
+                continue
+            value = row.get(field.key)
+            text = display_text(ctx, entity, field, value, names)
+            if level == "masked" and value not in (None, "", []):
+                value = text = permissions.masked(text, permissions.mask_of(ctx, entity, field.key))
+            if not field.system:
+                values[field.key] = value
+            display[field.key] = text
+        records.append(_record(ctx, entity, row, values, display, access))
+    return records
+
+
+def _record(ctx: Context, entity: Entity, row: Row, values: Mapping[str, Any], display: dict[str, str], access: Mapping[str, str]) -> ops.Record:
+    title_key = entity.defn.title
+    if access.get(title_key) == "hidden":
+        title = str(row.id)[:8]
+    elif title_key in display:
+        title = display[title_key]
+    else:
+        value = row.get(title_key)
+        field = entity.fields[title_key]
+        title = "" if value is None else field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+    return ops.Record(
+        id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
+        updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at,
+        values=dict(values), display=display, title=title or str(row.id)[:8], state_since=row.state_since,
+    )  # fmt: skip
+
+
+def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
+    """Add to a projection what is needed to say what the person may do with each record: flags update, delete, transition keys
+    (`t:key`) and the conditions of field rights."""
+    entity, defn = scope.entity, scope.entity.defn
+    plain = RecordScope(scope.statement, entity, scope.alias)
+    update = permissions.right_sql("update", plain) if permissions.may(ctx, "update", entity.key) else "false"
+    delete = permissions.right_sql("delete", plain) if permissions.may(ctx, "delete", entity.key) else "false"
+    frozen = "false" if (defn.read_only or defn.append_only) and not ctx.unrestricted else "true"
+    flag("update", _both(update, frozen, _condition(ctx, plain, defn.editable_if)))
+    flag("delete", _both(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
+    flag("rights:update", update)
+    if entity.pipeline:
+        for transition in entity.pipeline.transitions:
+            verdict = permissions.transition_roles(ctx, entity.pipeline, transition)
+            if verdict is False:
+                continue
+            base = "true" if verdict else update
+            flag(f"t:{transition.key}", _both(base, _condition(ctx, plain, transition.allow_if)))
+    for condition in permissions.conditions(ctx, entity):
+        flag(condition, _condition(ctx, plain, condition))
+
+
+def _condition(ctx: Context, scope: RecordScope, text: str | None) -> str:
+    if not text or ctx.unrestricted:
+        return "true"
+    return ex.to_sql(ex.parse(text), scope)
+
+
+def _both(*parts: str) -> str:
+    kept = [p for p in parts if p != "true"]
+    if "false" in kept:
+        return "false"
+    return " AND ".join(f"({p})" for p in kept) if kept else "true"
+
+
+def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer, ...]:
+    """The transitions the person may start from the row's stage, by the flags of `can_flags`."""
+    pipeline = entity.pipeline
+    if pipeline is None or row.deleted_at is not None:
+        return ()
+    found = []
+    for transition in pipeline.transitions:
+        if row.state not in transition.sources and "*" not in transition.sources:
+            continue
+        if not row.holds.get(f"t:{transition.key}"):
+            continue
+        missing = tuple(k for k in transition.require if row.get(k) in (None, "", []))
+        found.append(
+            ops.TransitionOffer(
+                key=transition.key, label=pick(transition.label, ctx.locale), to=transition.to, style=transition.style,
+                confirm=pick(transition.confirm, ctx.locale), missing=missing, ask=tuple(k for k in transition.ask if k not in missing),
+            )  # fmt: skip
+        )
+    return tuple(found)
+
+
+def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
+    live = row.deleted_at is None
+    return ops.Can(update=live and row.holds.get("update", False), delete=live and row.holds.get("delete", False), transitions=offers(ctx, entity, row))
+
+
+__all__ = ["Names", "can", "can_flags", "display_text", "names_for", "offers", "present", "title_sql", "titles_of"]

@@ -1,0 +1,324 @@
+"""Writing records: create, update, delete, restore. Called by the door, by pipelines and by actions; nothing else writes rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
+from saas.i18n import lazy, ngettext, pick
+from saas.metadata.config import Entity, Relation
+from saas.runtime import events, numbers, permissions, rollups, search, uniques
+from saas.runtime.acts import Act, Happening
+from saas.runtime.automations import dispatch
+from saas.runtime.context import Context
+from saas.runtime.env import prepare
+from saas.runtime.ids import uuid7
+from saas.runtime.present import can_flags
+from saas.runtime.rows import Encoded, Projection, Row, encode
+from saas.runtime.sql import RecordScope, Statement, children_sql
+from saas.runtime.validate import Draft, check, defaults, take
+
+
+def entity_of(ctx: Context, key: str) -> Entity:
+    entity = ctx.config.entities.get(key)
+    if entity is None:
+        raise NotFound(lazy("There is nothing called “%(key)s” here.", key=key))
+    return entity
+
+
+async def load(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock: bool = False, deleted: bool = False) -> Row:
+    """A record the person may read, with the flags of what they may do. Raises NotFound also for what they may not see."""
+    statement = Statement(ctx)
+    scope = RecordScope(statement, entity, "t")
+    projection = Projection(scope)
+    readable = permissions.right_sql("read", scope)
+    can_flags(ctx, scope, projection.flag)
+    found = await conn.fetchrow(
+        f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')} "  # noqa: S608  compiled
+        f"AND t.deleted_at IS {'NOT ' if deleted else ''}NULL AND {readable}{' FOR UPDATE OF t' if lock else ''}",
+        *statement.params,
+    )
+    if found is None:
+        raise NotFound(lazy("This record does not exist, or you may not see it."))
+    return projection.row(found)
+
+
+def refuse_stale(row: Row, version: int | None) -> None:
+    if version is not None and version != row.version:
+        raise StaleVersion(current=row.version, yours=version)
+
+
+# ---- create ------------------------------------------------------------------------------------------------------------
+
+
+async def create(act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, record_id: UUID | None = None) -> Row:
+    ctx = act.ctx
+    permissions.require(ctx, "create", entity.key)
+    row = Row(id=record_id or uuid7(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
+    row.created_by = row.updated_by = ctx.user_id
+    draft = Draft(entity, row, None, permissions.static_access(ctx, entity))
+    take(ctx, draft, values)
+    _default_owner(ctx, draft, values)
+    if entity.pipeline:
+        row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
+        row.state_since = ctx.now
+    await defaults(act.conn, ctx, draft)
+    await _may_create(act, entity, row)
+    await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await check(act.conn, ctx, draft)
+    if draft.problems:
+        raise InvalidInput(draft.problems)
+    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmed=confirm_duplicates)
+    await uniques.claim(act.conn, ctx, entity, row, None)
+    await numbers.number(act.conn, ctx, entity, row)
+    row.department = await _department(act, entity, row)
+    row.version = 1
+    await _insert(act, entity, row)
+    changes = {k: (None, v) for k, v in row.values.items() if v not in (None, "", []) and entity.fields[k].type not in ("formula", "rollup")}
+    if row.owner:
+        changes["owner"] = (None, str(row.owner))
+    await events.append(act.conn, ctx, entity, row, "created", changes)
+    await search.index(act.conn, ctx, entity, row, fresh=True)
+    if own := [f for f in entity.declared.values() if f.type == "rollup"]:
+        await rollups.refresh(act.conn, ctx, entity, row.id, own)
+    await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
+    act.effect("create", entity.key, row.id)
+    await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
+    return row
+
+
+def _default_owner(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
+    defn = draft.entity.defn
+    if not defn.owned or "owner" in values or ctx.user is None:
+        return
+    if not defn.owner_roles or set(defn.owner_roles) & set(ctx.user.role_keys):
+        draft.row.owner = ctx.user.id
+
+
+async def _may_create(act: Act, entity: Entity, row: Row) -> None:
+    conditions = permissions.create_conditions(act.ctx, entity.key)
+    if conditions is None:
+        return
+    env = await prepare(act.conn, act.ctx, entity, row, conditions)
+    if not any(env.holds(c) for c in conditions):
+        raise PermissionDenied(lazy("Your role does not allow creating this here."), right="create", entity=entity.key)
+
+
+async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
+    """The department a record belongs to: its owner's, or its creator's where it is not owned."""
+    user = act.ctx.user
+    person = row.owner if entity.defn.owned else row.created_by
+    if person is None:
+        return None
+    if user is not None and person == user.id:
+        return user.department_id
+    return await act.conn.fetchval(
+        "SELECT department_id FROM user_department WHERE tenant_id = $1 AND user_id = $2 ORDER BY is_primary DESC LIMIT 1", act.ctx.tenant_id, person
+    )
+
+
+async def _insert(act: Act, entity: Entity, row: Row) -> None:
+    ctx = act.ctx
+    encoded = encode(ctx.config, entity, row.values)
+    columns: dict[str, tuple[Any, str]] = {
+        "tenant_id": (ctx.tenant_id, "uuid"), "entity_id": (entity.number, "int4"), "id": (row.id, "uuid"), "version": (1, "int4"),
+        "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
+        "state_since": (row.state_since, "timestamptz"), "created_at": (row.created_at, "timestamptz"), "created_by": (row.created_by, "uuid"),
+        "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
+        "doc": (json.dumps({k: v for k, v in encoded.doc.items() if v is not None}, ensure_ascii=False), "jsonb"),
+        **encoded.columns,
+    }  # fmt: skip
+    columns = {k: v for k, v in columns.items() if v[0] is not None}
+    places = ", ".join(f"${i}::{pg}" for i, (_, pg) in enumerate(columns.values(), 1))
+    await act.conn.execute(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", *(v for v, _ in columns.values()))  # noqa: S608  compiled
+    await _write_links(act, entity, row, encoded, fresh=True)
+    await _attach_files(act, entity, row)
+    if row.state is not None:
+        await enter_stage(act, entity, row)
+
+
+async def enter_stage(act: Act, entity: Entity, row: Row) -> None:
+    ctx = act.ctx
+    await act.conn.execute(
+        "INSERT INTO stage_history (tenant_id, entity_id, record_id, id, stage, entered_at, user_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        ctx.tenant_id, entity.number, row.id, uuid7(ctx.now), row.state, ctx.now, ctx.user_id,
+    )  # fmt: skip
+
+
+async def _write_links(act: Act, entity: Entity, row: Row, encoded: Encoded, *, fresh: bool) -> None:
+    for key, ids in encoded.links.items():
+        args = (act.ctx.tenant_id, entity.number, key, row.id)
+        if not fresh:
+            await act.conn.execute(
+                "DELETE FROM record_link WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3 AND from_id = $4 AND NOT to_id = ANY($5::uuid[])", *args, ids
+            )
+        if ids:
+            await act.conn.execute(
+                "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, $4, unnest($5::uuid[]) ON CONFLICT DO NOTHING", *args, ids
+            )
+
+
+async def _attach_files(act: Act, entity: Entity, row: Row) -> None:
+    for declared in entity.declared.values():
+        ids = row.values.get(declared.key) if declared.type in ("file", "image") else None
+        if ids:
+            await act.conn.execute(
+                "UPDATE file SET entity_key = $3, record_id = $4, field_key = $5 WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+                act.ctx.tenant_id, [UUID(i) for i in ids], entity.key, row.id, declared.key,
+            )  # fmt: skip
+
+
+# ---- update ------------------------------------------------------------------------------------------------------------
+
+
+async def update(act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False) -> Row:
+    ctx = act.ctx
+    old = await load(act.conn, ctx, entity, record_id, lock=True)
+    if not old.holds["update"]:
+        raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
+    refuse_stale(old, version)
+    draft = Draft(entity, copy.deepcopy(old), old, permissions.access(ctx, entity, old.holds))
+    take(ctx, draft, values)
+    return await save(act, draft, confirm_duplicates=confirm_duplicates)
+
+
+def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
+    if entity.defn.read_only:
+        return lazy("These records come from another system and cannot be changed here.")
+    if entity.defn.append_only:
+        return lazy("These records can be added but never changed.")
+    if right == "update" and row.holds.get("rights:update"):
+        return lazy("This record is closed and cannot be changed any more.")
+    return lazy("Your role does not allow this for this record.")
+
+
+async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, transition: str | None = None) -> Row:
+    """Check and write a draft of an existing record, with all that follows from it."""
+    ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
+    if draft.changed or transition:
+        await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
+    await check(act.conn, ctx, draft)
+    if draft.problems:
+        raise InvalidInput(draft.problems)
+    changes = {k: (old.get(k), row.get(k)) for k in sorted(draft.changed) if old.get(k) != row.get(k)}
+    if not changes and transition is None:
+        return old
+    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates)
+    await uniques.claim(act.conn, ctx, entity, row, old)
+    if row.owner != old.owner:
+        row.department = await _department(act, entity, row)
+    row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
+    await _update_row(act, entity, row, set(changes))
+    await events.append(act.conn, ctx, entity, row, "transition" if transition else "updated", changes, transition)
+    if set(changes) & set(entity.defn.search or (entity.defn.title,)):
+        await search.index(act.conn, ctx, entity, row, fresh=False)
+    await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
+    if not transition:
+        act.effect("update", entity.key, row.id)
+        await dispatch(act, Happening("update", entity, row, old, frozenset(changes)))
+    return row
+
+
+async def _update_row(act: Act, entity: Entity, row: Row, changed: set[str]) -> None:
+    encoded = encode(act.ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
+    columns: dict[str, tuple[Any, str]] = {
+        "version": (row.version, "int4"), "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
+        "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
+        "state_since": (row.state_since, "timestamptz"), **encoded.columns,
+    }  # fmt: skip
+    params: list[Any] = [row.id]
+    sets = []
+    for column, (value, pg) in columns.items():
+        params.append(value)
+        sets.append(f"{column} = ${len(params)}::{pg}")
+    if encoded.doc:
+        params.append(json.dumps(encoded.doc, ensure_ascii=False))
+        sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
+    await act.conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)  # noqa: S608  compiled
+    await _write_links(act, entity, row, encoded, fresh=False)
+    if any(entity.fields[k].type in ("file", "image") for k in changed):
+        await _attach_files(act, entity, row)
+
+
+# ---- delete and restore ------------------------------------------------------------------------------------------------
+
+
+async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None) -> Row:
+    """Soft delete, with what each relation says should happen to the children."""
+    ctx = act.ctx
+    row = await load(act.conn, ctx, entity, record_id, lock=True)
+    if not row.holds["delete"]:
+        raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
+    refuse_stale(row, version)
+    for relation in entity.children.values():
+        await _leave_children(act, entity, relation, row)
+    await act.conn.execute(
+        f"UPDATE record SET deleted_at = $2, deleted_by = $3, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",  # noqa: S608  a number
+        row.id, ctx.now, ctx.user_id,
+    )  # fmt: skip
+    row.version, row.deleted_at = row.version + 1, ctx.now
+    await uniques.claim(act.conn, ctx, entity, None, row)
+    await events.append(act.conn, ctx, entity, row, "deleted", {})
+    await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
+    act.effect("delete", entity.key, row.id)
+    await dispatch(act, Happening("delete", entity, row))
+    return row
+
+
+async def _leave_children(act: Act, entity: Entity, relation: Relation, row: Row) -> None:
+    child = act.ctx.config.entity(relation.child)
+    statement = Statement(act.ctx)
+    link = children_sql(act.ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
+    found = await act.conn.fetch(
+        f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at IS NULL AND {link} LIMIT 1001",  # noqa: S608  compiled
+        *statement.params,
+    )
+    if not found or relation.many:
+        return
+    if relation.on_delete == "restrict":
+        label = pick(child.defn.plural)
+        raise Conflict(
+            ngettext("%(count)s record in “%(label)s” still belongs to this one. Delete or move it first.",
+                     "%(count)s records in “%(label)s” still belong to this one. Delete or move them first.", min(len(found), 1000), label=label),
+            reason="children", entity=child.key,
+        )  # fmt: skip
+    inner = act.under(elevated=True)
+    for item in found:
+        if relation.on_delete == "cascade":
+            await delete(inner, child, item[0])
+        else:
+            await update(inner, child, item[0], {relation.field: None})
+
+
+async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
+    """Bring a deleted record back, with the children that were deleted in the same act."""
+    ctx = act.ctx
+    row = await load(act.conn, ctx, entity, record_id, lock=True, deleted=True)
+    if not row.holds["delete"]:
+        raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
+    await act.conn.execute(
+        f"UPDATE record SET deleted_at = NULL, deleted_by = NULL, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",  # noqa: S608  a number
+        row.id,
+    )
+    deleted_at, row.deleted_at, row.version = row.deleted_at, None, row.version + 1
+    await uniques.claim(act.conn, ctx, entity, row, None)
+    await events.append(act.conn, ctx, entity, row, "restored", {})
+    await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
+    inner = act.under(elevated=True)
+    for relation in entity.children.values():
+        if relation.on_delete == "cascade" and not relation.many:
+            child = ctx.config.entity(relation.child)
+            statement = Statement(ctx)
+            link = children_sql(ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
+            for item in await act.conn.fetch(
+                f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at = {statement.param(deleted_at, 'timestamptz')} AND {link}",  # noqa: S608  compiled
+                *statement.params,
+            ):
+                await restore(inner, child, item[0])
+    act.effect("restore", entity.key, row.id)
+    await dispatch(act, Happening("restore", entity, row))
+    return row

@@ -1,0 +1,151 @@
+"""Between record rows and JSON values: which columns to read, how to decode them, how to encode what is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from saas.metadata.config import Config, Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime.sql import PG_TYPES, RecordScope, column_of, expr_type, field_sql, storage_of
+
+META = ("id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
+
+
+@dataclass(slots=True)
+class Row:
+    """One record as stored: every value that was read, nothing masked. `holds` are the flags asked for by `Projection.flag`."""
+
+    id: UUID
+    entity: str
+    version: int
+    owner: UUID | None = None
+    department: UUID | None = None
+    state: str | None = None
+    state_since: datetime | None = None
+    created_at: datetime | None = None
+    created_by: UUID | None = None
+    updated_at: datetime | None = None
+    updated_by: UUID | None = None
+    deleted_at: datetime | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    holds: dict[str, bool] = field(default_factory=dict)
+
+    def get(self, key: str) -> Any:
+        """JSON value of a declared or system field."""
+        if key in ("created_at", "updated_at"):
+            moment = getattr(self, key)
+            return moment.isoformat().replace("+00:00", "Z") if moment else None
+        if key in ("owner", "department", "created_by", "updated_by", "id"):
+            found = getattr(self, key)
+            return str(found) if found else None
+        return self.values.get(key)
+
+
+class Projection:
+    """The select list for some fields of a scope's record, and the way back to a Row."""
+
+    def __init__(self, scope: RecordScope, fields: Iterable[str] | None = None) -> None:
+        self.scope, self.entity, self.config = scope, scope.entity, scope.config
+        wanted = self.entity.declared if fields is None else {k: self.entity.declared[k] for k in fields if k in self.entity.declared}
+        self.items = [f"{scope.alias}.{column}" for column in META]
+        self.decoders: list[tuple[FieldDef, str]] = []
+        self.flags: list[str] = []
+        for declared in wanted.values():
+            storage = storage_of(self.config, declared)
+            if storage == "state":
+                continue
+            if storage == "none":
+                self.items.append(scope.path((declared.key,))[0])
+            else:
+                self.items.append(field_sql(self.config, self.entity, declared, scope.alias))
+            self.decoders.append((declared, storage))
+        self.pipeline_fields = [f.key for f in wanted.values() if f.type == "pipeline"]
+
+    def flag(self, name: str, condition: str) -> None:
+        self.items.append(f"coalesce({condition}, false)")
+        self.flags.append(name)
+
+    @property
+    def sql(self) -> str:
+        return ", ".join(self.items)
+
+    def row(self, found: Any) -> Row:
+        row = Row(
+            entity=self.entity.key, id=found[0], version=found[1], owner=found[2], department=found[3], state=found[4],
+            state_since=found[5], created_at=found[6], created_by=found[7], updated_at=found[8], updated_by=found[9], deleted_at=found[10],
+        )  # fmt: skip
+        position = len(META)
+        for declared, storage in self.decoders:
+            row.values[declared.key] = decode(self.config, self.entity, declared, storage, found[position])
+            position += 1
+        for key in self.pipeline_fields:
+            row.values[key] = row.state
+        for name in self.flags:
+            row.holds[name] = found[position]
+            position += 1
+        return row
+
+
+def decode(config: Config, entity: Entity, declared: FieldDef, storage: str, value: Any) -> Any:
+    """What a column, document key, link list or formula gave -> JSON value."""
+    if value is None:
+        return None
+    kind = field_types.get(declared.type)
+    if storage == "none":
+        return kind.from_expr(declared, expr_value(expr_type(config, declared), value), config)
+    if storage in ("doc", "links"):
+        return kind.from_column(declared, json.loads(value) if isinstance(value, str) else value, config)
+    return kind.from_column(declared, value, config)
+
+
+def expr_value(kind: str, value: Any) -> Any:
+    """A value PostgreSQL computed -> the expression language's Python value."""
+    if value is None:
+        return None
+    if kind == "number":
+        return value if isinstance(value, Decimal) else Decimal(str(value))
+    if kind == "date" and isinstance(value, datetime):
+        return value.date()
+    if kind in ("ref", "user", "dept"):
+        return str(value)
+    return value
+
+
+@dataclass(slots=True)
+class Encoded:
+    """Values ready to be written: columns of the row, keys of the document, and link lists."""
+
+    columns: dict[str, tuple[Any, str]] = field(default_factory=dict)  # column -> (value, pg type)
+    doc: dict[str, Any] = field(default_factory=dict)  # None removes the key
+    links: dict[str, list[UUID]] = field(default_factory=dict)
+
+
+def encode(config: Config, entity: Entity, values: Mapping[str, Any]) -> Encoded:
+    """JSON values of declared fields (formulas and the pipeline field excepted) -> what is written where."""
+    out = Encoded()
+    for key, value in values.items():
+        declared = entity.declared[key]
+        storage = storage_of(config, declared)
+        if storage in ("none", "state"):
+            continue
+        kind = field_types.get(declared.type)
+        if storage == "links":
+            out.links[key] = [UUID(v) for v in value or ()]
+            continue
+        stored = None if value is None else kind.to_column(declared, value, config)
+        column = column_of(config, entity, declared)
+        if column:
+            out.columns[column] = (stored, PG_TYPES[storage])
+        elif storage in PG_TYPES:
+            # overflow of the slots: the column's value as text, which `field_sql` casts back
+            out.doc[key] = stored.isoformat() if isinstance(stored, datetime) else (str(stored) if stored is not None else None)
+        else:
+            out.doc[key] = stored
+    return out

@@ -1,0 +1,117 @@
+"""Full text search by an inverted table of tokens: words and their prefixes for Latin text, bigrams for Chinese.
+
+The plain b-tree of `search_token` is used under row security, which trigram and full text indexes are not
+(shared research, "Search over a million names").
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.runtime.context import Context
+from saas.runtime.rows import Row
+from saas.runtime.sql import RecordScope
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
+_RUN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+")
+_IS_HAN = re.compile(rf"[{_HAN}]")
+MAX_TOKEN = 40
+MAX_TOKENS = 300
+LAST = "\U0010ffff"
+
+
+def runs(text: str) -> list[str]:
+    return _RUN.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def tokens(text: str) -> set[str]:
+    """What is stored for a text: words (whole, prefixes come by range), bigrams of Chinese runs and their last character."""
+    found: set[str] = set()
+    for run in runs(text):
+        if _IS_HAN.match(run):
+            found.update(run[i : i + 2] for i in range(len(run) - 1))
+            found.add(run[-1])
+        else:
+            found.add(run[:MAX_TOKEN])
+    return set(sorted(found)[:MAX_TOKENS])
+
+
+def search_terms(text: str) -> list[tuple[str, bool]]:
+    """[(token, is_prefix)] that a record must all have; an empty list when the text holds nothing to search for."""
+    terms: list[tuple[str, bool]] = []
+    for run in runs(text)[:12]:
+        if not _IS_HAN.match(run):
+            terms.append((run[:MAX_TOKEN], True))
+        elif len(run) == 1:
+            terms.append((run, True))
+        else:
+            terms.extend((run[i : i + 2], False) for i in range(len(run) - 1))
+    return list(dict.fromkeys(terms))[:16]
+
+
+def search_condition(scope: RecordScope, text: str | None) -> str | None:
+    """SQL condition: the scope's record has all terms of `text`; "false" when there is text but nothing searchable in it."""
+    if not text or not text.strip():
+        return None
+    terms = search_terms(text)
+    if not terms:
+        return "false"
+    tenant = scope.param(scope.ctx.tenant_id, "uuid")
+    parts = []
+    for term, prefix in terms:
+        match = (
+            f"s.token >= {scope.param(term, 'text')} AND s.token < {scope.param(term + LAST, 'text')}"
+            if prefix
+            else f"s.token = {scope.param(term, 'text')}"
+        )
+        parts.append(
+            f"{scope.alias}.id IN (SELECT s.record_id FROM search_token s WHERE s.tenant_id = {tenant} AND s.entity_id = {scope.entity.number} AND {match})"
+        )
+    return "(" + " AND ".join(parts) + ")"
+
+
+def searchable_text(ctx: Context, entity: Entity, row: Row) -> str:
+    parts = []
+    for key in entity.defn.search or (entity.defn.title,):
+        value = row.get(key)
+        if value in (None, "", []):
+            continue
+        field = entity.fields[key]
+        if field.type in ("ref", "user", "dept", "m2m", "formula", "rollup"):
+            continue
+        texts = {field_types.get(field.type).display(field, value, ctx.config, locale) for locale in ("en", "zh_CN")}
+        parts.extend(texts)
+        if field.type == "phone":
+            digits = re.sub(r"\D", "", str(value))
+            parts.extend(digits[i:] for i in range(0, max(len(digits) - 3, 0), 1))
+    return "\n".join(parts)
+
+
+async def index(conn: Any, ctx: Context, entity: Entity, row: Row, *, fresh: bool) -> None:
+    """Replace the record's tokens; `fresh` when it has none yet."""
+    wanted = tokens(searchable_text(ctx, entity, row))
+    if fresh:
+        await _insert(conn, ctx, entity, row.id, wanted)
+        return
+    have = {r[0] for r in await conn.fetch("SELECT token FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3", ctx.tenant_id, entity.number, row.id)}
+    if have - wanted:
+        await conn.execute(
+            "DELETE FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND token = ANY($4)",
+            ctx.tenant_id, entity.number, row.id, list(have - wanted),
+        )  # fmt: skip
+    await _insert(conn, ctx, entity, row.id, wanted - have)
+
+
+async def _insert(conn: Any, ctx: Context, entity: Entity, record_id: UUID, wanted: Iterable[str]) -> None:
+    values = sorted(wanted)
+    if values:
+        await conn.execute(
+            "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, unnest($3::text[]), $4 ON CONFLICT DO NOTHING",
+            ctx.tenant_id, entity.number, values, record_id,
+        )  # fmt: skip

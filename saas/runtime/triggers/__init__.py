@@ -1,0 +1,1 @@
+"""Triggers of automations, one file each."""

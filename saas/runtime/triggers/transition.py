@@ -1,0 +1,29 @@
+"""A record moved along its pipeline; `from`, `to` and `key` narrow it."""
+
+from __future__ import annotations
+
+from saas.i18n import lazy
+from saas.metadata.kinds import TriggerType, trigger_types
+from saas.metadata.models import TriggerDef
+from saas.runtime.acts import Happening
+
+_KEY = {"type": "string", "maxLength": 48}
+
+
+@trigger_types.register
+class Moved(TriggerType):
+    key = "transition"
+    label = lazy("When a record moves to another stage")
+    options_schema = {
+        "type": "object",
+        "properties": {"from": {**_KEY, "title": "From stage"}, "to": {**_KEY, "title": "To stage"}, "key": {**_KEY, "title": "Transition"}},
+        "additionalProperties": False,
+    }
+
+    def matches(self, trigger: TriggerDef, change: Happening) -> bool:
+        return (
+            change.kind == "transition"
+            and trigger.source in (None, change.old.state if change.old else None)
+            and trigger.to in (None, change.row.state)
+            and trigger.transition in (None, change.transition)
+        )

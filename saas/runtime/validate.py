@@ -1,0 +1,279 @@
+"""What a record must satisfy before it is written: rights per field, types, required fields, references, rules.
+
+Every check adds FieldProblems; the caller raises them all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from saas.errors import FieldProblem
+from saas.i18n import lazy, pick
+from saas.metadata import expressions as ex
+from saas.metadata.compile import validate as validate_schema
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime.context import Context
+from saas.runtime.env import RecordEnv, prepare
+from saas.runtime.permissions import right_sql
+from saas.runtime.rows import Row
+from saas.runtime.sql import RecordScope, Statement
+
+EMPTY = (None, "", [])
+
+
+@dataclass(slots=True)
+class Draft:
+    """A record about to be written: `row` with the new values, `old` as stored (None when created), `changed` field keys."""
+
+    entity: Entity
+    row: Row
+    old: Row | None
+    access: Mapping[str, str]
+    changed: set[str] = field(default_factory=set)
+    problems: list[FieldProblem] = field(default_factory=list)
+
+    def problem(self, key: str, code: str, message: Any) -> None:
+        declared = self.entity.fields.get(key)
+        if declared is not None and declared.message and code not in ("forbidden", "read_only", "unknown_field"):
+            message = pick(declared.message)
+        self.problems.append(FieldProblem(field=key, code=code, message=message, path=f"/{key}" if key else ""))
+
+
+def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterable[str] = ()) -> None:
+    """Put given values into the draft: unknown and forbidden fields are problems, unchanged ones are passed over.
+
+    `also`: fields a transition asks for, which may be set although the record cannot be edited otherwise.
+    """
+    open_fields = set(also)
+    present: dict[str, Any] = {}
+    for key, value in values.items():
+        declared = draft.entity.fields.get(key)
+        hidden = draft.access.get(key, "hidden") == "hidden" and key not in open_fields
+        if declared is None or hidden or (declared.system and key != "owner"):
+            if declared is not None and declared.system and not hidden:
+                continue  # what the engine keeps itself may be sent back unchanged or not: it is not taken
+            draft.problem(key, "unknown_field", lazy("There is no field “%(key)s” here.", key=key))
+            continue
+        kind = field_types.get(declared.type)
+        value = None if value is None else kind.normalise(declared, value, ctx.config)
+        if _same(value, draft.row.get(key)) and (draft.old is not None or value is None):
+            if draft.old is None and declared.default is not None:
+                draft.row.values.setdefault(key, None)  # an explicit null keeps the default away
+            continue
+        reason = _refusal(ctx, draft, declared, open_fields)
+        if reason:
+            draft.problem(key, *reason)
+            continue
+        present[key] = value
+    for problem in validate_schema(ctx.config, draft.entity.key, {k: v for k, v in present.items() if k != "owner"}, partial=True):
+        draft.problems.append(problem)
+    broken = {p.field for p in draft.problems}
+    for key, value in present.items():
+        declared = draft.entity.fields[key]
+        if key not in broken and value is not None:
+            for code, message in field_types.get(declared.type).problems(declared, value, ctx.config):
+                draft.problem(key, code, message)
+        put(draft, key, value)
+
+
+def put(draft: Draft, key: str, value: Any) -> None:
+    if key == "owner":
+        try:
+            draft.row.owner = UUID(str(value)) if value else None
+        except ValueError:
+            draft.problem("owner", "unknown_user", lazy("Choose one of the people offered."))
+    else:
+        draft.row.values[key] = value
+    draft.changed.add(key)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a == b or (a in EMPTY and b in EMPTY)
+
+
+def _refusal(ctx: Context, draft: Draft, declared: FieldDef, open_fields: set[str]) -> tuple[str, Any] | None:
+    kind = field_types.get(declared.type)
+    if kind.computed:
+        return "read_only", lazy("This value is computed and cannot be set.")
+    if declared.type == "pipeline":
+        return "read_only", lazy("The stage changes only through its transitions.")
+    if ctx.unrestricted or declared.key in open_fields:
+        pass
+    elif draft.access.get(declared.key) in ("read", "masked"):
+        return "forbidden", lazy("Your role may not change this field.")
+    elif declared.read_only:
+        return "read_only", lazy("This field is read-only.")
+    if declared.set_once and draft.old is not None and draft.old.get(declared.key) not in EMPTY and ctx.user is not None:
+        return "set_once", lazy("This cannot change after it was first saved.")
+    return None
+
+
+async def defaults(conn: Any, ctx: Context, draft: Draft) -> None:
+    """Fill what was not given: literal defaults, then expressions (which may read the former)."""
+    row, computed = draft.row, []
+    for declared in draft.entity.declared.values():
+        if declared.key in row.values or declared.default is None:
+            continue
+        if isinstance(declared.default, Mapping) and set(declared.default) == {"expr"}:
+            computed.append(declared)
+        else:
+            row.values[declared.key] = field_types.get(declared.type).normalise(declared, declared.default, ctx.config)
+            draft.changed.add(declared.key)
+    if computed:
+        env = await prepare(conn, ctx, draft.entity, row, [d.default["expr"] for d in computed])
+        for declared in computed:
+            value = env.evaluate(declared.default["expr"])
+            if value is not None:
+                row.values[declared.key] = field_types.get(declared.type).from_expr(declared, value, ctx.config)
+                draft.changed.add(declared.key)
+
+
+async def check(conn: Any, ctx: Context, draft: Draft) -> None:
+    """All checks on the record as a whole, after values and defaults are in."""
+    env = await prepare(conn, ctx, draft.entity, draft.row, _texts(draft.entity), old=draft.old)
+    broken = {p.field for p in draft.problems}
+    for declared in draft.entity.declared.values():
+        if declared.key not in broken:
+            _check_field(ctx, draft, env, declared)
+    if not draft.problems:
+        for rule in draft.entity.defn.rules:
+            if not env.holds(rule.expr):
+                draft.problems.append(FieldProblem(field=rule.field or "", code=f"rule.{rule.key}", message=pick(rule.message), path=f"/{rule.field}" if rule.field else ""))
+    await _check_references(conn, ctx, draft)
+    await _check_people(conn, ctx, draft)
+    await _check_files(conn, ctx, draft)
+    await _check_tree(conn, ctx, draft)
+
+
+def _texts(entity: Entity) -> list[str | None]:
+    texts: list[str | None] = [rule.expr for rule in entity.defn.rules]
+    for declared in entity.declared.values():
+        texts += [declared.required_if, declared.visible_if, declared.read_only_if]
+    return texts
+
+
+def _check_field(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef) -> None:
+    key, value = declared.key, draft.row.get(declared.key)
+    if key in draft.changed and declared.read_only_if and not ctx.unrestricted and env.holds(declared.read_only_if):
+        draft.problem(key, "read_only", lazy("This field cannot be changed in this state."))
+    if value in EMPTY and not field_types.get(declared.type).computed and declared.type != "pipeline":
+        was_filled = draft.old is None or key in draft.changed
+        required = (declared.required and was_filled) or (declared.required_if and env.holds(declared.required_if))
+        if required and (not declared.visible_if or env.holds(declared.visible_if)) and draft.access.get(key) != "hidden":
+            draft.problem(key, "required", lazy("This field is required."))
+    elif key in draft.changed and value not in EMPTY:
+        old = draft.old.get(key) if draft.old else None
+        for code, message in field_types.get(declared.type).problems_among(declared, value, old, draft.row.values, ctx.config):
+            draft.problem(key, code, message)
+
+
+async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
+    """Referenced records must exist, not be deleted, be readable by the person and pass the field's candidate filter."""
+    for declared in draft.entity.declared.values():
+        if declared.type not in ("ref", "m2m") or declared.key not in draft.changed:
+            continue
+        value = draft.row.get(declared.key)
+        try:
+            ids = [UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if v]
+        except ValueError:
+            continue  # the schema check has said so
+        if ids and len(await candidates(conn, ctx, draft.entity, declared, ids, draft.row.values)) < len(set(ids)):
+            draft.problem(declared.key, "unknown_record", lazy("Choose one of the records offered."))
+
+
+async def candidates(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, ids: list[UUID], values: Mapping[str, Any]) -> set[UUID]:
+    """Which of `ids` may be referenced by the field."""
+    target = ctx.config.entity(declared.options["to"])
+    statement = Statement(ctx)
+    scope = RecordScope(statement, target, "t", new={"entity": entity, "values": values})
+    where = candidate_conditions(scope, declared)
+    found = await conn.fetch(
+        f"SELECT t.id FROM record t WHERE {' AND '.join(where)} AND t.id = ANY({scope.param(ids, 'uuid[]')})",  # noqa: S608  compiled
+        *statement.params,
+    )
+    return {r[0] for r in found}
+
+
+def candidate_conditions(scope: RecordScope, declared: FieldDef) -> list[str]:
+    where = [f"t.entity_id = {scope.entity.number}", "t.deleted_at IS NULL", right_sql("read", scope)]
+    if declared.options.get("filter"):
+        where.append(ex.to_where(ex.parse(declared.options["filter"]), scope))
+    return where
+
+
+async def _check_people(conn: Any, ctx: Context, draft: Draft) -> None:
+    chosen: dict[str, FieldDef] = {}
+    for declared in draft.entity.fields.values():
+        value = draft.row.get(declared.key)
+        if declared.type == "user" and declared.key in draft.changed and value and (not declared.system or declared.key == "owner"):
+            chosen[declared.key] = declared
+    if not chosen:
+        return
+    people = await active_people(conn, ctx, {UUID(str(draft.row.get(k))) for k in chosen if _is_uuid(draft.row.get(k))})
+    for key, declared in chosen.items():
+        roles = people.get(str(draft.row.get(key)))
+        wanted = declared.options.get("roles") or ()
+        if roles is None or (wanted and not set(wanted) & roles):
+            draft.problem(key, "unknown_user", lazy("Choose one of the people offered."))
+
+
+async def active_people(conn: Any, ctx: Context, ids: Iterable[UUID]) -> dict[str, set[str]]:
+    """{user id: role keys} of those that exist and are active."""
+    found = await conn.fetch(
+        "SELECT u.id, array(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id) "
+        "FROM app_user u WHERE u.tenant_id = $1 AND u.id = ANY($2::uuid[]) AND u.status = 'active'",
+        ctx.tenant_id, list(ids),
+    )  # fmt: skip
+    return {str(r[0]): set(r[1]) for r in found}
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        UUID(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+async def _check_files(conn: Any, ctx: Context, draft: Draft) -> None:
+    for declared in draft.entity.declared.values():
+        if declared.type not in ("file", "image") or declared.key not in draft.changed:
+            continue
+        ids = [UUID(v) for v in draft.row.get(declared.key) or () if _is_uuid(v)]
+        if not ids:
+            continue
+        found = await conn.fetchval(
+            "SELECT count(*) FROM file WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND deleted_at IS NULL "
+            "AND (record_id = $3 OR (record_id IS NULL AND ($4::uuid IS NULL OR created_by = $4)))",
+            ctx.tenant_id, ids, draft.row.id, ctx.user_id,
+        )  # fmt: skip
+        if found < len(set(ids)):
+            draft.problem(declared.key, "unknown_file", lazy("This file is not there any more; please upload it again."))
+
+
+async def _check_tree(conn: Any, ctx: Context, draft: Draft) -> None:
+    tree = draft.entity.defn.tree
+    if not tree or tree["parent"] not in draft.changed or not draft.row.get(tree["parent"]):
+        return
+    statement = Statement(ctx)
+    scope = RecordScope(statement, draft.entity, "t")
+    parent = scope.value_sql(draft.entity.fields[tree["parent"]])
+    start = scope.param(UUID(draft.row.get(tree["parent"])), "uuid")
+    found = await conn.fetch(
+        f"WITH RECURSIVE up AS (SELECT t.id, {parent} AS parent, 1 AS depth FROM record t WHERE t.entity_id = {draft.entity.number} AND t.id = {start} "  # noqa: S608  compiled
+        f"UNION ALL SELECT t.id, {parent}, up.depth + 1 FROM record t JOIN up ON t.id = up.parent WHERE t.entity_id = {draft.entity.number} AND up.depth < 100) "
+        "SELECT id, depth FROM up",
+        *statement.params,
+    )
+    if any(r[0] == draft.row.id for r in found):
+        draft.problem(tree["parent"], "cycle", lazy("A record cannot stand below itself."))
+    elif tree.get("max_depth") and len(found) + 1 > tree["max_depth"]:
+        draft.problem(tree["parent"], "too_deep", lazy("At most %(count)s levels are allowed here.", count=tree["max_depth"]))
+
+
+__all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "put", "take"]

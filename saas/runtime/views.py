@@ -1,0 +1,92 @@
+"""Views of lists and boards: those of the configuration that a person's roles see, and those people saved themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from saas.errors import FieldProblem, InvalidInput, NotFound, PermissionDenied
+from saas.i18n import lazy
+from saas.metadata.config import Entity
+from saas.metadata.models import ViewDef
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.runtime.ids import uuid7
+from saas.runtime.query import filter_node, parse_sort
+
+ALL_VIEW = {"en": "All", "zh_CN": "全部"}
+_ALLOWED = {"columns", "filter", "sort", "page_size", "kind", "board", "label", "q"}
+
+
+def default_columns(entity: Entity) -> tuple[str, ...]:
+    shown = [f.key for f in entity.defn.fields if f.type not in ("longtext", "richtext", "file", "image", "address", "m2m") and not f.hidden]
+    title = entity.defn.title
+    keys = [title, *(k for k in shown if k != title)][:6]
+    return (*keys, "owner", "created_at") if entity.defn.owned else (*keys, "created_at")
+
+
+def configured_views(ctx: Context, entity: Entity) -> list[ViewDef]:
+    """The configuration's views of the entity that the person's roles see; never empty."""
+    mine = set(ctx.user.role_keys) if ctx.user else set()
+    views = [v for v in ctx.config.views(entity.key) if not v.roles or mine & set(v.roles) or permissions.is_admin(ctx)]
+    if not any(v.kind == "list" for v in views):
+        views.insert(0, ViewDef(key="all", entity=entity.key, label=ALL_VIEW, columns=default_columns(entity), sort=("-created_at",)))
+    return views
+
+
+async def saved_views(conn: Any, ctx: Context, entity: Entity) -> list[ViewDef]:
+    """The person's own views and those shared with everybody."""
+    if ctx.user is None:
+        return []
+    found = await conn.fetch(
+        "SELECT key, definition FROM saved_view WHERE tenant_id = $1 AND entity_key = $2 AND (user_id = $3 OR shared) ORDER BY position, created_at",
+        ctx.tenant_id, entity.key, ctx.user_id,
+    )  # fmt: skip
+    return [_view(entity, item["key"], json.loads(item["definition"])) for item in found]
+
+
+def _view(entity: Entity, key: str, definition: Mapping[str, Any]) -> ViewDef:
+    return ViewDef(
+        key=key, entity=entity.key, label=definition["label"], kind=definition.get("kind", "list"),
+        columns=tuple(k for k in definition.get("columns") or default_columns(entity) if k in entity.fields),
+        filter=definition.get("filter"), sort=tuple(definition.get("sort") or ()), page_size=definition.get("page_size", 25),
+        board=definition.get("board"),
+    )  # fmt: skip
+
+
+async def all_views(conn: Any, ctx: Context, entity: Entity) -> list[ViewDef]:
+    return [*configured_views(ctx, entity), *await saved_views(conn, ctx, entity)]
+
+
+async def save_view(conn: Any, ctx: Context, entity: Entity, name: str, definition: Mapping[str, Any], *, shared: bool = False) -> str:
+    """Save a view for the person; returns its key. Sharing needs the right to configure."""
+    permissions.require(ctx, "read", entity.key)
+    if shared:
+        permissions.require_setting(ctx, "config")
+    name = name.strip()
+    if not name or len(name) > 60:
+        raise InvalidInput([FieldProblem("name", "required", lazy("Give the view a name of at most 60 characters."))])
+    kept = {k: v for k, v in definition.items() if k in _ALLOWED and v not in (None, "", [])}
+    filter_node(ctx, entity, kept.get("filter"))
+    parse_sort(ctx, entity, kept.get("sort"))
+    kept["label"] = {ctx.locale: name}
+    kept["page_size"] = min(max(int(kept.get("page_size", 25)), 5), 200)
+    view_id = uuid7(ctx.now)
+    key = f"u_{re.sub('[^a-z0-9]', '', view_id.hex)[-12:]}"
+    await conn.execute(
+        "INSERT INTO saved_view (tenant_id, id, entity_key, key, user_id, shared, definition, position, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, 0, $8)",
+        ctx.tenant_id, view_id, entity.key, key, ctx.user_id, shared, json.dumps(kept, ensure_ascii=False), ctx.now,
+    )  # fmt: skip
+    return key
+
+
+async def delete_view(conn: Any, ctx: Context, entity: Entity, key: str) -> None:
+    found = await conn.fetchrow("SELECT id, user_id FROM saved_view WHERE tenant_id = $1 AND entity_key = $2 AND key = $3", ctx.tenant_id, entity.key, key)
+    if found is None:
+        raise NotFound()
+    if found["user_id"] != ctx.user_id and not permissions.may_configure(ctx, "config"):
+        raise PermissionDenied()
+    await conn.execute("DELETE FROM saved_view WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, UUID(str(found["id"])))
