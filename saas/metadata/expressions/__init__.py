@@ -3,6 +3,7 @@
 from saas.metadata.expressions.check import Kind, check, field_kind, find_relation, kind_of
 from saas.metadata.expressions.dump import dump
 from saas.metadata.expressions.errors import ExpressionError, ExpressionProblem, FilterError
+from saas.metadata.expressions.filters import OPS, Op, filter_to_node
 from saas.metadata.expressions.functions import FUNCTIONS
 from saas.metadata.expressions.needs import Needs, needs
 from saas.metadata.expressions.parser import parse
@@ -11,18 +12,21 @@ from saas.metadata.expressions.sql import SqlScope, aggregate_sql, to_sql, to_wh
 
 __all__ = [
     "FUNCTIONS",
+    "OPS",
     "Env",
     "ExpressionError",
     "ExpressionProblem",
     "FilterError",
     "Kind",
     "Needs",
+    "Op",
     "SqlScope",
     "aggregate",
     "aggregate_sql",
     "check",
     "dump",
     "field_kind",
+    "filter_to_node",
     "find_relation",
     "kind_of",
     "needs",

@@ -14,7 +14,6 @@ from saas.metadata.expressions import nodes as n
 from saas.metadata.expressions.dump import dump
 from saas.metadata.expressions.errors import ExpressionError, ExpressionProblem, did_you_mean, shorten
 from saas.metadata.expressions.functions import FUNCTIONS, Function
-from saas.metadata.expressions.python import is_null
 from saas.metadata.kinds import ExprType, field_types
 from saas.metadata.models import FieldDef
 
@@ -38,6 +37,8 @@ NOUNS: dict[str, LazyString] = {
     "day": lazy("a date"),
     "sized": lazy("a text or a list"),
     "same": lazy("any value"),
+    "day_or_text": lazy("a date or a text"),
+    "digits": lazy("a text or a number"),
 }
 _RETURNS: dict[str, ExprType] = {"int": "number", "percent": "number", "money": "number"}
 _SETTINGS: dict[str, ExprType] = {"int": "number", "number": "number", "bool": "bool", "text": "text", "date": "date"}
@@ -477,6 +478,8 @@ _ACCEPTED: dict[str, tuple[str, ...]] = {
     "moment": _MOMENTS,
     "day": _MOMENTS,
     "sized": ("text", "option", "list"),
+    "day_or_text": (*_MOMENTS, "text", "option"),
+    "digits": ("text", "option", "number", "bool"),
 }
 
 

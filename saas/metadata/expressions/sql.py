@@ -446,7 +446,8 @@ class Emitter:
             case "datetime":
                 return f"to_char({text} AT TIME ZONE {self.zone()}, 'YYYY-MM-DD HH24:MI')"
             case "list":
-                return f"(SELECT string_agg(e.v, ', ' ORDER BY e.n) FROM jsonb_array_elements_text({text}) WITH ORDINALITY AS e(v, n))"
+                entries = f"jsonb_array_elements_text({text}) WITH ORDINALITY AS e(v, n)"
+                return f"(SELECT string_agg(e.v, ', ' ORDER BY e.n) FROM {entries})"  # noqa: S608  parts of ours only
             case "ref" | "user" | "dept":
                 return f"{text}::text"
         return text
@@ -485,7 +486,7 @@ class Emitter:
             if text.is_constant and _uuid(text.value):
                 return (self.render(a, other.type), self.render(b, other.type))
             return self.render(a, "text"), self.render(b, "text")
-        if len(classes) > 1 and "any" not in classes or classes == {"list"}:
+        if classes == {"list"} or (len(classes) > 1 and "any" not in classes):
             raise self._mismatch(pos)
         x, y = self.render(a), self.render(b)
         if ordered and classes == {"text"}:
