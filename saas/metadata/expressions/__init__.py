@@ -6,6 +6,7 @@ from saas.metadata.expressions.errors import ExpressionError, ExpressionProblem,
 from saas.metadata.expressions.filters import OPS, Op, filter_to_node
 from saas.metadata.expressions.functions import FUNCTIONS
 from saas.metadata.expressions.needs import Needs, needs
+from saas.metadata.expressions.nodes import Binary, Call, Child, In, List, Literal, Logic, Node, Path, Unary, logic, walk
 from saas.metadata.expressions.parser import parse
 from saas.metadata.expressions.python import Env, aggregate, to_python
 from saas.metadata.expressions.sql import SqlScope, aggregate_sql, to_sql, to_where
@@ -13,14 +14,24 @@ from saas.metadata.expressions.sql import SqlScope, aggregate_sql, to_sql, to_wh
 __all__ = [
     "FUNCTIONS",
     "OPS",
+    "Binary",
+    "Call",
+    "Child",
     "Env",
     "ExpressionError",
     "ExpressionProblem",
     "FilterError",
+    "In",
     "Kind",
+    "List",
+    "Literal",
+    "Logic",
     "Needs",
+    "Node",
     "Op",
+    "Path",
     "SqlScope",
+    "Unary",
     "aggregate",
     "aggregate_sql",
     "check",
@@ -29,9 +40,11 @@ __all__ = [
     "filter_to_node",
     "find_relation",
     "kind_of",
+    "logic",
     "needs",
     "parse",
     "to_python",
     "to_sql",
     "to_where",
+    "walk",
 ]

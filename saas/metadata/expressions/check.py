@@ -197,7 +197,8 @@ class _Checker:
 
     def _path(self, node: n.Path, level: _Level) -> Kind:
         parts = node.parts
-        if level.parent is not None and parts[0] == "parent" and len(parts) > 1:
+        own = self.config.entities.get(level.entity or "")
+        if level.parent is not None and parts[0] == "parent" and len(parts) > 1 and not (own and "parent" in own.fields):
             return self._path(replace(node, parts=parts[1:]), level.parent)
         for size in range(len(parts), 0, -1):  # the longest of the further names wins
             if found := level.names.get(".".join(parts[:size])):

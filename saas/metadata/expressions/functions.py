@@ -149,8 +149,8 @@ def _extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
 def _sql_shift(unit: str, limit: int) -> str:
     """{0} moved by {1} days or months. The inner selects name values used more than once; OFFSET 0 keeps the planner from
     copying them into each place, which would grow exponentially with nesting."""
-    return (  # noqa: S608  parts of ours only; values are placeholders
-        "(SELECT CASE WHEN q.r >= timestamptz '0002-01-01 00:00+00' AND q.r < timestamptz '9999-01-01 00:00+00' THEN q.r END"
+    return (
+        "(SELECT CASE WHEN q.r >= timestamptz '0002-01-01 00:00+00' AND q.r < timestamptz '9999-01-01 00:00+00' THEN q.r END"  # noqa: S608  parts of ours only
         f" FROM (SELECT CASE WHEN abs(v.n) <= {limit} THEN ((v.d AT TIME ZONE {{zone0}}) + make_interval({unit} => v.n::int))"
         " AT TIME ZONE {zone0} END AS r FROM (SELECT {0} AS d, trunc({1}) AS n OFFSET 0) v OFFSET 0) q)"
     )
@@ -187,8 +187,8 @@ _ISO_DATE = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 def _sql_date(q: Emitter, args: tuple[Piece, ...]) -> str:
     if args[0].type not in ("text", "option"):
         return q.as_day(args[0])
-    return (  # noqa: S608  parts of ours only; values are placeholders
-        f"(SELECT CASE WHEN v.t ~ '{_ISO_DATE}' THEN CASE WHEN left(v.t, 4) <> '0000' THEN CASE WHEN right(v.t, 2)::int <="
+    return (
+        f"(SELECT CASE WHEN v.t ~ '{_ISO_DATE}' THEN CASE WHEN left(v.t, 4) <> '0000' THEN CASE WHEN right(v.t, 2)::int <="  # noqa: S608  as above
         " date_part('day', (left(v.t, 7) || '-01')::date + interval '1 month' - interval '1 day')"
         " THEN v.t::date::timestamp AT TIME ZONE 'UTC' END END END"
         f" FROM (SELECT {q.render(args[0])} AS t OFFSET 0) v)"
