@@ -1,0 +1,27 @@
+"""The only code that speaks about connections: tenants' transactions, the system role, the embedded server, migrations."""
+
+from saas.db.reasons import SystemReason
+from saas.db.scope import (
+    close_database,
+    count_queries,
+    current_database,
+    direct_connection,
+    in_transaction,
+    open_database,
+    query_count,
+    system_transaction,
+    tenant_transaction,
+)
+
+__all__ = [
+    "SystemReason",
+    "close_database",
+    "count_queries",
+    "current_database",
+    "direct_connection",
+    "in_transaction",
+    "open_database",
+    "query_count",
+    "system_transaction",
+    "tenant_transaction",
+]

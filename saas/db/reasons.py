@@ -1,0 +1,16 @@
+"""Why the system role may be used: a closed list. docs/tenancy.md explains each; a test holds the two equal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+SystemReason = Literal[
+    "resolve_host",  # which tenant a host name means, before any tenant is known
+    "list_tenants",  # command line and schedulers go through all tenants
+    "claim_jobs",  # workers take the next due job of any tenant
+    "operator_console",  # operators look after tenants; every act is audited
+    "billing",  # an event of the payment provider names a customer, not a tenant
+    "delete_tenant",  # removes rows the app role may only append to
+    "housekeeping",  # expired sessions, old partitions, retention
+    "doctor",  # proves roles, policies and isolation
+]

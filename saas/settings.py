@@ -1,0 +1,159 @@
+"""Settings: one frozen object, built once from the environment. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_HOST = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
+MINIMUM_SECRET_LENGTH = 32
+
+
+class InvalidSettings(Exception):
+    """Every bad variable at once, each with what to write instead. Values are never repeated: they may be secrets."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("The environment has problems:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`database_url` None means the embedded server in `data_dir`. It names an administrator's login: the product makes
+    and uses its own roles in that database. Secrets stay out of `repr`."""
+
+    base_domain: str = "localhost"
+    data_dir: Path = Path("data")
+    secret_key: str = field(default="", repr=False)
+    database_url: str | None = field(default=None, repr=False)
+    database_pooler: bool = False
+    pool_size: int = 10
+    stripe_api_key: str | None = field(default=None, repr=False)
+    stripe_api_base: str | None = None
+    stripe_webhook_secret: str | None = field(default=None, repr=False)
+    smtp_url: str | None = field(default=None, repr=False)
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Check everything, then build. Without SAAS_SECRET_KEY a key is made once and kept in the data directory."""
+        environ = os.environ if environ is None else environ
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for name, (attribute, convert) in _VARIABLES.items():
+            text = environ.get(name, "").strip()
+            if not text:
+                continue
+            try:
+                values[attribute] = convert(text)
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+        if problems:
+            raise InvalidSettings(problems)
+        settings = cls(**values)
+        settings = replace(settings, data_dir=settings.data_dir.expanduser().absolute())
+        if not settings.secret_key:
+            try:
+                settings = replace(settings, secret_key=_kept_secret(settings.data_dir))
+            except OSError as error:
+                reason = error.strerror or "cannot be written"
+                raise InvalidSettings([f"SAAS_DATA_DIR: the secret key cannot be kept there ({reason})"]) from error
+        return settings
+
+    @property
+    def is_local(self) -> bool:
+        """True on a developer's machine, where cookies cannot insist on https."""
+        return self.base_domain == "localhost" or self.base_domain.endswith(".localhost")
+
+
+def point_piccolo_here() -> None:
+    """Piccolo finds its configuration through the environment of the process; its own tables have no other way."""
+    os.environ["PICCOLO_CONF"] = "saas.db.conf"
+
+
+def _host(text: str) -> str:
+    if not _HOST.match(text.lower()):
+        raise ValueError("must be a bare host name such as crm.example.com, without scheme, port or path")
+    return text.lower()
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        problem = f"must be a URL starting with {' or '.join(scheme + '://' for scheme in schemes)}"
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError:
+            raise ValueError(f"{problem}, with a port number if any") from None
+        if parts.scheme not in schemes or (not parts.netloc and not parts.query):
+            raise ValueError(problem)
+        return text
+
+    return convert
+
+
+def _secret(text: str) -> str:
+    if len(text) < MINIMUM_SECRET_LENGTH:
+        raise ValueError(f"must have at least {MINIMUM_SECRET_LENGTH} characters; make one with `openssl rand -hex 32`")
+    return text
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _size(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 500:
+        raise ValueError("must be a whole number between 1 and 500")
+    return int(text)
+
+
+def _level(text: str) -> str:
+    if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "DATABASE_URL": ("database_url", _url("postgresql", "postgres")),
+    "SAAS_BASE_DOMAIN": ("base_domain", _host),
+    "SAAS_SECRET_KEY": ("secret_key", _secret),
+    "SAAS_DATA_DIR": ("data_dir", Path),
+    "SAAS_DATABASE_POOLER": ("database_pooler", _flag),
+    "SAAS_POOL_SIZE": ("pool_size", _size),
+    "SAAS_LOG_LEVEL": ("log_level", _level),
+    "STRIPE_API_KEY": ("stripe_api_key", str),
+    "STRIPE_API_BASE": ("stripe_api_base", _url("http", "https")),
+    "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", str),
+    "SMTP_URL": ("smtp_url", _url("smtp", "smtps")),
+}
+
+
+def _kept_secret(data_dir: Path) -> str:
+    """Several processes may start at once: the first link wins and all read the same key."""
+    path = data_dir / "secret_key"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=data_dir)  # mkstemp makes it 0600
+        try:
+            with os.fdopen(handle, "w") as stream:
+                stream.write(secrets.token_hex(32))
+                stream.flush()
+                os.fsync(stream.fileno())
+            with contextlib.suppress(FileExistsError):
+                Path(path).hardlink_to(temporary)
+        finally:
+            Path(temporary).unlink()
+    return path.read_text().strip()

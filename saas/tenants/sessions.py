@@ -1,0 +1,174 @@
+"""Sessions of web and API. The database knows only hashes of tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from saas.db import tenant_transaction
+from saas.tenants.ids import new_id
+from saas.tenants.tenants import TenantRow, tenant_row
+
+LIFETIME = {"web": timedelta(days=14), "api": timedelta(days=90)}
+_IDLE_DAYS = 7  # for web sessions
+_TOUCH_MINUTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person as a session needs it. `department_tree_ids` are the own departments with all below them; `team_ids` the
+    active people whose superior this one is."""
+
+    id: UUID
+    name: str
+    email: str
+    locale: str | None
+    title: str
+    superior_id: UUID | None
+    must_change_password: bool
+    role_keys: tuple[str, ...]
+    department_id: UUID | None
+    department_ids: tuple[UUID, ...]
+    department_tree_ids: tuple[UUID, ...]
+    team_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """Everything a request needs to know about who asks."""
+
+    id: UUID
+    kind: str
+    csrf_secret: str
+    expires_at: datetime
+    user: UserRow
+    tenant: TenantRow
+
+    @property
+    def config_revision(self) -> int:
+        return self.tenant.config_revision
+
+
+async def open_session(
+    tenant_id: UUID, user_id: UUID, kind: str = "web", ip: str = "", user_agent: str = ""
+) -> tuple[str, str, datetime]:
+    """Start a session; returns (token, csrf, expires_at). The token is shown this once and stored as a hash."""
+    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    expires_at = datetime.now(UTC) + LIFETIME[kind]
+    async with tenant_transaction(tenant_id) as conn:
+        await conn.execute(
+            "INSERT INTO session (tenant_id, id, token_hash, user_id, kind, csrf_secret, expires_at, ip, user_agent) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            tenant_id, new_id(), hash_token(token), user_id, kind, csrf, expires_at, ip[:64], user_agent[:300],
+        )
+    return token, csrf, expires_at
+
+
+_PERSON = """
+u.id AS user_id, u.name AS user_name, u.email, u.locale AS user_locale, u.title, u.superior_id, u.must_change_password,
+ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) AS role_keys,
+ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id
+      ORDER BY d.is_primary DESC, d.department_id) AS department_ids,
+ARRAY(WITH RECURSIVE below AS (
+        SELECT d.department_id AS id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id
+        UNION SELECT c.id FROM department c JOIN below b ON c.parent_id = b.id WHERE c.tenant_id = u.tenant_id
+      ) SELECT id FROM below) AS department_tree_ids,
+ARRAY(SELECT m.id FROM app_user m WHERE m.tenant_id = u.tenant_id AND m.superior_id = u.id AND m.status = 'active') AS team_ids,
+t.id AS tenant_id, t.slug AS tenant_slug, t.name AS tenant_name, t.locale AS tenant_locale, t.time_zone AS tenant_time_zone,
+t.currency AS tenant_currency, t.country AS tenant_country, t.status AS tenant_status, t.plan_key AS tenant_plan_key,
+t.pack_key AS tenant_pack_key, t.brand AS tenant_brand, t.clock_offset_seconds AS tenant_clock_offset_seconds,
+t.config_revision AS tenant_config_revision, t.created_at AS tenant_created_at
+"""
+# One statement for a request's whole "who": the visit is noted in it as well, at most every few minutes.
+_FIND = f"""
+WITH visit AS (
+    UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND token_hash = $2 AND revoked_at IS NULL
+    AND expires_at > now() AND last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes'
+    AND (kind <> 'web' OR last_seen_at > now() - interval '{_IDLE_DAYS} days')
+)
+SELECT s.id, s.kind, s.csrf_secret, s.expires_at, {_PERSON}
+FROM session s
+JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
+JOIN tenant t ON t.id = s.tenant_id
+WHERE s.tenant_id = $1 AND s.token_hash = $2 AND s.revoked_at IS NULL AND s.expires_at > now()
+AND (s.kind <> 'web' OR s.last_seen_at > now() - interval '{_IDLE_DAYS} days') AND u.status = 'active'
+"""  # noqa: S608  constants of this file
+
+
+async def find_session(tenant_id: UUID, token: str) -> SessionInfo | None:
+    """Who holds this token, with roles, departments, team and tenant, in one query. None if it is unknown, expired,
+    revoked, another tenant's, or its person is no longer active."""
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow(_FIND, tenant_id, hash_token(token))
+    if row is None:
+        return None
+    return SessionInfo(
+        row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_")
+    )
+
+
+async def load_user(tenant_id: UUID, user_id: UUID) -> tuple[UserRow, TenantRow] | None:
+    """The same knowledge without a session: for jobs and commands that act for somebody."""
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow(
+            f"SELECT {_PERSON} FROM app_user u JOIN tenant t ON t.id = u.tenant_id "  # noqa: S608  constants of this file
+            "WHERE u.tenant_id = $1 AND u.id = $2",
+            tenant_id, user_id,
+        )
+    return (_user(row), tenant_row(row, "tenant_")) if row else None
+
+
+async def close_session(tenant_id: UUID, token: str) -> None:
+    """End a session; an unknown token is no error."""
+    async with tenant_transaction(tenant_id) as conn:
+        await conn.execute(
+            "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND token_hash = $2 AND revoked_at IS NULL",
+            tenant_id, hash_token(token),
+        )
+
+
+async def list_sessions(tenant_id: UUID, user_id: UUID) -> list[dict[str, Any]]:
+    """A person's sessions that still work, last used first."""
+    async with tenant_transaction(tenant_id) as conn:
+        rows = await conn.fetch(
+            "SELECT id, kind, created_at, expires_at, last_seen_at, ip, user_agent FROM session "
+            "WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now() ORDER BY last_seen_at DESC",
+            tenant_id, user_id,
+        )
+    return [dict(row) for row in rows]
+
+
+async def revoke_session(tenant_id: UUID, user_id: UUID, session_id: UUID) -> None:
+    """End one of a person's sessions by its id."""
+    async with tenant_transaction(tenant_id) as conn:
+        await conn.execute(
+            "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND id = $3",
+            tenant_id, user_id, session_id,
+        )
+
+
+def hash_token(token: str) -> bytes:
+    """Tokens are random and long, so a plain hash is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _user(row: Any) -> UserRow:
+    departments = tuple(row["department_ids"])
+    return UserRow(
+        id=row["user_id"],
+        name=row["user_name"],
+        email=row["email"],
+        locale=row["user_locale"],
+        title=row["title"],
+        superior_id=row["superior_id"],
+        must_change_password=row["must_change_password"],
+        role_keys=tuple(row["role_keys"]),
+        department_id=departments[0] if departments else None,
+        department_ids=departments,
+        department_tree_ids=tuple(row["department_tree_ids"]),
+        team_ids=tuple(row["team_ids"]),
+    )

@@ -1,0 +1,256 @@
+"""Tenants: making them, finding them by host, their status. Knows nothing of configurations."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from saas.db import system_transaction, tenant_transaction
+from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from saas.i18n import LOCALES, lazy
+from saas.tenants.audit import record_audit
+from saas.tenants.ids import new_id
+from saas.tenants.users import insert_user
+
+SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+RESERVED_SLUGS = frozenset(
+    "admin api app apex assets auth billing blog cdn console dashboard demo-admin docs email ftp help imap internal "
+    "login localhost mail metrics mx news ns ns1 ns2 operator ops pop root security shop signup smtp sso static status "
+    "store support system test-operator www".split()
+)
+_COLUMNS = (
+    "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
+    "config_revision, created_at"
+)
+_HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """A row of `tenant`. `config_revision` is 0 before a pack is installed."""
+
+    id: UUID
+    slug: str
+    name: str
+    locale: str
+    time_zone: str
+    currency: str
+    country: str
+    status: str
+    plan_key: str
+    pack_key: str
+    clock_offset_seconds: int
+    config_revision: int
+    created_at: Any
+    brand: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "active"
+
+
+def tenant_row(row: Mapping[str, Any], prefix: str = "") -> TenantRow:
+    """From a database row whose columns carry this prefix."""
+    values = {name: row[prefix + name] for name in TenantRow.__slots__}
+    return TenantRow(**{**values, "brand": json.loads(values["brand"])})
+
+
+# ---- making and changing -----------------------------------------------------------------------------------------------------
+
+
+def check_slug(slug: str) -> None:
+    """A tenant's address: a DNS label that is not taken by ourselves."""
+    if not SLUG.match(slug) or "--" in slug:
+        message = lazy("Use small letters, digits and single hyphens, at most 63 characters")
+        raise InvalidInput([FieldProblem("slug", "invalid", message)])
+    if slug in RESERVED_SLUGS:
+        raise InvalidInput([FieldProblem("slug", "reserved", lazy("This address is reserved, please choose another"))])
+
+
+async def create_tenant(
+    slug: str,
+    name: str,
+    pack_key: str,
+    locale: str,
+    admin_email: str,
+    admin_password: str,
+    *,
+    plan_key: str = "free",
+    role_keys: Sequence[str] = (),
+    admin_name: str = "",
+    time_zone: str | None = None,
+    currency: str | None = None,
+    country: str | None = None,
+) -> UUID:
+    """Insert a tenant and its first person, who gets `role_keys`. The configuration is installed by saas.provision.
+
+    Errors: InvalidInput (slug, locale, password), Conflict (slug taken).
+    """
+    check_slug(slug)
+    if locale not in LOCALES:
+        raise InvalidInput([FieldProblem("locale", "unknown", lazy("This language is not available"))])
+    if not name.strip():
+        raise InvalidInput([FieldProblem("name", "required", lazy("Please give a name"))])
+    chinese = locale == "zh_CN"
+    tenant_id = new_id()
+    try:
+        async with tenant_transaction(tenant_id) as conn:
+            await conn.execute(
+                "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                tenant_id, slug, name.strip(), locale,
+                time_zone or ("Asia/Shanghai" if chinese else "UTC"),
+                currency or ("CNY" if chinese else "USD"),
+                country or ("CN" if chinese else "US"),
+                plan_key, pack_key,
+            )
+            user_id = await insert_user(
+                conn, tenant_id, admin_email, admin_password, name=admin_name or admin_email.split("@")[0], role_keys=role_keys
+            )
+            await record_audit(conn, tenant_id, "tenant.created", actor_id=user_id, target=slug)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(lazy("The address %(slug)s is taken", slug=slug)) from error
+    forget_host(slug)
+    return tenant_id
+
+
+async def set_tenant_status(slug: str, status: str) -> TenantRow:
+    """Suspend ("suspended") or resume ("active") a tenant: the operator's act."""
+    async with system_transaction("operator_console") as conn:
+        row = await conn.fetchrow(f"UPDATE tenant SET status = $2 WHERE slug = $1 RETURNING {_COLUMNS}", slug, status)
+        if row is None:
+            raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
+        await record_audit(conn, row["id"], f"tenant.{'resumed' if status == 'active' else status}", target=slug)
+    forget_host(slug)
+    return tenant_row(row)
+
+
+async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
+    """Move a tenant to another plan: the operator's act, or the payment provider's."""
+    async with system_transaction("operator_console") as conn:
+        row = await conn.fetchrow(f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}", slug, plan_key)
+        if row is None:
+            raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
+        await record_audit(conn, row["id"], "tenant.plan_changed", target=slug, data={"plan": plan_key})
+    forget_host(slug)
+    return tenant_row(row)
+
+
+async def delete_tenant(slug: str) -> dict[str, int]:
+    """Remove a tenant and everything it has; returns rows removed per table. Cannot be undone."""
+    removed: dict[str, int] = {}
+    async with system_transaction("delete_tenant", timeout_seconds=3600) as conn:
+        tenant_id = await conn.fetchval("SELECT id FROM tenant WHERE slug = $1 FOR UPDATE", slug)
+        if tenant_id is None:
+            raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
+        # Every table that has the column, so that no later table can be forgotten. People last: others refer to them.
+        tables = [
+            row["name"]
+            for row in await conn.fetch(
+                "SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+                "WHERE a.attname = 'tenant_id' AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
+                "AND c.relnamespace = 'public'::regnamespace ORDER BY c.relname = 'app_user', c.relname = 'department', c.relname"
+            )
+        ]
+        for table in tables:
+            status = await conn.execute(f'DELETE FROM "{table}" WHERE tenant_id = $1', tenant_id)  # noqa: S608  from the catalogue
+            if count := int(status.rsplit(" ", 1)[1]):
+                removed[table] = count
+        await conn.execute("DELETE FROM tenant WHERE id = $1", tenant_id)
+    forget_host(slug)
+    return removed
+
+
+# ---- finding -----------------------------------------------------------------------------------------------------------------
+
+
+async def get_tenant(tenant_id: UUID) -> TenantRow:
+    """The tenant's own row, as the app role sees it."""
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM tenant WHERE id = $1", tenant_id)
+    if row is None:
+        raise NotFound()
+    return tenant_row(row)
+
+
+async def find_tenant(slug: str) -> TenantRow:
+    """By its address, for the command line and the operator. Errors: NotFound."""
+    async with system_transaction("operator_console") as conn:
+        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM tenant WHERE slug = $1", slug)
+    if row is None:
+        raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
+    return tenant_row(row)
+
+
+async def list_tenants() -> list[TenantRow]:
+    async with system_transaction("list_tenants") as conn:
+        return [tenant_row(row) for row in await conn.fetch(f"SELECT {_COLUMNS} FROM tenant ORDER BY slug")]
+
+
+# ---- hosts -------------------------------------------------------------------------------------------------------------------
+
+
+class _HostCache:
+    """Slug -> row for a few seconds. A suspended tenant or a new name shows up that much later at most; absence is
+    remembered too, so that guessing hosts costs no queries."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[float, TenantRow | None]] = {}
+
+    def get(self, slug: str) -> tuple[bool, TenantRow | None]:
+        entry = self._entries.get(slug)
+        if entry is None or entry[0] < time.monotonic():
+            return False, None
+        return True, entry[1]
+
+    def put(self, slug: str, row: TenantRow | None) -> None:
+        if len(self._entries) >= _HOST_ENTRIES:
+            self._entries.clear()
+        self._entries[slug] = (time.monotonic() + _HOST_SECONDS, row)
+
+    def drop(self, slug: str) -> None:
+        self._entries.pop(slug, None)
+
+
+_hosts = _HostCache()
+
+
+def forget_host(slug: str) -> None:
+    """After a change of the tenant's row, in this process; others follow within seconds."""
+    _hosts.drop(slug)
+
+
+def slug_of_host(host: str, base_domain: str) -> str | None:
+    """`acme.example.com:8000` under `example.com` -> "acme"; None for anything that cannot be a tenant's host."""
+    name = host.lower().rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host.lower()
+    name = name.removesuffix(".")
+    if not name.endswith("." + base_domain):
+        return None
+    slug = name[: -len(base_domain) - 1]
+    return slug if SLUG.match(slug) and slug not in RESERVED_SLUGS else None
+
+
+async def resolve_host(host: str, base_domain: str | None = None) -> TenantRow | None:
+    """The tenant a host name means, or None. `base_domain` defaults to the settings of the open database."""
+    if base_domain is None:
+        from saas.db import current_database
+
+        base_domain = current_database().settings.base_domain
+    slug = slug_of_host(host, base_domain)
+    if slug is None:
+        return None
+    known, row = _hosts.get(slug)
+    if known:
+        return row
+    async with system_transaction("resolve_host") as conn:
+        found = await conn.fetchrow(f"SELECT {_COLUMNS} FROM tenant WHERE slug = $1", slug)
+    row = tenant_row(found) if found else None
+    _hosts.put(slug, row)
+    return row

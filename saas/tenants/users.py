@@ -1,0 +1,194 @@
+"""People of a tenant: making, changing, listing them, their roles and departments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from saas.db import tenant_transaction
+from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from saas.i18n import LOCALES, lazy
+from saas.tenants.audit import record_audit
+from saas.tenants.ids import new_id
+from saas.tenants.passwords import check_strength, hash_password
+
+_EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s]{1,190}$")
+_CHANGEABLE = ("name", "locale", "status", "superior_id", "title", "phone", "successor_id", "must_change_password")
+
+
+def clean_email(email: str) -> str:
+    email = email.strip().lower()
+    if not _EMAIL.match(email):
+        raise InvalidInput([FieldProblem("email", "invalid", lazy("Please give a valid e-mail address"))])
+    return email
+
+
+async def create_user(
+    tenant_id: UUID,
+    email: str,
+    password: str,
+    name: str,
+    role_keys: Sequence[str],
+    department_key: str | None = None,
+    locale: str | None = None,
+    superior_id: UUID | None = None,
+    title: str = "",
+    *,
+    phone: str = "",
+    must_change_password: bool = False,
+    actor_id: UUID | None = None,
+) -> UUID:
+    """Add a person. Errors: InvalidInput (address, password, unknown department), Conflict (address taken here)."""
+    async with tenant_transaction(tenant_id) as conn:
+        user_id = await insert_user(
+            conn, tenant_id, email, password, name=name, role_keys=role_keys, department_key=department_key, locale=locale,
+            superior_id=superior_id, title=title, phone=phone, must_change_password=must_change_password,
+        )
+        await record_audit(
+            conn, tenant_id, "user.created", actor_id=actor_id, target=str(user_id), data={"roles": list(role_keys)}
+        )
+    return user_id
+
+
+async def insert_user(
+    conn: Any,
+    tenant_id: UUID,
+    email: str,
+    password: str,
+    *,
+    name: str,
+    role_keys: Sequence[str],
+    department_key: str | None = None,
+    locale: str | None = None,
+    superior_id: UUID | None = None,
+    title: str = "",
+    phone: str = "",
+    must_change_password: bool = False,
+) -> UUID:
+    """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in."""
+    email = clean_email(email)
+    if password:
+        check_strength(password, email=email)
+    _check(name=name, locale=locale)
+    user_id = new_id()
+    try:
+        async with conn.transaction():
+            await conn.execute(
+                "INSERT INTO app_user (tenant_id, id, email, name, password_hash, locale, superior_id, title, phone, "
+                "must_change_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                tenant_id, user_id, email, name.strip(), await hash_password(password) if password else "", locale,
+                superior_id, title, phone, must_change_password,
+            )
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(lazy("Somebody with this e-mail address exists already")) from error
+    await _put_roles(conn, tenant_id, user_id, role_keys)
+    if department_key:
+        department_id = await conn.fetchval(
+            "SELECT id FROM department WHERE tenant_id = $1 AND key = $2", tenant_id, department_key
+        )
+        if department_id is None:
+            raise InvalidInput([FieldProblem("department", "unknown", lazy("There is no such department"))])
+        await _put_departments(conn, tenant_id, user_id, [department_id])
+    return user_id
+
+
+async def update_user(
+    tenant_id: UUID, user_id: UUID, changes: Mapping[str, Any], *, actor_id: UUID | None = None
+) -> None:
+    """Change a person's own columns, `role_keys` (all of them) or `department_ids` (the first is the primary one).
+
+    Somebody made inactive is signed out everywhere at once. Errors: InvalidInput, NotFound.
+    """
+    columns = {key: value for key, value in changes.items() if key in _CHANGEABLE}
+    unknown = set(changes) - set(columns) - {"role_keys", "department_ids"}
+    if unknown:
+        raise ValueError(f"not changeable: {', '.join(sorted(unknown))}")
+    _check(**{key: value for key, value in columns.items() if key in ("name", "locale", "status")})
+    async with tenant_transaction(tenant_id) as conn:
+        assignments = ", ".join(f"{key} = ${number}" for number, key in enumerate(columns, 3))
+        found = await conn.fetchval(
+            f"UPDATE app_user SET {assignments or 'id = id'} WHERE tenant_id = $1 AND id = $2 RETURNING id",  # noqa: S608  keys of our own
+            tenant_id, user_id, *columns.values(),
+        )
+        if found is None:
+            raise NotFound()
+        if "role_keys" in changes:
+            await _put_roles(conn, tenant_id, user_id, changes["role_keys"])
+        if "department_ids" in changes:
+            await _put_departments(conn, tenant_id, user_id, changes["department_ids"])
+        if columns.get("status") == "inactive":
+            await conn.execute(
+                "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL",
+                tenant_id, user_id,
+            )
+        data = {"changed": sorted(changes)}
+        if "role_keys" in changes:
+            data["roles"] = list(changes["role_keys"])
+        await record_audit(conn, tenant_id, "user.changed", actor_id=actor_id, target=str(user_id), data=data)
+
+
+async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict[str, Any]]:
+    """Everybody with `role_keys` and `department_ids` (primary first), by name. No password hashes."""
+    async with tenant_transaction(tenant_id) as conn:
+        rows = await conn.fetch(
+            "SELECT u.id, u.email, u.name, u.locale, u.status, u.superior_id, u.title, u.phone, u.successor_id, "
+            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, "
+            "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) role_keys, "
+            "ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id "
+            "ORDER BY d.is_primary DESC, d.department_id) department_ids "
+            "FROM app_user u WHERE u.tenant_id = $1 AND ($2 = false OR u.status = 'active') ORDER BY u.name, u.id",
+            tenant_id, only_active,
+        )
+    return [dict(row) for row in rows]
+
+
+async def find_user(tenant_id: UUID, *, email: str | None = None, user_id: UUID | None = None) -> dict[str, Any]:
+    """One person by address or id, as in `list_users`. Errors: NotFound."""
+    for user in await list_users(tenant_id):
+        if user["id"] == user_id or (email is not None and user["email"] == email.strip().lower()):
+            return user
+    raise NotFound()
+
+
+async def set_roles(tenant_id: UUID, user_id: UUID, role_keys: Sequence[str], *, actor_id: UUID | None = None) -> None:
+    await update_user(tenant_id, user_id, {"role_keys": role_keys}, actor_id=actor_id)
+
+
+async def _put_roles(conn: Any, tenant_id: UUID, user_id: UUID, role_keys: Sequence[str]) -> None:
+    await conn.execute(
+        "DELETE FROM user_role WHERE tenant_id = $1 AND user_id = $2 AND role_key <> ALL($3::text[])",
+        tenant_id, user_id, list(role_keys),
+    )
+    await conn.execute(
+        "INSERT INTO user_role (tenant_id, user_id, role_key) SELECT $1, $2, unnest($3::text[]) ON CONFLICT DO NOTHING",
+        tenant_id, user_id, list(role_keys),
+    )
+
+
+async def _put_departments(conn: Any, tenant_id: UUID, user_id: UUID, department_ids: Sequence[UUID]) -> None:
+    await conn.execute("DELETE FROM user_department WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id)
+    try:
+        async with conn.transaction():
+            await conn.execute(
+                "INSERT INTO user_department (tenant_id, user_id, department_id, is_primary) "
+                "SELECT $1, $2, d.id, d.place = 1 FROM unnest($3::uuid[]) WITH ORDINALITY AS d (id, place)",
+                tenant_id, user_id, list(dict.fromkeys(department_ids)),
+            )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise InvalidInput([FieldProblem("department", "unknown", lazy("There is no such department"))]) from error
+
+
+def _check(*, name: str | None = None, locale: str | None = None, status: str | None = None) -> None:
+    problems = []
+    if name is not None and not name.strip():
+        problems.append(FieldProblem("name", "required", lazy("Please give a name")))
+    if locale is not None and locale not in LOCALES:
+        problems.append(FieldProblem("locale", "unknown", lazy("This language is not available")))
+    if status is not None and status not in ("active", "inactive"):
+        problems.append(FieldProblem("status", "unknown", lazy("Unknown status")))
+    if problems:
+        raise InvalidInput(problems)

@@ -1,0 +1,180 @@
+"""A real PostgreSQL for every test that asks for one: our embedded server, one migrated template, one clone a test process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from saas.db import close_database, open_database
+from saas.db import embedded
+from saas.db.migrate import migrate
+from saas.db.scope import Database
+from saas.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SECRET = "tests-only-secret-key-0123456789abcdef"
+PASSWORD = "correct horse battery"
+# Nothing here must survive a power cut.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+@dataclass(frozen=True, slots=True)
+class TenantHandle:
+    """A tenant made by `tenant_factory`, with what is needed to sign in as its administrator."""
+
+    id: UUID
+    slug: str
+    admin_id: UUID
+    admin_email: str
+    admin_password: str
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """Superuser URL of a server shared by all test processes of this machine; SAAS_TEST_DATABASE_URL overrides it."""
+    if url := os.environ.get("SAAS_TEST_DATABASE_URL"):
+        yield url
+        return
+    directory = _cache()
+    server = embedded.start(directory, FAST)
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def clone_database(server_url: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    """Make a fresh, migrated database; returns its URL. All are dropped at the end."""
+    numbers, made = itertools.count(1), []
+
+    async def clone() -> str:
+        template = f"saas_template_{_schema_hash()}"
+        name = f"saas_test_{os.getpid()}_{next(numbers)}"
+        with _lock("template.lock"):  # a template may have no visitors while it is copied
+            admin = await asyncpg.connect(server_url)
+            try:
+                await _drop_leftovers(admin)
+                if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", template):
+                    await admin.execute(f'CREATE DATABASE "{template}_new"')
+                    await migrate(_settings(_at(server_url, f"{template}_new")))
+                    await admin.execute(f'ALTER DATABASE "{template}_new" RENAME TO "{template}"')
+                await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            finally:
+                await admin.close()
+        made.append(name)
+        return _at(server_url, name)
+
+    yield clone
+    admin = await asyncpg.connect(server_url)
+    for name in made:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def settings(clone_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of this test process: a database and a data directory of its own."""
+    return replace(_settings(await clone_database()), data_dir=tmp_path_factory.mktemp("data"))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The open database of this test process. Tests commit for real; use tenants of your own."""
+    yield await open_database(settings)
+    await close_database()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def tenant_factory(database: Database) -> Callable[..., Awaitable[TenantHandle]]:
+    """`await tenant_factory(slug=None, pack=None, locale="en", …)`: a fresh tenant with an administrator.
+
+    With `pack` the pack is installed and the administrator has its admin role; without, the role key is "admin".
+    """
+    from saas.tenants import create_tenant, find_user
+
+    numbers = itertools.count(1)
+
+    async def make(
+        slug: str | None = None, *, pack: str | None = None, locale: str = "en", plan_key: str = "free"
+    ) -> TenantHandle:
+        slug = slug or f"t{os.getpid()}-{next(numbers)}"
+        email = f"admin@{slug}.example"
+        if pack is None:
+            tenant_id = await create_tenant(
+                slug, name=slug.title(), pack_key="", locale=locale, admin_email=email, admin_password=PASSWORD,
+                plan_key=plan_key, role_keys=["admin"],
+            )
+        else:
+            from saas.provision import provision_tenant
+
+            tenant_id = await provision_tenant(
+                slug, name=slug.title(), pack_key=pack, locale=locale, admin_email=email, admin_password=PASSWORD,
+                plan_key=plan_key,
+            )
+        admin = await find_user(tenant_id, email=email)
+        return TenantHandle(tenant_id, slug, admin["id"], email, PASSWORD)
+
+    return make
+
+
+# ---- helpers -----------------------------------------------------------------------------------------------------------------
+
+
+def _cache() -> Path:
+    """Kept between runs, so that the server and the template are made once a machine."""
+    directory = Path(tempfile.gettempdir()) / f"saas-tests-{os.getuid()}"
+    directory.mkdir(mode=0o755, exist_ok=True)
+    if directory.stat().st_uid != os.getuid():
+        pytest.exit(f"{directory} belongs to somebody else; set SAAS_TEST_DATABASE_URL or remove it")
+    return directory
+
+
+@contextlib.contextmanager
+def _lock(name: str) -> Iterator[None]:
+    with (_cache() / name).open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _settings(url: str) -> Settings:
+    return Settings(database_url=url, secret_key=SECRET)
+
+
+def _at(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def _schema_hash() -> str:
+    """Templates are kept as long as nothing that makes them changes."""
+    digest = hashlib.sha256()
+    for path in sorted([*(ROOT / "migrations").rglob("*.py"), *(ROOT / "saas" / "db").glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+async def _drop_leftovers(admin: asyncpg.Connection) -> None:
+    """Databases of test processes that were killed, half-made templates, and templates of older schemas."""
+    for row in await admin.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'saas\\_te%'"):
+        name = row["datname"]
+        parts = name.split("_")
+        alive = name == f"saas_template_{_schema_hash()}"
+        if parts[1] == "test" and parts[2].isdigit():
+            alive = Path(f"/proc/{parts[2]}").exists()
+        elif parts[1] == "template" and not name.endswith("_new"):
+            alive = True
+        if not alive:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
