@@ -268,7 +268,8 @@ def _report(raw: Raw) -> m.ReportDef:
 
 def _widget(raw: Raw) -> m.WidgetDef:
     common = common_properties("widget")
-    options = dict(option_defaults(widget_types.get(raw["type"])))
+    kind = widget_types.find(raw["type"])  # one that is gone must not take the tenant's whole configuration along
+    options = dict(option_defaults(kind)) if kind else {}
     options.update((k, v) for k, v in raw.items() if k not in common)
     sort = raw.get("sort")
     return m.WidgetDef(

@@ -76,8 +76,8 @@ def _of_node(check: Check, entity: str, node: n.Node, parents: tuple[str, ...]) 
         if isinstance(current, n.Path):
             yield from _along(check, entity, current.parts, parents)
         elif isinstance(current, n.Child) and entity in check.entities:
-            relation = check.entities[entity].children.get(current.relation)
-            if relation is None:
+            relation = x.find_relation(check.config, entity, current.relation)
+            if relation is None or isinstance(relation, str):
                 continue
             if current.field:
                 yield relation.child, current.field
@@ -86,7 +86,7 @@ def _of_node(check: Check, entity: str, node: n.Node, parents: tuple[str, ...]) 
 
 
 def _along(check: Check, entity: str, parts: tuple[str, ...], parents: tuple[str, ...]) -> Iterator[Spot]:
-    while parts and parts[0] == "parent" and parents:
+    while parts and parts[0] == "parent" and parents:  # the record around the child condition
         entity, parents, parts = parents[-1], parents[:-1], parts[1:]
     for part in parts:
         if entity not in check.entities or part not in check.entities[entity].fields:

@@ -26,19 +26,23 @@ ANY_EXAMPLE = lazy("Field names are written as they are; texts stand in single q
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
+Names = Mapping[str, tuple[Any, str | None]]
+
+
 class Place(NamedTuple):
-    """One expression: where it stands, over which entity, what it must give, and further names it may use."""
+    """One expression: where it stands, over which entity, what it must give, further names it may use, whether it selects
+    records in the database, and the field its result goes into."""
 
     path: str
     text: str
     entity: str
     expect: str | None = None
-    names: Mapping[str, Any] | None = None
+    names: Names | None = None
+    stored: bool = False
+    into: tuple[str, m.FieldDef] | None = None
 
 
 def check_expressions(check: Check) -> None:
-    if not hasattr(x, "check"):
-        return
     for place in _places(check):
         _check(check, place)
     _filters(check)
@@ -48,12 +52,26 @@ def _check(check: Check, place: Place) -> None:
     if place.entity not in check.entities or check.problems.ghosts.intersection(_WORD.findall(place.text)):
         return
     try:
-        x.check(x.parse(place.text), check.config, place.entity, expect=place.expect, names=place.names)
+        node = x.parse(place.text)
+        x.check(node, check.config, place.entity, expect=place.expect, names=place.names, stored=place.stored)  # type: ignore[arg-type]
+        if place.into is not None and isinstance(node, x.Literal) and isinstance(node.value, str):
+            _known_option(check, place.path, *place.into, node.value)
     except x.ExpressionError as error:
         hint = EXAMPLES.get(place.expect or "", ANY_EXAMPLE)
         for problem in error.problems:
             check.problems.add(place.path, "bad_expression", problem.message, hint)
             break
+
+
+def _known_option(check: Check, path: str, entity: str, field: m.FieldDef, key: str) -> None:
+    """A fixed choice put into a field of choices must be one of them."""
+    if field.type not in ("option", "pipeline"):
+        return
+    try:
+        known = [o.key for o in check.config.options(entity, field.key)]
+    except KeyError:  # the set or pipeline does not exist: reported with the references
+        return
+    check.known(path, "option", key, known)
 
 
 # ---- where expressions stand --------------------------------------------------------------------------------------------
@@ -75,7 +93,7 @@ def _places(check: Check) -> Iterator[Place]:
             yield Place(f"automations[{rule.key}].if", rule.condition, rule.entity, "bool")
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
-            yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool")
+            yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
     for scene in check.scenes():
         yield from _actions(check, scene)
 
@@ -99,16 +117,16 @@ def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> I
         if getattr(field, name):
             yield Place(f"{path}.{name}", getattr(field, name), entity.key, "bool")
     if is_expression(field.default):
-        yield Place(f"{path}.default", field.default["expr"], entity.key, wanted(check, field))
+        yield Place(f"{path}.default", field.default["expr"], entity.key, wanted(check, field), into=(entity.key, field))
     options = field.options
     if field.type == "formula" and isinstance(options.get("expr"), str):
         yield Place(f"{path}.expr", options["expr"], entity.key, RETURNS.get(str(options.get("returns"))))
     if field.type == "rollup" and isinstance(options.get("where"), str):
         relation = check.entities[entity.key].children.get(options.get("of") or "")
         if relation is not None:
-            yield Place(f"{path}.where", options["where"], relation.child, "bool", {"parent": entity.key})
+            yield Place(f"{path}.where", options["where"], relation.child, "bool", {"parent": ("ref", entity.key)}, True)
     if field.type == "ref" and isinstance(options.get("filter"), str):
-        yield Place(f"{path}.filter", options["filter"], str(options.get("to")), "bool", {"new": entity.key})
+        yield Place(f"{path}.filter", options["filter"], str(options.get("to")), "bool", {"new": ("ref", entity.key)}, True)
     if field.type in ("date", "datetime"):
         for name in ("min", "max"):
             if isinstance(options.get(name), str) and not options[name][:1].isdigit():
@@ -145,7 +163,7 @@ def _role(role: m.RoleDef) -> Iterator[Place]:
         for name in ("read", "update", "delete", "export"):
             for rule in getattr(rights, name):
                 if rule.condition and key != "*":
-                    yield Place(f"{path}.{name}", rule.condition, key, "bool")
+                    yield Place(f"{path}.{name}", rule.condition, key, "bool", stored=True)
         if rights.create_if and key != "*":
             yield Place(f"{path}.create", rights.create_if, key, "bool")
         for field, right in rights.fields.items():
@@ -154,25 +172,28 @@ def _role(role: m.RoleDef) -> Iterator[Place]:
 
 
 def _values(
-    check: Check, path: str, entity: str, values: Mapping[str, str], here: str, names: Mapping[str, Any] | None
+    check: Check, path: str, entity: str, values: Mapping[str, str], here: str, names: Names | None
 ) -> Iterator[Place]:
     """Expressions over `here` whose results go into fields of `entity`."""
     fields = check.entities[entity].fields if entity in check.entities else {}
     for key, text in values.items():
         if key in fields and isinstance(text, str):
-            yield Place(f"{path}.{key}", text, here, wanted(check, fields[key]), names)
+            yield Place(f"{path}.{key}", text, here, wanted(check, fields[key]), names, into=(entity, fields[key]))
 
 
 def _actions(check: Check, scene: Scene) -> Iterator[Place]:
-    aliases: dict[str, Any] = {}
+    aliases: dict[str, str | None] = {}
     for number, action in enumerate(scene.actions):
-        path, names = f"{scene.path}[{number}]", {"result": dict(aliases)}
+        path: str = f"{scene.path}[{number}]"
+        names: Names = {f"result.{alias}": ("ref", entity) for alias, entity in aliases.items()}
         if action.condition:
             yield Place(f"{path}.if", action.condition, scene.entity, "bool", names)
         entity = _target(check, scene, action, aliases)
+        if isinstance(action.options.get("values"), Mapping):
+            yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
         for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
-            field = check.entities[entity].fields.get(where.rpartition(".")[2]) if where.startswith("values.") and entity in check.entities else None
-            yield Place(f"{path}.{where}", text, hint or scene.entity, wanted(check, field) if field and expect is None else expect, names)
+            if not where.startswith("values."):  # those were checked against their fields above
+                yield Place(f"{path}.{where}", text, hint or scene.entity, expect, names)
         if action.alias:
             aliases[action.alias] = entity
 
@@ -201,7 +222,7 @@ def _filter(check: Check, path: str, entity: str, filter_: Any) -> None:
     if filter_ is None or entity not in check.entities:
         return
     if isinstance(filter_, Mapping) and isinstance(filter_.get("expr"), str) and len(filter_) == 1:
-        _check(check, Place(path, filter_["expr"], entity, "bool"))
+        _check(check, Place(path, filter_["expr"], entity, "bool", stored=True))
         return
     try:
         x.filter_to_node(filter_, check.config, entity)

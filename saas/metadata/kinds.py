@@ -44,6 +44,7 @@ class FieldType:
     summable: ClassVar[bool] = False  # may be a measure other than count
     computed: ClassVar[bool] = False  # never written by people
     align_end: ClassVar[bool] = False  # right-aligned tabular figures
+    grouped: ClassVar[bool] = False  # its control is several inputs, named by the label's id `l-{id}` instead of <label for>
     # What to type; shown when a value does not have the shape value_schema wants.
     expects: ClassVar[LazyString] = lazy("This value cannot be understood")
     # For the contract tests: JSON values that must pass and must be refused for a field with EXAMPLE_OPTIONS.

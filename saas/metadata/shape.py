@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -135,9 +137,20 @@ def _depth_ok(raw: Any, problems: Problems) -> bool:
             return False
         if isinstance(value, Mapping):
             stack.extend((v, depth + 1) for v in value.values())
+            stack.extend((k, depth) for k in value)
         elif isinstance(value, list):
             stack.extend((v, depth + 1) for v in value)
+        elif not _can_be_stored(value):
+            _report(problems, raw, (), "stored", {}, value)
+            return False
     return True
+
+
+def _can_be_stored(value: Any) -> bool:
+    """No NUL, no half surrogate pair, no NaN: PostgreSQL keeps none of them."""
+    if isinstance(value, str):
+        return (value.isascii() and "\x00" not in value) or not re.search("[\x00\ud800-\udfff]", value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _report(problems: Problems, raw: Any, path: tuple, keyword: str, schema: Any, value: Any, instance: Any = None) -> None:
@@ -226,6 +239,8 @@ def _purge(value: Any) -> Any:
 def _check_types(raw: Any, work: dict[str, Any], problems: Problems) -> None:
     for poly, path, item in list(_typed(work)):
         kind = poly.registry.find(item[poly.type_key])
+        if kind is None and not poly.registry.keys():
+            continue  # no kinds are loaded: nothing can be said about types
         if kind is None:
             problems.unknown(f"{path_of(work, path)}.{poly.type_key}", poly.noun, item[poly.type_key], poly.registry.keys())
             _drop(work, path, problems)

@@ -103,6 +103,8 @@ def _simple(keyword: str, value: Any, instance: Any, schema: Mapping[str, Any]) 
         return lazy("The same entry stands here twice."), "repeated"
     if keyword == "depth":
         return lazy("This is nested too deeply."), "too_deep"
+    if keyword == "stored":
+        return lazy("A text or number here contains something that cannot be stored."), "not_storable"
     return lazy("“%(value)s” does not fit here.", value=shown), "does_not_fit"
 
 

@@ -76,7 +76,10 @@ _GOOD: dict[str, Any] = {
             ],
             "transitions": [
                 {"key": "win", "label": label("Win"), "from": ["open"], "to": "won", "roles": ["sales"], "guard": "amount > 0",
-                 "guard_message": label("Enter an amount"), "require": ["amount"]},
+                 "guard_message": label("Enter an amount"), "require": ["amount"],
+                 "effects": [{"action": "set", "target": "customer", "values": {"grade": "'a'"}},
+                             {"action": "create", "entity": "deal", "as": "next", "values": {"subject": "concat('After ', subject)", "customer": "customer"}},
+                             {"action": "notify", "to": ["owner", "role:sales"], "title": label("{{ result.next.subject }}")}]},
                 {"key": "lose", "label": label("Lose"), "from": ["*"], "to": "lost", "require": ["reason"]},
                 {"key": "reopen", "label": label("Reopen"), "from": ["lost"], "branches": [{"if": "amount > 100", "to": "open"}, {"to": "lost"}]},
             ],
@@ -100,5 +103,26 @@ _GOOD: dict[str, Any] = {
         {"key": "main", "entity": "customer", "header": ["grade", "owner"],
          "tabs": [{"key": "details", "label": label("Details"), "sections": [{"key": "base", "fields": ["name", "grade"]}]},
                   {"key": "deals", "label": label("Deals"), "related": [{"key": "deals", "columns": ["subject", "amount"]}], "timeline": True}]}
+    ],
+    "reports": [
+        {"key": "deals", "label": label("Deals"), "params": [{"key": "year", "field": "created_at", "kind": "year"}],
+         "widgets": [{"key": "by_grade", "label": label("By grade"), "type": "bar", "entity": "deal", "measures": [{"fn": "sum", "field": "amount"}],
+                      "dimensions": [{"field": "customer.grade"}], "filter": "status == 'won'", "sort": "-value"}]}
+    ],
+    "dashboards": [
+        {"key": "start", "label": label("Start"),
+         "widgets": [{"report": "deals", "widget": "by_grade", "width": 8},
+                     {"key": "count", "label": label("Customers"), "type": "number", "entity": "customer", "measures": [{"fn": "count"}], "width": 4}]}
+    ],
+    "automations": [
+        {"key": "follow_up", "label": label("Follow up"), "entity": "customer", "on": {"trigger": "update", "fields": ["grade"]}, "if": "grade == 'a'",
+         "do": [{"action": "create", "entity": "deal", "values": {"subject": "'Follow up'", "customer": "id"}}]},
+        {"key": "tidy", "label": label("Tidy"), "entity": "customer", "on": {"trigger": "before_save"},
+         "do": [{"action": "set", "values": {"name": "trim(name)"}}, {"action": "block", "if": "credit == 1", "message": label("No credit")}]},
+    ],
+    "schedules": [
+        {"key": "churn", "label": label("Churn"), "every": {"cron": "0 2 * * *"}, "entity": "customer", "once_per": "month",
+         "where": "grade == 'a' and not exists(deals where status == 'won')",
+         "do": [{"action": "notify", "to": ["owner"], "title": label("{{ name }}")}]}
     ],
 }  # fmt: skip

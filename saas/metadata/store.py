@@ -1,0 +1,269 @@
+"""Revisions of a tenant's configuration: publish, list, revert, install a pack, and the compiled one for a request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from saas.db import in_transaction, tenant_transaction
+from saas.errors import Conflict, NotFound
+from saas.i18n import lazy
+from saas.metadata import models as m
+from saas.metadata import slots
+from saas.metadata.build import build_bundle
+from saas.metadata.cache import ConfigCache
+from saas.metadata.config import Config
+from saas.metadata.evolve import Change, diff
+from saas.metadata.packs import load_pack
+from saas.metadata.parse import parse_bundle
+from saas.tenants.ids import new_id
+
+CHANNEL = "config"  # payload of its notifications: "<tenant id>:<revision>"
+cache = ConfigCache()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One published configuration. `bundle` is left out of lists."""
+
+    number: int
+    hash: str
+    message: str
+    author_id: UUID | None
+    created_at: datetime
+    bundle: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What publishing a bundle would change. `id` names exactly this bundle on top of exactly this revision."""
+
+    id: str
+    base_revision: int
+    hash: str
+    changes: tuple[Change, ...]
+
+    @property
+    def kind(self) -> str:
+        """The gravest of its changes: safe, needs_backfill or destructive."""
+        kinds = {c.kind for c in self.changes}
+        return "destructive" if "destructive" in kinds else "needs_backfill" if "needs_backfill" in kinds else "safe"
+
+
+# ---- canonical form -----------------------------------------------------------------------------------------------------
+
+
+def canonical(raw: Any) -> bytes:
+    """The one way to write a bundle: keys sorted, lists in order, no spaces. Numbers that are equal are written alike."""
+    return json.dumps(_plain(raw), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    """jsonb keeps 1.0 as 1.0 but writes 1e2 as 100: whole floats become integers, so a bundle read back hashes the same."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+def content_hash(raw: Any) -> str:
+    """SHA-256 of the canonical form, in hex."""
+    return hashlib.sha256(canonical(raw)).hexdigest()
+
+
+# ---- reading ------------------------------------------------------------------------------------------------------------
+
+
+async def revisions(tenant_id: UUID, *, limit: int = 100, before: int | None = None) -> list[Revision]:
+    """The published revisions, newest first."""
+    async with tenant_transaction(tenant_id) as conn:
+        rows = await conn.fetch(
+            "SELECT number, hash, message, author_id, created_at FROM config_revision "
+            "WHERE tenant_id = $1 AND ($2::int IS NULL OR number < $2) ORDER BY number DESC LIMIT $3",
+            tenant_id, before, limit,
+        )  # fmt: skip
+    return [Revision(**dict(row)) for row in rows]
+
+
+async def revision(tenant_id: UUID, number: int | None = None) -> Revision:
+    """One revision with its bundle; the current one without a number. Errors: NotFound."""
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow(
+            "SELECT r.number, r.hash, r.message, r.author_id, r.created_at, r.bundle FROM config_revision r "
+            "JOIN tenant t ON t.id = r.tenant_id WHERE r.tenant_id = $1 AND r.number = coalesce($2::int, t.config_revision)",
+            tenant_id, number,
+        )  # fmt: skip
+    if row is None:
+        raise NotFound(lazy("There is no such revision of the configuration."))
+    return Revision(**{**dict(row), "bundle": json.loads(row["bundle"])})
+
+
+async def current(
+    tenant_id: UUID, revision: int, *, currency: str = "CNY", country: str = "CN", time_zone: str = "Asia/Shanghai"
+) -> Config:
+    """The compiled configuration of a revision, from the cache or built once for all who wait for it. Errors: NotFound."""
+    key = (tenant_id, revision, currency, country, time_zone)
+    if in_transaction():  # the revision may be one that is not committed yet: it must not stay in the cache
+        return cache.find(key) or (await _load(*key))[0]
+    return await cache.get(key, lambda: _load(*key))
+
+
+async def _load(tenant_id: UUID, number: int, currency: str, country: str, time_zone: str) -> tuple[Config, int]:
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow("SELECT hash, bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, number)
+        if row is None:
+            raise NotFound(lazy("There is no such revision of the configuration."))
+        bundle = cache.bundle(row["hash"]) or build_bundle(json.loads(row["bundle"]))
+        numbers, columns = await slots.load(conn, tenant_id, bundle)
+    config = Config(
+        bundle, revision=number, hash=row["hash"], numbers=numbers, columns=columns, currency=currency, country=country, time_zone=time_zone
+    )
+    return config, len(row["bundle"])
+
+
+# ---- publishing ---------------------------------------------------------------------------------------------------------
+
+
+async def publish(
+    tenant_id: UUID, raw: Mapping[str, Any], *, base_revision: int, message: str = "", author_id: UUID | None = None
+) -> Revision:
+    """Make `raw` the tenant's configuration, all or nothing; seeds the bundle's departments that are not there.
+
+    Errors: InvalidDefinition with every problem; Conflict when somebody published after `base_revision`.
+    """
+    bundle = await asyncio.to_thread(parse_bundle, raw)  # tens of milliseconds: others go on meanwhile
+    text, hash_ = json.dumps(raw, ensure_ascii=False), content_hash(raw)
+    async with tenant_transaction(tenant_id) as conn:
+        number = await _lock(conn, tenant_id, base_revision) + 1
+        await slots.assign(conn, tenant_id, bundle)
+        await _seed_departments(conn, tenant_id, bundle)
+        created_at = await conn.fetchval(
+            "INSERT INTO config_revision (tenant_id, number, hash, bundle, message, author_id) VALUES ($1, $2, $3, $4::jsonb, $5, $6) "
+            "RETURNING created_at",
+            tenant_id, number, hash_, text, message, author_id,
+        )  # fmt: skip
+        await conn.execute("UPDATE tenant SET config_revision = $2 WHERE id = $1", tenant_id, number)
+        await conn.execute("DELETE FROM config_draft WHERE tenant_id = $1", tenant_id)
+        await conn.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{tenant_id}:{number}")
+    return Revision(number, hash_, message, author_id, created_at)
+
+
+async def _lock(conn: Any, tenant_id: UUID, base_revision: int) -> int:
+    """The tenant's revision, locked against other publishers until the transaction ends."""
+    number = await conn.fetchval("SELECT config_revision FROM tenant WHERE id = $1 FOR UPDATE", tenant_id)
+    if number is None:
+        raise NotFound()
+    if number != base_revision:
+        raise Conflict(
+            lazy("Somebody published revision %(number)s in the meantime. Look at it and try again.", number=number), revision=number
+        )
+    return number
+
+
+async def _seed_departments(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> None:
+    """Departments are data after this: existing ones are left as they are."""
+    if not bundle.departments:
+        return
+    ids = {row["key"]: row["id"] for row in await conn.fetch("SELECT key, id FROM department WHERE tenant_id = $1", tenant_id)}
+    if ids:
+        return
+    for position, department in enumerate(_parents_first(bundle.departments)):
+        ids[department.key] = new_id()
+        await conn.execute(
+            "INSERT INTO department (tenant_id, id, key, name, parent_id, position) VALUES ($1, $2, $3, $4::jsonb, $5, $6)",
+            tenant_id, ids[department.key], department.key, json.dumps(dict(department.label), ensure_ascii=False),
+            ids.get(department.parent or ""), position,
+        )  # fmt: skip
+
+
+def _parents_first(departments: Sequence[m.DepartmentDef]) -> list[m.DepartmentDef]:
+    done: list[m.DepartmentDef] = []
+    waiting = list(departments)
+    while waiting:
+        placed = {d.key for d in done}
+        ready = [d for d in waiting if d.parent is None or d.parent in placed]
+        done += ready
+        waiting = [d for d in waiting if d not in ready]
+    return done
+
+
+async def revert(tenant_id: UUID, number: int, *, base_revision: int, message: str = "", author_id: UUID | None = None) -> Revision:
+    """Publish an older revision again, as a new one. Fields that come back find their values again. Errors: as publish, NotFound."""
+    earlier = await revision(tenant_id, number)
+    text = message or f"Revert to revision {number}"
+    return await publish(tenant_id, earlier.bundle or {}, base_revision=base_revision, message=text, author_id=author_id)
+
+
+async def install_pack(tenant_id: UUID, pack_key: str, author_id: UUID | None = None) -> Revision:
+    """Publish a shipped pack as the tenant's first configuration. Errors: NotFound, Conflict when there is one already."""
+    raw = load_pack(pack_key)
+    message = f"{raw['pack']['key']} {raw['pack']['version']}"
+    return await publish(tenant_id, raw, base_revision=0, message=message, author_id=author_id)
+
+
+# ---- planning -----------------------------------------------------------------------------------------------------------
+
+
+async def plan(tenant_id: UUID, raw: Mapping[str, Any], *, author_id: UUID | None = None) -> Plan:
+    """What publishing `raw` now would change, with the number of records each change touches. Kept as the tenant's draft, so
+    that `publish_plan` can carry it out. Errors: InvalidDefinition."""
+    new = await asyncio.to_thread(parse_bundle, raw)
+    hash_ = content_hash(raw)
+    async with tenant_transaction(tenant_id) as conn:
+        base = await conn.fetchval("SELECT config_revision FROM tenant WHERE id = $1", tenant_id)
+        changes: Sequence[Change] = ()
+        if base:
+            row = await conn.fetchrow("SELECT bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, base)
+            old = build_bundle(json.loads(row["bundle"]))
+            numbers, columns = await slots.load(conn, tenant_id, old)
+            changes = [await _counted(conn, tenant_id, c, numbers, columns) for c in diff(old, new)]
+        await conn.execute(
+            "INSERT INTO config_draft (tenant_id, base_revision, bundle, updated_by) VALUES ($1, $2, $3::jsonb, $4) "
+            "ON CONFLICT (tenant_id) DO UPDATE SET base_revision = $2, bundle = $3::jsonb, updated_by = $4, updated_at = now()",
+            tenant_id, base, json.dumps(raw, ensure_ascii=False), author_id,
+        )  # fmt: skip
+    return Plan(plan_id(base, hash_), base, hash_, tuple(changes))
+
+
+def plan_id(base_revision: int, hash_: str) -> str:
+    return f"{base_revision}-{hash_[:32]}"
+
+
+async def publish_plan(tenant_id: UUID, plan_id_: str, *, message: str = "", author_id: UUID | None = None) -> Revision:
+    """Publish the plan made last. Errors: Conflict when it is no longer the one made last, or somebody published since."""
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow("SELECT base_revision, bundle FROM config_draft WHERE tenant_id = $1", tenant_id)
+    raw = json.loads(row["bundle"]) if row else None
+    if raw is None or plan_id(row["base_revision"], content_hash(raw)) != plan_id_:
+        raise Conflict(lazy("This plan is out of date. Make it again."))
+    return await publish(tenant_id, raw, base_revision=row["base_revision"], message=message, author_id=author_id)
+
+
+async def _counted(
+    conn: Any, tenant_id: UUID, change: Change, numbers: Mapping[str, int], columns: Mapping[str, Mapping[str, str]]
+) -> Change:
+    """The change with the number of records it touches, capped at 10,000."""
+    if change.kind == "safe" or change.entity not in numbers:
+        return change
+    where, args = "", [tenant_id, numbers[change.entity]]
+    if change.stage is not None:
+        where, args = " AND state = $3", [*args, change.stage]
+    elif change.field is not None:
+        column = columns[change.entity].get(change.field)
+        where, args = (f" AND {column} IS NOT NULL", args) if column else (" AND doc ? $3", [*args, change.field])
+        if column and change.value is not None:
+            where, args = f" AND {column} = $3", [*args, change.value]
+    count = await conn.fetchval(
+        f"SELECT count(*) FROM (SELECT 1 FROM record WHERE tenant_id = $1 AND entity_id = $2 AND deleted_at IS NULL{where} LIMIT 10000) t",  # noqa: S608  column names from our own table
+        *args,
+    )
+    return change.with_records(count)
