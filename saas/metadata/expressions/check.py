@@ -119,7 +119,7 @@ def _field_kind(config: Config, entity_key: str, fld: FieldDef, depth: int) -> K
             return _field_kind(config, child.key, child.fields[of], depth + 1)
         return NUMBER
     found = field_types.find(fld.type)
-    type_: ExprType = found.expr_type if found else "any"
+    type_: ExprType = found.expr_type_of(fld, config) if found else "any"
     entity = fld.options.get("to") if type_ in ("ref", "list") else None
     options: tuple[str, ...] = ()
     if type_ in ("option", "list"):

@@ -283,7 +283,7 @@ _add("in_period", lazy("Whether a date lies in a named period, such as 'this_mon
 _add("round", lazy("Rounded to a number of digits behind the point (none if left out); a half goes up."), "number", numbers.round_half_up,
      "number number", optional=1, strict=False, sql="round({0}, greatest(-12, least(12, trunc(coalesce({1}, 0))))::int)",
      examples=(("round(2.5)", D(3)), ("round(-2.5)", D(-3)), ("round(1.005, 2)", D("1.01")), ("round(1250, -2)", D(1300)), ("round(null, 2)", None)))  # fmt: skip
-_add("abs", lazy("Without its sign."), "number", abs, "number", sql="abs({0})", examples=(("abs(-1.5)", D("1.5")), ("abs(null)", None)))
+_add("abs", lazy("Without its sign."), "number", lambda x: D(x).copy_abs(), "number", sql="abs({0})", examples=(("abs(-1.5)", D("1.5")), ("abs(null)", None)))
 _add("floor", lazy("Rounded down to a whole number."), "number", lambda x: D(x.__floor__()), "number", sql="floor({0})",
      examples=(("floor(1.9)", D(1)), ("floor(-1.1)", D(-2))))  # fmt: skip
 _add("ceil", lazy("Rounded up to a whole number."), "number", lambda x: D(x.__ceil__()), "number", sql="ceil({0})",

@@ -32,7 +32,9 @@ def tidy(value: Decimal) -> Decimal:
     return value.quantize(1, context=CONTEXT) if value.as_tuple().exponent > 0 else value  # type: ignore[operator]
 
 
-def round_half_up(value: Decimal, digits: Decimal | None = None) -> Decimal:
+def round_half_up(value: Decimal | None, digits: Decimal | None = None) -> Decimal | None:
+    if value is None:
+        return None
     places = 0 if digits is None else max(-MAX_ROUND, min(MAX_ROUND, int(digits)))
     rounded = CONTEXT.quantize(value, Decimal(1).scaleb(-places))
     if not rounded.is_finite():  # more digits than the context holds: nothing to round

@@ -230,9 +230,19 @@ class Emitter:
         return function.result
 
     def _is_missing(self, node: n.Node) -> bool:
-        """Whether a constant has no value. Asked before SQL is written: a parameter taken for SQL that is then dropped would
-        have no type for PostgreSQL."""
-        return folds(node) and to_python(node)(self.env) is None
+        """Whether it is certain that there is no value. Asked before SQL is written: a parameter taken for SQL that is then
+        dropped would have no type for PostgreSQL."""
+        if folds(node):
+            return to_python(node)(self.env) is None
+        match node:
+            case n.Call(name=name, args=args):
+                function = FUNCTIONS[name]
+                return function.strict and function.result != "bool" and any(self._is_missing(a) for a in args)
+            case n.Binary(op="+" | "-" | "*" | "/", left=left, right=right):
+                return self._is_missing(left) or self._is_missing(right)
+            case n.Unary(op="-", operand=operand):
+                return self._is_missing(operand)
+        return False
 
     # --- conditions ---
 
@@ -325,11 +335,11 @@ class Emitter:
 
     def _range(self, field: Piece, start: date | None, end: date | None) -> str | None:
         parts = field.parts or ()
-        found = [
-            self.scope.compare(parts, ">=", start) if start is not None else "TRUE",
-            self.scope.compare(parts, "<", end) if end is not None else "TRUE",
-        ]
-        return f"({found[0]} AND {found[1]})" if found[0] is not None and found[1] is not None else None
+        bounds = [(op, bound) for op, bound in ((">=", start), ("<", end)) if bound is not None]
+        found = [self.scope.compare(parts, op, bound) for op, bound in bounds]
+        if None in found:
+            return None
+        return found[0] if len(found) == 1 else f"({found[0]} AND {found[1]})"
 
     def in_period(self, subject: Piece, token: str) -> str:
         """Whether a date or moment lies in a named period, as bounds known before the query runs."""
