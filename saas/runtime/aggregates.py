@@ -25,7 +25,9 @@ FUNCTIONS = ("count", "count_distinct", "sum", "avg", "min", "max")
 BUCKETS = ("day", "week", "month", "quarter", "year")
 
 
-async def aggregate(conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate, *, trusted: bool = False, q: str | None = None) -> list[ops.AggregateRow]:
+async def aggregate(
+    conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate, *, trusted: bool = False, q: str | None = None
+) -> list[ops.AggregateRow]:
     """Rows of {dimension values, labels, measures}. `trusted`: the filter is the configuration's own; `q` searches as in lists."""
     query = Query(ctx, entity)
     query.filter(op.filter, trusted=trusted)
@@ -39,7 +41,7 @@ async def aggregate(conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate, 
     groups = ", ".join(str(i + 1) for i in range(len(dimensions)))
     order = _order(op.sort, dimensions)
     sql = f"SELECT {', '.join(selected)} {query.sql}{f' GROUP BY {groups}' if groups else ''}{f' ORDER BY {order}' if order else ''} LIMIT {query.statement.param(limit, 'int8')}"
-    found = await conn.fetch(sql, *query.statement.params)
+    found = await conn.fetch(*query.statement.finish(sql))
     keys = [[d.key(item[i]) for i, d in enumerate(dimensions)] for item in found]
     names = await names_for(conn, ctx, ((d.field, key[i]) for key in keys for i, d in enumerate(dimensions)))
     rows = [
@@ -94,7 +96,10 @@ class _Dimension:
         sql, _kind = query.guarded.path(parts)
         if self.bucket is not None:
             if self.bucket not in BUCKETS or self.kind not in ("date", "datetime"):
-                raise BadRequest(lazy("“%(field)s” cannot be grouped by “%(bucket)s”.", field=asked.field, bucket=self.bucket), field="dimensions")
+                raise BadRequest(
+                    lazy("“%(field)s” cannot be grouped by “%(bucket)s”.", field=asked.field, bucket=self.bucket),
+                    field="dimensions",
+                )
             zone = "UTC" if self.kind == "date" else query.ctx.tenant.time_zone
             sql = f"date_trunc('{self.bucket}', {sql}, {query.statement.param(zone, 'text')})"
         elif self.kind == "list":
@@ -169,7 +174,13 @@ class _Measure:
         if self.field is None or self.fn in ("count", "count_distinct"):
             return found or 0
         if found is None:
-            return 0 if self.fn == "sum" and not is_money(self.ctx.config, self.field) else self._json(Decimal(0)) if self.fn == "sum" else None
+            return (
+                0
+                if self.fn == "sum" and not is_money(self.ctx.config, self.field)
+                else self._json(Decimal(0))
+                if self.fn == "sum"
+                else None
+            )
         return self._json(found)
 
     def _json(self, found: Any) -> Any:

@@ -20,11 +20,11 @@ from saas.runtime import aggregates, events, permissions, pipelines, records
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
-from saas.runtime.ids import uuid7
 from saas.runtime.present import can, can_flags, present
 from saas.runtime.query import MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
 from saas.runtime.views import configured_views, saved_views
+from saas.tenants import new_id
 
 
 async def execute(ctx: Context, operation: Any) -> Any:
@@ -40,7 +40,7 @@ async def execute(ctx: Context, operation: Any) -> Any:
     if writes:
         _refuse_suspended(ctx)
         if ctx.operation_id is None:
-            ctx = ctx.replace(operation_id=uuid7(ctx.now))
+            ctx = ctx.replace(operation_id=new_id(ctx.now))
     async with _transaction(ctx, writes) as conn:
         return await handler(conn, ctx, entity, operation)
 

@@ -20,7 +20,9 @@ from saas.runtime.sql import RecordScope, Statement, expr_type, formula_node, se
 class RecordEnv(ex.Env):
     """The names of one record for Python evaluation. `extra` gives further roots such as `result`: {name: RecordEnv | value | dict}."""
 
-    def __init__(self, ctx: Context, entity: Entity, row: Row, *, old: Row | None = None, extra: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, ctx: Context, entity: Entity, row: Row, *, old: Row | None = None, extra: Mapping[str, Any] | None = None
+    ) -> None:
         self.ctx, self.entity, self.row, self.before, self.extra = ctx, entity, row, old, dict(extra or {})
         self.parents: dict[str, RecordEnv] = {}
         self.children: dict[Any, Any] = {}
@@ -94,7 +96,14 @@ def _descend(value: Any, path: tuple[str, ...]) -> Any:
 
 
 async def prepare(
-    conn: Any, ctx: Context, entity: Entity, row: Row, texts: Iterable[str | None], *, old: Row | None = None, extra: Mapping[str, Any] | None = None
+    conn: Any,
+    ctx: Context,
+    entity: Entity,
+    row: Row,
+    texts: Iterable[str | None],
+    *,
+    old: Row | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> RecordEnv:
     """An env in which all `texts` can be evaluated: their parents and children have been read."""
     env = RecordEnv(ctx, entity, row, old=old, extra=extra)
@@ -143,8 +152,9 @@ async def _read_children(conn: Any, env: RecordEnv, nodes: list[Any]) -> None:
     scope = RecordScope(statement, env.entity, "t")
     parts = [ex.to_sql(node, scope) for node in nodes]
     found = await conn.fetchrow(
-        f"SELECT {', '.join(parts)} FROM record t WHERE t.entity_id = {env.entity.number} AND t.id = {scope.param(env.row.id, 'uuid')}",  # noqa: S608  parts are compiled
-        *statement.params,
+        *statement.finish(
+            f"SELECT {', '.join(parts)} FROM record t WHERE t.entity_id = {env.entity.number} AND t.id = {scope.param(env.row.id, 'uuid')}"  # noqa: S608  parts are compiled
+        )
     )
     for node, value in zip(nodes, found or (), strict=False):
         env.children[node] = expr_value(_child_type(env, node), value)
@@ -175,8 +185,9 @@ async def read_row(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, 
     scope = RecordScope(statement, entity, "t")
     projection = Projection(scope)
     found = await conn.fetchrow(
-        f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"  # noqa: S608  compiled
-        + (" FOR UPDATE OF t" if lock else ""),
-        *statement.params,
+        *statement.finish(
+            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"  # noqa: S608  compiled
+            + (" FOR UPDATE OF t" if lock else "")
+        )
     )
     return projection.row(found) if found else None

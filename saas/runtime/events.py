@@ -14,9 +14,9 @@ from saas.metadata.config import Entity
 from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
-from saas.runtime.ids import uuid7
 from saas.runtime.present import display_text, names_for
 from saas.runtime.rows import Row
+from saas.tenants import new_id
 
 ORIGIN_NAMES = {
     "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
@@ -28,7 +28,7 @@ async def append(conn: Any, ctx: Context, entity: Entity, row: Row, kind: str, c
     await conn.execute(
         "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, transition, version, changes) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)",
-        ctx.tenant_id, entity.number, row.id, uuid7(ctx.now), ctx.now, ctx.user_id, ctx.origin, kind, ctx.operation_id, transition, row.version,
+        ctx.tenant_id, entity.number, row.id, new_id(ctx.now), ctx.now, ctx.user_id, ctx.origin, kind, ctx.operation_id, transition, row.version,
         json.dumps({k: list(v) for k, v in changes.items()}, ensure_ascii=False),
     )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from pathlib import Path
 
@@ -14,12 +13,14 @@ TEMPLATE_DIRECTORY = Path(__file__).parent
 
 
 def load_kinds() -> None:
-    """Import every child module of the kind packages in name order; names with a leading underscore are shared code.
-    Safe to call again: a module is imported once."""
+    """Register everything. Safe to call again: a module is imported once."""
     for name in KIND_PACKAGES:
-        if importlib.util.find_spec(name) is None:
-            continue
-        package = importlib.import_module(name)
-        for child in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
-            if not child.startswith("_"):
-                importlib.import_module(f"{name}.{child}")
+        load_package(name)
+
+
+def load_package(name: str) -> None:
+    """Import every child module of a package in name order; names with a leading underscore are shared code."""
+    package = importlib.import_module(name)
+    for child in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+        if not child.startswith("_"):
+            importlib.import_module(f"{name}.{child}")

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.runtime.context import Context
-from saas.runtime.ids import uuid7
+from saas.tenants import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ async def deliver(conn: Any, ctx: Context, user_ids: Sequence[UUID], notice: Not
         locale = person["locale"] or ctx.tenant.locale
         await conn.execute(
             "INSERT INTO notification (tenant_id, id, user_id, created_at, title, body, entity_key, record_id, kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            ctx.tenant_id, uuid7(ctx.now), person["id"], ctx.now, notice.titles.get(locale, ""), notice.bodies.get(locale, ""),
+            ctx.tenant_id, new_id(ctx.now), person["id"], ctx.now, notice.titles.get(locale, ""), notice.bodies.get(locale, ""),
             notice.entity_key, notice.record_id, notice.kind,
         )  # fmt: skip
     return len(people)

@@ -49,10 +49,18 @@ async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any
             records.setdefault(field.options["to"], set()).update(value)
     names = Names()
     if users:
-        found = await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, [UUID(u) for u in users])
+        found = await conn.fetch(
+            "SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+            ctx.tenant_id,
+            [UUID(u) for u in users],
+        )
         names.users = {str(r[0]): r[1] for r in found}
     if departments:
-        found = await conn.fetch("SELECT id, name FROM department WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, [UUID(d) for d in departments])
+        found = await conn.fetch(
+            "SELECT id, name FROM department WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+            ctx.tenant_id,
+            [UUID(d) for d in departments],
+        )
         names.departments = {str(r[0]): pick(_label(r[1]), ctx.locale) for r in found}
     for entity_key, ids in records.items():
         target = ctx.config.entities.get(entity_key)
@@ -73,8 +81,9 @@ async def titles_of(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]
     readable = permissions.right_sql("read", scope)
     title = title_sql(scope)
     found = await conn.fetch(
-        f"SELECT t.id, {title}, {readable} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})",  # noqa: S608  compiled
-        *statement.params,
+        *statement.finish(
+            f"SELECT t.id, {title}, {readable} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"  # noqa: S608  compiled
+        )
     )
     return {r[0]: (title_text(ctx, entity, r[1]) or str(r[0])[:8]) if r[2] else UNREADABLE for r in found}
 
@@ -111,12 +120,16 @@ def display_text(ctx: Context, entity: Entity, field: FieldDef, value: Any, name
     return field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
 
 
-async def present(conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None) -> list[ops.Record]:
+async def present(
+    conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None
+) -> list[ops.Record]:
     """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all)."""
     wanted = list(entity.fields) if fields is None else [k for k in fields if k in entity.fields]
     visible = {id(row): permissions.access(ctx, entity, row.holds) for row in rows}
     defs = [entity.fields[k] for k in wanted]
-    names = await names_for(conn, ctx, ((f, row.get(f.key)) for row in rows for f in defs if visible[id(row)][f.key] != "hidden"))
+    names = await names_for(
+        conn, ctx, ((f, row.get(f.key)) for row in rows for f in defs if visible[id(row)][f.key] != "hidden")
+    )
     records = []
     for row in rows:
         access = visible[id(row)]
@@ -137,7 +150,9 @@ async def present(conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], 
     return records
 
 
-def _record(ctx: Context, entity: Entity, row: Row, values: Mapping[str, Any], display: dict[str, str], access: Mapping[str, str]) -> ops.Record:
+def _record(
+    ctx: Context, entity: Entity, row: Row, values: Mapping[str, Any], display: dict[str, str], access: Mapping[str, str]
+) -> ops.Record:
     title_key = entity.defn.title
     if access.get(title_key) == "hidden":
         title = str(row.id)[:8]
@@ -203,8 +218,13 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
         missing = tuple(k for k in transition.require if row.get(k) in (None, "", []))
         found.append(
             ops.TransitionOffer(
-                key=transition.key, label=pick(transition.label, ctx.locale), to=transition.to, style=transition.style,
-                confirm=pick(transition.confirm, ctx.locale), missing=missing, ask=tuple(k for k in transition.ask if k not in missing),
+                key=transition.key,
+                label=pick(transition.label, ctx.locale),
+                to=transition.to,
+                style=transition.style,
+                confirm=pick(transition.confirm, ctx.locale),
+                missing=missing,
+                ask=tuple(k for k in transition.ask if k not in missing),
             )  # fmt: skip
         )
     return tuple(found)
@@ -212,7 +232,11 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
 
 def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
     live = row.deleted_at is None
-    return ops.Can(update=live and row.holds.get("update", False), delete=live and row.holds.get("delete", False), transitions=offers(ctx, entity, row))
+    return ops.Can(
+        update=live and row.holds.get("update", False),
+        delete=live and row.holds.get("delete", False),
+        transitions=offers(ctx, entity, row),
+    )
 
 
 __all__ = ["Names", "can", "can_flags", "display_text", "names_for", "offers", "present", "title_sql", "titles_of"]

@@ -98,7 +98,9 @@ def filter_node(ctx: Context, entity: Entity, filter_: Any) -> Any:
         raise BadRequest(error.message, position=error.position) from error
 
 
-async def read_rows(conn: Any, query: Query, projection: Projection, sorts: list[Sort], limit: int, after: str | None) -> tuple[list[Row], str | None]:
+async def read_rows(
+    conn: Any, query: Query, projection: Projection, sorts: list[Sort], limit: int, after: str | None
+) -> tuple[list[Row], str | None]:
     """At most `limit` rows after the cursor, and the next cursor. Appends the sort keys to the projection's select list."""
     plan = _Keyset(query, projection, sorts)
     cursor = _decode_cursor(after, len(sorts))
@@ -107,8 +109,7 @@ async def read_rows(conn: Any, query: Query, projection: Projection, sorts: list
     for null_segment in segments:
         if cursor is not None and null_segment is False and cursor.values[0] is None:
             continue
-        sql, params = plan.statement(cursor, null_segment, limit + 1 - len(found))
-        found.extend(await conn.fetch(sql, *params))
+        found.extend(await conn.fetch(*plan.statement(cursor, null_segment, limit + 1 - len(found))))
         if len(found) > limit:
             break
     rows = [projection.row(item) for item in found[:limit]]
@@ -134,7 +135,7 @@ class _Keyset:
         field = self.query.entity.fields[sort.field]
         return sort_key(self.query.guarded, field)
 
-    def statement(self, cursor: _Cursor | None, null_segment: bool | None, limit: int) -> tuple[str, list[Any]]:
+    def statement(self, cursor: _Cursor | None, null_segment: bool | None, limit: int) -> list[Any]:
         base = self.query.statement
         kept = len(base.params)
         where = list(self.query.where)
@@ -144,16 +145,19 @@ class _Keyset:
         if cursor is not None and not (null_segment and cursor.values[0] is not None):
             where.append(self._after(cursor))
         down = self.sorts[0].descending
-        order = [f"{k} {'DESC' if s.descending else 'ASC'} NULLS LAST" if i else f"{k}{' DESC' if down else ''}" for i, ((k, _), s) in enumerate(zip(self.keys, self.sorts, strict=True))]
+        order = [
+            f"{k} {'DESC' if s.descending else 'ASC'} NULLS LAST" if i else f"{k}{' DESC' if down else ''}"
+            for i, ((k, _), s) in enumerate(zip(self.keys, self.sorts, strict=True))
+        ]
         order.append(f"t.id{' DESC' if down else ''}")
         if null_segment:
             order = order[1:]
         extra = ", ".join(f"{k}" for k, _ in self.keys)
         limit_sql = base.param(limit, "int8")
         sql = f"SELECT {self.projection.sql}, {extra} FROM record t WHERE {' AND '.join(where)} ORDER BY {', '.join(order)} LIMIT {limit_sql}"  # noqa: S608  compiled
-        params = list(base.params)
+        finished = base.finish(sql)
         del base.params[kept:]
-        return sql, params
+        return finished
 
     def _after(self, cursor: _Cursor) -> str:
         base = self.query.statement
@@ -170,7 +174,9 @@ class _Keyset:
                 equal.append(f"{key} IS NULL")
                 continue
             placeholder = base.param(value, pg)
-            beyond = f"({key} {'<' if sort.descending else '>'} {placeholder}" + (")" if key == self.keys[0][0] else f" OR {key} IS NULL)")
+            beyond = f"({key} {'<' if sort.descending else '>'} {placeholder}" + (
+                ")" if key == self.keys[0][0] else f" OR {key} IS NULL)"
+            )
             branches.append(" AND ".join([*equal, beyond]))
             if not equal and not bound:
                 bound = f"{key} {'<=' if sort.descending else '>='} {placeholder} AND "
@@ -191,7 +197,15 @@ def sort_key(scope: RecordScope, field: Any) -> tuple[str, str]:
             return f"{scope.alias}.{column}", {"datetime": "timestamptz"}.get(field.type, "uuid")
         return f"{scope.alias}.{column}", PG_TYPES[storage_of(scope.config, field)]
     sql, kind = scope.path((field.key,))
-    return sql, {"number": "numeric", "bool": "bool", "date": "timestamptz", "datetime": "timestamptz", "ref": "uuid", "user": "uuid", "dept": "uuid"}.get(kind, "text")
+    return sql, {
+        "number": "numeric",
+        "bool": "bool",
+        "date": "timestamptz",
+        "datetime": "timestamptz",
+        "ref": "uuid",
+        "user": "uuid",
+        "dept": "uuid",
+    }.get(kind, "text")
 
 
 def _to_json(value: Any) -> Any:
@@ -229,10 +243,12 @@ async def count(conn: Any, query: Query, mode: str) -> ops.Count | None:
     if mode == "none":
         return None
     if mode == "capped":
-        value = await conn.fetchval(f"SELECT count(*) FROM (SELECT 1 {query.sql} LIMIT {COUNT_CAP + 1}) c", *query.statement.params)  # noqa: S608  compiled
+        value = await conn.fetchval(
+            *query.statement.finish(f"SELECT count(*) FROM (SELECT 1 {query.sql} LIMIT {COUNT_CAP + 1}) c")
+        )  # noqa: S608  compiled
         return ops.Count(min(value, COUNT_CAP), value <= COUNT_CAP)
     if mode == "exact":
-        return ops.Count(await conn.fetchval(f"SELECT count(*) {query.sql}", *query.statement.params), True)  # compiled
+        return ops.Count(await conn.fetchval(*query.statement.finish(f"SELECT count(*) {query.sql}")), True)  # compiled
     raise BadRequest(lazy("“count” is none, capped or exact."), field="count")
 
 

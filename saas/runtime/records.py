@@ -16,11 +16,11 @@ from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
-from saas.runtime.ids import uuid7
 from saas.runtime.present import can_flags
 from saas.runtime.rows import Encoded, Projection, Row, encode
 from saas.runtime.sql import RecordScope, Statement, children_sql
 from saas.runtime.validate import Draft, check, defaults, take
+from saas.tenants import new_id
 
 
 def entity_of(ctx: Context, key: str) -> Entity:
@@ -38,9 +38,10 @@ async def load(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock
     readable = permissions.right_sql("read", scope)
     can_flags(ctx, scope, projection.flag)
     found = await conn.fetchrow(
-        f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')} "  # noqa: S608  compiled
-        f"AND t.deleted_at IS {'NOT ' if deleted else ''}NULL AND {readable}{' FOR UPDATE OF t' if lock else ''}",
-        *statement.params,
+        *statement.finish(
+            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')} "  # noqa: S608  compiled
+            f"AND t.deleted_at IS {'NOT ' if deleted else ''}NULL AND {readable}{' FOR UPDATE OF t' if lock else ''}"
+        )
     )
     if found is None:
         raise NotFound(lazy("This record does not exist, or you may not see it."))
@@ -55,10 +56,12 @@ def refuse_stale(row: Row, version: int | None) -> None:
 # ---- create ------------------------------------------------------------------------------------------------------------
 
 
-async def create(act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, record_id: UUID | None = None) -> Row:
+async def create(
+    act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, record_id: UUID | None = None
+) -> Row:
     ctx = act.ctx
     permissions.require(ctx, "create", entity.key)
-    row = Row(id=record_id or uuid7(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
+    row = Row(id=record_id or new_id(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
     row.created_by = row.updated_by = ctx.user_id
     draft = Draft(entity, row, None, permissions.static_access(ctx, entity))
     take(ctx, draft, values)
@@ -78,7 +81,11 @@ async def create(act: Act, entity: Entity, values: Mapping[str, Any], *, confirm
     row.department = await _department(act, entity, row)
     row.version = 1
     await _insert(act, entity, row)
-    changes = {k: (None, v) for k, v in row.values.items() if v not in (None, "", []) and entity.fields[k].type not in ("formula", "rollup")}
+    changes = {
+        k: (None, v)
+        for k, v in row.values.items()
+        if v not in (None, "", []) and entity.fields[k].type not in ("formula", "rollup")
+    }
     if row.owner:
         changes["owner"] = (None, str(row.owner))
     await events.append(act.conn, ctx, entity, row, "created", changes)
@@ -117,7 +124,9 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
     if user is not None and person == user.id:
         return user.department_id
     return await act.conn.fetchval(
-        "SELECT department_id FROM user_department WHERE tenant_id = $1 AND user_id = $2 ORDER BY is_primary DESC LIMIT 1", act.ctx.tenant_id, person
+        "SELECT department_id FROM user_department WHERE tenant_id = $1 AND user_id = $2 ORDER BY is_primary DESC LIMIT 1",
+        act.ctx.tenant_id,
+        person,
     )
 
 
@@ -145,7 +154,7 @@ async def enter_stage(act: Act, entity: Entity, row: Row) -> None:
     ctx = act.ctx
     await act.conn.execute(
         "INSERT INTO stage_history (tenant_id, entity_id, record_id, id, stage, entered_at, user_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        ctx.tenant_id, entity.number, row.id, uuid7(ctx.now), row.state, ctx.now, ctx.user_id,
+        ctx.tenant_id, entity.number, row.id, new_id(ctx.now), row.state, ctx.now, ctx.user_id,
     )  # fmt: skip
 
 
@@ -154,11 +163,15 @@ async def _write_links(act: Act, entity: Entity, row: Row, encoded: Encoded, *, 
         args = (act.ctx.tenant_id, entity.number, key, row.id)
         if not fresh:
             await act.conn.execute(
-                "DELETE FROM record_link WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3 AND from_id = $4 AND NOT to_id = ANY($5::uuid[])", *args, ids
+                "DELETE FROM record_link WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3 AND from_id = $4 AND NOT to_id = ANY($5::uuid[])",
+                *args,
+                ids,
             )
         if ids:
             await act.conn.execute(
-                "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, $4, unnest($5::uuid[]) ON CONFLICT DO NOTHING", *args, ids
+                "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, $4, unnest($5::uuid[]) ON CONFLICT DO NOTHING",
+                *args,
+                ids,
             )
 
 
@@ -175,7 +188,15 @@ async def _attach_files(act: Act, entity: Entity, row: Row) -> None:
 # ---- update ------------------------------------------------------------------------------------------------------------
 
 
-async def update(act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False) -> Row:
+async def update(
+    act: Act,
+    entity: Entity,
+    record_id: UUID,
+    values: Mapping[str, Any],
+    *,
+    version: int | None = None,
+    confirm_duplicates: bool = False,
+) -> Row:
     ctx = act.ctx
     old = await load(act.conn, ctx, entity, record_id, lock=True)
     if not old.holds["update"]:
@@ -274,8 +295,9 @@ async def _leave_children(act: Act, entity: Entity, relation: Relation, row: Row
     statement = Statement(act.ctx)
     link = children_sql(act.ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
     found = await act.conn.fetch(
-        f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at IS NULL AND {link} LIMIT 1001",  # noqa: S608  compiled
-        *statement.params,
+        *statement.finish(
+            f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at IS NULL AND {link} LIMIT 1001"  # noqa: S608  compiled
+        )
     )
     if not found or relation.many:
         return
@@ -315,8 +337,9 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
             statement = Statement(ctx)
             link = children_sql(ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
             for item in await act.conn.fetch(
-                f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at = {statement.param(deleted_at, 'timestamptz')} AND {link}",  # noqa: S608  compiled
-                *statement.params,
+                *statement.finish(
+                    f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at = {statement.param(deleted_at, 'timestamptz')} AND {link}"  # noqa: S608  compiled
+                )
             ):
                 await restore(inner, child, item[0])
     act.effect("restore", entity.key, row.id)

@@ -33,7 +33,9 @@ def relations_with_rollups(ctx: Context, child: str) -> list[tuple[Entity, Relat
     return ctx.config.cached(("rollups", child), make)
 
 
-async def refresh_parents(conn: Any, ctx: Context, child: Entity, row: Row, old: Row | None, changed: set[str] | None, depth: int = 0) -> None:
+async def refresh_parents(
+    conn: Any, ctx: Context, child: Entity, row: Row, old: Row | None, changed: set[str] | None, depth: int = 0
+) -> None:
     """Recompute the rollups of the record's parents, old and new. `changed` None: the record appeared or vanished."""
     if depth >= MAX_DEPTH:
         return
@@ -58,7 +60,9 @@ def _concerned(ctx: Context, child: Entity, rollup: FieldDef, relation: Relation
     source = child.fields.get(rollup.options.get("field") or "")
     if source is not None and source.type == "formula":
         return True
-    return bool(names & changed) or (child.pipeline is not None and child.pipeline.field in changed and bool(rollup.options.get("where")))
+    return bool(names & changed) or (
+        child.pipeline is not None and child.pipeline.field in changed and bool(rollup.options.get("where"))
+    )
 
 
 async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fields: Iterable[FieldDef], depth: int = 0) -> None:
@@ -71,8 +75,9 @@ async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fiel
     await conn.execute(f"SELECT 1 FROM record t WHERE t.entity_id = {entity.number} AND t.id = $1 FOR NO KEY UPDATE", record_id)
     stored = [scope.value_sql(f) for f in fields]
     found = await conn.fetchrow(
-        f"SELECT {', '.join([*parts, *stored])} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}",  # noqa: S608  compiled
-        *statement.params,
+        *statement.finish(
+            f"SELECT {', '.join([*parts, *stored])} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"  # noqa: S608  compiled
+        )
     )
     if found is None:
         return
@@ -81,7 +86,9 @@ async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fiel
         fresh, kept = found[position], found[len(fields) + position]
         if fresh != kept:
             kind = expr_type(ctx.config, declared)
-            values[declared.key] = None if fresh is None else field_types.get("rollup").from_expr(declared, expr_value(kind, fresh), ctx.config)
+            values[declared.key] = (
+                None if fresh is None else field_types.get("rollup").from_expr(declared, expr_value(kind, fresh), ctx.config)
+            )
     if values:
         await store(conn, ctx, entity, record_id, values)
         row = Row(id=record_id, entity=entity.key, version=1)

@@ -6,6 +6,7 @@ becomes SQL: keys are looked up in the compiled configuration, values are parame
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -34,6 +35,9 @@ PG_TYPES = {"text": "text", "int": "int8", "float": "float8", "time": "timestamp
 SIGNS = {"==": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
+_PLACE = re.compile(r"\$(\d+)")
+
+
 class Statement:
     """The parameters of one statement and fresh aliases."""
 
@@ -45,6 +49,13 @@ class Statement:
     def param(self, value: Any, pg_type: str) -> str:
         self.params.append(value)
         return f"${len(self.params)}::{pg_type}"
+
+    def finish(self, sql: str) -> list[Any]:
+        """[sql, *parameters] for asyncpg: only the parameters the SQL still names, renumbered. A condition that turned out
+        constant takes its parameters' places along, and PostgreSQL refuses parameters it cannot give a type."""
+        used = sorted({int(n) for n in _PLACE.findall(sql)})
+        numbers = {old: new for new, old in enumerate(used, 1)}
+        return [_PLACE.sub(lambda m: f"${numbers[int(m[1])]}", sql), *(self.params[n - 1] for n in used)]
 
     def alias(self) -> str:
         self._aliases += 1

@@ -83,7 +83,9 @@ def _taken(entity: Entity, rule: UniqueDef) -> FieldProblem:
     return FieldProblem(field=field, code="not_unique", message=message, path=f"/{field}")
 
 
-async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row, changed: set[str], *, confirmed: bool) -> list[str]:
+async def look_for_duplicates(
+    conn: Any, ctx: Context, entity: Entity, row: Row, changed: set[str], *, confirmed: bool
+) -> list[str]:
     """Apply the soft rules. Returns warnings that were confirmed; raises DuplicateFound otherwise."""
     warnings: list[str] = []
     for rule in entity.defn.duplicates:
@@ -116,9 +118,10 @@ async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, 
             stored = field_types.get(field.type).to_column(field, row.get(key), ctx.config)
             where.append(f"t.{column} = {scope.param(stored, PG_TYPES[storage_of(ctx.config, field)])}")
     found = await conn.fetch(
-        f"SELECT {projection.sql}, {title_sql(scope)}, (SELECT u.name FROM app_user u WHERE u.tenant_id = t.tenant_id AND u.id = t.owner_id) "  # noqa: S608  compiled
-        f"FROM record t WHERE {' AND '.join(where)} ORDER BY t.id LIMIT 20",
-        *statement.params,
+        *statement.finish(
+            f"SELECT {projection.sql}, {title_sql(scope)}, (SELECT u.name FROM app_user u WHERE u.tenant_id = t.tenant_id AND u.id = t.owner_id) "  # noqa: S608  compiled
+            f"FROM record t WHERE {' AND '.join(where)} ORDER BY t.id LIMIT 20"
+        )
     )
     wanted = _key(row, rule.match)
     matches = []
@@ -127,5 +130,11 @@ async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, 
         if _key(other, rule.match) != wanted:
             continue
         readable = other.holds["readable"]
-        matches.append({"id": str(other.id) if readable else None, "title": title_text(ctx, entity, item[-2]) if readable else None, "owner": item[-1]})
+        matches.append(
+            {
+                "id": str(other.id) if readable else None,
+                "title": title_text(ctx, entity, item[-2]) if readable else None,
+                "owner": item[-1],
+            }
+        )
     return matches

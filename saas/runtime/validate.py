@@ -70,7 +70,9 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
             draft.problem(key, *reason)
             continue
         present[key] = value
-    for problem in validate_schema(ctx.config, draft.entity.key, {k: v for k, v in present.items() if k != "owner"}, partial=True):
+    for problem in validate_schema(
+        ctx.config, draft.entity.key, {k: v for k, v in present.items() if k != "owner"}, partial=True
+    ):
         draft.problems.append(problem)
     broken = {p.field for p in draft.problems}
     for key, value in present.items():
@@ -143,7 +145,14 @@ async def check(conn: Any, ctx: Context, draft: Draft) -> None:
     if not draft.problems:
         for rule in draft.entity.defn.rules:
             if not env.holds(rule.expr):
-                draft.problems.append(FieldProblem(field=rule.field or "", code=f"rule.{rule.key}", message=pick(rule.message), path=f"/{rule.field}" if rule.field else ""))
+                draft.problems.append(
+                    FieldProblem(
+                        field=rule.field or "",
+                        code=f"rule.{rule.key}",
+                        message=pick(rule.message),
+                        path=f"/{rule.field}" if rule.field else "",
+                    )
+                )
     await _check_references(conn, ctx, draft)
     await _check_people(conn, ctx, draft)
     await _check_files(conn, ctx, draft)
@@ -186,15 +195,18 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
             draft.problem(declared.key, "unknown_record", lazy("Choose one of the records offered."))
 
 
-async def candidates(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, ids: list[UUID], values: Mapping[str, Any]) -> set[UUID]:
+async def candidates(
+    conn: Any, ctx: Context, entity: Entity, declared: FieldDef, ids: list[UUID], values: Mapping[str, Any]
+) -> set[UUID]:
     """Which of `ids` may be referenced by the field."""
     target = ctx.config.entity(declared.options["to"])
     statement = Statement(ctx)
     scope = RecordScope(statement, target, "t", new={"entity": entity, "values": values})
     where = candidate_conditions(scope, declared)
     found = await conn.fetch(
-        f"SELECT t.id FROM record t WHERE {' AND '.join(where)} AND t.id = ANY({scope.param(ids, 'uuid[]')})",  # noqa: S608  compiled
-        *statement.params,
+        *statement.finish(
+            f"SELECT t.id FROM record t WHERE {' AND '.join(where)} AND t.id = ANY({scope.param(ids, 'uuid[]')})"  # noqa: S608  compiled
+        )
     )
     return {r[0] for r in found}
 
@@ -210,7 +222,12 @@ async def _check_people(conn: Any, ctx: Context, draft: Draft) -> None:
     chosen: dict[str, FieldDef] = {}
     for declared in draft.entity.fields.values():
         value = draft.row.get(declared.key)
-        if declared.type == "user" and declared.key in draft.changed and value and (not declared.system or declared.key == "owner"):
+        if (
+            declared.type == "user"
+            and declared.key in draft.changed
+            and value
+            and (not declared.system or declared.key == "owner")
+        ):
             chosen[declared.key] = declared
     if not chosen:
         return
@@ -265,10 +282,11 @@ async def _check_tree(conn: Any, ctx: Context, draft: Draft) -> None:
     parent = scope.value_sql(draft.entity.fields[tree["parent"]])
     start = scope.param(UUID(draft.row.get(tree["parent"])), "uuid")
     found = await conn.fetch(
-        f"WITH RECURSIVE up AS (SELECT t.id, {parent} AS parent, 1 AS depth FROM record t WHERE t.entity_id = {draft.entity.number} AND t.id = {start} "  # noqa: S608  compiled
-        f"UNION ALL SELECT t.id, {parent}, up.depth + 1 FROM record t JOIN up ON t.id = up.parent WHERE t.entity_id = {draft.entity.number} AND up.depth < 100) "
-        "SELECT id, depth FROM up",
-        *statement.params,
+        *statement.finish(
+            f"WITH RECURSIVE up AS (SELECT t.id, {parent} AS parent, 1 AS depth FROM record t WHERE t.entity_id = {draft.entity.number} AND t.id = {start} "  # noqa: S608  compiled
+            f"UNION ALL SELECT t.id, {parent}, up.depth + 1 FROM record t JOIN up ON t.id = up.parent WHERE t.entity_id = {draft.entity.number} AND up.depth < 100) "
+            "SELECT id, depth FROM up"
+        )
     )
     if any(r[0] == draft.row.id for r in found):
         draft.problem(tree["parent"], "cycle", lazy("A record cannot stand below itself."))

@@ -14,8 +14,8 @@ from saas.metadata.config import Entity
 from saas.metadata.models import ViewDef
 from saas.runtime import permissions
 from saas.runtime.context import Context
-from saas.runtime.ids import uuid7
 from saas.runtime.query import filter_node, parse_sort
+from saas.tenants import new_id
 
 ALL_VIEW = {"en": "All", "zh_CN": "全部"}
 _ALLOWED = {"columns", "filter", "sort", "page_size", "kind", "board", "label", "q"}
@@ -74,7 +74,7 @@ async def save_view(conn: Any, ctx: Context, entity: Entity, name: str, definiti
     parse_sort(ctx, entity, kept.get("sort"))
     kept["label"] = {ctx.locale: name}
     kept["page_size"] = min(max(int(kept.get("page_size", 25)), 5), 200)
-    view_id = uuid7(ctx.now)
+    view_id = new_id(ctx.now)
     key = f"u_{re.sub('[^a-z0-9]', '', view_id.hex)[-12:]}"
     await conn.execute(
         "INSERT INTO saved_view (tenant_id, id, entity_key, key, user_id, shared, definition, position, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, 0, $8)",

@@ -24,7 +24,12 @@ class Create(ActionType):
         "properties": {
             "entity": {"type": "string", "maxLength": 48, "title": "Kind of record"},
             "values": VALUES,
-            "unless_exists": {"type": "array", "items": {"type": "string"}, "maxItems": 5, "title": "Link instead when equal in"},
+            "unless_exists": {
+                "type": "array",
+                "items": {"type": "string"},
+                "maxItems": 5,
+                "title": "Link instead when equal in",
+            },
         },
         "required": ["entity", "values"],
         "additionalProperties": False,
@@ -59,7 +64,8 @@ async def _existing(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -
         stored = kind.to_column(declared, kind.normalise(declared, value, run.ctx.config), run.ctx.config)
         where.append(f"{field_sql(run.ctx.config, entity, declared, 't')} = {scope.param(stored, PG_TYPES[storage])}")
     found = await run.act.conn.fetchrow(
-        f"SELECT {projection.sql} FROM record t WHERE {' AND '.join(where)} ORDER BY t.created_at, t.id LIMIT 1",  # noqa: S608  compiled
-        *statement.params,
+        *statement.finish(
+            f"SELECT {projection.sql} FROM record t WHERE {' AND '.join(where)} ORDER BY t.created_at, t.id LIMIT 1"  # noqa: S608  compiled
+        )
     )
     return projection.row(found) if found else None

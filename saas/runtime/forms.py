@@ -1,0 +1,182 @@
+"""What a form needs to know: per field whether it shows, is required, may be changed; defaults of a new record; and what
+pickers offer. The same rules the door enforces when the form is sent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from saas.db import tenant_transaction
+from saas.errors import NotFound
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.runtime.env import prepare
+from saas.runtime.present import title_sql, title_text
+from saas.runtime.records import entity_of, load
+from saas.runtime.rows import Row, decode
+from saas.runtime.search import search_condition
+from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
+from saas.runtime.validate import Draft, candidate_conditions, defaults
+from saas.tenants import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class FieldState:
+    """How one field stands on the form. `access` is hidden, masked, read or write; read also covers computed and frozen fields."""
+
+    access: str
+    visible: bool
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FormState:
+    """`values` are the JSON values to show (defaults for a new record, then what was stored, then what was typed)."""
+
+    fields: dict[str, FieldState]
+    values: dict[str, Any]
+    version: int | None
+
+
+async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = None, typed: Mapping[str, Any] | None = None) -> FormState:
+    """State of the create form (no `record_id`) or edit form, with `typed` values laid over. Errors: NotFound."""
+    entity = entity_of(ctx, entity_key)
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        if record_id is None:
+            old, row = None, Row(id=new_id(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
+            row.created_by = ctx.user_id
+            row.owner = ctx.user_id if _may_own(ctx, entity) else None
+            access = permissions.static_access(ctx, entity)
+        else:
+            old = await load(conn, ctx, entity, record_id)
+            row, access = copy.deepcopy(old), permissions.access(ctx, entity, old.holds)
+        _lay(ctx, entity, row, typed or {})
+        if old is None:
+            if entity.pipeline:
+                row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
+            await defaults(conn, ctx, Draft(entity, row, None, access))
+        env = await prepare(conn, ctx, entity, row, _conditions(entity), old=old)
+        states = {}
+        for declared in entity.fields.values():
+            computed = field_types.get(declared.type).computed or declared.type == "pipeline" or declared.read_only
+            locked = declared.set_once and old is not None and old.get(declared.key) not in (None, "", [])
+            level = access.get(declared.key, "hidden")
+            if level == "write" and (computed or locked or (declared.read_only_if and env.holds(declared.read_only_if))):
+                level = "read"
+            required = declared.required or bool(declared.required_if and env.holds(declared.required_if))
+            states[declared.key] = FieldState(level, env.holds(declared.visible_if), required)
+        values = {key: row.get(key) for key in entity.fields}
+        return FormState(states, values, old.version if old else None)
+
+
+def _may_own(ctx: Context, entity: Entity) -> bool:
+    roles = entity.defn.owner_roles
+    return entity.defn.owned and ctx.user is not None and (not roles or bool(set(roles) & set(ctx.user.role_keys)))
+
+
+def _conditions(entity: Entity) -> list[str | None]:
+    return [text for f in entity.declared.values() for text in (f.visible_if, f.required_if, f.read_only_if)]
+
+
+def _lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> None:
+    """What was typed, as far as it can be understood; conditions must not fail on half-typed input."""
+    for key, value in typed.items():
+        declared = entity.fields.get(key)
+        if declared is None or field_types.get(declared.type).computed:
+            continue
+        if key == "owner":
+            row.owner = UUID(value) if _is_uuid(value) else None
+        elif not declared.system:
+            kind = field_types.get(declared.type)
+            value = None if value is None else kind.normalise(declared, value, ctx.config)
+            try:
+                row.values[key] = value if value is None or kind.to_expr(declared, value, ctx.config) is not None else None
+            except (ValueError, TypeError, KeyError, ArithmeticError):
+                row.values[key] = None
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        UUID(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+# ---- pickers -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    id: str
+    label: str
+    detail: str = ""
+
+
+async def choices(
+    ctx: Context, entity_key: str, field_key: str, *, q: str = "", values: Mapping[str, Any] | None = None, limit: int = 20
+) -> list[Choice]:
+    """What a picker of a ref, m2m, user or dept field offers for the text typed so far; `values` are those of the form (for
+    candidate filters that look at the record being edited). Errors: NotFound for a field the person may not see."""
+    entity = entity_of(ctx, entity_key)
+    declared = entity.fields.get(field_key)
+    if declared is None or permissions.static_access(ctx, entity).get(field_key) == "hidden":
+        raise NotFound()
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        if declared.type == "user":
+            return await _people(conn, ctx, declared, q, limit)
+        if declared.type == "dept":
+            return await _departments(conn, ctx, q, limit)
+        if declared.type in ("ref", "m2m"):
+            return await _records(conn, ctx, entity, declared, q, values or {}, limit)
+    raise NotFound()
+
+
+async def _people(conn: Any, ctx: Context, declared: FieldDef, q: str, limit: int) -> list[Choice]:
+    roles = list(declared.options.get("roles") or ())
+    found = await conn.fetch(
+        "SELECT u.id, u.name, u.title FROM app_user u WHERE u.tenant_id = $1 AND u.status = 'active' "
+        "AND ($2 = '' OR strpos(lower(u.name || ' ' || u.email), lower($2)) > 0) "
+        "AND ($3::text[] = '{}' OR EXISTS (SELECT 1 FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id AND r.role_key = ANY($3))) "
+        "ORDER BY u.name, u.id LIMIT $4",
+        ctx.tenant_id, q.strip(), roles, limit,
+    )  # fmt: skip
+    return [Choice(str(r[0]), r[1], r[2] or "") for r in found]
+
+
+async def _departments(conn: Any, ctx: Context, q: str, limit: int) -> list[Choice]:
+    found = await conn.fetch(
+        "SELECT d.id, coalesce(d.name->>$2, d.name->>'en', d.key) AS label FROM department d WHERE d.tenant_id = $1 "
+        "AND ($3 = '' OR strpos(lower(d.name::text), lower($3)) > 0) ORDER BY d.position, label LIMIT $4",
+        ctx.tenant_id, ctx.locale, q.strip(), limit,
+    )  # fmt: skip
+    return [Choice(str(r[0]), r[1]) for r in found]
+
+
+async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, q: str, values: Mapping[str, Any], limit: int) -> list[Choice]:
+    target = ctx.config.entity(declared.options["to"])
+    statement = Statement(ctx)
+    row = Row(id=new_id(), entity=entity.key, version=0)
+    _lay(ctx, entity, row, values)
+    scope = RecordScope(statement, target, "t", new={"entity": entity, "values": row.values})
+    where = candidate_conditions(scope, declared)
+    if condition := search_condition(scope, q):
+        where.append(condition)
+    access = permissions.static_access(ctx, target)
+    subtitle = target.fields.get(target.defn.subtitle or "")
+    shown = subtitle is not None and subtitle.type not in ("ref", "user", "dept", "m2m", "formula") and access.get(subtitle.key) in ("read", "write")
+    detail = field_sql(ctx.config, target, subtitle, "t") if shown else "NULL"
+    sql = f"SELECT t.id, {title_sql(scope)}, {detail} FROM record t WHERE {' AND '.join(where)} ORDER BY t.updated_at DESC, t.id LIMIT {scope.param(limit, 'int8')}"  # noqa: S608  compiled
+    found = await conn.fetch(*statement.finish(sql))
+    result = []
+    for item in found:
+        value = decode(ctx.config, target, subtitle, storage_of(ctx.config, subtitle), item[2]) if shown else None
+        text = field_types.get(subtitle.type).display(subtitle, value, ctx.config, ctx.locale) if value not in (None, "", []) else ""
+        result.append(Choice(str(item[0]), title_text(ctx, target, item[1]) or str(item[0])[:8], text))
+    return result

@@ -1,0 +1,131 @@
+"""Sample data of a pack, put in through the one door as the people it names, at the times it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from saas.db import tenant_transaction
+from saas.runtime import operations as ops
+from saas.runtime.context import Context, User
+from saas.runtime.contexts import context_for_user, system_context
+from saas.runtime.door import execute
+from saas.tenants import create_user
+
+_WHEN = re.compile(r"^([+-]?\d+)d(?: (\d{2}):(\d{2}))?$")
+CHUNK = 250
+
+
+async def load(tenant_id: UUID, sample: Mapping[str, Any], *, password: str, progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
+    """Create the sample's people and records in a tenant. Returns the people: [{"email", "name", "roles"}]."""
+    base = await system_context(tenant_id, origin="sample")
+    ids: dict[str, UUID] = {}
+    people = []
+    for person in sample["users"]:
+        email = f"{person['email']}@{base.tenant.slug}.example"
+        name = (person.get("name_en") or person["name"]) if base.tenant.locale == "en" else person["name"]
+        ids[person["key"]] = await create_user(
+            tenant_id, email, password, name, person["roles"], department_key=person.get("department"),
+            superior_id=ids.get(person.get("superior")), title=person.get("title") or "",
+        )  # fmt: skip
+        people.append({"email": email, "name": name, "roles": person["roles"]})
+    users = {key: (await context_for_user(tenant_id, user_id)).user for key, user_id in ids.items()}
+    await Sample(base, users).load(sample["records"], progress)
+    return people
+
+
+class Sample:
+    """Loads one sample.json for a tenant. `users`: {sample key: User}; `base`: a system context of the tenant."""
+
+    def __init__(self, base: Context, users: Mapping[str, User]) -> None:
+        self.base, self.users = base, users
+        self.start = base.now
+        self.ids: dict[str, UUID] = {}
+        self.entities: dict[str, str] = {}
+
+    async def load(self, records: list[Mapping[str, Any]], progress: Any = None) -> int:
+        """Create the records with their steps, oldest act first. Returns how many operations were run."""
+        acts = sorted(
+            ((self.moment(step["at"]), position, index, record, step) for position, record in enumerate(records) for index, step in enumerate(_steps(record))),
+            key=lambda a: (a[0], a[1], a[2]),
+        )
+        acts = _parents_first(acts)
+        for begin in range(0, len(acts), CHUNK):
+            async with tenant_transaction(self.base.tenant_id):
+                for at, _position, _index, record, step in acts[begin : begin + CHUNK]:
+                    await self._run(at, record, step)
+            if progress:
+                progress(min(begin + CHUNK, len(acts)), len(acts))
+        return len(acts)
+
+    async def _run(self, at: datetime, record: Mapping[str, Any], step: Mapping[str, Any]) -> None:
+        ctx = self.base.replace(user=self.users[step["by"]] if step.get("by") else None, origin="sample", fixed_now=at)
+        values = {k: self.value(v) for k, v in (step.get("values") or step.get("update") or {}).items()}
+        entity = record["entity"]
+        try:
+            if "transition" in step:
+                await execute(ctx, ops.Transition(entity=entity, id=self.ids[record["key"]], key=step["transition"], values=values))
+            elif "update" in step:
+                await execute(ctx, ops.Update(entity=entity, id=self.ids[record["key"]], values=values, confirm_duplicates=True))
+            else:
+                change = await execute(ctx, ops.Create(entity=entity, values=values, confirm_duplicates=True))
+                created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
+                if record.get("key"):
+                    self.ids[record["key"]] = UUID(created)
+        except Exception as error:
+            problems = "; ".join(f"{p.field}: {p.message}" for p in getattr(error, "problems", ()))
+            raise RuntimeError(f"sample record {record.get('key')!r} ({entity}, {step.get('transition') or ('update' if 'update' in step else 'create')} by {step.get('by')}): {error} {problems}") from error
+
+    def moment(self, text: str) -> datetime:
+        """ "-420d 09:30" in the tenant's time zone; without a time, nine in the morning."""
+        match = _WHEN.match(text)
+        if not match:
+            raise ValueError(f"{text!r} is not a time such as -420d 09:30")
+        day = self.base.today + timedelta(days=int(match[1]))
+        clock = time(int(match[2] or 9), int(match[3] or 0))
+        return min(datetime.combine(day, clock, self.base.zone).astimezone(UTC), self.start)
+
+    def day(self, text: str) -> date:
+        return self.base.today + timedelta(days=int(_WHEN.match(text)[1]))
+
+    def value(self, value: Any) -> Any:
+        """Resolve "@date:…", "@datetime:…", "@user" and "@record"."""
+        if isinstance(value, list):
+            return [self.value(v) for v in value]
+        if not isinstance(value, str) or not value.startswith("@"):
+            return value
+        kind, _, rest = value[1:].partition(":")
+        if kind == "date" and rest:
+            return self.day(rest).isoformat()
+        if kind == "datetime" and rest:
+            match = _WHEN.match(rest)
+            day = self.base.today + timedelta(days=int(match[1]))
+            moment = datetime.combine(day, time(int(match[2] or 9), int(match[3] or 0)), self.base.zone)
+            return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        name = value[1:]
+        if name in self.users:
+            return str(self.users[name].id)
+        return str(self.ids[name])
+
+
+def _steps(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    first = {"at": record["at"], "by": record.get("by"), "values": record.get("values", {})}
+    return [first, *record.get("steps", ())]
+
+
+def _parents_first(acts: list[Any]) -> list[Any]:
+    """Acts by time, but a record never before the records its values name, and steps never before their record."""
+    creation = {a[3].get("key"): a[0] for a in acts if a[2] == 0 and a[3].get("key")}
+    shifted, last = [], {}
+    for at, position, index, record, step in sorted(acts, key=lambda a: (a[1], a[2])):
+        names = [v[1:] for v in (step.get("values") or step.get("update") or {}).values() if isinstance(v, str) and v.startswith("@")]
+        floor = [creation[n] for n in names if n in creation]
+        at = max([at, *floor, *([last[position]] if index else [])])
+        last[position] = at
+        if index == 0 and record.get("key"):
+            creation[record["key"]] = at
+        shifted.append((at, position, index, record, step))
+    return sorted(shifted, key=lambda a: (a[0], a[1], a[2]))

@@ -1,0 +1,152 @@
+"""Scheduled rules: which are due at a moment of the tenant's clock, and running them over their records, each record in its own
+transaction, at most once per record and period however often it is run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from cronsim import CronSim
+
+from saas.db import tenant_transaction
+from saas.errors import AppError
+from saas.metadata.config import Entity
+from saas.metadata.models import ScheduleDef
+from saas.runtime.acts import Act, ActionRun
+from saas.runtime.automations import run_actions
+from saas.runtime.context import Context
+from saas.runtime.contexts import system_context
+from saas.runtime.env import read_row
+from saas.runtime.query import Query
+from saas.tenants import list_tenants, new_id
+
+BATCH = 200
+LOOK_BACK_DAYS = 400
+PERIOD_FORMATS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y", "ever": "ever"}
+
+
+@dataclass(slots=True)
+class ScheduleReport:
+    """What one run of one schedule did."""
+
+    schedule: str
+    matched: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    effects: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+
+
+def last_tick(cron: str, at: datetime) -> datetime | None:
+    """The latest moment not after `at` (aware, in the tenant's zone) at which the cron expression fires; None if none in a year."""
+    try:
+        return next(CronSim(cron, at + timedelta(minutes=1), reverse=True))
+    except StopIteration:
+        return None
+
+
+async def tick() -> int:
+    """Run what is due in every active tenant, by its own clock. Returns how many schedules ran; called by the worker."""
+    ran = 0
+    for tenant in await list_tenants():
+        if tenant.is_active and tenant.config_revision:
+            ran += len(await run_due(await system_context(tenant.id, origin="schedule")))
+    return ran
+
+
+async def run_due(ctx: Context) -> list[ScheduleReport]:
+    """Run every active schedule whose latest tick (by the context's clock) has not been run yet. `ctx` is the system's."""
+    reports = []
+    for schedule in ctx.config.bundle.schedules:
+        if not schedule.active:
+            continue
+        tick = last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
+        if tick is not None and await _claim_tick(ctx, schedule, tick):
+            reports.append(await run_schedule(ctx, schedule, tick))
+    return reports
+
+
+async def _claim_tick(ctx: Context, schedule: ScheduleDef, tick: datetime) -> bool:
+    """Note that this tick is being run; False when another worker or an earlier run has it."""
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        return bool(
+            await conn.fetchval(
+                "INSERT INTO schedule_run (tenant_id, schedule_key, record_id, period, ran_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true",
+                ctx.tenant_id,
+                schedule.key,
+                UUID(int=0),
+                f"tick {tick.isoformat()}",
+                ctx.now,
+            )  # fmt: skip
+        )
+
+
+async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | None = None) -> ScheduleReport:
+    """Run one schedule now, over all records that match at this moment."""
+    ctx = ctx.replace(origin="schedule", elevated=True, fixed_now=ctx.now)
+    entity = ctx.config.entity(schedule.entity)
+    report = ScheduleReport(schedule.key)
+    period = _period(ctx, schedule, tick)
+    after: UUID | None = None
+    while True:
+        ids = await _matching(ctx, entity, schedule, after)
+        for record_id in ids:
+            report.matched += 1
+            await _run_one(ctx, entity, schedule, record_id, period, report)
+        if len(ids) < BATCH:
+            break
+        after = ids[-1]
+    await _log(ctx, report)
+    return report
+
+
+def _period(ctx: Context, schedule: ScheduleDef, tick: datetime | None) -> str:
+    if schedule.once_per == "run":
+        return f"run {(tick or ctx.now).isoformat()}"
+    return ctx.now.astimezone(ctx.zone).strftime(PERIOD_FORMATS[schedule.once_per])
+
+
+async def _matching(ctx: Context, entity: Entity, schedule: ScheduleDef, after: UUID | None) -> list[UUID]:
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        query = Query(ctx, entity)
+        query.filter(schedule.where, trusted=True)
+        if after is not None:
+            query.where.append(f"t.id > {query.statement.param(after, 'uuid')}")
+        found = await conn.fetch(*query.statement.finish(f"SELECT t.id {query.sql} ORDER BY t.id LIMIT {BATCH}"))
+        return [r[0] for r in found]
+
+
+async def _run_one(
+    ctx: Context, entity: Entity, schedule: ScheduleDef, record_id: UUID, period: str, report: ScheduleReport
+) -> None:
+    try:
+        async with tenant_transaction(ctx.tenant_id) as conn:
+            first = await conn.fetchval(
+                "INSERT INTO schedule_run (tenant_id, schedule_key, record_id, period, ran_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true",
+                ctx.tenant_id, schedule.key, record_id, period, ctx.now,
+            )  # fmt: skip
+            row = await read_row(conn, ctx, entity, record_id, lock=True) if first else None
+            if row is None or row.deleted_at is not None:
+                report.skipped += 1
+                return
+            act = Act(conn, ctx.replace(operation_id=new_id(ctx.now)))
+            await run_actions(ActionRun(act, entity, row), schedule.do)
+            report.done += 1
+            report.effects += act.effects
+    except AppError as error:
+        # One record that cannot be processed must not stop the others; the log names it.
+        report.failed += 1
+        report.errors.append({"id": str(record_id), "error": str(error.message)})
+
+
+async def _log(ctx: Context, report: ScheduleReport) -> None:
+    detail = {"skipped": report.skipped, "effects": report.effects[:200], "errors": report.errors[:50]}
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        await conn.execute(
+            "INSERT INTO schedule_log (tenant_id, id, schedule_key, at, matched, done, failed, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)",
+            ctx.tenant_id, new_id(ctx.now), report.schedule, ctx.now, report.matched, report.done, report.failed, json.dumps(detail, ensure_ascii=False),
+        )  # fmt: skip
