@@ -130,5 +130,5 @@ def retired_problems(field: FieldDef, chosen: list[str], old: Any, config: Confi
     before = old if isinstance(old, list) else [old]
     options = option_map(field, config)
     if any(key in options and not options[key].active and key not in before for key in chosen):
-        return [("retired_option", lazy("This option can no longer be chosen"))]
+        return [("retired_option", lazy("This option can no longer be chosen."))]
     return []

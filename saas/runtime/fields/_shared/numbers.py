@@ -178,7 +178,7 @@ class NumberType(FieldType):
             rounded = quantize(number, digits)
             if abs(rounded - number) <= max(abs(number), Decimal(1)) * Decimal("1e-12"):
                 number = rounded
-        if abs(number) > INT8_MAX:
+        if not INT8_MIN <= number <= INT8_MAX:
             return value
         return json_number(number)
 
@@ -186,7 +186,7 @@ class NumberType(FieldType):
         digits = self.digits_of(field)
         number = to_decimal(value)
         if number is not None and decimals_of(number) > digits:
-            return [("decimals", lazy("At most %(count)s decimals", count=digits))]
+            return [("decimals", lazy("At most %(count)s decimals.", count=digits))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

@@ -19,7 +19,7 @@ _BREAKS = re.compile(r"\r\n|[\r\n\t\v\f\u0085\u2028\u2029]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x3002: 0x2E, 0x2212: 0x2D}
 
-FORBIDDEN_CHARACTER = ("characters", lazy("This contains characters that cannot be stored"))
+FORBIDDEN_CHARACTER = ("characters", lazy("This contains characters that cannot be stored."))
 
 
 def narrow(text: str) -> str:

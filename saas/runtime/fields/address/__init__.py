@@ -22,6 +22,7 @@ class Address(FieldType):
     expr_type = "any"
     operators = ("contains", "is_empty")
     sortable = False
+    grouped = True
     expects = lazy("Enter an address")
     EXAMPLES = (
         {"city": "上海"},

@@ -60,12 +60,12 @@ class Date(FieldType):
         """Bounds given as expressions need a record and are checked by the engine."""
         day = dates.parse_date(value)
         if day is None:
-            return [("date", lazy("This day does not exist"))]
+            return [("date", lazy("This day does not exist."))]
         low, high = (dates.parse_date(field.options.get(name) or "") for name in ("min", "max"))
         if low and day < low:
-            return [("too_early", lazy("Not before %(date)s", date=low.isoformat()))]
+            return [("too_early", lazy("Not before %(date)s.", date=low.isoformat()))]
         if high and day > high:
-            return [("too_late", lazy("Not after %(date)s", date=high.isoformat()))]
+            return [("too_late", lazy("Not after %(date)s.", date=high.isoformat()))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

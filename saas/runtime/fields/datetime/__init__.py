@@ -15,6 +15,8 @@ from saas.runtime.fields._shared import dates
 from saas.runtime.fields._shared.schemas import options, prop
 from saas.runtime.fields._shared.texts import encodable, narrow
 
+# A day from the ends of the calendar, so that every moment has a local time in every zone.
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, 23, 59, 59, 999999, tzinfo=UTC)
 _BOUND = {"type": ["string", "null"], "maxLength": 500}
 
 
@@ -38,7 +40,7 @@ class DateTime(FieldType):
             ),
         }
     )
-    EXAMPLES = ("2025-03-03T08:00:00Z", "2025-03-03T08:00:01.250000Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+    EXAMPLES = ("2025-03-03T08:00:00Z", "2025-03-03T08:00:01.250000Z", "0001-01-02T00:00:00Z", "9999-12-30T23:59:59Z")
     BAD_EXAMPLES = (
         "2025-02-29T00:00:00Z", "2025-03-03T25:00:00Z", "2025-03-03", "2025-03-03T08:00", "0001-01-01T00:00:00+08:00",
         "0000-01-01T00:00:00Z", "now", 1741000000, True,
@@ -64,13 +66,13 @@ class DateTime(FieldType):
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         """Bounds given as expressions need a record and are checked by the engine."""
         moment = dates.parse_datetime(value)
-        if moment is None:
-            return [("datetime", lazy("This moment does not exist"))]
+        if moment is None or not EARLIEST <= moment <= LATEST:
+            return [("datetime", lazy("This moment does not exist."))]
         low, high = (dates.parse_datetime(field.options.get(name) or "", UTC) for name in ("min", "max"))
         if low and moment < low:
-            return [("too_early", lazy("Not before %(date)s", date=field.options["min"]))]
+            return [("too_early", lazy("Not before %(date)s.", date=field.options["min"]))]
         if high and moment > high:
-            return [("too_late", lazy("Not after %(date)s", date=field.options["max"]))]
+            return [("too_late", lazy("Not after %(date)s.", date=field.options["max"]))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

@@ -42,7 +42,7 @@ class Email(TextType):
         return clean_line(narrow(value)).lower().removeprefix("mailto:")
 
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
-        return [] if _EMAIL.match(value) else [("email", lazy("This is not an e-mail address"))]
+        return [] if _EMAIL.match(value) else [("email", lazy("This is not an e-mail address."))]
 
     def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
         if not isinstance(value, str) or not _EMAIL.match(value):

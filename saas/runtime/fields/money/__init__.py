@@ -104,17 +104,17 @@ class Money(FieldType):
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         currency = self.currency_of(field, config)
         if value["currency"] != currency:
-            return [("currency", lazy("The currency of this field is %(currency)s", currency=currency))]
+            return [("currency", lazy("The currency of this field is %(currency)s.", currency=currency))]
         amount, digits = Decimal(value["amount"]), currency_digits(currency)
         if decimals_of(amount) > digits:
-            return [("decimals", lazy("At most %(count)s decimals", count=digits))]
+            return [("decimals", lazy("At most %(count)s decimals.", count=digits))]
         if abs(amount.scaleb(digits)) > INT8_MAX:
-            return [("too_large", lazy("This amount is too large"))]
+            return [("too_large", lazy("This amount is too large."))]
         low, high = bound(field, "min", None), bound(field, "max", None)
         if low is not None and amount < to_decimal(low):
-            return [("minimum", lazy("At least %(value)s", value=str(low)))]
+            return [("minimum", lazy("At least %(value)s.", value=str(low)))]
         if high is not None and amount > to_decimal(high):
-            return [("maximum", lazy("At most %(value)s", value=str(high)))]
+            return [("maximum", lazy("At most %(value)s.", value=str(high)))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

@@ -18,6 +18,7 @@ class Multi(ChoiceListType):
     key = "multi"
     label = lazy("Several choices")
     icon = "list"
+    grouped = True
     expects = lazy("Choose among the options")
     options_schema = choice_options(depends=True)
     EXAMPLE_OPTIONS = {
@@ -42,7 +43,7 @@ class Multi(ChoiceListType):
         allowed = parent if isinstance(parent, list) else [parent]
         options = option_map(field, config)
         if depends_on and any(key in options and options[key].parent and options[key].parent not in allowed for key in value):
-            return [("wrong_parent", lazy("This option does not belong to the other choice"))]
+            return [("wrong_parent", lazy("This option does not belong to the other choice."))]
         return retired_problems(field, value, old, config)
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

@@ -94,4 +94,4 @@ class NationalId(TextType):
 
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         check = CHECKS.get(field.options.get("country") or "CN", is_plausible_id)
-        return [] if check(value) else [("national_id", lazy("This identity number is not valid"))]
+        return [] if check(value) else [("national_id", lazy("This identity number is not valid."))]

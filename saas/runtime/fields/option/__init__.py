@@ -34,5 +34,5 @@ class Option(ChoiceType):
         depends_on = field.options.get("depends_on")
         option = option_map(field, config).get(value)
         if depends_on and option and option.parent and option.parent != values.get(depends_on):
-            return [("wrong_parent", lazy("This option does not belong to the other choice"))]
+            return [("wrong_parent", lazy("This option does not belong to the other choice."))]
         return retired_problems(field, [value], old, config)

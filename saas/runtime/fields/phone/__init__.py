@@ -50,7 +50,7 @@ class Phone(TextType):
         }
     )  # fmt: skip
     EXAMPLE_OPTIONS = {"country": "CN"}
-    EXAMPLES = ("+8613800138000", "+14155552671", "400-820-8820", "010-12345678 转 12")
+    EXAMPLES = ("+8613800138000", "+14155552671", "95588", "010-12345678 转 12")
     BAD_EXAMPLES = ("call me", "1", "+", "<b>13800138000</b>", "1" * 41, 13800138000.5, True, "138\x00", ["138"])
 
     def normalise(self, field: FieldDef, value: Any, config: Config) -> Any:
@@ -71,7 +71,7 @@ class Phone(TextType):
 
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         if not _LOOKS_LIKE_PHONE.match(value) or sum(c.isdigit() for c in value) < 3:
-            return [("phone", lazy("This is not a phone number"))]
+            return [("phone", lazy("This is not a phone number."))]
         return []
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:

@@ -14,7 +14,9 @@ from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.numbers import IntegerType, bound
 from saas.runtime.fields._shared.schemas import options, prop
 
-_CELL = Markup('<span class="rating-stars"><span aria-hidden="true">%s</span><span class="sr-only">%s</span></span>')
+_CELL = Markup(
+    '<span class="stars"><span aria-hidden="true">%s<span class="off">%s</span></span><span class="sr-only">%s</span></span>'
+)
 
 
 @field_types.register
@@ -24,6 +26,7 @@ class Rating(IntegerType):
     icon = "star"
     groupable = True
     align_end = False
+    grouped = True
     default_min, default_max = 1, 5
     expects = lazy("Choose a number of stars")
     options_schema = options(
@@ -49,4 +52,4 @@ class Rating(IntegerType):
         most = bound(field, "max", 5)
         if not isinstance(value, int) or not 0 <= value <= most:
             return None
-        return _CELL % ("★" * value + "☆" * (most - value), text)
+        return _CELL % ("★" * value, "★" * (most - value), text)

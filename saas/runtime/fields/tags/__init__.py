@@ -47,7 +47,7 @@ class Tags(ChoiceListType):
         if any(character_problems(item) for item in value):
             return [FORBIDDEN_CHARACTER]
         if any(_SEPARATORS.search(item) for item in value):
-            return [("separator", lazy("A tag cannot contain a comma or semicolon"))]
+            return [("separator", lazy("A tag cannot contain a comma or semicolon."))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

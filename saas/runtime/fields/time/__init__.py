@@ -53,9 +53,9 @@ class Time(FieldType):
         low, high = (dates.read_time(field.options.get(name) or "") for name in ("min", "max"))
         clock = time.fromisoformat(value)
         if low and clock < low:
-            return [("too_early", lazy("Not before %(date)s", date=low.isoformat("minutes")))]
+            return [("too_early", lazy("Not before %(date)s.", date=low.isoformat("minutes")))]
         if high and clock > high:
-            return [("too_late", lazy("Not after %(date)s", date=high.isoformat("minutes")))]
+            return [("too_late", lazy("Not after %(date)s.", date=high.isoformat("minutes")))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:

@@ -61,9 +61,9 @@ class Url(TextType):
 
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         if len(value.encode()) > SLOT_BYTES:
-            return [("too_long", lazy("This web address is too long"))]
+            return [("too_long", lazy("This web address is too long."))]
         if not safe_url(value):
-            return [("url", lazy("This is not a web address that starts with http:// or https://"))]
+            return [("url", lazy("This is not a web address that starts with http:// or https://."))]
         return character_problems(value)
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
