@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from saas.i18n import LazyString, lazy, pick
 from saas.metadata.config import Config
@@ -37,11 +37,12 @@ def option_text(field: FieldDef, key: str, config: Config, locale: str) -> str:
 
 
 def badge(color: str, text: str) -> Markup:
-    return Markup('<span class="badge badge-%s">%s</span>') % (color if color in COLORS else "gray", text)
+    """Built by hand: lists draw hundreds, and Markup's own formatting takes several times as long."""
+    return Markup(f'<span class="badge badge-{color if color in COLORS else "gray"}">{escape(text)}</span>')
 
 
 def badges(pairs: list[tuple[str, str]]) -> Markup:
-    return Markup(" ").join(badge(color, text) for color, text in pairs)
+    return Markup('<span class="badges">' + "".join(badge(color, text) for color, text in pairs) + "</span>")
 
 
 def find_option(field: FieldDef, text: str, config: Config) -> str:

@@ -84,7 +84,7 @@ def read_time(text: str) -> time | None:
 
 def iso_utc(moment: datetime) -> str:
     """The canonical JSON of an aware datetime."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()[: -len("+00:00")] + "Z"
 
 
 def in_zone(moment: datetime, zone: str) -> datetime:
