@@ -43,8 +43,9 @@ class Settings:
     log_level: str = "INFO"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Check everything, then build. Without SAAS_SECRET_KEY a key is made once and kept in the data directory."""
+    def from_env(cls, environ: Mapping[str, str] | None = None, *, data_dir: Path | None = None) -> Settings:
+        """Check everything, then build; `data_dir` goes before SAAS_DATA_DIR. Without SAAS_SECRET_KEY a key is made once and
+        kept in the data directory."""
         environ = os.environ if environ is None else environ
         problems: list[str] = []
         values: dict[str, Any] = {}
@@ -58,7 +59,7 @@ class Settings:
                 problems.append(f"{name}: {error}")
         if problems:
             raise InvalidSettings(problems)
-        settings = cls(**values)
+        settings = cls(**{**values, **({"data_dir": data_dir} if data_dir else {})})
         settings = replace(settings, data_dir=settings.data_dir.expanduser().absolute())
         if not settings.secret_key:
             try:

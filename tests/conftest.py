@@ -18,8 +18,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from saas.db import close_database, open_database
-from saas.db import embedded
+from saas.db import close_database, embedded, open_database
 from saas.db.migrate import migrate
 from saas.db.scope import Database
 from saas.settings import Settings

@@ -90,16 +90,21 @@ class Database:
     app: asyncpg.Pool
     system: asyncpg.Pool
     server: embedded.EmbeddedServer | None = None
+    openings: int = 1
 
 
 _database: Database | None = None
 
 
 async def open_database(settings: Settings) -> Database:
-    """Open the pools, starting the embedded server if no DATABASE_URL is set. Once per process."""
+    """Open the pools, starting the embedded server if no DATABASE_URL is set. One database a process: opening it again
+    gives the same, until it has been closed as often."""
     global _database
     if _database is not None:
-        raise RuntimeError("the database is open already")
+        if _database.settings != settings:
+            raise RuntimeError("another database is open in this process")
+        _database.openings += 1
+        return _database
     server = None
     url = settings.database_url
     if url is None:
@@ -123,9 +128,13 @@ async def open_database(settings: Settings) -> Database:
 async def close_database() -> None:
     """Close the pools; stop the embedded server if no other process uses it."""
     global _database
-    database, _database = _database, None
+    database = _database
     if database is None:
         return
+    database.openings -= 1
+    if database.openings:
+        return
+    _database = None
     for pool in (database.app, database.system):
         try:
             async with asyncio.timeout(5):
@@ -181,7 +190,7 @@ async def _keep(connection: asyncpg.Connection) -> None:
 class Scope:
     """One open transaction: its connection, and the tenant it belongs to (None: the system role)."""
 
-    __slots__ = ("_pool", "_previous", "_prelude", "_transaction", "connection", "is_closed", "tenant_id")
+    __slots__ = ("_pool", "_prelude", "_previous", "_transaction", "connection", "is_closed", "tenant_id")
 
     def __init__(self, pool: asyncpg.Pool, prelude: list[str], *, tenant_id: UUID | None) -> None:
         self._pool = pool

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from saas.db import system_transaction, tenant_transaction
+from saas.db import current_database, system_transaction, tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
@@ -21,9 +21,7 @@ from saas.tenants.users import insert_user
 
 SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 RESERVED_SLUGS = frozenset(
-    "admin api app apex assets auth billing blog cdn console dashboard demo-admin docs email ftp help imap internal "
-    "login localhost mail metrics mx news ns ns1 ns2 operator ops pop root security shop signup smtp sso static status "
-    "store support system test-operator www".split()
+    ["admin", "api", "app", "apex", "assets", "auth", "billing", "blog", "cdn", "console", "dashboard", "demo-admin", "docs", "email", "ftp", "help", "imap", "internal", "login", "localhost", "mail", "metrics", "mx", "news", "ns", "ns1", "ns2", "operator", "ops", "pop", "root", "security", "shop", "signup", "smtp", "sso", "static", "status", "store", "support", "system", "test-operator", "www"]
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
@@ -88,8 +86,10 @@ async def create_tenant(
     time_zone: str | None = None,
     currency: str | None = None,
     country: str | None = None,
+    tenant_id: UUID | None = None,
 ) -> UUID:
-    """Insert a tenant and its first person, who gets `role_keys`. The configuration is installed by saas.provision.
+    """Insert a tenant and its first person, who gets `role_keys`. The configuration is installed by saas.provision, which
+    gives the id so that both happen in one transaction.
 
     Errors: InvalidInput (slug, locale, password), Conflict (slug taken).
     """
@@ -99,7 +99,7 @@ async def create_tenant(
     if not name.strip():
         raise InvalidInput([FieldProblem("name", "required", lazy("Please give a name"))])
     chinese = locale == "zh_CN"
-    tenant_id = new_id()
+    tenant_id = tenant_id or new_id()
     try:
         async with tenant_transaction(tenant_id) as conn:
             await conn.execute(
@@ -240,8 +240,6 @@ def slug_of_host(host: str, base_domain: str) -> str | None:
 async def resolve_host(host: str, base_domain: str | None = None) -> TenantRow | None:
     """The tenant a host name means, or None. `base_domain` defaults to the settings of the open database."""
     if base_domain is None:
-        from saas.db import current_database
-
         base_domain = current_database().settings.base_domain
     slug = slug_of_host(host, base_domain)
     if slug is None:

@@ -1,0 +1,409 @@
+"""The console script `saas`. Commands only parse their arguments and say what happened; work is done elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saas.commands import command, fail, opened, plain, read_settings, table
+from saas.errors import AppError, BadRequest, DefinitionProblem, InvalidDefinition, NotFound
+from saas.i18n import LOCALES
+from saas.settings import InvalidSettings, Settings
+
+LOCALE = click.Choice(LOCALES)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="saas")
+def main() -> None:
+    """A multi-tenant CRM whose schema belongs to its customers."""
+
+
+# ---- running -----------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where the embedded database and files live.")
+@click.option("--no-serve", is_flag=True, help="Prepare everything, print it and leave.")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
+def demo(port: int, host: str, data_dir: Path | None, no_serve: bool, as_json: bool) -> None:
+    """Two companies with sample data, ready to click through. Ctrl-C stops everything."""
+    from saas import demo as demonstration
+    from saas.db.migrate import admin_url
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    async def run(settings: Settings) -> None:
+        async with admin_url(settings):  # keeps the embedded server up between preparing and serving
+            found = await demonstration.prepare(settings, say=say)
+            found = demonstration.with_addresses(found, settings, port)
+            shown = json.dumps(found, ensure_ascii=False, indent=2) if as_json else demonstration.as_text(found)
+            if no_serve:
+                click.echo(shown)
+                return
+            from saas.serve import serve as serve_app
+
+            def ready() -> None:
+                click.echo(shown)
+                if not as_json:
+                    click.echo("\nReady. Ctrl-C stops.")
+
+            await serve_app(settings, host=host, port=port, ready=ready)
+
+    _run(run, data_dir=data_dir, as_json=as_json)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
+@click.option("--no-jobs", is_flag=True, help="Leave background jobs to `saas worker`.")
+def serve(host: str, port: int, workers: int, no_jobs: bool) -> None:
+    """Serve the application (and background jobs, unless --no-jobs)."""
+    from saas.serve import serve as serve_app
+    from saas.serve import serve_many
+
+    if workers > 1:
+        try:
+            settings = read_settings()
+        except InvalidSettings as error:
+            fail(error, as_json=False)
+        serve_many(settings, host=host, port=port, workers=workers, jobs=not no_jobs)
+        return
+    _run(lambda settings: serve_app(settings, host=host, port=port, jobs=not no_jobs))
+
+
+@main.command()
+def worker() -> None:
+    """Run background jobs and schedules only."""
+    from saas.serve import work
+
+    _run(work)
+
+
+def _run(function: Callable[[Settings], Any], *, data_dir: Path | None = None, as_json: bool = False) -> None:
+    """For the commands that stay: on uvloop, with Ctrl-C as a normal end."""
+    import uvloop
+
+    from saas.log import configure_logging
+
+    try:
+        settings = read_settings(data_dir)
+        configure_logging(settings.log_level)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(function(settings))
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+    except (AppError, InvalidSettings) as error:
+        fail(error, as_json=as_json)
+
+
+@command(main, "migrate")
+@click.option("--wait", default=30, show_default=True, help="Seconds to wait for a database that does not answer yet.")
+async def migrate(settings: Settings, wait: int) -> Any:
+    """Bring the database to the present schema. Safe to repeat."""
+    from saas.db.migrate import migrate as run_migrations
+
+    report = await run_migrations(settings, wait_seconds=wait)
+    text = "\n".join([f"applied {name}" for name in (*report.applied, *report.partitions)] or ["Nothing to do."])
+    return report, text
+
+
+@command(main, "doctor")
+async def doctor(settings: Settings) -> Any:
+    """Prove schema, roles, policies and isolation on the live database. Exit 0 only if all holds."""
+    from saas.db.doctor import examine
+
+    report = await examine(settings)
+    return report.as_dict(), report.as_text(), 0 if report.is_healthy else 1
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name", required=False)
+@click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+def bench(name: str | None, rest: tuple[str, ...]) -> None:
+    """Benchmarks."""
+    click.echo("Error: benchmarks are not available in this release.", err=True)
+    raise SystemExit(2)
+
+
+# ---- tenants -----------------------------------------------------------------------------------------------------------------
+
+
+@main.group()
+def tenant() -> None:
+    """Companies."""
+
+
+@command(tenant, "create")
+@click.argument("slug")
+@click.option("--name", required=True)
+@click.option("--pack", "pack_key", required=True, help="Key of a shipped pack, see `saas pack list`.")
+@click.option("--locale", type=LOCALE, default="en", show_default=True)
+@click.option("--admin-email", required=True)
+@click.option("--admin-password", required=True)
+@click.option("--plan", "plan_key", default="free", show_default=True)
+@click.option("--sample-data", is_flag=True, help="Also create the pack's sample people and records.")
+async def tenant_create(settings: Settings, slug: str, sample_data: bool, **options: Any) -> Any:
+    """Create a company with a pack, its administrator and, if wanted, sample data."""
+    from saas.provision import provision_tenant
+    from saas.tenants import get_tenant
+
+    async with opened(settings):
+        tenant_id = await provision_tenant(slug, sample_data=sample_data, **options)
+        row = await get_tenant(tenant_id)
+    return row, f"Created {row.slug} ({row.id})."
+
+
+@command(tenant, "list")
+async def tenant_list(settings: Settings) -> Any:
+    """All companies."""
+    from saas.tenants import list_tenants
+
+    async with opened(settings):
+        rows = [plain(row) for row in await list_tenants()]
+    columns = ["slug", "name", "status", "plan_key", "pack_key", "locale", "config_revision", "created_at"]
+    return {"tenants": rows}, table(rows, columns)
+
+
+@command(tenant, "show")
+@click.argument("slug")
+async def tenant_show(settings: Settings, slug: str) -> Any:
+    """One company and its people."""
+    from saas.tenants import find_tenant, list_users
+
+    async with opened(settings):
+        row = await find_tenant(slug)
+        people = await list_users(row.id)
+    document = {**plain(row), "users": plain(people)}
+    head = "\n".join(f"{key}: {value}" for key, value in plain(row).items())
+    return document, head + "\n\n" + table(document["users"], ["email", "name", "status", "role_keys"])
+
+
+@command(tenant, "suspend")
+@click.argument("slug")
+async def tenant_suspend(settings: Settings, slug: str) -> Any:
+    """Close a company: nobody can work in it until it is resumed. Nothing is deleted."""
+    return await _set_status(settings, slug, "suspended")
+
+
+@command(tenant, "resume")
+@click.argument("slug")
+async def tenant_resume(settings: Settings, slug: str) -> Any:
+    """Open a suspended company again."""
+    return await _set_status(settings, slug, "active")
+
+
+async def _set_status(settings: Settings, slug: str, status: str) -> Any:
+    from saas.tenants import set_tenant_status
+
+    async with opened(settings):
+        row = await set_tenant_status(slug, status)
+    return row, f"{row.slug} is {row.status}."
+
+
+@command(tenant, "delete")
+@click.argument("slug")
+@click.option("--yes", is_flag=True, help="Do not ask. Everything the company has is removed for good.")
+async def tenant_delete(settings: Settings, slug: str, yes: bool) -> Any:
+    """Remove a company and everything it has."""
+    from saas.tenants import delete_tenant
+
+    if not yes:
+        raise BadRequest("Deleting cannot be undone: repeat with --yes")
+    async with opened(settings):
+        removed = await delete_tenant(slug)
+    return {"deleted": slug, "rows": removed}, f"Deleted {slug} ({sum(removed.values())} rows)."
+
+
+# ---- people ------------------------------------------------------------------------------------------------------------------
+
+
+@main.group()
+def user() -> None:
+    """People of a company."""
+
+
+@command(user, "create")
+@click.argument("slug")
+@click.option("--email", required=True)
+@click.option("--password", required=True)
+@click.option("--name", required=True)
+@click.option("--role", "roles", required=True, multiple=True, help="Role key; may be given several times.")
+@click.option("--department", help="Department key.")
+@click.option("--locale", type=LOCALE)
+async def user_create(
+    settings: Settings, slug: str, email: str, password: str, name: str, roles: tuple[str, ...], department: str | None, locale: str | None
+) -> Any:
+    """Add a person to a company."""
+    from saas.metadata.store import revision
+    from saas.tenants import create_user, find_tenant, find_user
+
+    async with opened(settings):
+        row = await find_tenant(slug)
+        known = [role["key"] for role in ((await revision(row.id)).bundle or {}).get("roles", [])] if row.config_revision else roles
+        for role in roles:
+            if role not in known:
+                raise NotFound(f"There is no role {role!r}; known: {', '.join(sorted(known))}")
+        user_id = await create_user(row.id, email, password, name, list(roles), department, locale)
+        person = await find_user(row.id, user_id=user_id)
+    return person, f"Created {person['email']} ({user_id})."
+
+
+@main.group()
+def operator() -> None:
+    """People who run the installation."""
+
+
+@command(operator, "create")
+@click.argument("email")
+@click.option("--password", required=True)
+@click.option("--name", default="")
+async def operator_create(settings: Settings, email: str, password: str, name: str) -> Any:
+    """Add an operator."""
+    from saas.tenants import create_operator
+
+    async with opened(settings):
+        operator_id = await create_operator(email, password, name=name)
+    return {"id": operator_id, "email": email.strip().lower()}, f"Created operator {email}."
+
+
+# ---- configuration as code -----------------------------------------------------------------------------------------------------
+
+
+@main.group()
+def pack() -> None:
+    """Configuration as code."""
+
+
+@command(pack, "list")
+async def pack_list(settings: Settings) -> Any:
+    """The packs that ship with the product."""
+    from saas.i18n import pick
+    from saas.metadata.packs import list_packs
+
+    packs = [plain(found) for found in list_packs()]
+    rows = [{**found, "label": pick(found["label"])} for found in packs]
+    return {"packs": packs}, table(rows, ["key", "version", "label", "has_sample"])
+
+
+@command(pack, "validate")
+@click.argument("file", type=click.Path(path_type=Path))
+async def pack_validate(settings: Settings, file: Path) -> Any:
+    """Check a bundle; lists every problem with its place."""
+    from saas.metadata.parse import problems_of
+    from saas.runtime import load_kinds
+
+    load_kinds()
+    try:
+        problems = [plain(problem) for problem in problems_of(_read_bundle(file))]
+    except InvalidDefinition as error:
+        problems = [plain(problem) for problem in error.problems]
+    lines = [f"{problem['path']}: {problem['message']}" + (f"\n    {problem['hint']}" if problem["hint"] else "") for problem in problems]
+    text = "\n".join([*lines, f"{len(problems)} problems."]) if problems else "No problems."
+    return {"valid": not problems, "problems": problems}, text, 1 if problems else 0
+
+
+@command(pack, "plan")
+@click.argument("slug")
+@click.argument("file", type=click.Path(path_type=Path))
+async def pack_plan(settings: Settings, slug: str, file: Path) -> Any:
+    """Say what publishing a bundle would change in a company, and how many records it touches."""
+    from saas.metadata.store import plan
+    from saas.runtime import load_kinds
+    from saas.tenants import find_tenant
+
+    load_kinds()
+    raw = _read_bundle(file)
+    async with opened(settings):
+        row = await find_tenant(slug)
+        made = await plan(row.id, raw)
+    document = {**plain(made), "kind": made.kind}
+    lines = [" ".join(str(value) for value in change.values() if value not in (None, "")) for change in document["changes"]]
+    return document, "\n".join([*(lines or ["No changes."]), f"Plan {made.id} ({made.kind})"])
+
+
+@command(pack, "apply")
+@click.argument("slug")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--message", default="", help="Why; shown in the list of revisions.")
+async def pack_apply(settings: Settings, slug: str, file: Path, message: str) -> Any:
+    """Publish a bundle as a company's configuration, all or nothing."""
+    from saas.metadata.store import publish
+    from saas.runtime import load_kinds
+    from saas.tenants import find_tenant
+
+    load_kinds()
+    raw = _read_bundle(file)
+    async with opened(settings):
+        row = await find_tenant(slug)
+        made = await publish(row.id, raw, base_revision=row.config_revision, message=message or f"Applied {file.name}")
+    return {**plain(made), "bundle": None}, f"Published revision {made.number}."
+
+
+@command(pack, "export")
+@click.argument("slug")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+async def pack_export(settings: Settings, slug: str, file: Path | None) -> Any:
+    """Write a company's configuration to FILE, or to stdout."""
+    from saas.metadata.store import revision
+    from saas.tenants import find_tenant
+
+    async with opened(settings):
+        found = await revision((await find_tenant(slug)).id)
+    text = json.dumps(found.bundle, ensure_ascii=False, indent=2)
+    if file is None:
+        return found.bundle, text
+    file.write_text(text + "\n", encoding="utf-8")
+    return {"file": str(file), "revision": found.number, "hash": found.hash}, f"Wrote revision {found.number} to {file}."
+
+
+def _read_bundle(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotFound(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        problem = DefinitionProblem("", "not_json", f"{file.name} is not JSON: {error}")
+        raise InvalidDefinition([problem]) from error
+
+
+# ---- schedules -----------------------------------------------------------------------------------------------------------------
+
+
+@main.group()
+def schedule() -> None:
+    """Rules that run by the clock."""
+
+
+@command(schedule, "run")
+@click.argument("slug")
+@click.option("--at", "at", required=True, help="ISO 8601; without a zone, the company's.")
+async def schedule_run(settings: Settings, slug: str, at: str) -> Any:
+    """Run what is due as if the company's clock stood at this moment."""
+    from zoneinfo import ZoneInfo
+
+    from saas.runtime import load_kinds
+    from saas.runtime.contexts import system_context
+    from saas.runtime.schedules import run_due
+    from saas.tenants import find_tenant
+
+    load_kinds()
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise BadRequest(f"{at!r} is not a moment such as 2026-03-01T08:00:00") from error
+    async with opened(settings):
+        row = await find_tenant(slug)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(row.time_zone))).astimezone(UTC)
+        reports = [plain(report) for report in await run_due(await system_context(row.id, origin="schedule", at=moment))]
+    return {"at": moment, "schedules": reports}, table(reports, ["schedule", "matched", "done", "skipped", "failed"])

@@ -1,0 +1,65 @@
+"""`saas demo`: a database, two companies with people and data, an operator, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from saas.settings import Settings
+
+OPERATOR_EMAIL = "operator@demo.example"
+ADMIN_NAME = {"en": "Administrator", "zh_CN": "管理员"}
+# Which packs to show is a choice of the demonstration; nothing else depends on it.
+TENANTS = (
+    {"slug": "acme", "name": "Acme Machinery", "locale": "en", "pack_key": "baseline-crm"},
+    {"slug": "tianhe", "name": "天河机床", "locale": "zh_CN", "pack_key": "jb-rm-crm"},
+)
+
+
+async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Migrate and create what is absent. Returns addresses and logins; running it again changes nothing."""
+    from saas.db.migrate import migrate
+    from saas.provision import SAMPLE_PASSWORD, provision_tenant, sample_logins
+    from saas.tenants import create_operator, list_tenants
+    from saas.tenants.operators import operator_exists
+
+    report = await migrate(settings)
+    if report.applied:
+        say(f"Database ready ({len(report.applied)} migrations).")
+    from saas.commands import opened
+
+    logins: list[dict[str, Any]] = []
+    async with opened(settings):
+        present = {tenant.slug for tenant in await list_tenants()}
+        for tenant in TENANTS:
+            slug, locale = tenant["slug"], tenant["locale"]
+            admin = f"admin@{slug}.example"
+            if slug not in present:
+                say(f"Creating {tenant['name']} with sample data …")
+                await provision_tenant(
+                    **tenant, admin_email=admin, admin_password=SAMPLE_PASSWORD, admin_name=ADMIN_NAME[locale], sample_data=True
+                )
+            people = [{"name": ADMIN_NAME[locale], "email": admin, "roles": ["admin"]}]
+            people += sample_logins(tenant["pack_key"], slug, locale)
+            logins.append({"tenant": slug, "name": tenant["name"], "people": people})
+        if not await operator_exists(OPERATOR_EMAIL):
+            await create_operator(OPERATOR_EMAIL, SAMPLE_PASSWORD)
+    return {"password": SAMPLE_PASSWORD, "tenants": logins, "operator": OPERATOR_EMAIL}
+
+
+def with_addresses(found: dict[str, Any], settings: Settings, port: int) -> dict[str, Any]:
+    """Add where each part answers."""
+    base = f"{settings.base_domain}:{port}" if port not in (80, 443) else settings.base_domain
+    for tenant in found["tenants"]:
+        tenant["url"] = f"http://{tenant['tenant']}.{base}/"
+    return {"url": f"http://{base}/", "operator_url": f"http://operator.{base}/", **found}
+
+
+def as_text(found: dict[str, Any]) -> str:
+    lines = ["", f"All passwords: {found['password']}", ""]
+    for tenant in found["tenants"]:
+        lines.append(f"{tenant['name']}  {tenant['url']}")
+        lines += [f"    {person['email']:<32} {person['name']} ({', '.join(person['roles'])})" for person in tenant["people"]]
+        lines.append("")
+    lines += [f"Operator console  {found['operator_url']}", f"    {found['operator']}", "", f"Landing page  {found['url']}"]
+    return "\n".join(lines)

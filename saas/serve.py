@@ -1,0 +1,149 @@
+"""Run the web server and the background jobs of one process, and end both calmly on Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+
+from saas.db import close_database, current_database, open_database
+from saas.log import configure_logging, get_logger
+from saas.settings import Settings
+
+log = get_logger(__name__)
+_GRACE_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: the database must outlive the last request."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list | None = None) -> None:
+        await super().startup(sockets)
+        if self._ready and self.started and not self.should_exit:
+            self._ready()
+
+
+async def serve(
+    settings: Settings, *, host: str, port: int, jobs: bool = True, ready: Callable[[], None] | None = None
+) -> None:
+    """Serve until a signal comes. `ready` is called once requests are accepted."""
+    from saas.app import create_app
+
+    await open_database(settings)
+    stop = asyncio.Event()
+    config = uvicorn.Config(
+        create_app(settings), host=host, port=port, log_config=None, access_log=False, server_header=False,
+        proxy_headers=True, timeout_graceful_shutdown=_GRACE_SECONDS, lifespan="on",
+    )
+    server = _Server(config, ready)
+
+    def leave() -> None:
+        if server.should_exit:
+            server.force_exit = True
+        server.should_exit = True
+        stop.set()
+
+    helpers = _start_helpers(stop, jobs=jobs)
+    try:
+        with _on_signal(leave):
+            await server.serve()
+    finally:
+        stop.set()
+        await _finish(helpers)
+        await close_database()
+
+
+async def work(settings: Settings) -> None:
+    """Background jobs only, until a signal comes."""
+    from saas.worker import run_worker
+
+    await open_database(settings)
+    stop = asyncio.Event()
+    helpers = _start_helpers(stop, jobs=False)
+    try:
+        with _on_signal(stop.set):
+            await run_worker(stop)
+    finally:
+        await _finish(helpers)
+        await close_database()
+
+
+def serve_many(settings: Settings, *, host: str, port: int, workers: int, jobs: bool) -> None:
+    """Several processes on one port; each builds its own settings from the environment. Jobs run in the parent's stead in a
+    `saas worker` beside, unless `jobs` is false."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    helper = context.Process(target=_work_alone, name="saas-worker") if jobs else None
+    if helper:
+        helper.start()
+    try:
+        uvicorn.run(
+            "saas.serve:app_from_environment", factory=True, host=host, port=port, workers=workers, log_config=None,
+            access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    finally:
+        if helper and helper.is_alive():
+            helper.terminate()
+            helper.join(_GRACE_SECONDS)
+
+
+def app_from_environment() -> object:
+    """The factory that uvicorn calls in each of several processes."""
+    from saas.app import create_app
+
+    settings = Settings.from_env()
+    configure_logging(settings.log_level)
+    return create_app(settings)
+
+
+def _work_alone() -> None:
+    settings = Settings.from_env()
+    configure_logging(settings.log_level)
+    asyncio.run(work(settings))
+
+
+def _start_helpers(stop: asyncio.Event, *, jobs: bool) -> list[asyncio.Task]:
+    helpers: list[Awaitable[None]] = []
+    server = current_database().server
+    if server is not None:
+        helpers.append(server.supervise())
+    if jobs:
+        from saas.worker import run_worker
+
+        helpers.append(run_worker(stop))
+    return [asyncio.ensure_future(helper) for helper in helpers]
+
+
+async def _finish(helpers: list[asyncio.Task]) -> None:
+    """The worker ends by itself when `stop` is set; the supervisor never does."""
+    if helpers:
+        await asyncio.wait(helpers, timeout=1)
+    for helper in helpers:
+        helper.cancel()
+    for result in await asyncio.gather(*helpers, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("helper.failed", exc_info=result)
+
+
+@contextlib.contextmanager
+def _on_signal(act: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, act)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
