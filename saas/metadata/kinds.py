@@ -85,6 +85,10 @@ class FieldType:
         (`values`): a retired option newly chosen, an option that does not belong to its parent. Called for changed fields."""
         return []
 
+    def bound_expressions(self, field: FieldDef) -> Mapping[str, str]:
+        """{"min": text, "max": text}: bounds that are expressions over the record, which the engine evaluates and compares."""
+        return {}
+
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
         """The JSON value of a form control's strings (all values posted under the field's key, possibly empty).
         Returns None for empty input; returns the text itself when it cannot be understood (validation then says why)."""

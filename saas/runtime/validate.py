@@ -163,6 +163,7 @@ def _texts(entity: Entity) -> list[str | None]:
     texts: list[str | None] = [rule.expr for rule in entity.defn.rules]
     for declared in entity.declared.values():
         texts += [declared.required_if, declared.visible_if, declared.read_only_if]
+        texts += field_types.get(declared.type).bound_expressions(declared).values()
     return texts
 
 
@@ -179,6 +180,23 @@ def _check_field(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef)
         old = draft.old.get(key) if draft.old else None
         for code, message in field_types.get(declared.type).problems_among(declared, value, old, draft.row.values, ctx.config):
             draft.problem(key, code, message)
+        _check_bounds(ctx, draft, env, declared, value)
+
+
+def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef, value: Any) -> None:
+    """Bounds that are expressions; literal ones are the field type's own check."""
+    kind = field_types.get(declared.type)
+    for name, text in kind.bound_expressions(declared).items():
+        limit = env.evaluate(text)
+        if limit is None:
+            continue
+        limit = kind.from_expr(declared, limit, ctx.config)
+        shown = kind.display(declared, limit, ctx.config, ctx.locale)
+        ours, theirs = (kind.to_expr(declared, v, ctx.config) for v in (value, limit))
+        if name == "min" and ours < theirs:
+            draft.problem(declared.key, "too_early", lazy("Not before %(date)s.", date=shown))
+        elif name == "max" and ours > theirs:
+            draft.problem(declared.key, "too_late", lazy("Not after %(date)s.", date=shown))
 
 
 async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:

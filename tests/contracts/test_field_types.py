@@ -579,6 +579,13 @@ def test_bounds_are_checked() -> None:
             assert refusals(kind, fld, kind.normalise(fld, value, config), config), (key, value)
 
 
+@pytest.mark.parametrize("key", ["date", "datetime"])
+def test_bounds_that_are_expressions_are_left_to_the_engine(key: str) -> None:
+    kind, fld, config = make(key, min="today()", max="2030-01-01")
+    assert kind.bound_expressions(fld) == {"min": "today()"}
+    assert refusals(kind, fld, kind.EXAMPLES[0], config) == []
+
+
 def test_decimals_are_refused_not_dropped() -> None:
     kind, fld, config = make("number")
     assert refusals(kind, fld, kind.normalise(fld, 12.345, config), config) == ["decimals"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -114,6 +115,12 @@ def as_date(value: Any, zone: str) -> date | None:
     if isinstance(value, datetime):
         return in_zone(value, zone).date() if value.tzinfo else value.date()
     return value if isinstance(value, date) else None
+
+
+def bound_expressions(options: Mapping[str, Any]) -> dict[str, str]:
+    """Bounds that are expressions; a literal begins with its year, as saas.metadata takes it too."""
+    given = {name: options.get(name) for name in ("min", "max")}
+    return {name: text for name, text in given.items() if isinstance(text, str) and text and not text[0].isdigit()}
 
 
 def utc_midnight(day: date) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -67,6 +68,9 @@ class Date(FieldType):
         if high and day > high:
             return [("too_late", lazy("Not after %(date)s.", date=high.isoformat()))]
         return []
+
+    def bound_expressions(self, field: FieldDef) -> Mapping[str, str]:
+        return dates.bound_expressions(field.options)
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
         text = encodable(raw[-1]).strip() if raw else ""

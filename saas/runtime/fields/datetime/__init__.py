@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -74,6 +75,9 @@ class DateTime(FieldType):
         if high and moment > high:
             return [("too_late", lazy("Not after %(date)s.", date=field.options["max"]))]
         return []
+
+    def bound_expressions(self, field: FieldDef) -> Mapping[str, str]:
+        return dates.bound_expressions(field.options)
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
         """Local time of the tenant, as the control gives it or typed: "2025/3/3 下午3:30"."""
