@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.errors import DefinitionProblem, InvalidDefinition
+from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata.build import build_bundle
 from saas.metadata.check import Check
@@ -23,7 +24,9 @@ def parse_bundle(raw: Any) -> m.Bundle:
     """The models of a bundle. Raises InvalidDefinition with all problems."""
     bundle, problems = examine(raw)
     if bundle is None or problems:
-        raise InvalidDefinition(problems)
+        first = problems[0]
+        text = lazy("The configuration has problems, the first at “%(path)s”: %(message)s", path=first.path, message=first.message)
+        raise InvalidDefinition(problems, text, count=len(problems))
     return bundle
 
 

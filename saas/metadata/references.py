@@ -13,6 +13,7 @@ SOURCES_OF_TIME = ("date", "datetime")
 
 
 def check_references(check: Check, raw: Mapping[str, Any]) -> None:
+    _lost_relations(check)
     _departments(check)
     for entity in check.bundle.entities:
         _entity(check, entity)
@@ -33,6 +34,14 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
     _actions(check)
+
+
+def _lost_relations(check: Check) -> None:
+    """A reference to nowhere has no other side: whatever uses that is not a second mistake."""
+    for entity in check.bundle.entities:
+        for field in entity.fields:
+            if field.type in ("ref", "m2m") and field.options.get("to") not in check.entities:
+                check.problems.ghosts.add((field.options.get("inverse") or {}).get("key") or f"{entity.key}_{field.key}")
 
 
 def _roles(check: Check, path: str, keys: Iterable[str]) -> None:
@@ -89,6 +98,8 @@ def _timeline(check: Check, path: str, entity_key: str, source: m.TimelineSource
 
 def _points_to(check: Check, path: str, entity_key: str, field_key: str, target: str, types: tuple[str, ...]) -> None:
     field = check.field(path, entity_key, field_key)
+    if field is not None and field.type in types and field.options.get("to") not in check.entities:
+        return  # reported at the field
     if field is not None and (field.type not in types or field.options.get("to") != target):
         check.problems.add(
             path, "wrong_target", lazy("“%(field)s” does not refer to “%(target)s”.", field=field_key, target=target),

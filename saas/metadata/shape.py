@@ -243,7 +243,7 @@ def _check_types(raw: Any, work: dict[str, Any], problems: Problems) -> None:
             continue  # no kinds are loaded: nothing can be said about types
         if kind is None:
             problems.unknown(f"{path_of(work, path)}.{poly.type_key}", poly.noun, item[poly.type_key], poly.registry.keys())
-            _drop(work, path, problems)
+            _drop(work, path[:-1] if path[-1] == "on" else path, problems)  # without its trigger an automation is nothing
             continue
         common = common_properties(poly.schema)
         extra = {k: v for k, v in item.items() if k not in common}

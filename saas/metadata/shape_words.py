@@ -71,8 +71,8 @@ def explain(keyword: str, value: Any, instance: Any, schema: Mapping[str, Any], 
 
 
 def _extra(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Said]:
-    known = list(schema.get("properties", {}))
-    for name in (n for n in instance if n not in known):
+    known = [name for name in schema.get("properties", {}) if not name.startswith("$")]
+    for name in (n for n in instance if n not in schema.get("properties", {})):
         guess = closest(name, known)
         shown = str(name)[:60]
         if guess:
