@@ -363,7 +363,7 @@ async def pack_export(settings: Settings, slug: str, file: Path | None) -> Any:
     text = json.dumps(found.bundle, ensure_ascii=False, indent=2)
     if file is None:
         return found.bundle, text
-    file.write_text(text + "\n", encoding="utf-8")
+    await asyncio.to_thread(file.write_text, text + "\n", encoding="utf-8")
     return {"file": str(file), "revision": found.number, "hash": found.hash}, f"Wrote revision {found.number} to {file}."
 
 

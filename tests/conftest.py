@@ -172,8 +172,12 @@ async def _drop_leftovers(admin: asyncpg.Connection) -> None:
         parts = name.split("_")
         alive = name == f"saas_template_{_schema_hash()}"
         if parts[1] == "test" and parts[2].isdigit():
-            alive = Path(f"/proc/{parts[2]}").exists()
+            alive = _is_running(int(parts[2]))
         elif parts[1] == "template" and not name.endswith("_new"):
             alive = True
         if not alive:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _is_running(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()

@@ -279,8 +279,18 @@ def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None =
         if open_scope.tenant_id != tenant:
             raise RuntimeError("a transaction of another tenant, or of the system, is open in this context")
         return _Join(open_scope)
-    prelude = [f"SET LOCAL app.tenant_id = '{tenant}'", *_timeout(timeout_seconds)]
+    prelude = [_set_tenant(tenant), *_timeout(timeout_seconds)]
     return Scope(current_database().app, prelude, tenant_id=tenant)
+
+
+def _set_tenant(tenant: UUID | None) -> str:
+    """SET LOCAL and not set_config(): only the former reaches the workers of Citus. A UUID needs no quoting."""
+    return f"SET LOCAL app.tenant_id = '{tenant or ''}'"
+
+
+async def set_tenant(connection: Any, tenant: UUID | None) -> None:
+    """For the doctor's probes, which change tenants inside one transaction that they roll back. Nobody else may."""
+    await connection.execute(_set_tenant(tenant))
 
 
 def system_transaction(reason: SystemReason, *, timeout_seconds: float | None = None) -> Any:

@@ -27,6 +27,9 @@ _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
     "config_revision, created_at"
 )
+_ALL = f"SELECT {_COLUMNS} FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
+_BY_ID = f"SELECT {_COLUMNS} FROM tenant WHERE id = $1"  # noqa: S608  constants of this file
+_BY_SLUG = f"SELECT {_COLUMNS} FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
 _HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
 
 
@@ -124,7 +127,10 @@ async def create_tenant(
 async def set_tenant_status(slug: str, status: str) -> TenantRow:
     """Suspend ("suspended") or resume ("active") a tenant: the operator's act."""
     async with system_transaction("operator_console") as conn:
-        row = await conn.fetchrow(f"UPDATE tenant SET status = $2 WHERE slug = $1 RETURNING {_COLUMNS}", slug, status)
+        row = await conn.fetchrow(
+            f"UPDATE tenant SET status = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            slug, status,
+        )
         if row is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
         await record_audit(conn, row["id"], f"tenant.{'resumed' if status == 'active' else status}", target=slug)
@@ -135,7 +141,10 @@ async def set_tenant_status(slug: str, status: str) -> TenantRow:
 async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
     """Move a tenant to another plan: the operator's act, or the payment provider's."""
     async with system_transaction("operator_console") as conn:
-        row = await conn.fetchrow(f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}", slug, plan_key)
+        row = await conn.fetchrow(
+            f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            slug, plan_key,
+        )
         if row is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
         await record_audit(conn, row["id"], "tenant.plan_changed", target=slug, data={"plan": plan_key})
@@ -174,7 +183,7 @@ async def delete_tenant(slug: str) -> dict[str, int]:
 async def get_tenant(tenant_id: UUID) -> TenantRow:
     """The tenant's own row, as the app role sees it."""
     async with tenant_transaction(tenant_id) as conn:
-        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM tenant WHERE id = $1", tenant_id)
+        row = await conn.fetchrow(_BY_ID, tenant_id)
     if row is None:
         raise NotFound()
     return tenant_row(row)
@@ -183,7 +192,7 @@ async def get_tenant(tenant_id: UUID) -> TenantRow:
 async def find_tenant(slug: str) -> TenantRow:
     """By its address, for the command line and the operator. Errors: NotFound."""
     async with system_transaction("operator_console") as conn:
-        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM tenant WHERE slug = $1", slug)
+        row = await conn.fetchrow(_BY_SLUG, slug)
     if row is None:
         raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
     return tenant_row(row)
@@ -191,7 +200,7 @@ async def find_tenant(slug: str) -> TenantRow:
 
 async def list_tenants() -> list[TenantRow]:
     async with system_transaction("list_tenants") as conn:
-        return [tenant_row(row) for row in await conn.fetch(f"SELECT {_COLUMNS} FROM tenant ORDER BY slug")]
+        return [tenant_row(row) for row in await conn.fetch(_ALL)]
 
 
 # ---- hosts -------------------------------------------------------------------------------------------------------------------
@@ -248,7 +257,7 @@ async def resolve_host(host: str, base_domain: str | None = None) -> TenantRow |
     if known:
         return row
     async with system_transaction("resolve_host") as conn:
-        found = await conn.fetchrow(f"SELECT {_COLUMNS} FROM tenant WHERE slug = $1", slug)
+        found = await conn.fetchrow(_BY_SLUG, slug)
     row = tenant_row(found) if found else None
     _hosts.put(slug, row)
     return row
