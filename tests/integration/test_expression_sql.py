@@ -1,3 +1,4 @@
+# ruff: noqa: S608  the SQL under test
 """The SQL form on a real PostgreSQL: every function example, indexes, hostile values."""
 
 from __future__ import annotations

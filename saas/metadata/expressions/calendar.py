@@ -95,8 +95,9 @@ def days_in_month(year: int, month: int) -> int:
 
 
 def parse_date(text: str) -> date | None:
-    """YYYY-MM-DD only (fromisoformat alone would also take week dates and the compact form)."""
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+    """YYYY-MM-DD only (fromisoformat alone would also take week dates and the compact form). Not year 1: asyncpg writes its
+    first moment as -infinity."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) or text < "0002":
         return None
     try:
         return date.fromisoformat(text)

@@ -69,16 +69,17 @@ def _add(key: str, help: LazyString, result: str, python: Callable[..., Any], pa
 
 
 def lower(value: str) -> str:
-    """Letter by letter as PostgreSQL does: the length never changes (str.lower makes two letters of some)."""
-    if value.isascii():
-        return value.lower()
-    return "".join(c if len(low := c.lower()) != 1 else low for c in value)
+    """Letter by letter as PostgreSQL does: the length never changes (str.lower makes two characters of İ, and ς of a last Σ)."""
+    return value.lower() if value.isascii() else "".join(c.lower()[0] for c in value)
 
 
 def upper(value: str) -> str:
-    if value.isascii():
-        return value.upper()
-    return "".join(c if len(up := c.upper()) != 1 else up for c in value)
+    return value.upper() if value.isascii() else "".join(_upper(c) for c in value)
+
+
+def _upper(letter: str) -> str:
+    """ß stays ß, ᾳ becomes ᾼ."""
+    return next((u for u in (letter.upper(), letter.title()) if len(u) == 1), letter)
 
 
 def contains(whole: Any, part: Any) -> bool:
@@ -188,7 +189,7 @@ def _sql_date(q: Emitter, args: tuple[Piece, ...]) -> str:
     if args[0].type not in ("text", "option"):
         return q.as_day(args[0])
     return (
-        f"(SELECT CASE WHEN v.t ~ '{_ISO_DATE}' THEN CASE WHEN left(v.t, 4) <> '0000' THEN CASE WHEN right(v.t, 2)::int <="  # noqa: S608  as above
+        f"(SELECT CASE WHEN v.t ~ '{_ISO_DATE}' THEN CASE WHEN left(v.t, 4) > '0001' THEN CASE WHEN right(v.t, 2)::int <="  # noqa: S608  as above
         " date_part('day', (left(v.t, 7) || '-01')::date + interval '1 month' - interval '1 day')"
         " THEN v.t::date::timestamp AT TIME ZONE 'UTC' END END END"
         f" FROM (SELECT {q.render(args[0])} AS t OFFSET 0) v)"
@@ -222,7 +223,9 @@ def _sql_join(function: str) -> Callable[[Emitter, tuple[Piece, ...]], str]:
     def emit(q: Emitter, args: tuple[Piece, ...]) -> str:
         texts = q.alike(args)
         if function != "coalesce" and q.common(args) in ("text", "option"):
-            texts[0] += ' COLLATE "C"'  # order by code point, as Python does
+            # Order by code point as Python does, then back: the collation would reach lower() around this, too.
+            ordered = ", ".join(f'{t} COLLATE "C"' for t in texts)
+            return f'({function}({ordered}) COLLATE "default")'
         return f"{function}({', '.join(texts)})"
 
     return emit
@@ -314,7 +317,7 @@ _add("is_empty", lazy("Whether a value is missing, an empty text or an empty lis
      sql=_sql_is_empty, examples=(("is_empty('')", True), ("is_empty(0)", False), ("is_empty([])", True), ("is_empty(null)", True)))  # fmt: skip
 
 _add("date", lazy("The day of a moment, or of a text written like '2025-03-03'."), "date", _date, "day_or_text", env=True, sql=_sql_date,
-     examples=(("date('2025-02-29')", None), ("date('2024-02-29')", date(2024, 2, 29)), ("date('soon')", None), ("date('0000-01-01')", None),
+     examples=(("date('2025-02-29')", None), ("date('2024-02-29')", date(2024, 2, 29)), ("date('soon')", None), ("date('0001-01-01')", None),
                ("date(datetime('2025-03-02T16:00:00Z'))", date(2025, 3, 3))))  # fmt: skip
 _add("datetime", lazy("A moment written like '2025-03-03T08:00:00Z', or the beginning of a day."), "datetime", _datetime, "day_or_text", env=True, sql=_sql_datetime,
      examples=(("datetime(date('2025-03-03'))", datetime(2025, 3, 2, 16, tzinfo=UTC)),))  # fmt: skip

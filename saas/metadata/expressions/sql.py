@@ -500,7 +500,7 @@ class Emitter:
             raise self._mismatch(pos)
         x, y = self.render(a), self.render(b)
         if ordered and classes == {"text"}:
-            x += ' COLLATE "C"'  # order by code point, as Python does
+            return f'{x} COLLATE "C"', f'{y} COLLATE "C"'  # order by code point, as Python does
         elif ordered and classes == {"id"}:
             return f"{x}::text COLLATE \"C\"", f"{y}::text"
         return x, y
