@@ -14,7 +14,7 @@ from saas.metadata.problems import Problems, join
 RESERVED = frozenset(
     (
         *("id", "entity", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "tenant_id"),
-        *("result", "new", "old", "and", "or", "not", "in", "if", "true", "false", "null"),
+        *("new", "old", "and", "or", "not", "in", "if", "true", "false", "null"),
     )
 )
 # Keys of records that are there without being declared; "id" may be filtered and sorted, but is no field.

@@ -29,7 +29,8 @@ class RecordEnv(ex.Env):
 
     def value(self, path: tuple[str, ...]) -> Any:
         head = path[0]
-        if head in self.extra:
+        # A record may have a field called `result`: alone it means the field, with a step behind it an earlier action's record.
+        if head in self.extra and (len(path) > 1 or head not in self.entity.fields):
             return _descend(self.extra[head], path[1:])
         if head == "id":
             return str(self.row.id)

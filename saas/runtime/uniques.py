@@ -31,7 +31,7 @@ def comparable(value: Any) -> Any:
     return value
 
 
-def _key(row: Row, fields: tuple[str, ...]) -> str | None:
+def unique_key(row: Row, fields: tuple[str, ...]) -> str | None:
     """The value a unique rule stores, or None when a part is missing (the rule then does not apply)."""
     parts = [comparable(row.get(f)) for f in fields]
     if any(p in (None, "", []) for p in parts):
@@ -45,7 +45,7 @@ async def _wanted(conn: Any, ctx: Context, entity: Entity, row: Row | None) -> d
     env = await prepare(conn, ctx, entity, row, [u.when for u in entity.defn.unique])
     found = {}
     for rule in entity.defn.unique:
-        key = _key(row, rule.fields)
+        key = unique_key(row, rule.fields)
         if key and env.holds(rule.when):
             found[rule.key] = key
     return found
@@ -89,7 +89,7 @@ async def look_for_duplicates(
     """Apply the soft rules. Returns warnings that were confirmed; raises DuplicateFound otherwise."""
     warnings: list[str] = []
     for rule in entity.defn.duplicates:
-        if not changed & set(rule.match) or _key(row, rule.match) is None:
+        if not changed & set(rule.match) or unique_key(row, rule.match) is None:
             continue
         matches = await _matches(conn, ctx, entity, rule, row)
         if not matches:
@@ -123,11 +123,11 @@ async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, 
             f"FROM record t WHERE {' AND '.join(where)} ORDER BY t.id LIMIT 20"
         )
     )
-    wanted = _key(row, rule.match)
+    wanted = unique_key(row, rule.match)
     matches = []
     for item in found:
         other = projection.row(item)
-        if _key(other, rule.match) != wanted:
+        if unique_key(other, rule.match) != wanted:
             continue
         readable = other.holds["readable"]
         matches.append(

@@ -13,6 +13,7 @@ from saas.runtime.acts import ActionRun
 from saas.runtime.records import create
 from saas.runtime.rows import Projection, Row
 from saas.runtime.sql import PG_TYPES, RecordScope, Statement, field_sql, storage_of
+from saas.runtime.uniques import comparable, unique_key
 
 
 @action_types.register
@@ -52,20 +53,37 @@ class Create(ActionType):
 
 
 async def _existing(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -> Row | None:
+    """The oldest record with equal values, text compared as unique rules do: without case, width and space."""
     if any(v in (None, "", []) for v in values.values()):
         return None
-    statement = Statement(run.ctx)
+    ctx = run.ctx
+    statement = Statement(ctx)
     scope = RecordScope(statement, entity, "t")
     projection = Projection(scope)
     where = [f"t.entity_id = {entity.number}", "t.deleted_at IS NULL"]
+    wanted = Row(id=run.row.id, entity=entity.key, version=0)
     for key, value in values.items():
         declared = entity.fields[key]
-        kind, storage = field_types.get(declared.type), storage_of(run.ctx.config, declared)
-        stored = kind.to_column(declared, kind.normalise(declared, value, run.ctx.config), run.ctx.config)
-        where.append(f"{field_sql(run.ctx.config, entity, declared, 't')} = {scope.param(stored, PG_TYPES[storage])}")
-    found = await run.act.conn.fetchrow(
-        *statement.finish(
-            f"SELECT {projection.sql} FROM record t WHERE {' AND '.join(where)} ORDER BY t.created_at, t.id LIMIT 1"  # noqa: S608  compiled
+        wanted.values[key] = field_types.get(declared.type).normalise(declared, value, ctx.config)
+    rule = next((u for u in entity.defn.unique if set(u.fields) == set(values) and not u.when), None)
+    if rule is not None:
+        where.append(
+            f"t.id = (SELECT u.record_id FROM unique_value u WHERE u.tenant_id = {scope.param(ctx.tenant_id, 'uuid')} AND u.entity_id = {entity.number} "
+            f"AND u.rule_key = {scope.param(rule.key, 'text')} AND u.value = {scope.param(unique_key(wanted, rule.fields), 'text')})"
         )
+    else:
+        where += [_equal(scope, entity, key, wanted.values[key]) for key in values]
+    found = await run.act.conn.fetchrow(
+        *statement.finish(f"SELECT {projection.sql} FROM record t WHERE {' AND '.join(where)} ORDER BY t.created_at, t.id LIMIT 1")
     )
     return projection.row(found) if found else None
+
+
+def _equal(scope: RecordScope, entity: Entity, key: str, value: Any) -> str:
+    declared = entity.fields[key]
+    storage = storage_of(scope.config, declared)
+    column = field_sql(scope.config, entity, declared, scope.alias)
+    if storage == "text":
+        return f"lower(regexp_replace({column}, '\\s', '', 'g')) = {scope.param(comparable(value), 'text')}"
+    stored = field_types.get(declared.type).to_column(declared, value, scope.config)
+    return f"{column} = {scope.param(stored, PG_TYPES[storage])}"

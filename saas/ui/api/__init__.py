@@ -1,0 +1,15 @@
+"""The JSON API under /api/v1: the same operations as the pages, with tokens and problem details."""
+
+from litestar import Router
+
+from saas.ui.api import config, operators, records, schema, system, tokens
+
+routers = [
+    Router(
+        path="/api/v1",
+        route_handlers=[*tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *config.HANDLERS, *system.HANDLERS, *operators.HANDLERS],
+        include_in_schema=False,
+    )
+]
+
+__all__ = ["routers"]

@@ -1,0 +1,106 @@
+"""Who calls the API: bearer token or session cookie, on a tenant host or the operator host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+from litestar.enums import MediaType
+from litestar.response import Response
+
+from saas.errors import BadRequest, NotAuthenticated, NotFound
+from saas.i18n import lazy, negotiate, set_locale
+from saas.runtime import Context
+from saas.runtime.contexts import context_of
+from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session
+from saas.ui.guards import SAFE_METHODS, SESSION_COOKIE, check_token, cookies_of, refuse_foreign, site_of
+
+
+def bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def client_ip(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def is_operator_host(request: Request) -> bool:
+    return site_of(request).kind == "operator"
+
+
+def tenant_of(request: Request) -> TenantRow:
+    tenant = site_of(request).tenant
+    if tenant is None:
+        raise NotFound(lazy("There is no workspace at this address."))
+    return tenant
+
+
+def speak(request: Request, locale: str) -> None:
+    """The language of this answer, also of its errors."""
+    request.scope["state"]["locale"] = locale
+    set_locale(locale)
+
+
+async def context(request: Request) -> Context:
+    """The caller's context, by bearer token or by the session cookie of a page (which needs the CSRF token for writes).
+
+    Errors: NotFound (no such host), NotAuthenticated, PermissionDenied.
+    """
+    tenant = tenant_of(request)
+    accept = request.headers.get("accept-language")
+    if accept:
+        speak(request, negotiate(accept, tenant.locale))
+    token = bearer(request)
+    cookie = None if token else cookies_of(request).get(SESSION_COOKIE)
+    session = await find_session(tenant.id, token or cookie) if token or cookie else None
+    if session is None:
+        raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
+    if cookie and request.method not in SAFE_METHODS:
+        refuse_foreign(request)
+        await check_token(request, session.csrf_secret)
+    locale = negotiate(accept, tenant.locale) if accept else session.user.locale or tenant.locale
+    speak(request, locale)
+    return await context_of(session, origin="api", locale=locale, request_id=request.scope["state"]["request_id"])
+
+
+async def operator(request: Request) -> OperatorInfo:
+    """The signed-in operator. Errors: NotFound on any other host, NotAuthenticated."""
+    if not is_operator_host(request):
+        raise NotFound()
+    token = bearer(request)
+    found = await find_operator_session(token) if token else None
+    if found is None:
+        raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
+    return found
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request. Errors: BadRequest when it is none."""
+    raw = await request.body()
+    if not raw.strip():
+        return {}
+    try:
+        found = await request.json()
+    except Exception as error:
+        raise BadRequest(lazy("The body is not valid JSON.")) from error
+    if not isinstance(found, dict):
+        raise BadRequest(lazy("Send a JSON object."))
+    return found
+
+
+def integer(request: Request, name: str, default: int, highest: int) -> int:
+    text = request.query_params.get(name)
+    if text is None or text == "":
+        return default
+    try:
+        value = int(text)
+    except ValueError as error:
+        raise BadRequest(lazy("“%(name)s” must be a whole number.", name=name), field=name) from error
+    if not 1 <= value <= highest:
+        raise BadRequest(lazy("“%(name)s” must be between 1 and %(highest)s.", name=name, highest=highest), field=name)
+    return value
+
+
+def answer(content: Any, status: int = 200, **headers: str) -> Response[Any]:
+    return Response(content, status_code=status, media_type=MediaType.JSON, headers={"Cache-Control": "no-store", **headers})

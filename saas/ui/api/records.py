@@ -1,0 +1,199 @@
+"""Records over HTTP: every call is one operation of the door."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, delete, get, patch, post
+from litestar.response import Response
+
+from saas.db import tenant_transaction
+from saas.errors import BadRequest, Conflict, NotFound
+from saas.i18n import lazy
+from saas.runtime import Context, execute
+from saas.runtime import operations as ops
+from saas.ui.api import access, shapes
+
+_META = {"values", "version", "confirm_duplicates"}
+
+
+def record_id(text: str) -> UUID:
+    """An id that is none names no record."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(lazy("This record does not exist, or you may not see it.")) from error
+
+
+def values_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"values": {…}}`, or the values themselves."""
+    if "values" not in body or not set(body) <= _META:
+        return {k: v for k, v in body.items() if k not in ("version", "confirm_duplicates")}
+    if not isinstance(body["values"], dict):
+        raise BadRequest(lazy("“values” must be an object: {\"field\": value}."), field="values")
+    return body["values"]
+
+
+def _version(request: Request, body: Mapping[str, Any]) -> int | None:
+    text = request.headers.get("if-match") or body.get("version")
+    if text in (None, "", "*"):
+        return None
+    try:
+        return int(str(text).removeprefix("W/").strip('"'))
+    except ValueError as error:
+        raise BadRequest(lazy("“If-Match” must be the version number you read."), field="If-Match") from error
+
+
+def _json(text: str | None) -> Any:
+    """A filter: JSON, or the text of an expression."""
+    if not text:
+        return None
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(lazy("The filter is not valid JSON."), field="filter") from error
+
+
+def _words(text: str | None) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+@get("/records/{entity:str}")
+async def list_records(request: Request, entity: str) -> Response[Any]:
+    ctx = await access.context(request)
+    asked = request.query_params
+    page = await execute(
+        ctx,
+        ops.List(
+            entity=entity, filter=_json(asked.get("filter")), view=asked.get("view") or None, q=asked.get("q"), sort=_words(asked.get("sort")),
+            fields=_words(asked.get("fields")), limit=access.integer(request, "limit", 50, 200), after=asked.get("after") or None,
+            count=asked.get("count") or "none", deleted=asked.get("deleted") in ("1", "true"), can=True,
+        ),
+    )  # fmt: skip
+    count = {"value": page.count.value, "exact": page.count.exact} if page.count else None
+    return access.answer({"data": [shapes.record(r) for r in page.records], "next": page.next, "count": count})
+
+
+@post("/records/{entity:str}", status_code=201)
+async def create_record(request: Request, entity: str) -> Response[Any]:
+    ctx = await access.context(request)
+    body = await access.body(request)
+
+    async def run() -> tuple[int, dict[str, Any]]:
+        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=bool(body.get("confirm_duplicates"))))
+        created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
+        content = shapes.record(change.record) if change.record else {"id": created, "entity": entity}
+        return 201, {**content, "effects": [e for e in change.effects if e["id"] != created], "warnings": change.warnings, "message": change.message}
+
+    status, content = await _once(ctx, request, body, run)
+    return access.answer(content, status, ETag=f'"{content.get("version", 1)}"')
+
+
+async def _once(ctx: Context, request: Request, body: Mapping[str, Any], run: Callable[[], Awaitable[tuple[int, dict[str, Any]]]]) -> tuple[int, dict[str, Any]]:
+    """Run at most once per Idempotency-Key: the same key and body get the first answer again, another body is a conflict."""
+    key = request.headers.get("idempotency-key")
+    if not key:
+        return await run()
+    if len(key) > 200:
+        raise BadRequest(lazy("An Idempotency-Key has at most 200 characters."), field="Idempotency-Key")
+    digest = hashlib.sha256(f"{request.method} {request.url.path} {json.dumps(body, sort_keys=True)}".encode()).hexdigest()
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        mine = await conn.fetchval(
+            "INSERT INTO idempotency_key (tenant_id, user_id, key, request_hash, status, response, created_at) VALUES ($1, $2, $3, $4, 0, '{}', now()) "
+            "ON CONFLICT DO NOTHING RETURNING true",
+            ctx.tenant_id, ctx.user_id, key, digest,
+        )  # fmt: skip
+        if not mine:
+            row = await conn.fetchrow("SELECT request_hash, status, response FROM idempotency_key WHERE tenant_id = $1 AND user_id = $2 AND key = $3", ctx.tenant_id, ctx.user_id, key)
+            if row["request_hash"] != digest:
+                raise Conflict(lazy("This Idempotency-Key was used for another request."), reason="idempotency")
+            return row["status"], json.loads(row["response"])
+        status, content = await run()
+        await conn.execute(
+            "UPDATE idempotency_key SET status = $4, response = $5::jsonb WHERE tenant_id = $1 AND user_id = $2 AND key = $3",
+            ctx.tenant_id, ctx.user_id, key, status, json.dumps(content, default=str, ensure_ascii=False),
+        )  # fmt: skip
+        return status, content
+
+
+@get("/records/{entity:str}/{rid:str}")
+async def get_record(request: Request, entity: str, rid: str) -> Response[Any]:
+    ctx = await access.context(request)
+    found = await execute(ctx, ops.Get(entity=entity, id=record_id(rid), deleted=request.query_params.get("deleted") in ("1", "true")))
+    return access.answer(shapes.record(found), ETag=f'"{found.version}"')
+
+
+@patch("/records/{entity:str}/{rid:str}")
+async def update_record(request: Request, entity: str, rid: str) -> Response[Any]:
+    ctx = await access.context(request)
+    body = await access.body(request)
+    change = await execute(
+        ctx,
+        ops.Update(
+            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=bool(body.get("confirm_duplicates")),
+        ),
+    )  # fmt: skip
+    content = shapes.record(change.record) if change.record else {"id": rid, "entity": entity}
+    return access.answer({**content, "effects": change.effects, "warnings": change.warnings, "message": change.message})
+
+
+@delete("/records/{entity:str}/{rid:str}", status_code=204)
+async def delete_record(request: Request, entity: str, rid: str) -> None:
+    ctx = await access.context(request)
+    await execute(ctx, ops.Delete(entity=entity, id=record_id(rid), version=_version(request, {})))
+
+
+@post("/records/{entity:str}/{rid:str}/restore", status_code=200)
+async def restore_record(request: Request, entity: str, rid: str) -> Response[Any]:
+    ctx = await access.context(request)
+    change = await execute(ctx, ops.Restore(entity=entity, id=record_id(rid)))
+    return access.answer(shapes.record(change.record) if change.record else {"id": rid, "entity": entity})
+
+
+@get("/records/{entity:str}/{rid:str}/history")
+async def record_history(request: Request, entity: str, rid: str) -> Response[Any]:
+    ctx = await access.context(request)
+    limit = access.integer(request, "limit", 50, 200)
+    entries = await execute(ctx, ops.History(entity=entity, id=record_id(rid), limit=limit, before=request.query_params.get("before")))
+    return access.answer(shapes.history(entries, limit))
+
+
+@post("/records/{entity:str}/{rid:str}/transitions/{key:str}", status_code=200)
+async def run_transition(request: Request, entity: str, rid: str, key: str) -> Response[Any]:
+    ctx = await access.context(request)
+    body = await access.body(request)
+    change = await execute(ctx, ops.Transition(entity=entity, id=record_id(rid), key=key, values=values_of(body), version=_version(request, body)))
+    return access.answer(shapes.change(change))
+
+
+@post("/records/{entity:str}/aggregate", status_code=200)
+async def aggregate_records(request: Request, entity: str) -> Response[Any]:
+    ctx = await access.context(request)
+    body = await access.body(request)
+    asked = ops.Aggregate(
+        entity=entity,
+        measures=[ops.Measure(fn=m["fn"], field=m.get("field")) for m in _objects(body, "measures", "fn")],
+        dimensions=[ops.Dimension(field=d["field"], bucket=d.get("bucket")) for d in _objects(body, "dimensions", "field")],
+        filter=body.get("filter"), sort=body.get("sort"), limit=body.get("limit") if isinstance(body.get("limit"), int) else 500,
+    )  # fmt: skip
+    return access.answer(shapes.aggregate(await execute(ctx, asked), asked))
+
+
+def _objects(body: Mapping[str, Any], name: str, needed: str) -> list[dict[str, Any]]:
+    found = body.get(name) or []
+    if not isinstance(found, list) or len(found) > 10 or not all(isinstance(x, dict) and isinstance(x.get(needed), str) for x in found):
+        raise BadRequest(lazy("“%(name)s” must be a list of objects with “%(needed)s”.", name=name, needed=needed), field=name)
+    if not all(isinstance(x.get(k), str | None) for x in found for k in ("field", "bucket", "fn")):
+        raise BadRequest(lazy("“%(name)s” must be a list of objects with “%(needed)s”.", name=name, needed=needed), field=name)
+    return found
+
+
+HANDLERS = [
+    list_records, create_record, get_record, update_record, delete_record, restore_record, record_history, run_transition, aggregate_records,
+]  # fmt: skip
