@@ -185,8 +185,7 @@ class _Checker:
             case n.Binary(op=op) if op in n.COMPARISONS:
                 return self._compare(node, level)
             case n.Binary(left=left, right=right):
-                self._arithmetic(node, self.kind(left, level), self.kind(right, level))
-                return NUMBER
+                return self._arithmetic(node, self.kind(left, level), self.kind(right, level))
             case n.Call():
                 return self._call(node, level)
             case n.Child():
@@ -256,18 +255,18 @@ class _Checker:
             message = lazy("'%(text)s' is %(noun)s, not a number", text=shorten(dump(node)), noun=NOUNS[kind.type])
             self.problem("type", message, node)
 
-    def _arithmetic(self, node: n.Binary, left: Kind, right: Kind) -> None:
+    def _arithmetic(self, node: n.Binary, left: Kind, right: Kind) -> Kind:
         types = {left.type, right.type}
         if types & {"date", "datetime"} and node.op in ("+", "-"):
             message = lazy("Dates are counted with add_days(date, number), add_months(date, number) and days_between(from, to)")
-            self.problem("type", message, node)
-        elif "text" in types and node.op == "+":
-            self.problem("type", lazy("Texts are joined with concat(a, b)"), node)
-        else:
-            for side, kind in ((node.left, left), (node.right, right)):
-                if kind.type not in ("number", "any"):
-                    message = lazy("'%(text)s' is %(noun)s, not a number", text=shorten(dump(side)), noun=NOUNS[kind.type])
-                    self.problem("type", message, side)
+            return self.problem("type", message, node)
+        if "text" in types and node.op == "+":
+            return self.problem("type", lazy("Texts are joined with concat(a, b)"), node)
+        for side, kind in ((node.left, left), (node.right, right)):
+            if kind.type not in ("number", "any"):
+                message = lazy("'%(text)s' is %(noun)s, not a number", text=shorten(dump(side)), noun=NOUNS[kind.type])
+                self.problem("type", message, side)
+        return NUMBER
 
     def _compare(self, node: n.Binary, level: _Level) -> Kind:
         left = self._operand(node.left, node.right, level)
@@ -340,7 +339,9 @@ class _Checker:
 
     def _in(self, node: n.In, level: _Level) -> Kind:
         item = self.kind(node.item, level)
-        if isinstance(node.options, n.List):
+        if item.type == "list":
+            self.problem("type", lazy("'%(text)s' is a list; write 'x' in %(text)s for each value", text=shorten(dump(node.item))), node.item)
+        elif isinstance(node.options, n.List):
             for option in node.options.items:
                 kind = self.kind(option, level)
                 if not self._comparable(node.item, item, option, kind):
@@ -348,9 +349,11 @@ class _Checker:
                 else:
                     self._key(option, item)
                     self._key(node.item, kind)
-            if item.type == "list":
-                self.problem("type", lazy("'%(text)s' is a list; write 'x' in %(text)s for each value", text=shorten(dump(node.item))), node.item)
-            return BOOL
+        else:
+            self._in_list(node, item, level)
+        return BOOL
+
+    def _in_list(self, node: n.In, item: Kind, level: _Level) -> None:
         options = self.kind(node.options, level)
         if options.type == "text":
             self.problem("type", lazy("in needs a list; to look for a part of a text write contains(text, part)"), node.options)
@@ -359,7 +362,6 @@ class _Checker:
             self.problem("type", message, node.options)
         elif options.type == "list":
             self._member(node.item, item, options)
-        return BOOL
 
     def _member(self, node: n.Node, item: Kind, options: Kind) -> None:
         if item.type in ("number", "bool", "date", "datetime", "list"):
