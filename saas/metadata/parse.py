@@ -18,6 +18,7 @@ from saas.metadata.problems import Problems
 from saas.metadata.references import check_references
 from saas.metadata.semantics import check_meaning
 from saas.metadata.shape import check_shape
+from saas.metadata.template_checks import check_templates
 
 
 def parse_bundle(raw: Any) -> m.Bundle:
@@ -45,6 +46,7 @@ def examine(raw: Any) -> tuple[m.Bundle | None, list[DefinitionProblem]]:
     check_references(check, clean)
     check_meaning(check)
     check_expressions(check)
+    check_templates(check)
     check_cycles(check)
     if not problems:  # defaults are validated by the field types, which expect a sound configuration
         check_defaults(check)

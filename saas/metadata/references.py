@@ -286,7 +286,7 @@ def _actions(check: Check) -> None:
         aliases: dict[str, str | None] = {}
         for number, action in enumerate(scene.actions):
             path = f"{scene.path}[{number}]"
-            entity = _action_entity(check, path, scene.entity, action, aliases)
+            entity = action_entity(check, path, scene.entity, action, aliases)
             if entity is not None and isinstance(action.options.get("values"), Mapping):
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
@@ -307,7 +307,7 @@ def _texts(value: Any) -> list[str]:
     return [v for v in values if isinstance(v, str)]
 
 
-def _action_entity(check: Check, path: str, here: str, action: m.ActionDef, aliases: Mapping[str, str | None]) -> str | None:
+def action_entity(check: Check, path: str, here: str, action: m.ActionDef, aliases: Mapping[str, str | None]) -> str | None:
     """The entity an action works on, following `entity` and `target`."""
     if isinstance(action.options.get("entity"), str):
         key = action.options["entity"]

@@ -146,6 +146,12 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         lambda r: win(r)["effects"][0].update(values={"grade": "'z'"}), "pipelines[deal].transitions[win].effects[0].values.grade", "unknown_option"),
     "schedule condition": (lambda r: r["schedules"][0].update(where="grade = 'a'"), "schedules[churn].where", "bad_expression"),
     "role condition": (lambda r: sales(r)["entities"]["deal"].update(read={"scope": "own", "if": "amont > 1"}), "roles[sales].entities.deal.read", "bad_expression"),
+    "text names nothing": (
+        lambda r: r["schedules"][0]["do"][0]["title"].update(en="{{ nme }} sleeps"), "schedules[churn].do[0].title.en", "unknown_field"),
+    "text steps over a reference": (
+        lambda r: win(r)["effects"][2]["title"].update(en="{{ customer.name }}"), "pipelines[deal].transitions[win].effects[2].title.en", "no_step"),
+    "text names no result": (
+        lambda r: win(r)["effects"][2]["title"].update(en="{{ result.nxt.subject }}"), "pipelines[deal].transitions[win].effects[2].title.en", "unknown_result"),
     # meaning
     "same key twice": (add(lambda r: customer(r)["fields"], field("name", "text")), "entities[customer].fields[name]", "duplicate_key"),
     "same entity twice": (lambda r: r["entities"].append(deal(r)), "entities[deal]", "duplicate_key"),

@@ -1,0 +1,269 @@
+"""Publishing, reverting, planning and loading configurations on a real database, as the app role."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from bundles import field, good_bundle, label
+
+from saas.db import direct_connection, tenant_transaction
+from saas.errors import Conflict, InvalidDefinition, NotFound
+from saas.metadata import store
+from saas.metadata.packs import list_packs, load_pack
+from saas.runtime.kinds import load_kinds
+
+load_kinds()
+
+
+@pytest.fixture
+async def tenant(tenant_factory: Any) -> Any:
+    return (await tenant_factory()).id
+
+
+def changed(**entity: Any) -> dict[str, Any]:
+    raw = good_bundle()
+    raw["entities"][0].update(entity)
+    return raw
+
+
+def with_field(**more: Any) -> dict[str, Any]:
+    raw = good_bundle()
+    raw["entities"][0]["fields"].append(field("extra", "text", **more))
+    return raw
+
+
+async def columns(tenant: Any) -> dict[str, dict[str, str]]:
+    config = await store.current(tenant, (await store.revision(tenant)).number)
+    return {key: dict(entity.columns) for key, entity in config.entities.items()}
+
+
+async def test_publish_and_load(tenant: Any):
+    published = await store.publish(tenant, good_bundle(), base_revision=0, message="First")
+    config = await store.current(tenant, published.number)
+    assert (published.number, config.revision, config.hash) == (1, 1, published.hash)
+    assert config.entity("customer").number > 0
+    assert config.entity("customer").columns["name"] == "t1"
+    assert config.entity("deal").columns["customer"] == "r1"
+    assert await store.current(tenant, 1) is config
+
+
+async def test_bundle_reads_back_as_it_was_written(tenant: Any):
+    raw = good_bundle()
+    await store.publish(tenant, raw, base_revision=0)
+    stored = await store.revision(tenant)
+    assert stored.bundle == raw
+    assert store.content_hash(stored.bundle) == stored.hash == store.content_hash(raw)
+
+
+def test_hash_does_not_depend_on_the_order_of_keys_but_on_that_of_lists():
+    raw, other = good_bundle(), good_bundle()
+    other["entities"][0] = dict(reversed(other["entities"][0].items()))
+    assert store.content_hash(raw) == store.content_hash(other)
+    other["entities"].reverse()
+    assert store.content_hash(raw) != store.content_hash(other)
+    assert store.content_hash({"a": 1.0, "b": 1e2}) == store.content_hash({"b": 100, "a": 1})
+
+
+async def test_invalid_bundle_leaves_nothing_behind(tenant: Any):
+    with pytest.raises(InvalidDefinition):
+        await store.publish(tenant, changed(title="nothing"), base_revision=0)
+    assert await store.revisions(tenant) == []
+
+
+async def test_publishing_on_an_old_revision_is_a_conflict(tenant: Any):
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    with pytest.raises(Conflict):
+        await store.publish(tenant, with_field(), base_revision=0)
+    assert [r.number for r in await store.revisions(tenant)] == [1]
+
+
+async def test_of_two_publishers_at_once_one_wins(tenant: Any):
+    results = await asyncio.gather(
+        *(store.publish(tenant, with_field(max_length=10 + n), base_revision=0) for n in range(2)), return_exceptions=True
+    )
+    assert sorted(type(r).__name__ for r in results) == ["Conflict", "Revision"]
+
+
+async def test_failure_later_in_the_transaction_undoes_everything(tenant: Any):
+    with pytest.raises(RuntimeError):
+        async with tenant_transaction(tenant):
+            await store.publish(tenant, good_bundle(), base_revision=0)
+            assert (await store.current(tenant, 1)).revision == 1  # visible inside
+            raise RuntimeError
+    with pytest.raises(NotFound):
+        await store.current(tenant, 1)
+
+
+async def test_uncommitted_configuration_does_not_stay_in_the_cache(tenant: Any):
+    with pytest.raises(RuntimeError):
+        async with tenant_transaction(tenant):
+            await store.publish(tenant, with_field(), base_revision=0)
+            await store.current(tenant, 1)
+            raise RuntimeError
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    assert "extra" not in (await store.current(tenant, 1)).entity("customer").fields
+
+
+async def test_publish_tells_the_other_processes(tenant: Any):
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with direct_connection() as listener:
+        await listener.add_listener(store.CHANNEL, lambda *args: heard.put_nowait(args[-1]))
+        await store.publish(tenant, good_bundle(), base_revision=0)
+        assert await asyncio.wait_for(heard.get(), 5) == f"{tenant}:1"
+
+
+# ---- columns over time --------------------------------------------------------------------------------------------------
+
+
+async def test_columns_are_stable_over_revisions(tenant: Any):
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    first = await columns(tenant)
+    await store.publish(tenant, with_field(unique=True), base_revision=1)
+    second = await columns(tenant)
+    assert {k: v for k, v in second["customer"].items() if k != "extra"} == first["customer"]
+    await store.publish(tenant, good_bundle(), base_revision=2)
+    assert await columns(tenant) == first
+    await store.publish(tenant, with_field(unique=True), base_revision=3)
+    assert await columns(tenant) == second
+
+
+async def test_older_revision_still_finds_its_columns(tenant: Any):
+    await store.publish(tenant, with_field(), base_revision=0)
+    column = (await columns(tenant))["customer"]["extra"]
+    await store.publish(tenant, good_bundle(), base_revision=1)
+    store.cache.forget(tenant)
+    assert (await store.current(tenant, 1)).entity("customer").columns["extra"] == column
+
+
+async def test_field_of_another_storage_gets_another_column_and_back(tenant: Any):
+    await store.publish(tenant, with_field(), base_revision=0)
+    text = (await columns(tenant))["customer"]["extra"]
+    raw = good_bundle()
+    raw["entities"][0]["fields"].append(field("extra", "int"))
+    await store.publish(tenant, raw, base_revision=1)
+    assert (await columns(tenant))["customer"]["extra"].startswith("i")
+    await store.publish(tenant, with_field(), base_revision=2)
+    assert (await columns(tenant))["customer"]["extra"] == text
+
+
+async def test_entity_that_returns_keeps_its_number(tenant: Any):
+    extended = good_bundle()
+    extended["entities"].append({"key": "memo", "label": label("Memo"), "plural": label("Memos"), "title": "text", "fields": [field("text", "text")]})
+    for base, raw in enumerate((extended, good_bundle(), extended)):
+        await store.publish(tenant, raw, base_revision=base)
+    numbers = [(await store.current(tenant, n)).entity("memo") for n in (1, 3)]
+    assert numbers[0].number == numbers[1].number
+    assert numbers[0].columns == numbers[1].columns
+
+
+async def test_entity_numbers_belong_to_one_tenant(tenant_factory: Any):
+    numbers: set[int] = set()
+    for _ in range(2):
+        tenant = (await tenant_factory()).id
+        await store.publish(tenant, good_bundle(), base_revision=0)
+        config = await store.current(tenant, 1)
+        numbers |= {e.number for e in config.entities.values()}
+    assert len(numbers) == 4
+
+
+# ---- history ------------------------------------------------------------------------------------------------------------
+
+
+async def test_revert_publishes_the_old_bundle_as_a_new_revision(tenant: Any):
+    first = await store.publish(tenant, good_bundle(), base_revision=0)
+    await store.publish(tenant, with_field(), base_revision=1)
+    back = await store.revert(tenant, 1, base_revision=2)
+    assert (back.number, back.hash) == (3, first.hash)
+    assert [r.number for r in await store.revisions(tenant)] == [3, 2, 1]
+    assert (await store.revision(tenant)).bundle == good_bundle()
+
+
+async def test_unknown_revision_is_not_found(tenant: Any):
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    with pytest.raises(NotFound):
+        await store.revert(tenant, 7, base_revision=1)
+    with pytest.raises(NotFound):
+        await store.revision(tenant, 7)
+
+
+async def test_revisions_of_another_tenant_are_invisible(tenant_factory: Any):
+    one, other = (await tenant_factory()).id, (await tenant_factory()).id
+    await store.publish(one, good_bundle(), base_revision=0)
+    assert await store.revisions(other) == []
+    with pytest.raises(NotFound):
+        await store.current(other, 1)
+
+
+async def test_tenants_with_the_same_bundle_share_its_models(tenant_factory: Any):
+    tenants = [(await tenant_factory()).id for _ in range(2)]
+    configs = []
+    for tenant in tenants:
+        await store.publish(tenant, good_bundle(), base_revision=0)
+        configs.append(await store.current(tenant, 1))
+    assert configs[0].bundle is configs[1].bundle
+    assert configs[0].entity("customer").number != configs[1].entity("customer").number
+
+
+# ---- departments, plans, packs ------------------------------------------------------------------------------------------
+
+
+async def test_departments_are_seeded_once(tenant: Any):
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    raw = copy.deepcopy(good_bundle())
+    raw["departments"].append({"key": "late", "label": label("Late")})
+    await store.publish(tenant, raw, base_revision=1)
+    async with tenant_transaction(tenant) as conn:
+        rows = await conn.fetch("SELECT d.key, p.key AS parent FROM department d LEFT JOIN department p ON p.id = d.parent_id AND p.tenant_id = d.tenant_id")
+    assert {r["key"]: r["parent"] for r in rows} == {"company": None, "sales": "company"}
+
+
+async def test_plan_counts_what_it_touches_and_can_be_published(tenant: Any):
+    await store.publish(tenant, with_field(), base_revision=0)
+    config = await store.current(tenant, 1)
+    customer = config.entity("customer")
+    async with tenant_transaction(tenant) as conn:
+        for text in ("a", "b", None):
+            await conn.execute(
+                f"INSERT INTO record (tenant_id, entity_id, id, version, {customer.columns['extra']}) VALUES ($1, $2, $3, 1, $4)",  # noqa: S608
+                tenant, customer.number, uuid4(), text,
+            )  # fmt: skip
+    plan = await store.plan(tenant, good_bundle())
+    lost = {c.path: c for c in plan.changes}["entities[customer].fields[extra]"]
+    assert (plan.kind, lost.kind, lost.records) == ("destructive", "destructive", 2)
+    published = await store.publish_plan(tenant, plan.id)
+    assert (published.number, published.hash) == (2, plan.hash)
+
+
+async def test_plan_is_void_after_somebody_published(tenant: Any):
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    plan = await store.plan(tenant, with_field())
+    await store.publish(tenant, with_field(max_length=9), base_revision=1)
+    with pytest.raises(Conflict):
+        await store.publish_plan(tenant, plan.id)
+
+
+async def test_only_the_plan_made_last_can_be_published(tenant: Any):
+    await store.publish(tenant, good_bundle(), base_revision=0)
+    plan = await store.plan(tenant, with_field())
+    await store.plan(tenant, with_field(max_length=9))
+    with pytest.raises(Conflict):
+        await store.publish_plan(tenant, plan.id)
+
+
+@pytest.mark.parametrize("pack", [p.key for p in list_packs()])
+async def test_shipped_pack_installs(tenant: Any, pack: str):
+    revision = await store.install_pack(tenant, pack)
+    config = await store.current(tenant, revision.number)
+    assert set(config.entities) == {e["key"] for e in load_pack(pack)["entities"]}
+    with pytest.raises(Conflict):
+        await store.install_pack(tenant, pack)
+
+
+async def test_unknown_pack_is_not_found(tenant: Any):
+    for key in ("nothing", "../packs", "__pycache__"):
+        with pytest.raises(NotFound):
+            await store.install_pack(tenant, key)
