@@ -155,9 +155,9 @@ async def _open_pool(url: str, settings: Settings, role: str, size: int) -> asyn
     login = role_login(url, settings.secret_key, role)
     options: dict[str, Any] = {"statement_cache_size": 0} if settings.database_pooler else {}
     try:
-        return await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             **login,
-            min_size=1,
+            min_size=0,  # else the pool itself keeps trying, with a stack trace a second, while the database is away
             max_size=size,
             max_inactive_connection_lifetime=300,
             timeout=_CONNECT_SECONDS,
@@ -166,6 +166,8 @@ async def _open_pool(url: str, settings: Settings, role: str, size: int) -> asyn
             connection_class=CountingConnection,
             **options,
         )
+        async with pool.acquire(timeout=_ACQUIRE_SECONDS):
+            return pool
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise Unavailable(
             lazy("The database refused the login of %(role)s: run `saas migrate` with this SAAS_SECRET_KEY first", role=role)
@@ -237,7 +239,7 @@ class Scope:
         try:
             if error is None:
                 await self._transaction.commit()
-            elif not self.connection.is_closed():
+            elif not _is_dead(self.connection):
                 await self._transaction.rollback()
         except BaseException as failure:
             if error is None and not _is_gone(failure, self.connection):
@@ -258,12 +260,13 @@ class Scope:
         return False
 
     async def _give_back(self, connection: Any) -> None:
-        if not connection.is_closed() and connection.is_in_transaction():
+        if not _is_dead(connection) and connection.is_in_transaction():
             connection.terminate()  # neither commit nor rollback went through: this connection must not serve again
         try:
             await asyncio.shield(self._pool.release(connection))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            connection.terminate()
+            if not _is_dead(connection):
+                connection.terminate()
 
 
 def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None) -> Any:
@@ -335,11 +338,19 @@ def _timeout(seconds: float | None) -> list[str]:
 
 
 def _is_gone(error: BaseException, connection: Any) -> bool:
-    """The database went away, as opposed to a statement that is wrong."""
-    if isinstance(error, GONE):
-        return connection is None or not isinstance(error, OSError) or connection.is_closed()
-    closed = connection is None or connection.is_closed()
-    return closed and isinstance(error, asyncpg.InterfaceError)
+    """The database went away, as opposed to a statement that is wrong, or to somebody else's file or network."""
+    if isinstance(error, asyncpg.InternalClientError):  # a farewell of the server arrived between two of our statements
+        return True
+    if isinstance(error, (asyncpg.InterfaceError, OSError, asyncpg.PostgresError)):
+        return _is_dead(connection) and isinstance(error, (*GONE, asyncpg.InterfaceError))
+    return False
+
+
+def _is_dead(connection: Any) -> bool:
+    try:
+        return connection is None or connection.is_closed()
+    except asyncpg.InterfaceError:  # lost, and the pool has taken it back already
+        return True
 
 
 def _unavailable() -> Unavailable:
