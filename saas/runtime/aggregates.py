@@ -31,6 +31,7 @@ async def aggregate(
     """Rows of {dimension values, labels, measures}. `trusted`: the filter is the configuration's own; `q` searches as in lists."""
     query = Query(ctx, entity)
     query.filter(op.filter, trusted=trusted)
+    query.filter(op.within, trusted=True)
     query.search(q)
     dimensions = [_Dimension(query, d) for d in op.dimensions]
     measures = [_Measure(query, m) for m in op.measures]

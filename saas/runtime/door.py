@@ -142,8 +142,11 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
     permissions.require(ctx, op.right if op.right == "export" else "read", entity.key)
     view = await _view(conn, ctx, entity, op.view)
     query = Query(ctx, entity, right=op.right, deleted=op.deleted)
+    if op.right == "export":  # what may leave is never more than what may be seen
+        query.where.append(permissions.right_sql("read", query.scope))
     if view is not None:
         query.filter(view.filter, trusted=not view.key.startswith("u_"))
+    query.filter(op.within, trusted=True)
     query.filter(op.filter)
     query.search(op.q)
     sorts = parse_sort(ctx, entity, op.sort or (view.sort if view else None))

@@ -67,10 +67,12 @@ class Get:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class List:
     """`filter` is a filter JSON or expression text; `view` a saved view's key whose filter also applies (and whose sort and
-    columns are the defaults); `fields` limits what is read; `count` is none, capped or exact; `after` an opaque cursor."""
+    columns are the defaults); `fields` limits what is read; `count` is none, capped or exact; `after` an opaque cursor.
+    `within` is a further filter that the configuration itself states (a widget's): it may name what the reader may not see."""
 
     entity: str
     filter: Any = None
+    within: Any = None
     view: str | None = None
     q: str | None = None
     sort: Sequence[str] | None = None
@@ -109,10 +111,13 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
+    """`within` is a further filter that the configuration itself states, as in List."""
+
     entity: str
     measures: Sequence[Measure]
     dimensions: Sequence[Dimension] = ()
     filter: Any = None
+    within: Any = None
     sort: str | None = None  # "-value" "value" "label"
     limit: int = 500
 

@@ -1,0 +1,114 @@
+"""Base of all widgets: what the reader may see of one, and the calm answer when that is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from saas.errors import BadRequest, PermissionDenied
+from saas.i18n import pick
+from saas.metadata.config import Config, Entity
+from saas.metadata.kinds import WidgetType
+from saas.metadata.models import FieldDef, MeasureDef, WidgetDef
+from saas.runtime import operations as ops
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.runtime.door import execute
+
+COUNT = MeasureDef("count")
+TEXT = {"type": ["string", "null"], "maxLength": 200, "default": None}
+
+
+class FigureWidget(WidgetType):
+    """A subclass reads its figures in `figures`; `load` keeps what the reader may not see away from it.
+
+    `load` answers a JSON-serialisable dict, the same for page and API: always type, title, help, width; then either
+    "denied" (true), "error" (text), or the figures, with "empty" true when there are none.
+    """
+
+    async def load(self, ctx: Context, widget: WidgetDef, extra_filter: Any = None) -> dict[str, Any]:
+        head = {
+            "key": widget.key, "type": self.key, "title": pick(widget.label, ctx.locale), "help": pick(widget.help, ctx.locale),
+            "entity": widget.entity, "width": widget.width, "denied": False, "error": None, "empty": False,
+        }  # fmt: skip
+        if not self.allowed(ctx, widget):
+            return {**head, "denied": True}
+        try:
+            return {**head, **await self.figures(ctx, widget, extra_filter)}
+        except PermissionDenied:
+            return {**head, "denied": True}
+        except BadRequest as error:
+            return {**head, "error": str(error.message)}
+
+    def allowed(self, ctx: Context, widget: WidgetDef) -> bool:
+        """May the reader see the entity and every field the figures are made of?"""
+        return permissions.may(ctx, "read", widget.entity) and all(visible(ctx, widget.entity, path) for path in self.paths(widget))
+
+    def paths(self, widget: WidgetDef) -> Iterable[str]:
+        yield from (m.field for m in widget.measures if m.field)
+        yield from (d.field for d in widget.dimensions)
+
+    async def figures(self, ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def resolve(config: Config, entity_key: str, path: str) -> tuple[Entity, FieldDef] | None:
+    """The entity and field a path over refs ends at; None where there is no such field."""
+    entity = config.entities.get(entity_key)
+    parts = path.split(".")
+    for part in parts[:-1]:
+        field = entity.fields.get(part) if entity else None
+        entity = config.entities.get(field.options.get("to", "")) if field else None
+    field = entity.fields.get(parts[-1]) if entity else None
+    return (entity, field) if entity and field else None
+
+
+def visible(ctx: Context, entity_key: str, path: str) -> bool:
+    """May the reader name this field in figures: each step readable, none hidden or masked?"""
+    entity = ctx.config.entities.get(entity_key)
+    for part in path.split("."):
+        if entity is None or part not in entity.fields or not permissions.may(ctx, "read", entity.key):
+            return False
+        if not ctx.unrestricted and permissions.static_access(ctx, entity).get(part, "hidden") in ("hidden", "masked"):
+            return False
+        entity = ctx.config.entities.get(entity.fields[part].options.get("to", ""))
+    return True
+
+
+async def aggregate(
+    ctx: Context,
+    widget: WidgetDef,
+    measures: Iterable[MeasureDef],
+    dimensions: Iterable[Any] = (),
+    extra: Any = None,
+    *,
+    sort: str | None = None,
+    limit: int = 5000,
+) -> list[ops.AggregateRow]:
+    """The widget's rows through the one door: its own filter is the configuration's, `extra` the reader's."""
+    return await execute(
+        ctx,
+        ops.Aggregate(
+            entity=widget.entity,
+            measures=[ops.Measure(fn=m.fn, field=m.field) for m in measures],
+            dimensions=[ops.Dimension(field=d.field, bucket=d.bucket) for d in dimensions],
+            within=widget.filter, filter=extra, sort=sort, limit=limit,
+        ),
+    )  # fmt: skip
+
+
+def both(*filters: Any) -> Any:
+    """One filter of several; None where all are empty. Nested "and"s are made flat, so that depth stays small."""
+    parts: list[Any] = []
+    for item in filters:
+        if item in (None, "", {}, []):
+            continue
+        if isinstance(item, str):
+            item = {"expr": item}
+        if isinstance(item, Mapping) and set(item) == {"and"}:
+            parts.extend(item["and"])
+        else:
+            parts.append(item)
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else {"and": parts}
