@@ -125,7 +125,7 @@ def test_what_is_known_before_the_query_is_decided_before_the_query() -> None:
 
 async def test_sql_dropped_from_a_condition_leaves_no_parameter_behind(conn: asyncpg.Connection) -> None:
     for text in ("rank + 1 > 2 and has_role('boss')", "add_days(due, 3) == setting('none')", "add_days(add_days(due, 3), null) == due",
-                 "concat(name, 'x') in []", "if(has_role('boss'), concat(name, 'x'), name) == 'x'", "amount + 1 in [null]"):  # fmt: skip
+                 "concat(name, 'x') in []", "if(has_role('boss'), concat(name, 'x'), name) == 'x'", "amount + 1 in [null]", "year(if(has_role('boss'), due, null)) == rank + 1", "coalesce(null, setting('none')) < rank + 1"):  # fmt: skip
         scope = ColumnScope()
         sql = ex.to_where(ex.parse(text), scope)
         row = "(SELECT NULL::text AS name, 1::int8 AS rank, NULL::timestamptz AS due, 1.5::float8 AS amount) r"

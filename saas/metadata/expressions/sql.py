@@ -215,7 +215,7 @@ class Emitter:
         return Piece(self._result(function, args), text, nullable=True)
 
     def _template(self, function: Function, template: str, args: tuple[Piece, ...]) -> str:
-        write = {"text": self.as_text, "number": self.as_number, "day": self.as_day, "moment": self.render}
+        write = {"text": self.as_text, "number": self.as_number, "day": self.as_day, "moment": self._as_moment}
         texts = [write.get(function.param(i), self.render)(arg) for i, arg in enumerate(args)]
         while len(texts) < len(function.params):
             texts.append("NULL::" + PG_TYPES[function.param(len(texts))])
@@ -235,8 +235,14 @@ class Emitter:
         if folds(node):
             return to_python(node)(self.env) is None
         match node:
+            case n.Call(name="if", args=(condition, yes, no)):
+                if folds(condition):
+                    return self._is_missing(yes if to_python(condition)(self.env) else no)
+                return self._is_missing(yes) and self._is_missing(no)
             case n.Call(name=name, args=args):
                 function = FUNCTIONS[name]
+                if function.result == "same":
+                    return all(self._is_missing(a) for a in args)
                 return function.strict and function.result != "bool" and any(self._is_missing(a) for a in args)
             case n.Binary(op="+" | "-" | "*" | "/", left=left, right=right):
                 return self._is_missing(left) or self._is_missing(right)
@@ -440,6 +446,9 @@ class Emitter:
         if piece.is_constant and piece.type == "datetime":
             return self._param(calendar.local_date(piece.value, self.env.zone), "date")
         return self.render(piece, "date")
+
+    def _as_moment(self, piece: Piece) -> str:
+        return self.render(piece, "datetime" if piece.type == "null" else None)
 
     def as_text(self, piece: Piece) -> str:
         """What text() gives: dates in ISO form, moments to the minute in the tenant's zone, numbers without trailing zeros."""
