@@ -134,6 +134,7 @@ class WidgetType:
     key: ClassVar[str]
     label: ClassVar[LazyString]
     options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
+    min_dimensions: ClassVar[int] = 0  # fewest dimensions it can draw
 
     async def load(self, ctx: Any, widget: Any, extra_filter: Any = None) -> Any:
         """Read what the template needs: a plain dict, JSON-serialisable (the API returns the same)."""

@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
 from saas.metadata.check import OWNED, RESERVED, Check
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import field_types, widget_types
 from saas.metadata.semantics_pipelines import check_pipelines
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
@@ -316,6 +316,12 @@ def _widget(check: Check, path: str, widget: m.WidgetDef) -> None:
             )
         elif field is not None and measure.fn in ("sum", "avg") and not check.type_of(field).summable:
             _not_a_number(check, here, field)
+    kind = widget_types.find(widget.type)
+    if kind is not None and len(widget.dimensions) < kind.min_dimensions:
+        check.problems.add(
+            f"{path}.dimensions", "missing", lazy("This chart needs to know what to group by."),
+            lazy("Add “dimensions”, for example [{\"field\": \"created_at\", \"bucket\": \"month\"}]."),
+        )  # fmt: skip
     pipeline = check.config.pipelines.get(str(widget.options.get("pipeline")))
     if pipeline is not None and pipeline.entity != widget.entity:
         check.problems.add(

@@ -25,6 +25,7 @@ from saas.metadata.parse import parse_bundle
 from saas.tenants.ids import new_id
 
 CHANNEL = "config"  # payload of its notifications: "<tenant id>:<revision>"
+NOTHING = m.Bundle(pack=m.PackInfo("nothing", "0.0.0", {}), entities=(), roles=())
 cache = ConfigCache()
 
 
@@ -110,7 +111,8 @@ async def revision(tenant_id: UUID, number: int | None = None) -> Revision:
 async def current(
     tenant_id: UUID, revision: int, *, currency: str = "CNY", country: str = "CN", time_zone: str = "Asia/Shanghai"
 ) -> Config:
-    """The compiled configuration of a revision, from the cache or built once for all who wait for it. Errors: NotFound."""
+    """The compiled configuration of a revision, from the cache or built once for all who wait for it; revision 0, of a tenant
+    that has published nothing yet, is empty. Errors: NotFound."""
     key = (tenant_id, revision, currency, country, time_zone)
     if in_transaction():  # the revision may be one that is not committed yet: it must not stay in the cache
         return cache.find(key) or (await _load(*key))[0]
@@ -118,6 +120,8 @@ async def current(
 
 
 async def _load(tenant_id: UUID, number: int, currency: str, country: str, time_zone: str) -> tuple[Config, int]:
+    if number == 0:
+        return Config(NOTHING, currency=currency, country=country, time_zone=time_zone), 0
     async with tenant_transaction(tenant_id) as conn:
         row = await conn.fetchrow("SELECT hash, bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, number)
         if row is None:

@@ -51,6 +51,11 @@ async def test_publish_and_load(tenant: Any):
     assert await store.current(tenant, 1) is config
 
 
+async def test_tenant_without_configuration_has_an_empty_one(tenant: Any):
+    config = await store.current(tenant, 0)
+    assert (config.revision, config.entities, config.roles) == (0, {}, {})
+
+
 async def test_bundle_reads_back_as_it_was_written(tenant: Any):
     raw = good_bundle()
     await store.publish(tenant, raw, base_revision=0)

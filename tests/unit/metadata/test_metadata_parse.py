@@ -200,6 +200,9 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
     "require a formula": (
         both(lambda r: deal(r)["fields"].append(field("twice", "formula", returns="number", expr="amount * 2")), lambda r: win(r).update(require=["twice"])),
         "pipelines[deal].transitions[win].require[twice]", "cannot_be_filled"),
+    "chart of nothing": (lambda r: r["reports"][0]["widgets"][0].pop("dimensions"), "reports[deals].widgets[by_grade].dimensions", "missing"),
+    "funnel of nothing": (lambda r: r["reports"][0]["widgets"][0].update(type="funnel"), "reports[deals].widgets[by_grade].pipeline", "missing"),
+    "unknown widget type": (lambda r: r["reports"][0]["widgets"][0].update(type="donut"), "reports[deals].widgets[by_grade].type", "unknown_widget_type"),
     "board by text": (lambda r: r["views"][1]["board"].update(by="subject"), "views[deal:board].board.by", "not_groupable"),
 }  # fmt: skip
 

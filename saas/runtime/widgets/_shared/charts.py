@@ -25,6 +25,8 @@ MAX_SERIES = 8
 class ChartWidget(FigureWidget):
     """One dimension gives the categories; a second one stacks, else each measure is a series."""
 
+    min_dimensions = 1
+
     async def figures(self, ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:
         return await chart(ctx, widget, extra)
 

@@ -22,6 +22,7 @@ MAX_ROWS = 5000
 class Pie(FigureWidget):
     key = "pie"
     label = lazy("Pie chart")
+    min_dimensions = 1
     options_schema = {
         "type": "object",
         "properties": {
