@@ -145,6 +145,10 @@ async def close_database() -> None:
         await asyncio.to_thread(database.server.stop)
 
 
+def is_database_open() -> bool:
+    return _database is not None
+
+
 def current_database() -> Database:
     if _database is None:
         raise RuntimeError("open_database() has not been called")

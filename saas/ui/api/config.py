@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response import Response
 
 from saas.errors import BadRequest
@@ -91,7 +92,7 @@ async def list_revisions(request: Request) -> Response[Any]:
 
 
 @post("/config/revisions/{number:int}/revert", status_code=200)
-async def revert_config(request: Request, number: int) -> Response[Any]:
+async def revert_config(request: Request, number: FromPath[int]) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request)
     found = await store.revert(ctx.tenant_id, number, base_revision=ctx.config.revision, message=str(body.get("message") or "")[:500], author_id=ctx.user_id)

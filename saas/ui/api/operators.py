@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, get, patch, post
+from litestar.params import FromPath
 from litestar.response import Response
 
 from saas.db import system_transaction
@@ -40,18 +41,18 @@ async def operator_create_tenant(request: Request) -> Response[Any]:
         admin_password=body["admin_password"], plan_key=str(body.get("plan") or "free"), sample_data=bool(body.get("sample_data")),
     )  # fmt: skip
     async with system_transaction("operator_console") as conn:
-        await record_operator_audit(conn, "tenant.created", operator_id=who.operator_id, tenant=body["slug"], ip=access.client_ip(request))
+        await record_operator_audit(conn, "tenant.created", operator_id=who.id, tenant=body["slug"], ip=access.client_ip(request))
     return access.answer(_tenant(await find_tenant(body["slug"])), 201)
 
 
 @get("/tenants/{slug:str}")
-async def operator_tenant(request: Request, slug: str) -> Response[Any]:
+async def operator_tenant(request: Request, slug: FromPath[str]) -> Response[Any]:
     await access.operator(request)
     return access.answer(_tenant(await find_tenant(slug)))
 
 
 @patch("/tenants/{slug:str}")
-async def operator_change_tenant(request: Request, slug: str) -> Response[Any]:
+async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Response[Any]:
     await access.operator(request)
     body = await access.body(request)
     await find_tenant(slug)
@@ -61,7 +62,7 @@ async def operator_change_tenant(request: Request, slug: str) -> Response[Any]:
 
 
 @post("/tenants/{slug:str}/{act:str}", status_code=200)
-async def operator_set_status(request: Request, slug: str, act: str) -> Response[Any]:
+async def operator_set_status(request: Request, slug: FromPath[str], act: FromPath[str]) -> Response[Any]:
     await access.operator(request)
     await find_tenant(slug)
     status = {"suspend": "suspended", "resume": "active"}.get(act)
@@ -72,7 +73,7 @@ async def operator_set_status(request: Request, slug: str, act: str) -> Response
 
 
 @get("/tenants/{slug:str}/usage")
-async def operator_usage(request: Request, slug: str) -> Response[Any]:
+async def operator_usage(request: Request, slug: FromPath[str]) -> Response[Any]:
     await access.operator(request)
     row = await find_tenant(slug)
     async with system_transaction("operator_console") as conn:

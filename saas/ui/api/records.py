@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, delete, get, patch, post
+from litestar.params import FromPath
 from litestar.response import Response
 
 from saas.db import tenant_transaction
@@ -65,7 +66,7 @@ def _words(text: str | None) -> list[str] | None:
 
 
 @get("/records/{entity:str}")
-async def list_records(request: Request, entity: str) -> Response[Any]:
+async def list_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     asked = request.query_params
     page = await execute(
@@ -81,7 +82,7 @@ async def list_records(request: Request, entity: str) -> Response[Any]:
 
 
 @post("/records/{entity:str}", status_code=201)
-async def create_record(request: Request, entity: str) -> Response[Any]:
+async def create_record(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)
 
@@ -123,14 +124,14 @@ async def _once(ctx: Context, request: Request, body: Mapping[str, Any], run: Ca
 
 
 @get("/records/{entity:str}/{rid:str}")
-async def get_record(request: Request, entity: str, rid: str) -> Response[Any]:
+async def get_record(request: Request, entity: FromPath[str], rid: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     found = await execute(ctx, ops.Get(entity=entity, id=record_id(rid), deleted=request.query_params.get("deleted") in ("1", "true")))
     return access.answer(shapes.record(found), ETag=f'"{found.version}"')
 
 
 @patch("/records/{entity:str}/{rid:str}")
-async def update_record(request: Request, entity: str, rid: str) -> Response[Any]:
+async def update_record(request: Request, entity: FromPath[str], rid: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)
     change = await execute(
@@ -144,20 +145,20 @@ async def update_record(request: Request, entity: str, rid: str) -> Response[Any
 
 
 @delete("/records/{entity:str}/{rid:str}", status_code=204)
-async def delete_record(request: Request, entity: str, rid: str) -> None:
+async def delete_record(request: Request, entity: FromPath[str], rid: FromPath[str]) -> None:
     ctx = await access.context(request)
     await execute(ctx, ops.Delete(entity=entity, id=record_id(rid), version=_version(request, {})))
 
 
 @post("/records/{entity:str}/{rid:str}/restore", status_code=200)
-async def restore_record(request: Request, entity: str, rid: str) -> Response[Any]:
+async def restore_record(request: Request, entity: FromPath[str], rid: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     change = await execute(ctx, ops.Restore(entity=entity, id=record_id(rid)))
     return access.answer(shapes.record(change.record) if change.record else {"id": rid, "entity": entity})
 
 
 @get("/records/{entity:str}/{rid:str}/history")
-async def record_history(request: Request, entity: str, rid: str) -> Response[Any]:
+async def record_history(request: Request, entity: FromPath[str], rid: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     limit = access.integer(request, "limit", 50, 200)
     entries = await execute(ctx, ops.History(entity=entity, id=record_id(rid), limit=limit, before=request.query_params.get("before")))
@@ -165,7 +166,7 @@ async def record_history(request: Request, entity: str, rid: str) -> Response[An
 
 
 @post("/records/{entity:str}/{rid:str}/transitions/{key:str}", status_code=200)
-async def run_transition(request: Request, entity: str, rid: str, key: str) -> Response[Any]:
+async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[str], key: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)
     change = await execute(ctx, ops.Transition(entity=entity, id=record_id(rid), key=key, values=values_of(body), version=_version(request, body)))
@@ -173,7 +174,7 @@ async def run_transition(request: Request, entity: str, rid: str, key: str) -> R
 
 
 @post("/records/{entity:str}/aggregate", status_code=200)
-async def aggregate_records(request: Request, entity: str) -> Response[Any]:
+async def aggregate_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)
     asked = ops.Aggregate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, get
+from litestar.params import FromPath
 from litestar.response import Response
 
 from saas.errors import NotFound
@@ -22,7 +23,7 @@ async def list_schema(request: Request) -> Response[Any]:
 
 
 @get("/schema/{entity:str}")
-async def entity_schema(request: Request, entity: str) -> Response[Any]:
+async def entity_schema(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     found = ctx.config.entities.get(entity)
     if found is None or not (permissions.may(ctx, "read", entity) or permissions.may(ctx, "create", entity)):

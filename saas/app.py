@@ -1,0 +1,50 @@
+"""The composition root of the web application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import ASGIApp
+
+from saas.db import close_database, open_database
+from saas.db.scope import is_database_open
+from saas.provision import provision_tenant
+from saas.runtime import load_kinds
+from saas.settings import Settings
+from saas.ui.api import routers as api_routers
+from saas.ui.errors import HANDLERS
+from saas.ui.middleware import SiteMiddleware
+from saas.ui import pages
+
+MAX_BODY_BYTES = 10_000_000
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application. Opens the database on start-up unless the process has it open already, and then leaves it open."""
+    load_kinds()
+
+    @asynccontextmanager
+    async def database(_app: Litestar) -> AsyncIterator[None]:
+        opened = not is_database_open()
+        if opened:
+            await open_database(settings)
+        try:
+            yield
+        finally:
+            if opened:
+                await close_database()
+
+    app = Litestar(
+        route_handlers=[*getattr(pages, "routers", []), *api_routers],
+        lifespan=[database],
+        exception_handlers=HANDLERS,
+        state=State({"settings": settings, "provision": provision_tenant}),
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=None,
+        debug=False,
+        logging_config=None,
+    )
+    return SiteMiddleware(app, settings)
