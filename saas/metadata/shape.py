@@ -106,9 +106,9 @@ def check_shape(raw: Any, problems: Problems) -> dict[str, Any] | None:
     work = copy.deepcopy(dict(raw))
     if not _is_valid(work):
         for round_ in range(ROUNDS):
-            errors = list(_reference().iter_errors(work))
-            if not errors:
+            if round_ and _is_valid(work):
                 break
+            errors = list(_reference().iter_errors(work))
             for error in errors:
                 path = tuple(error.absolute_path)
                 if round_ == 0:
