@@ -19,7 +19,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class EmbeddedServer:
     """A running server that this process uses. `url` is the superuser's; keep it out of logs."""
 
     directory: Path
-    url: str
+    url: str = field(repr=False)
     _use: int
     _start: Callable[[], str]
     _stop: Callable[[], None]

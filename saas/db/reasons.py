@@ -12,5 +12,6 @@ SystemReason = Literal[
     "billing",  # an event of the payment provider names a customer, not a tenant
     "delete_tenant",  # removes rows the app role may only append to
     "housekeeping",  # expired sessions, old partitions, retention
+    "health",  # is the database there? no tenant is asked about
     "doctor",  # proves roles, policies and isolation
 ]

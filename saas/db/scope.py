@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 from uuid import UUID
 
@@ -85,7 +85,7 @@ class CountingConnection(asyncpg.Connection):
 class Database:
     """The pools of this process, one a role; `url` is the administrator's."""
 
-    url: str
+    url: str = field(repr=False)
     settings: Settings
     app: asyncpg.Pool
     system: asyncpg.Pool

@@ -163,7 +163,7 @@ async def close_operator_session(token: str) -> None:
 def new_totp_secret(email: str) -> tuple[str, str]:
     """A fresh secret and the otpauth:// address an authenticator app reads. Stored only by `enable_totp`."""
     secret = pyotp.random_base32()
-    return secret, pyotp.TOTP(secret).provisioning_uri(email, issuer_name="SaaS operator")
+    return secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="SaaS operator")
 
 
 async def enable_totp(operator_id: UUID, secret: str, code: str) -> None:

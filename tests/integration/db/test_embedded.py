@@ -54,11 +54,12 @@ async def _value(url: str, sql: str):
         await connection.close()
 
 
+def _launch(directory: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", LAUNCH, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 async def test_four_launchers_at_once_make_one_server_and_the_last_stops_it(directory):
-    launchers = [
-        subprocess.Popen([sys.executable, "-c", LAUNCH, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
+    launchers = [_launch(directory) for _ in range(4)]
     urls = {await asyncio.to_thread(launcher.stdout.readline) for launcher in launchers}
     assert len(urls) == 1 and "postgresql://" in next(iter(urls))
     url, process = urls.pop().strip(), _postmaster(directory)
