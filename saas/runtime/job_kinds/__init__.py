@@ -1,0 +1,1 @@
+"""Kinds of background jobs, one file each. Discovered by saas.runtime.kinds."""

@@ -1,0 +1,293 @@
+"""The queue of background work: putting jobs in, looking at them, taking the next one. Running them is saas.runtime.worker.
+
+A job belongs to a tenant and to the person who started it. It is put in inside the caller's transaction, taken under a lease
+(`locked_until`) that its worker renews, and marked with the number of the attempt: a worker that lost its lease can write
+nothing any more. Times here are the database's, not the tenant's clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from saas.db import system_transaction, tenant_transaction
+from saas.errors import Conflict, NotFound, PermissionDenied
+from saas.i18n import LazyString, gettext, lazy
+from saas.i18n import noop as N_
+from saas.registry import Registry
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.tenants import new_id
+
+LEASE_SECONDS = 60
+MAX_ATTEMPTS = 5
+# Errors that no reader's context is at hand for are kept in English and translated when shown.
+INTERRUPTED = N_("It was interrupted too often.")
+CRASHED = N_("Something unexpected went wrong. The operator of this service can find the details in the log.")
+
+
+class JobKind:
+    """What a job does. Registered in saas/runtime/job_kinds/, one file each. `run` must be safe to run again after it was
+    interrupted: what it has done is in `job.state`, written together with the work by `job.checkpoint`."""
+
+    key: ClassVar[str]
+    label: ClassVar[LazyString]
+
+    async def run(self, job: JobRun) -> Mapping[str, Any]:
+        """Do the work as `job.ctx`; the result is kept with the job."""
+        raise NotImplementedError
+
+
+job_kinds: Registry[JobKind] = Registry("job kind")
+
+
+class JobLost(Exception):
+    """The job was cancelled, or its lease ended and another worker has it."""
+
+
+@dataclass(slots=True)
+class JobRun:
+    """One attempt at a job. `state` is what the last checkpoint kept."""
+
+    ctx: Context
+    id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+    attempt: int
+    state: dict[str, Any] = field(default_factory=dict)
+
+    async def checkpoint(self, conn: Any, *, done: int, total: int | None = None, state: Mapping[str, Any] | None = None) -> None:
+        """Keep progress and state inside the transaction of the work they speak of. Raises JobLost, which must roll it back."""
+        if state is not None:
+            self.state = dict(state)
+        kept = await conn.fetchval(
+            "UPDATE job SET progress = $4, total = coalesce($5, total), result = coalesce($6::jsonb, result), "  # noqa: S608  constant
+            f"locked_until = now() + interval '{LEASE_SECONDS} seconds' "
+            "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'running' RETURNING true",
+            self.ctx.tenant_id, self.id, self.attempt, done, total, _dump(state) if state is not None else None,
+        )  # fmt: skip
+        if not kept:
+            raise JobLost
+
+    async def progress(self, done: int, total: int | None = None) -> None:
+        async with tenant_transaction(self.ctx.tenant_id) as conn:
+            await self.checkpoint(conn, done=done, total=total)
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """A job as its person sees it. `result` grows while it runs."""
+
+    id: UUID
+    kind: str
+    status: str
+    progress: int
+    total: int | None
+    payload: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+    error: str | None
+    attempts: int
+    created_at: datetime
+    created_by: UUID | None
+    finished_at: datetime | None
+
+    @property
+    def label(self) -> str:
+        kind = job_kinds.find(self.kind)
+        return str(kind.label) if kind else self.kind
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ("done", "failed", "cancelled")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": str(self.id), "kind": self.kind, "label": self.label, "status": self.status, "progress": self.progress, "total": self.total,
+            "result": self.result, "error": gettext(self.error) if self.error else None, "attempts": self.attempts, "created_at": _iso(self.created_at),
+            "created_by": str(self.created_by) if self.created_by else None, "finished_at": _iso(self.finished_at),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    tenant_id: UUID
+    id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+    state: dict[str, Any]
+    attempt: int
+    created_by: UUID | None
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+# ---- for the people ----------------------------------------------------------------------------------------------------
+
+
+async def enqueue(conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any], *, total: int | None = None, run_at: datetime | None = None) -> UUID:
+    """Put a job into the queue as part of the caller's transaction; it will run with the rights this person then has."""
+    job_kinds.get(kind)
+    job_id = new_id()
+    await conn.execute(
+        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7)",
+        ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id,
+    )  # fmt: skip
+    return job_id
+
+
+_COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at"
+
+
+def _info(row: Any) -> JobInfo:
+    values = dict(row)
+    values["payload"] = json.loads(values["payload"])
+    values["result"] = json.loads(values["result"]) if values["result"] else None
+    return JobInfo(**values)
+
+
+async def get_job(ctx: Context, job_id: UUID) -> JobInfo:
+    """A job of one's own, or any with the right to see jobs. Raises NotFound."""
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job_id)  # noqa: S608  constant
+    if row is None or not (ctx.unrestricted or row["created_by"] == ctx.user_id or permissions.may_configure(ctx, "jobs")):
+        raise NotFound(lazy("There is no such job."))
+    return _info(row)
+
+
+async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None = None, limit: int = 50) -> list[JobInfo]:
+    """Jobs, newest first: one's own, or everybody's for those who may see them (that is where dead ones are found)."""
+    if everybody:
+        permissions.require_setting(ctx, "jobs")
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        rows = await conn.fetch(
+            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND ($2 OR created_by = $3) AND ($4::text IS NULL OR status = $4) "  # noqa: S608  constant
+            "ORDER BY created_at DESC, id DESC LIMIT $5",
+            ctx.tenant_id, everybody, ctx.user_id, status, min(limit, 200),
+        )  # fmt: skip
+    return [_info(row) for row in rows]
+
+
+async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:
+    """Stop a job; what it has committed stays. Raises NotFound, Conflict when it is over."""
+    await get_job(ctx, job_id)
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        stopped = await conn.fetchval(
+            "UPDATE job SET status = 'cancelled', finished_at = now(), locked_until = NULL WHERE tenant_id = $1 AND id = $2 "
+            "AND status IN ('queued', 'running') RETURNING true",
+            ctx.tenant_id, job_id,
+        )  # fmt: skip
+    if not stopped:
+        raise Conflict(lazy("This job is over already."))
+    return await get_job(ctx, job_id)
+
+
+async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
+    """Let a failed job try again, from where it stopped. Raises NotFound, Conflict when it has not failed."""
+    info = await get_job(ctx, job_id)
+    if info.created_by != ctx.user_id and not permissions.may_configure(ctx, "jobs"):
+        raise PermissionDenied()
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        again = await conn.fetchval(
+            "UPDATE job SET status = 'queued', attempts = 0, error = NULL, finished_at = NULL, run_at = now() WHERE tenant_id = $1 AND id = $2 "
+            "AND status = 'failed' RETURNING true",
+            ctx.tenant_id, job_id,
+        )  # fmt: skip
+    if not again:
+        raise Conflict(lazy("Only a failed job can be tried again."))
+    return await get_job(ctx, job_id)
+
+
+# ---- for the worker ----------------------------------------------------------------------------------------------------
+
+_DUE = "((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now()))"
+_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, locked_until = now() + interval '{LEASE_SECONDS} seconds' "  # noqa: S608
+_RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by"
+# Each tenant's oldest due job stands for it; the tenant with the fewest running jobs comes first. The condition is repeated
+# outside, where PostgreSQL checks it again after it got the lock.
+_CLAIM = f"""
+{_TAKE} WHERE (tenant_id, id) = (
+    SELECT j.tenant_id, j.id FROM job j
+    JOIN (SELECT DISTINCT ON (j.tenant_id) j.tenant_id, j.id FROM job j WHERE {_DUE} ORDER BY j.tenant_id, j.run_at, j.id) d USING (tenant_id, id)
+    WHERE {_DUE}
+    ORDER BY (SELECT count(*) FROM job r WHERE r.tenant_id = j.tenant_id AND r.status = 'running' AND r.locked_until >= now()), j.run_at
+    LIMIT 1 FOR UPDATE OF j SKIP LOCKED
+) {_RETURNING}"""  # noqa: S608  constants of this file
+
+
+async def claim_next() -> Claim | None:
+    """Take the next due job of any tenant, also one whose worker died."""
+    async with system_transaction("claim_jobs") as conn:
+        await conn.execute(
+            "UPDATE job SET status = 'failed', finished_at = now(), locked_until = NULL, error = $2 "
+            "WHERE status = 'running' AND locked_until < now() AND attempts >= $1",
+            MAX_ATTEMPTS, INTERRUPTED,
+        )  # fmt: skip
+        row = await conn.fetchrow(_CLAIM)
+    return _claimed(row)
+
+
+async def claim_this(ctx: Context, job_id: UUID) -> Claim | None:
+    """Take one queued job, to run it here and now; None if a worker was faster."""
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        row = await conn.fetchrow(
+            f"{_TAKE} WHERE tenant_id = $1 AND id = $2 AND status = 'queued' {_RETURNING}",
+            ctx.tenant_id, job_id,
+        )  # fmt: skip
+    return _claimed(row)
+
+
+def _claimed(row: Any) -> Claim | None:
+    if row is None:
+        return None
+    return Claim(
+        row["tenant_id"], row["id"], row["kind"], json.loads(row["payload"]), json.loads(row["result"]) if row["result"] else {},
+        row["attempts"], row["created_by"],
+    )  # fmt: skip
+
+
+_MINE = "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'running'"
+
+
+async def renew(claim: Claim) -> bool:
+    """Keep the lease; False when the job is no longer ours."""
+    async with tenant_transaction(claim.tenant_id) as conn:
+        sql = f"UPDATE job SET locked_until = now() + interval '{LEASE_SECONDS} seconds' {_MINE} RETURNING true"  # noqa: S608  constant
+        return bool(await conn.fetchval(sql, claim.tenant_id, claim.id, claim.attempt))
+
+
+async def finish(claim: Claim, result: Mapping[str, Any]) -> None:
+    async with tenant_transaction(claim.tenant_id) as conn:
+        await conn.execute(
+            f"UPDATE job SET status = 'done', result = $4::jsonb, finished_at = now(), locked_until = NULL, progress = coalesce(total, progress) {_MINE}",  # noqa: S608  constant
+            claim.tenant_id, claim.id, claim.attempt, _dump(result),
+        )  # fmt: skip
+
+
+async def fail(claim: Claim, error: str, *, again: bool) -> None:
+    """Note a failure: `again` puts it back with a growing pause until its attempts are used up."""
+    dead = not again or claim.attempt >= MAX_ATTEMPTS
+    async with tenant_transaction(claim.tenant_id) as conn:
+        await conn.execute(
+            "UPDATE job SET status = $4, error = $5, locked_until = NULL, finished_at = CASE WHEN $4 = 'failed' THEN now() END, "  # noqa: S608  constant
+            f"run_at = now() + make_interval(secs => $6) {_MINE}",
+            claim.tenant_id, claim.id, claim.attempt, "failed" if dead else "queued", error[:2000], 5.0 * 3 ** (claim.attempt - 1),
+        )  # fmt: skip
+
+
+async def give_back(claim: Claim) -> None:
+    """The worker is asked to stop: the job goes on elsewhere, and this attempt does not count."""
+    async with tenant_transaction(claim.tenant_id) as conn:
+        await conn.execute(
+            f"UPDATE job SET status = 'queued', locked_until = NULL, run_at = now(), attempts = attempts - 1 {_MINE}",  # noqa: S608  constant
+            claim.tenant_id, claim.id, claim.attempt,
+        )  # fmt: skip

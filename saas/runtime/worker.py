@@ -1,0 +1,168 @@
+"""The loop that runs due jobs and schedules of all tenants. Killed at any moment, it loses nothing: leases end, and what was
+committed is not done again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from uuid import UUID
+
+import structlog
+
+from saas.db import in_transaction, tenant_transaction
+from saas.errors import AppError, InvalidInput, NotFound, Unavailable
+from saas.i18n import gettext, lazy, use_locale
+from saas.runtime import jobs, schedules
+from saas.runtime.context import Context
+from saas.runtime.contexts import context_for_user, system_context
+from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, job_kinds
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 1.0
+BEAT_SECONDS = 15.0
+TICK_SECONDS = 30.0
+GRACE_SECONDS = 10.0
+
+
+async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
+    """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back."""
+    ticker = asyncio.create_task(_tick_schedules(stop)) if ticks else None
+    running: set[asyncio.Task[None]] = set()
+    try:
+        while not stop.is_set():
+            claim = await _next() if len(running) < concurrency else None
+            if claim is not None:
+                task = asyncio.create_task(run_claim(claim))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                continue
+            await _pause(stop, POLL_SECONDS)
+    finally:
+        if running:
+            await asyncio.wait(running, timeout=GRACE_SECONDS)
+        for task in (*running, *([ticker] if ticker else [])):
+            task.cancel()
+        await asyncio.gather(*running, *([ticker] if ticker else []), return_exceptions=True)
+
+
+async def drain() -> int:
+    """Run everything that is due now, one after the other; returns how many jobs. For tests and commands."""
+    count = 0
+    while (claim := await jobs.claim_next()) is not None:
+        await run_claim(claim)
+        count += 1
+    return count
+
+
+async def run_now(ctx: Context, job_id: UUID) -> JobInfo:
+    """Run a job just put in, in the caller's task; small ones need no worker. A worker that was faster is left to it."""
+    if in_transaction():
+        raise RuntimeError("a job runs in transactions of its own: commit first")
+    claim = await jobs.claim_this(ctx, job_id)
+    if claim is not None:
+        await run_claim(claim)
+    return await jobs.get_job(ctx, job_id)
+
+
+async def run_claim(claim: Claim) -> None:
+    """One attempt at a job, under a lease that is renewed meanwhile."""
+    started = time.monotonic()
+    work = asyncio.create_task(_work(claim))
+    beat = asyncio.create_task(_beat(claim, work))
+    outcome = "done"
+    try:
+        await jobs.finish(claim, await work)
+    except JobLost:
+        outcome = "lost"
+    except asyncio.CancelledError:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await work
+        outcome = "lost"
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():  # the worker stops; otherwise the heartbeat found the job gone
+            with contextlib.suppress(Unavailable):
+                await jobs.give_back(claim)
+            raise
+    except Unavailable:
+        outcome = "interrupted"  # the lease ends by itself; another attempt follows when the database is back
+    except AppError as error:
+        outcome = "failed"
+        await jobs.fail(claim, await _words(claim, error), again=False)
+    except Exception:
+        outcome = "crashed"
+        log.exception("job.crashed", job_id=str(claim.id), kind=claim.kind, tenant_id=str(claim.tenant_id), attempt=claim.attempt)
+        await jobs.fail(claim, jobs.CRASHED, again=True)
+    finally:
+        beat.cancel()
+        log.info("job.ended", job_id=str(claim.id), kind=claim.kind, tenant_id=str(claim.tenant_id), outcome=outcome, seconds=round(time.monotonic() - started, 3))
+
+
+async def _work(claim: Claim) -> object:
+    kind = job_kinds.find(claim.kind)
+    if kind is None:
+        raise NotFound(lazy("This version does not know the job “%(kind)s”.", kind=claim.kind))
+    ctx = await _context(claim)
+    with use_locale(ctx.locale):
+        return await kind.run(JobRun(ctx, claim.id, claim.kind, claim.payload, claim.attempt, claim.state))
+
+
+async def _context(claim: Claim) -> Context:
+    """The job's person with the rights of now; who has left runs nothing any more."""
+    if claim.created_by is None:
+        return await system_context(claim.tenant_id)
+    async with tenant_transaction(claim.tenant_id) as conn:
+        status = await conn.fetchval("SELECT status FROM app_user WHERE tenant_id = $1 AND id = $2", claim.tenant_id, claim.created_by)
+    if status != "active":
+        raise NotFound(lazy("The person who started this is no longer active."))
+    return await context_for_user(claim.tenant_id, claim.created_by, origin="api")
+
+
+async def _words(claim: Claim, error: AppError) -> str:
+    try:
+        ctx = await _context(claim)
+    except AppError:
+        return str(error.message)
+    with use_locale(ctx.locale):
+        details = [str(p.message) for p in error.problems][:3] if isinstance(error, InvalidInput) else []
+        return " ".join([str(error.message), *details]) or gettext("Something went wrong")
+
+
+async def _beat(claim: Claim, work: asyncio.Task[object]) -> None:
+    """Renew the lease while the work goes on; stop the work when the job was cancelled or given to another worker."""
+    while not work.done():
+        await asyncio.sleep(BEAT_SECONDS)
+        try:
+            if not await jobs.renew(claim):
+                work.cancel()
+                return
+        except Unavailable:
+            continue
+
+
+async def _next() -> Claim | None:
+    try:
+        return await jobs.claim_next()
+    except Unavailable:
+        return None
+    except Exception:
+        log.exception("job.claim_failed")
+        return None
+
+
+async def _tick_schedules(stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await schedules.tick()
+        except Unavailable:
+            pass
+        except Exception:
+            log.exception("schedule.tick_failed")
+        await _pause(stop, TICK_SECONDS)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
