@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from litestar import Request
 from litestar.enums import MediaType
@@ -13,6 +14,7 @@ from saas.i18n import lazy, negotiate, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session
+from saas.ui.api import bodies
 from saas.ui.guards import SAFE_METHODS, SESSION_COOKIE, check_token, cookies_of, refuse_foreign, site_of
 
 
@@ -48,13 +50,14 @@ async def context(request: Request) -> Context:
     Errors: NotFound (no such host), NotAuthenticated, PermissionDenied.
     """
     tenant = tenant_of(request)
+    bodies.check_address(request)
     accept = request.headers.get("accept-language")
     if accept:
         speak(request, negotiate(accept, tenant.locale))
     token = bearer(request)
     cookie = None if token else cookies_of(request).get(SESSION_COOKIE)
     session = await find_session(tenant.id, token or cookie) if token or cookie else None
-    if session is None:
+    if session is None or session.kind != ("api" if token else "web"):  # a cookie's token never goes past the CSRF check
         raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
     if cookie and request.method not in SAFE_METHODS:
         refuse_foreign(request)
@@ -68,6 +71,7 @@ async def operator(request: Request) -> OperatorInfo:
     """The signed-in operator. Errors: NotFound on any other host, NotAuthenticated."""
     if not is_operator_host(request):
         raise NotFound()
+    bodies.check_address(request)
     token = bearer(request)
     found = await find_operator_session(token) if token else None
     if found is None:
@@ -77,26 +81,28 @@ async def operator(request: Request) -> OperatorInfo:
 
 async def body(request: Request) -> dict[str, Any]:
     """The JSON object of a request. Errors: BadRequest when it is none."""
-    raw = await request.body()
-    if not raw.strip():
-        return {}
+    return await bodies.json_object(request)
+
+
+def identifier(text: str, name: str) -> UUID:
+    """An id in a parameter. Errors: BadRequest."""
     try:
-        found = await request.json()
-    except Exception as error:
-        raise BadRequest(lazy("The body is not valid JSON.")) from error
-    if not isinstance(found, dict):
-        raise BadRequest(lazy("Send a JSON object."))
-    return found
+        return UUID(text)
+    except ValueError as error:
+        raise BadRequest(lazy("“%(name)s” must be an id.", name=name), field=name) from error
+
+
+def flag(request: Request, name: str) -> bool:
+    return request.query_params.get(name) in ("1", "true")
 
 
 def integer(request: Request, name: str, default: int, highest: int) -> int:
     text = request.query_params.get(name)
     if text is None or text == "":
         return default
-    try:
-        value = int(text)
-    except ValueError as error:
-        raise BadRequest(lazy("“%(name)s” must be a whole number.", name=name), field=name) from error
+    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 12):
+        raise BadRequest(lazy("“%(name)s” must be a whole number.", name=name), field=name)
+    value = int(text)
     if not 1 <= value <= highest:
         raise BadRequest(lazy("“%(name)s” must be between 1 and %(highest)s.", name=name, highest=highest), field=name)
     return value

@@ -30,6 +30,14 @@ def record_id(text: str) -> UUID:
         raise NotFound(lazy("This record does not exist, or you may not see it.")) from error
 
 
+def ids_of(body: Mapping[str, Any], name: str, *, most: int) -> list[UUID]:
+    """A list of ids in a body. Errors: BadRequest."""
+    found = body.get(name)
+    if not isinstance(found, list) or len(found) > most:
+        raise BadRequest(lazy("“%(name)s” must be a list of at most %(most)s ids.", name=name, most=most), field=name)
+    return [access.identifier(str(text), name) for text in found]
+
+
 def values_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """`{"values": {…}}`, or the values themselves."""
     if "values" not in body or not set(body) <= _META:
@@ -74,7 +82,7 @@ async def list_records(request: Request, entity: FromPath[str]) -> Response[Any]
         ops.List(
             entity=entity, filter=_json(asked.get("filter")), view=asked.get("view") or None, q=asked.get("q"), sort=_words(asked.get("sort")),
             fields=_words(asked.get("fields")), limit=access.integer(request, "limit", 50, 200), after=asked.get("after") or None,
-            count=asked.get("count") or "none", deleted=asked.get("deleted") in ("1", "true"), can=True,
+            count=asked.get("count") or "none", deleted=access.flag(request, "deleted"), can=True,
         ),
     )  # fmt: skip
     count = {"value": page.count.value, "exact": page.count.exact} if page.count else None
@@ -126,7 +134,7 @@ async def _once(ctx: Context, request: Request, body: Mapping[str, Any], run: Ca
 @get("/records/{entity:str}/{rid:str}")
 async def get_record(request: Request, entity: FromPath[str], rid: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
-    found = await execute(ctx, ops.Get(entity=entity, id=record_id(rid), deleted=request.query_params.get("deleted") in ("1", "true")))
+    found = await execute(ctx, ops.Get(entity=entity, id=record_id(rid), deleted=access.flag(request, "deleted")))
     return access.answer(shapes.record(found), ETag=f'"{found.version}"')
 
 

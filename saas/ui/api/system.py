@@ -1,15 +1,88 @@
-"""Search and notifications, and long work over many records: bulk acts, imports, exports and their jobs; reports."""
+"""What surrounds records: reports, views, people to choose from, the caller's notifications, search over everything."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response import Response
 
 from saas.db import tenant_transaction
-from saas.runtime import notifications
+from saas.errors import BadRequest, NotFound
+from saas.i18n import lazy, pick
+from saas.metadata.models import ViewDef
+from saas.runtime import Context, notifications, permissions, reports, views
+from saas.tenants import list_users
 from saas.ui.api import access, records, shapes
+
+# ---- reports -----------------------------------------------------------------------------------------------------------
+
+
+@get("/reports")
+async def list_reports(request: Request) -> Response[Any]:
+    ctx = await access.context(request)
+    return access.answer({"data": reports.list_reports(ctx)})
+
+
+@get("/reports/{key:str}")
+async def get_report(request: Request, key: FromPath[str]) -> Response[Any]:
+    """One report with its figures; its parameters stand in the query."""
+    ctx = await access.context(request)
+    found = await reports.load_report(ctx, key, _report_params(ctx, key, request))
+    return access.answer({**found, "widgets": [{**widget, "label": widget.get("title", "")} for widget in found["widgets"]]})
+
+
+def _report_params(ctx: Context, key: str, request: Request) -> dict[str, str]:
+    """Each of the query's parameters, of which the report must know all. Errors: BadRequest."""
+    report = reports.report_of(ctx, key)
+    known = {name for p in report.params for name in (p.key, f"{p.key}_from", f"{p.key}_to")}
+    given = dict(request.query_params)
+    for name in given:
+        if name not in known:
+            raise BadRequest(lazy("This report has no parameter “%(name)s”.", name=name[:60]), field=name[:60])
+    return given
+
+
+# ---- views, people -----------------------------------------------------------------------------------------------------
+
+
+@get("/views/{entity:str}")
+async def list_views(request: Request, entity: FromPath[str]) -> Response[Any]:
+    """The views of an entity that the caller sees: those of the configuration, then the saved ones."""
+    ctx = await access.context(request)
+    found = ctx.config.entities.get(entity)
+    if found is None or not permissions.may(ctx, "read", entity):
+        raise NotFound(lazy("There is nothing called “%(key)s” here.", key=entity))
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        saved = await views.saved_views(conn, ctx, found)
+    shown = [(view, False) for view in views.configured_views(ctx, found)] + [(view, True) for view in saved]
+    return access.answer({"data": [_view(ctx, view, saved=own, fields=permissions.static_access(ctx, found)) for view, own in shown]})
+
+
+def _view(ctx: Context, view: ViewDef, *, saved: bool, fields: dict[str, str]) -> dict[str, Any]:
+    """The filter of a configured view stays inside: it may name fields that the caller may not see."""
+    shape = {
+        "key": view.key, "label": pick(view.label, ctx.locale), "kind": view.kind, "sort": list(view.sort), "page_size": view.page_size,
+        "columns": [c for c in view.columns if fields.get(c.partition(".")[0], "hidden") != "hidden"],
+        "default": view.default, "saved": saved,
+    }  # fmt: skip
+    return {**shape, "filter": view.filter} if saved or permissions.may_configure(ctx, "config") else shape
+
+
+@get("/users")
+async def list_people(request: Request) -> Response[Any]:
+    """Active people to choose from. Who is here from outside (all roles external) finds only themselves."""
+    ctx = await access.context(request)
+    mine = permissions.roles(ctx)
+    outside = bool(mine) and all(role.external for role in mine)
+    found = await list_users(ctx.tenant_id, only_active=True)
+    return access.answer(
+        {"data": [{"id": str(u["id"]), "name": u["name"], "roles": list(u["role_keys"])} for u in found if not outside or u["id"] == ctx.user_id]}
+    )
+
+
+# ---- notifications -----------------------------------------------------------------------------------------------------
 
 
 @get("/notifications")
@@ -18,7 +91,9 @@ async def list_notifications(request: Request) -> Response[Any]:
     limit = access.integer(request, "limit", 50, 200)
     before = request.query_params.get("before")
     async with tenant_transaction(ctx.tenant_id) as conn:
-        found = await notifications.inbox(conn, ctx, limit=limit, before=records.record_id(before) if before else None, unread=request.query_params.get("unread") == "1")
+        found = await notifications.inbox(
+            conn, ctx, limit=limit, before=access.identifier(before, "before") if before else None, unread=access.flag(request, "unread")
+        )
         unread = await notifications.unread_count(conn, ctx)
     data = [
         {
@@ -32,11 +107,12 @@ async def list_notifications(request: Request) -> Response[Any]:
 
 @post("/notifications/read", status_code=204)
 async def read_notifications(request: Request) -> None:
-    """Body {"ids": […]}; without ids all are marked."""
+    """Body {"ids": […]}; without ids all are marked. Ids that are not the caller's own change nothing."""
     ctx = await access.context(request)
-    ids = (await access.body(request)).get("ids")
+    body = await access.body(request)
+    ids = records.ids_of(body, "ids", most=1000) if "ids" in body else None
     async with tenant_transaction(ctx.tenant_id) as conn:
-        await notifications.mark_read(conn, ctx, [records.record_id(str(i)) for i in ids] if isinstance(ids, list) else None)
+        await notifications.mark_read(conn, ctx, ids)
 
 
-HANDLERS = [list_notifications, read_notifications]
+HANDLERS = [list_reports, get_report, list_views, list_people, list_notifications, read_notifications]
