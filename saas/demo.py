@@ -19,8 +19,8 @@ TENANTS = (
 async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str, Any]:
     """Migrate and create what is absent. Returns addresses and logins; running it again changes nothing."""
     from saas.db.migrate import migrate
-    from saas.provision import SAMPLE_PASSWORD, provision_tenant, sample_logins
-    from saas.tenants import create_operator, list_tenants
+    from saas.provision import SAMPLE_PASSWORD, has_sample, provision_tenant, sample_logins
+    from saas.tenants import create_operator, delete_tenant, list_tenants
     from saas.tenants.operators import operator_exists
 
     report = await migrate(settings)
@@ -30,10 +30,14 @@ async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str
 
     logins: list[dict[str, Any]] = []
     async with opened(settings):
-        present = {tenant.slug for tenant in await list_tenants()}
+        present = {tenant.slug: tenant.id for tenant in await list_tenants()}
         for tenant in TENANTS:
             slug, locale = tenant["slug"], tenant["locale"]
             admin = f"admin@{slug}.example"
+            if slug in present and not await has_sample(present[slug]):
+                say(f"{tenant['name']} was left unfinished; making it again.")
+                await delete_tenant(slug)
+                del present[slug]
             if slug not in present:
                 say(f"Creating {tenant['name']} with sample data …")
                 await provision_tenant(

@@ -8,16 +8,17 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
-from saas.errors import Conflict, FieldProblem, InvalidInput
+from saas.errors import FieldProblem, InvalidInput
 from saas.i18n import lazy
 from saas.metadata.packs import load_pack, sample
 from saas.metadata.store import install_pack
 from saas.runtime import load_kinds
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.sample import Sample
-from saas.tenants import create_tenant, create_user, find_user, new_id, update_user
+from saas.tenants import create_tenant, create_user, find_user, list_audit, new_id, record_audit, update_user
 
 SAMPLE_PASSWORD = "demo-password"
+SAMPLE_LOADED = "sample.loaded"
 Progress = Callable[[int, int], None]
 
 
@@ -37,7 +38,8 @@ async def provision_tenant(
 ) -> UUID:
     """Create a tenant with a pack; the administrator gets the pack's first role with `"admin": true`.
 
-    Tenant, configuration and administrator come into being together or not at all. Errors: those of `create_tenant` and
+    Tenant, configuration and administrator come into being together or not at all; sample data follows in batches, and an audit
+    event says when it is complete (`has_sample`). Errors: those of `create_tenant` and
     `install_pack`; InvalidInput for an unknown role.
     """
     load_kinds()
@@ -77,7 +79,15 @@ async def load_sample(
     ids = await _sample_people(tenant_id, slug, data["users"], locale, password)
     users = {key: (await context_for_user(tenant_id, user_id)).user for key, user_id in ids.items()}
     base = await system_context(tenant_id, origin="sample")
-    return await Sample(base, users).load(data["records"], progress)
+    count = await Sample(base, users).load(data["records"], progress)
+    async with tenant_transaction(tenant_id) as conn:
+        await record_audit(conn, tenant_id, SAMPLE_LOADED, data={"operations": count})
+    return count
+
+
+async def has_sample(tenant_id: UUID) -> bool:
+    """Whether the sample data is all there; False also when loading it was interrupted."""
+    return bool(await list_audit(tenant_id, kind=SAMPLE_LOADED, limit=1))
 
 
 def sample_logins(pack_key: str, slug: str, locale: str = "en") -> list[dict[str, Any]]:
@@ -93,14 +103,10 @@ async def _sample_people(
 ) -> dict[str, UUID]:
     ids: dict[str, UUID] = {}
     for person in people:
-        try:
-            ids[person["key"]] = await create_user(
-                tenant_id, f"{person['email']}@{slug}.example", password, _name(person, locale), person["roles"],
-                person.get("department"), None, None, person.get("title", ""),
-            )
-        except Conflict:  # the first attempt was interrupted: take the person who is there
-            found = await find_user(tenant_id, email=f"{person['email']}@{slug}.example")
-            ids[person["key"]] = found["id"]
+        ids[person["key"]] = await create_user(
+            tenant_id, f"{person['email']}@{slug}.example", password, _name(person, locale), person["roles"],
+            person.get("department"), None, None, person.get("title", ""),
+        )
     for person in people:  # afterwards, so that the list may stand in any order
         if person.get("superior"):
             await update_user(tenant_id, ids[person["key"]], {"superior_id": ids[person["superior"]]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,30 +11,10 @@ from uuid import UUID
 from saas.db import tenant_transaction
 from saas.runtime import operations as ops
 from saas.runtime.context import Context, User
-from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.door import execute
-from saas.tenants import create_user
 
 _WHEN = re.compile(r"^([+-]?\d+)d(?: (\d{2}):(\d{2}))?$")
-CHUNK = 250
-
-
-async def load(tenant_id: UUID, sample: Mapping[str, Any], *, password: str, progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
-    """Create the sample's people and records in a tenant. Returns the people: [{"email", "name", "roles"}]."""
-    base = await system_context(tenant_id, origin="sample")
-    ids: dict[str, UUID] = {}
-    people = []
-    for person in sample["users"]:
-        email = f"{person['email']}@{base.tenant.slug}.example"
-        name = (person.get("name_en") or person["name"]) if base.tenant.locale == "en" else person["name"]
-        ids[person["key"]] = await create_user(
-            tenant_id, email, password, name, person["roles"], department_key=person.get("department"),
-            superior_id=ids.get(person.get("superior")), title=person.get("title") or "",
-        )  # fmt: skip
-        people.append({"email": email, "name": name, "roles": person["roles"]})
-    users = {key: (await context_for_user(tenant_id, user_id)).user for key, user_id in ids.items()}
-    await Sample(base, users).load(sample["records"], progress)
-    return people
+BATCH = 250
 
 
 class Sample:
@@ -53,12 +33,13 @@ class Sample:
             key=lambda a: (a[0], a[1], a[2]),
         )
         acts = _parents_first(acts)
-        for begin in range(0, len(acts), CHUNK):
+        # Not in one transaction: it could not prune the versions its own counters and rollups leave behind, and slows to a crawl.
+        for begin in range(0, len(acts), BATCH):
             async with tenant_transaction(self.base.tenant_id):
-                for at, _position, _index, record, step in acts[begin : begin + CHUNK]:
+                for at, _position, _index, record, step in acts[begin : begin + BATCH]:
                     await self._run(at, record, step)
             if progress:
-                progress(min(begin + CHUNK, len(acts)), len(acts))
+                progress(min(begin + BATCH, len(acts)), len(acts))
         return len(acts)
 
     async def _run(self, at: datetime, record: Mapping[str, Any], step: Mapping[str, Any]) -> None:
