@@ -33,6 +33,11 @@ THEMES = (
     ("light", i18n.lazy("Light"), "sun"),
     ("dark", i18n.lazy("Dark"), "moon"),
 )
+# Scopes of rights (docs/packs.md, section 7), as the settings page names them.
+SCOPES = {
+    "none": i18n.lazy("none"), "own": i18n.lazy("own"), "assigned": i18n.lazy("assigned to me"), "participant": i18n.lazy("taking part"),
+    "team": i18n.lazy("team"), "dept": i18n.lazy("department"), "dept_tree": i18n.lazy("department and below"), "all": i18n.lazy("all"),
+}  # fmt: skip
 SHORTCUTS = (
     (("Ctrl", "K"), i18n.lazy("Search and commands")),
     (("/",), i18n.lazy("Search in this list")),
@@ -57,7 +62,7 @@ def icon(name: str, size: str = "") -> Markup:
 def data_block(value: Any) -> Markup:
     """JSON for a `<script type="application/json">` block; cannot close the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704  escaped right here
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # escaped right here
 
 
 @functools.cache
@@ -74,7 +79,7 @@ def render(template: str, /, **data: Any) -> str:
 
 def markup(template: str, /, **data: Any) -> Markup:
     """A rendered part, safe to put into another template: Jinja has escaped what went into it."""
-    return Markup(render(template, **data))  # noqa: S704  output of an autoescaping template
+    return Markup(render(template, **data))
 
 
 @functools.cache

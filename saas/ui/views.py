@@ -479,7 +479,9 @@ class ParamView:
     key: str
     label: str
     options: tuple[Choice, ...]
-    lookup: str = ""
+    dates: bool = False  # two days of one's own may be given instead
+    start: str = ""
+    end: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

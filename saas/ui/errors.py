@@ -1,0 +1,157 @@
+"""AppError -> answer: problem details for JSON callers, a fragment for htmx, a calm page for everybody else. The one translator."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from saas.errors import (
+    AppError,
+    BadRequest,
+    Conflict,
+    DefinitionProblem,
+    FieldProblem,
+    NotAuthenticated,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    PlanLimitReached,
+    StaleVersion,
+    TooManyRequests,
+    Unavailable,
+)
+from saas.i18n import gettext as _
+from saas.i18n import lazy, use_locale
+from saas.ui.guards import html, page_data
+from saas.ui.render import render
+from saas.ui.views import Link
+
+log = logging.getLogger(__name__)
+BY_STATUS: dict[int, type[AppError]] = {400: BadRequest, 401: NotAuthenticated, 402: PlanLimitReached, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: PayloadTooLarge, 429: TooManyRequests, 503: Unavailable}  # fmt: skip
+# What a page says where the error itself has nothing to add.
+ADVICE = {
+    400: lazy("The address or the form was not complete. Go back and try again."),
+    403: lazy("Ask an administrator if you think you should be able to."),
+    404: lazy("It does not exist, was deleted, or you may not see it."),
+    405: lazy("The address or the form was not complete. Go back and try again."),
+    409: lazy("Reload the page to see how things stand now."),
+    413: lazy("Choose a smaller file."),
+    500: lazy("The error has been recorded. Nothing was changed by what you just did."),
+    503: lazy("This usually takes a few seconds. Nothing you saved is lost."),
+}
+
+
+class MethodNotAllowed(AppError):
+    code, status, title = "method_not_allowed", 405, lazy("This address does not take that kind of request")
+
+
+def handle_app_error(request: Request, error: AppError) -> Response[Any]:
+    return answer_error(request.scope, error, request)
+
+
+def handle_http_error(request: Request, error: HTTPException) -> Response[Any]:
+    """Litestar's own refusals: unknown path or method, a malformed id, a body that is too large."""
+    if error.status_code == 405:
+        return answer_error(request.scope, MethodNotAllowed(), request)
+    if error.status_code >= 500:
+        return handle_unexpected(request, error)
+    return answer_error(request.scope, BY_STATUS.get(error.status_code, BadRequest)(), request)
+
+
+def handle_unexpected(request: Request, error: Exception) -> Response[Any]:
+    log.error("request.failed", exc_info=error, extra={"request_id": request.scope["state"].get("request_id"), "path": request.url.path})
+    return answer_error(request.scope, AppError(), request)
+
+
+def answer_error(scope: Any, error: AppError, request: Request | None = None) -> Response[Any]:
+    request = request or Request(scope)
+    state = scope["state"]
+    with use_locale(state.get("locale", "en")):
+        response = _answer(request, error)
+    retry = error.data.get("retry_after") or (5 if isinstance(error, Unavailable) else None)
+    if retry:
+        response.headers["retry-after"] = str(retry)
+    return response
+
+
+def _answer(request: Request, error: AppError) -> Response[Any]:
+    if wants_json(request):
+        return problem_response(request, error)
+    if isinstance(error, NotAuthenticated) and error.status == 401 and request.url.path != "/login":
+        return _to_sign_in(request)
+    if request.headers.get("hx-request") == "true":
+        return _fragment(request, error)
+    return _page(request, error)
+
+
+def wants_json(request: Request) -> bool:
+    """The API always; elsewhere who asks for JSON and not for HTML."""
+    accept = request.headers.get("accept", "")
+    return request.url.path.startswith("/api/") or ("application/json" in accept and "text/html" not in accept)
+
+
+def problem_response(request: Request, error: AppError) -> Response[dict[str, Any]]:
+    """RFC 9457."""
+    body: dict[str, Any] = {
+        "type": "about:blank" if error.code == "error" else f"urn:saas:{error.code}", "title": str(type(error).title), "status": error.status,
+        "detail": str(error.message), "code": error.code, "errors": [problem_json(p) for p in error.problems] or _named(error),
+        "request_id": request.scope["state"].get("request_id", ""),
+    }  # fmt: skip
+    for key, value in error.data.items():
+        body.setdefault(key, value if isinstance(value, (int, float, bool, list, dict, type(None))) else str(value))
+    headers = {"cache-control": "no-store"}
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(body, status_code=error.status, media_type="application/problem+json", headers=headers)
+
+
+def _named(error: AppError) -> list[dict[str, Any]]:
+    """An error about one parameter or header lists it like a field."""
+    name = error.data.get("field")
+    return [{"path": "", "field": str(name), "code": error.code, "message": str(error.message)}] if name else []
+
+
+def problem_json(problem: FieldProblem | DefinitionProblem) -> dict[str, Any]:
+    if isinstance(problem, FieldProblem):
+        return {"path": problem.path or (f"/{problem.field}" if problem.field else ""), "field": problem.field, "code": problem.code, "message": str(problem.message)}
+    return {"path": problem.path, "code": problem.code, "message": str(problem.message), "hint": str(problem.hint)}
+
+
+def _to_sign_in(request: Request) -> Response[Any]:
+    query = request.url.query
+    here = request.url.path + (f"?{query}" if query else "")
+    url = "/login" if request.method != "GET" or here == "/" else f"/login?next={quote(here)}"
+    if request.headers.get("hx-request") == "true":
+        return html("", headers={"HX-Redirect": "/login"})
+    return Response("", status_code=303, headers={"location": url})
+
+
+def _words(error: AppError) -> dict[str, Any]:
+    message = str(error.message)
+    title = str(type(error).title)
+    if message == title:
+        message = str(ADVICE.get(error.status, ""))
+    details = [f"{p.path}: {p.message}" if isinstance(p, DefinitionProblem) else str(p.message) for p in error.problems][:30]
+    return {"status": error.status, "title": title, "message": message, "details": details}
+
+
+def _fragment(request: Request, error: AppError) -> Response[Any]:
+    return html(render("errors/_notice.html", **page_data(request), **_words(error)), status=error.status, headers={"X-Reason": quote(str(error.message))[:500]})
+
+
+def _page(request: Request, error: AppError) -> Response[Any]:
+    actions = [Link(_("Go back"), "/", back=True), Link(_("Go to the start page"), "/")]
+    if isinstance(error, (Unavailable, StaleVersion)):
+        actions.insert(0, Link(_("Try again"), request.url.path))
+    data = {**_words(error), "actions": actions, "request_id": request.scope["state"].get("request_id", "")}
+    ask = request.scope["state"].get("ask")
+    if ask is not None and error.status != 503:
+        return ask.page("errors/page.html", status=error.status, **data)
+    return html(render("errors/page.html", **page_data(request), **data), status=error.status)
+
+
+HANDLERS: dict[Any, Any] = {AppError: handle_app_error, HTTPException: handle_http_error, Exception: handle_unexpected}

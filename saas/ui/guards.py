@@ -1,0 +1,188 @@
+"""Who is there: `Ask` is one request of a signed-in person with what its answer needs; guards for unsafe requests."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from litestar import Request, Response
+from litestar.datastructures import Cookie, FormMultiDict
+from litestar.enums import MediaType
+
+from saas.db import tenant_transaction
+from saas.errors import NotAuthenticated, NotFound, PermissionDenied
+from saas.i18n import lazy, set_locale
+from saas.runtime import Context
+from saas.runtime.contexts import context_of
+from saas.runtime.notifications import unread_count
+from saas.tenants import SessionInfo, find_session
+from saas.ui.middleware import Site
+from saas.ui.render import base_data, render
+from saas.ui.views import Toast
+
+SESSION_COOKIE = "session"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_LOCAL = re.compile(r"^/(?![/\\])[^\s\\]*$")
+
+
+class Ask:
+    """One request of one person. `work()` opens the page's only transaction; `page()` renders after it has ended."""
+
+    def __init__(self, request: Request, ctx: Context, session: SessionInfo) -> None:
+        self.request, self.ctx, self.session = request, ctx, session
+        self.unread = 0
+
+    @property
+    def site(self) -> Site:
+        return site_of(self.request)
+
+    @property
+    def is_fragment(self) -> bool:
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def target(self) -> str:
+        """Id of the element htmx will fill ("list", "dialog", …)."""
+        return self.request.headers.get("hx-target", "").rpartition("#")[2] if self.is_fragment else ""
+
+    @property
+    def here(self) -> str:
+        query = self.request.url.query
+        return self.request.url.path + (f"?{query}" if query else "")
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[Any]:
+        async with tenant_transaction(self.ctx.tenant_id) as conn:
+            yield conn
+            if not self.is_fragment and self.request.method in SAFE_METHODS:
+                self.unread = await unread_count(conn, self.ctx)
+
+    async def form(self) -> FormMultiDict:
+        return await self.request.form()
+
+    def page(self, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **data: Any) -> Response[str]:
+        from saas.ui.shell import shell_of  # the shell names pages, which import this module
+
+        toasts = read_toasts(self.request)
+        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, **data}
+        response = html(render(template, **shown), status=status, headers=headers)
+        if toasts:
+            add_cookie(self.request, response, "toasts", "", seconds=0)
+        return response
+
+    def fragment(self, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **data: Any) -> Response[str]:
+        shown = {**page_data(self.request, csrf=self.session.csrf_secret), **data}
+        return html(render(template, **shown), status=status, headers=headers)
+
+    def redirect(self, url: str, *messages: Toast, headers: Mapping[str, str] | None = None) -> Response[str]:
+        """303 for browsers, HX-Redirect for scripts; messages are shown by the next page."""
+        return redirect(self.request, url, *messages, headers=headers)
+
+
+def site_of(request: Request) -> Site:
+    return request.scope["state"]["site"]
+
+
+def cookies_of(request: Request) -> dict[str, str]:
+    return request.scope["state"]["cookies"]
+
+
+def page_data(request: Request, *, csrf: str = "") -> dict[str, Any]:
+    site = site_of(request)
+    theme = cookies_of(request).get("theme", "")
+    query = request.url.query
+    tenant = site.tenant
+    return {
+        **base_data(
+            locale=request.scope["state"]["locale"], csrf=csrf, theme=theme if theme in ("light", "dark") else "",
+            here=request.url.path + (f"?{query}" if query else ""),
+            brand_name=tenant.name if tenant else "", brand_css=brand_url(tenant.brand) if tenant else "",
+        )
+    }  # fmt: skip
+
+
+def brand_url(brand: Mapping[str, Any]) -> str:
+    colour = str(brand.get("color", "")).lstrip("#")
+    return f"/brand.css?v={quote(colour)}" if colour else ""
+
+
+def html(text: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:
+    return Response(text, status_code=status, media_type=MediaType.HTML, headers={"cache-control": "no-store", "vary": "HX-Request, Cookie", **(headers or {})})
+
+
+def redirect(request: Request, url: str, *messages: Toast, headers: Mapping[str, str] | None = None) -> Response[str]:
+    if request.headers.get("hx-request") == "true":
+        response = html("", headers={"HX-Redirect": url, **(headers or {})})
+    else:
+        response = Response("", status_code=303, headers={"location": url, **(headers or {})})
+    if messages:
+        text = quote(json.dumps([[t.kind, t.text] for t in messages], ensure_ascii=False))[:3500]
+        add_cookie(request, response, "toasts", text, seconds=60)
+    return response
+
+
+def add_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int | None) -> None:
+    """Host-only, SameSite=Lax, invisible to scripts."""
+    response.set_cookie(Cookie(key=name, value=value, path="/", max_age=seconds, httponly=True, samesite="lax", secure=not site_of(request).local))
+
+
+def read_toasts(request: Request) -> tuple[Toast, ...]:
+    try:
+        found = json.loads(unquote(cookies_of(request).get("toasts", "") or "[]"))
+        return tuple(Toast(str(text), kind if kind in ("good", "warn", "error") else "good") for kind, text in found[:5])
+    except (ValueError, TypeError):
+        return ()
+
+
+def local_path(text: str | None, default: str = "/") -> str:
+    """A path on this host to go on to; anything else (another site, a script) becomes the default."""
+    return text if text and _LOCAL.match(text) and len(text) < 2000 else default
+
+
+# ---- guards ------------------------------------------------------------------------------------------------------------
+
+
+def refuse_foreign(request: Request) -> None:
+    """Unsafe requests must come from our own pages: the browser says so in Sec-Fetch-Site or Origin."""
+    if request.method in SAFE_METHODS:
+        return
+    fetch_site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    if (fetch_site is not None and fetch_site not in ("same-origin", "none")) or (fetch_site is None and not same):
+        raise PermissionDenied(lazy("This request came from another site and was refused."), reason="foreign")
+
+
+async def check_token(request: Request, secret: str) -> None:
+    """The session's CSRF token, from the header of a script or the hidden input of a form."""
+    given = request.headers.get("x-csrf-token") or ""
+    if not given:
+        given = str((await request.form()).get("_csrf") or "")
+    if not hmac.compare_digest(given.encode(), secret.encode()):
+        raise PermissionDenied(lazy("This page is out of date. Please reload it and try again."), reason="csrf")
+
+
+async def signed_in(request: Request) -> Ask:
+    """The person behind the session cookie. Errors: NotAuthenticated, NotFound (not a tenant's host), PermissionDenied (forged)."""
+    tenant = site_of(request).tenant
+    if tenant is None:
+        raise NotFound()
+    token = cookies_of(request).get(SESSION_COOKIE)
+    session = await find_session(tenant.id, token) if token else None
+    if session is None or session.kind != "web":
+        raise NotAuthenticated()
+    if request.method not in SAFE_METHODS:
+        refuse_foreign(request)
+        await check_token(request, session.csrf_secret)
+    state = request.scope["state"]
+    if session.user.locale:
+        state["locale"] = session.user.locale
+    set_locale(state["locale"])
+    ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
+    state["ask"] = ask = Ask(request, ctx, session)
+    return ask

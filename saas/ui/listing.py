@@ -1,0 +1,326 @@
+"""Lists and boards: from the address's state and the door's answer to what the templates show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from saas.i18n import gettext as _
+from saas.i18n import ngettext, pick
+from saas.metadata.config import Entity
+from saas.metadata.expressions.filters import OPS
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef, ViewDef
+from saas.runtime import Context, execute, permissions
+from saas.runtime import operations as ops
+from saas.runtime.present import names_for
+from saas.runtime.views import all_views, default_columns
+from saas.ui import filters, formats, values
+from saas.ui.views import (
+    BoardColumnView,
+    CardView,
+    Chip,
+    Choice,
+    Column,
+    Empty,
+    FilterEditor,
+    Link,
+    ListView,
+    RowView,
+    ShownField,
+)
+
+DEFAULT_LIMIT = 50
+
+
+class Listing:
+    """One entity's list as one person sees it, under one view."""
+
+    def __init__(self, ctx: Context, entity: Entity, views: Sequence[ViewDef], view: ViewDef, state: filters.State) -> None:
+        self.ctx, self.entity, self.views, self.view, self.state = ctx, entity, views, view, state
+        self.access = permissions.static_access(ctx, entity)
+        self.url = f"/r/{entity.key}"
+
+    @property
+    def plural(self) -> str:
+        return pick(self.entity.defn.plural, self.ctx.locale)
+
+    def visible(self, key: str) -> bool:
+        return self.access.get(key, "hidden") != "hidden"
+
+    def columns(self) -> list[str]:
+        """The title first, then what the address or the view says."""
+        wanted = self.state.columns or self.view.columns or default_columns(self.entity)
+        title = self.entity.defn.title
+        keys = [title, *(k for k in wanted if k != title and k in self.entity.fields)] if self.visible(title) else [k for k in wanted if k in self.entity.fields]
+        return [k for k in keys if self.visible(k)]
+
+    def sort(self) -> tuple[str, ...]:
+        return self.state.sort or self.view.sort
+
+    def limit(self) -> int:
+        return self.state.limit or (self.view.page_size if self.view.page_size != 25 else DEFAULT_LIMIT)
+
+    # ---- parts both lists and boards have
+
+    def tabs(self) -> tuple[Link, ...]:
+        found = []
+        for view in self.views:
+            path = f"{self.url}/board" if view.kind == "board" else self.url
+            found.append(Link(pick(view.label, self.ctx.locale), f"{path}?view={quote(view.key)}", "board" if view.kind == "board" else "", view.key == self.view.key))
+        return tuple(found) if len(found) > 1 else ()
+
+    def modes(self) -> tuple[Link, ...]:
+        if self.entity.pipeline is None or not self.visible(self.entity.pipeline.field):
+            return ()
+        board = self.state.path.endswith("/board")
+        return (Link(_("List"), self.url, "list", not board), Link(_("Board"), f"{self.url}/board", "board", board))
+
+    def new(self) -> dict[str, str]:
+        if not permissions.may(self.ctx, "create", self.entity.key):
+            return {}
+        return {"new_url": f"{self.url}/new", "new_text": _("New: %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
+
+    async def chips(self, conn: Any) -> tuple[Chip, ...]:
+        names = await self._names(conn)
+        found = []
+        for index, c in enumerate(self.state.conditions):
+            field = self.entity.fields.get(c.field)
+            if field is None or not self.visible(c.field):
+                continue
+            others = filters.without(self.state.conditions, index)
+            op_text = _("is not empty") if c.op == "is_empty" and c.values[:1] == ("false",) else str(OPS[c.op].label)
+            text = "" if c.op == "is_empty" else filters.value_text(self.ctx, self.entity, c, names)
+            found.append(Chip(c.field, pick(field.label, self.ctx.locale), op_text, text, self.state.url(conditions=others), self.editor(field, c, others, names)))
+        if self.state.advanced:
+            found.append(Chip("", _("From a report"), "", "", self.state.url(advanced="")))
+        return tuple(found)
+
+    async def _names(self, conn: Any) -> dict[str, str]:
+        """Names of the people and records that filters mention."""
+        pairs = []
+        for c in self.state.conditions:
+            field = self.entity.fields.get(c.field)
+            if field is not None and self.visible(c.field) and filters.editor_kind(self.ctx, field) == "picker":
+                pairs += [(field, [v] if field_types.get(field.type).expr_type == "list" else v) for v in c.values if is_uuid(v)]
+        if not pairs:
+            return {}
+        names = await names_for(conn, self.ctx, pairs)
+        return {**names.users, **names.departments, **{record_id: title for (_entity, record_id), title in names.records.items()}}
+
+    def editor(self, field: FieldDef, c: filters.Condition | None = None, others: tuple[filters.Condition, ...] | None = None, names: dict[str, str] | None = None) -> FilterEditor:
+        state = self.state if others is None else filters.replace(self.state, conditions=others)
+        kind = filters.editor_kind(self.ctx, field)
+        chosen = c.values if c else ()
+        op = c.op if c else ""
+        if c and c.op == "is_empty":
+            op, chosen = ("not_empty" if c.values[:1] == ("false",) else "is_empty"), ()
+        choices = filters.op_choices(self.ctx, field)
+        if op == "eq" and all(o.key != "eq" for o in choices):
+            op = "in"
+        op = op or choices[0].key
+        options: tuple[Choice, ...] = ()
+        if kind == "options":
+            options = tuple(Choice(o.key, pick(o.label, self.ctx.locale), o.key in chosen, o.color) for o in self.ctx.config.options(self.entity.key, field.key) if o.active or o.key in chosen)
+        elif kind == "picker":
+            options = tuple(Choice(v, filters.value_text(self.ctx, self.entity, filters.Condition(field.key, "eq", (v,)), names or {}), True) for v in chosen)
+            if not chosen and field_types.get(field.type).expr_type == "user":
+                options = (Choice("me()", _("me"), True),)
+        elif kind == "date":
+            options = filters.period_choices(chosen)
+        plain = [v for v in chosen if kind != "date" or op != "relative"]
+        return FilterEditor(
+            field.key, pick(field.label, self.ctx.locale), kind, op, choices, state.params("after", "trail"), options,
+            plain[0] if plain else "", plain[1] if len(plain) > 1 else "", f"/lookup/{self.entity.key}/{field.key}?filter=1",
+        )  # fmt: skip
+
+    def filter_fields(self) -> tuple[Link, ...]:
+        found = []
+        for key, field in self.entity.fields.items():
+            if self.access.get(key) in ("read", "write") and filters.filterable(self.ctx, field):
+                icon = field_types.get(field.type).icon
+                found.append(Link(pick(field.label, self.ctx.locale), f"{self.state.url()}{'&' if '?' in self.state.url() else '?'}adding={quote(key)}", icon))
+        return tuple(found)
+
+    async def common(self, conn: Any, adding: str | None) -> dict[str, Any]:
+        field = self.entity.fields.get(adding or "")
+        return {
+            "title": self.plural, "icon": self.entity.defn.icon, "url": self.state.path, "tabs": self.tabs(), "modes": self.modes(),
+            "chips": await self.chips(conn), "filter_fields": self.filter_fields(), "adding": self.editor(field) if field and self.visible(field.key) else None,
+            "q": self.state.q, "search_params": self.state.params("q", "after", "trail"), "clear_url": self.state.url(conditions=(), advanced=""), **self.new(),
+        }  # fmt: skip
+
+    # ---- the list
+
+    def head(self) -> tuple[Column, ...]:
+        first = (self.sort() or ("-created_at",))[0]
+        found = []
+        for key in self.columns():
+            field = self.entity.fields[key]
+            kind = field_types.get(field.type)
+            url = direction = ""
+            if kind.sortable and self.access.get(key) in ("read", "write"):
+                url = self.state.url(sort=(f"-{key}",) if first == key else (key,))
+                direction = {key: "up", f"-{key}": "down"}.get(first, "")
+            found.append(values.column(self.ctx, field, sort_url=url, direction=direction))
+        return tuple(found)
+
+    def row(self, record: ops.Record, keys: Sequence[str], *, deleted: bool = False) -> RowView:
+        title = self.entity.defn.title
+        name_at = keys.index(title) if title in keys else 0
+        cells = []
+        position = 0
+        for index, key in enumerate(keys):
+            if index != name_at:
+                position += 1
+            cells.append(values.cell(self.ctx, self.entity, key, record, position=position, link=index == name_at))
+        url = f"{self.url}/{record.id}" + ("?deleted=1" if deleted else "")
+        return RowView(str(record.id), url, record.title, tuple(cells), f"{self.url}/{record.id}/restore" if deleted else "")
+
+    async def list_view(self, conn: Any, *, adding: str | None = None) -> ListView:
+        keys = self.columns()
+        page: ops.Page = await execute(
+            self.ctx,
+            ops.List(
+                entity=self.entity.key, view=self.view.key, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None,
+                sort=self.sort() or None, fields=keys, limit=self.limit(), after=self.state.after, count="exact" if self.state.exact else "capped",
+            ),
+        )  # fmt: skip
+        rows = tuple(self.row(record, keys) for record in page.records)
+        common = await self.common(conn, adding)
+        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
+        return ListView(
+            columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
+            reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
+            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"], can_bulk=may["bulk"], can_delete=may["delete"],
+            bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may),
+            **common, **self.paging(page),
+        )  # fmt: skip
+
+    def paging(self, page: ops.Page) -> dict[str, str]:
+        state = self.state
+        found = {"count_text": "", "exact_url": "", "prev_url": "", "next_url": ""}
+        if page.count is not None:
+            shown = formats.number(self.ctx, page.count.value) + ("" if page.count.exact else "+")
+            found["count_text"] = ngettext("%(shown)s record", "%(shown)s records", page.count.value if page.count.exact else 2, shown=shown)
+            if not page.count.exact:
+                found["exact_url"] = state.url(exact=True, after=state.after, trail=state.trail)
+        if state.after:
+            previous = state.trail[-1] if state.trail else ""
+            found["prev_url"] = state.url(after=previous if previous != "-" else None, trail=state.trail[:-1])
+        if page.next:
+            found["next_url"] = state.url(after=page.next, trail=(*state.trail, state.after or "-")[-filters.MAX_TRAIL :])
+        return found
+
+    def column_choices(self, shown: Sequence[str]) -> tuple[Choice, ...]:
+        keys = [*shown, *(k for k in self.entity.fields if k not in shown and self.visible(k))]
+        return tuple(Choice(k, pick(self.entity.fields[k].label, self.ctx.locale), k in shown) for k in keys if not self.entity.fields[k].hidden or k in shown)
+
+    def bulk_moves(self) -> tuple[Choice, ...]:
+        """Transitions that can run without asking for anything."""
+        pipeline = self.entity.pipeline
+        if pipeline is None:
+            return ()
+        return tuple(
+            Choice(t.key, pick(t.label, self.ctx.locale)) for t in pipeline.transitions
+            if not t.require and permissions.transition_roles(self.ctx, pipeline, t) is not False
+        )  # fmt: skip
+
+    def more(self, may: dict[str, bool]) -> tuple[Link, ...]:
+        found = []
+        query = urlencode(self.state.params("after", "trail", "limit", "count"))
+        if may["import"]:
+            found.append(Link(_("Import"), f"{self.url}/import", "upload"))
+        if may["export"]:
+            found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download"))
+        found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
+        if self.view.key.startswith("u_"):
+            found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))
+        if may["delete"]:
+            found.append(Link(_("Recycle bin"), f"{self.url}/bin", "trash"))
+        return tuple(found)
+
+    def empty(self, common: dict[str, Any], may: dict[str, bool]) -> Empty:
+        defn = self.entity.defn
+        if self.state.q or self.state.conditions or self.state.advanced:
+            actions = (Link(_("Clear search and filters"), self.state.url(q="", conditions=(), advanced="")),)
+            return Empty("search", _("Nothing matches"), _("No records fit this search and these filters."), actions)
+        actions = []
+        if "new_url" in common:
+            actions.append(Link(common["new_text"], common["new_url"], "plus"))
+        if may["import"]:
+            actions.append(Link(_("Import from a file"), f"{self.url}/import", "upload"))
+        text = pick(defn.description, self.ctx.locale) or (_("Create the first one to get started.") if actions else _("What you may see will appear here."))
+        return Empty(defn.icon, _("Nothing here yet"), text, tuple(actions))
+
+    # ---- the board
+
+    async def board_view(self, conn: Any, *, adding: str | None = None) -> ListView:
+        columns: list[ops.BoardColumn] = await execute(
+            self.ctx,
+            ops.Board(entity=self.entity.key, view=self.view.key if self.view.kind == "board" else None, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None),
+        )
+        shown = tuple(self._board_column(column) for column in columns)
+        return ListView(columns=shown, live_search=True, **await self.common(conn, adding))
+
+    def _board_column(self, column: ops.BoardColumn) -> BoardColumnView:
+        pipeline = self.entity.pipeline
+        by = (self.view.board or {}).get("by") or (pipeline.field if pipeline else "")
+        more = f"{self.url}?f={quote(f'{by}:in:{column.key}')}" if column.more else ""
+        return BoardColumnView(key=column.key, label=column.label, color=column.color, count=column.count, sum=self._sum(column), cards=tuple(self._card(column, r) for r in column.records), more_url=more)
+
+    def _sum(self, column: ops.BoardColumn) -> str:
+        key = (self.view.board or {}).get("sum")
+        if column.sum in (None, "") or key not in self.entity.fields:
+            return ""
+        kind, field = field_types.get(self.entity.fields[key].type).result_of(self.entity.fields[key], self.ctx.config)
+        return kind.display(field, column.sum, self.ctx.config, self.ctx.locale)
+
+    def _card(self, column: ops.BoardColumn, record: ops.Record) -> CardView:
+        title = self.entity.defn.title
+        fields = [values.shown(self.ctx, self.entity, key, record) for key in record.display if key != title]
+        offers = record.can.transitions if record.can else ()
+        targets = dict.fromkeys(stage for offer in offers for stage in self.stages_of(offer))
+        stage = self.entity.pipeline.stage(column.key) if self.entity.pipeline else None
+        age, late = "", False
+        if record.state_since and stage is not None and not stage.is_final:
+            days, words = formats.age(self.ctx, record.state_since)
+            late = bool(stage.age_alert_days and days >= stage.age_alert_days)
+            age = words if late or days >= 7 else ""
+        return CardView(
+            id=str(record.id), version=record.version, url=f"{self.url}/{record.id}", move_url=f"{self.url}/{record.id}/move", title=record.title,
+            fields=tuple(f for f in fields if f is not None and f.html != values.EMPTY), targets=" ".join(targets), locked=not targets, age=age, late=late,
+        )  # fmt: skip
+
+    def stages_of(self, offer: ops.TransitionOffer) -> list[str]:
+        """The stages a transition can lead to: one, or those of its branches."""
+        transition = self.entity.pipeline.transition(offer.key) if self.entity.pipeline else None
+        if offer.to:
+            return [offer.to]
+        return [b.to for b in transition.branches] if transition else []
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def shown_fields(fields: Sequence[ShownField | None]) -> tuple[ShownField, ...]:
+    return tuple(f for f in fields if f is not None)
+
+
+async def open_listing(conn: Any, ctx: Context, entity: Entity, path: str, query: Any, *, kind: str) -> Listing:
+    """The list or board the address asks for, under the view it names or the default one."""
+    views = await all_views(conn, ctx, entity)
+    wanted = query.get("view")
+    of_kind = [v for v in views if v.kind == kind]
+    view = next((v for v in views if v.key == wanted), None) or next((v for v in of_kind if v.default), None) or (of_kind[0] if of_kind else None)
+    if view is None:
+        view = ViewDef(key="", entity=entity.key, label={}, kind=kind)
+    state = filters.read_state(path, query, entity, view=wanted if any(v.key == wanted for v in views) else None)
+    return Listing(ctx, entity, views, view, state)

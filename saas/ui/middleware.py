@@ -1,0 +1,123 @@
+"""Around every request: whose host it is, a request id, the locale, security headers. Opens no transaction."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from saas.errors import AppError, NotFound
+from saas.i18n import LOCALES, lazy, negotiate, use_locale
+from saas.settings import Settings
+from saas.tenants import TenantRow, resolve_host
+
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+PUBLIC = ("/static/", "/healthz", "/readyz", "/metrics")  # answered on every host, also by address
+POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Which of our faces a host shows: a tenant's, the operator's console, or the apex. `tenant` only for the first."""
+
+    kind: str  # tenant operator apex none
+    host: str
+    tenant: TenantRow | None = None
+    local: bool = False  # plain http on a developer's machine
+
+
+class SiteMiddleware:
+    """Wraps the whole application, so that its answers to unknown paths carry the same headers."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get(b"x-request-id", "")
+        request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
+        cookies = read_cookies(headers.get(b"cookie", ""))
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                more = [(name, value) for name, value in HEADERS if name not in present]
+                if not self.settings.is_local:
+                    more.append((b"strict-transport-security", b"max-age=31536000"))
+                message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        failed: AppError | None = None
+        try:
+            site = await self._site(headers.get(b"host", ""), scope["path"])
+        except AppError as error:
+            site, failed = Site("none", headers.get(b"host", ""), local=self.settings.is_local), error
+        scope["state"]["site"] = site  # type: ignore[index]
+        locale = choose_locale(cookies.get("locale"), site.tenant, headers.get(b"accept-language"))
+        scope["state"]["locale"] = locale  # type: ignore[index]
+        with use_locale(locale):
+            if failed is not None:
+                from saas.ui.errors import answer_error  # errors render pages, which need this module's Site
+
+                response = answer_error(scope, failed)
+                await response.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
+                return
+            await self.app(scope, receive, answer)
+
+    async def _site(self, host: str, path: str) -> Site:
+        name = host.rsplit(":", 1)[0].lower().removesuffix(".")
+        base, local = self.settings.base_domain, self.settings.is_local
+        if name == base:
+            return Site("apex", host, local=local)
+        if name == f"operator.{base}":
+            return Site("operator", host, local=local)
+        if path.startswith(PUBLIC):
+            return Site("none", host, local=local)
+        tenant = await resolve_host(host, base)
+        if tenant is None:
+            raise NotFound(lazy("There is no workspace at this address."))
+        return Site("tenant", host, tenant, local)
+
+
+def _request(scope: Scope, receive: Receive) -> Any:
+    from litestar import Request
+
+    return Request(scope, receive)  # type: ignore[arg-type]
+
+
+def read_cookies(header: str) -> dict[str, str]:
+    """Lenient: a broken cookie loses itself, not the others."""
+    found: dict[str, str] = {}
+    for part in header.split(";"):
+        name, sign, value = part.strip().partition("=")
+        if sign and name not in found:
+            found[name] = unquote(value.strip('"'))
+    return found
+
+
+def choose_locale(chosen: str | None, tenant: TenantRow | None, accept: str | None) -> str:
+    """The person's choice, then the tenant's language, then the browser's."""
+    if chosen in LOCALES:
+        return chosen
+    if tenant is not None and tenant.locale in LOCALES:
+        return tenant.locale
+    return negotiate(accept)

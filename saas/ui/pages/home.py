@@ -1,0 +1,70 @@
+"""The start page of each face: a tenant's home, the operator's table of tenants, the apex landing page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+
+from saas.db import system_transaction
+from saas.i18n import gettext as _
+from saas.tenants import list_tenants, record_operator_audit, set_tenant_status
+from saas.ui.guards import add_cookie, html, page_data, read_toasts, redirect, signed_in, site_of
+from saas.ui.pages.sessions import operator_session
+from saas.ui.render import render
+from saas.ui.shell import home_url
+from saas.ui.views import Toast
+
+_SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+
+
+@get("/")
+async def home(request: Request) -> Response[Any]:
+    site = site_of(request)
+    if site.kind == "apex":
+        return html(render("landing.html", **page_data(request), base=request.headers.get("host", ""), error="", slug=""))
+    if site.kind == "operator":
+        return await _tenants(request)
+    ask = await signed_in(request)
+    return redirect(request, home_url(ask.ctx))
+
+
+@post("/go", status_code=200)
+async def go(request: Request) -> Response[Any]:
+    """From the landing page to a workspace's own address."""
+    form = await request.form()
+    slug = str(form.get("slug") or "").strip().lower()
+    host = request.headers.get("host", "")
+    if not _SLUG.match(slug):
+        error = _("A workspace's name has small letters, digits and hyphens.")
+        return html(render("landing.html", **page_data(request), base=host, error=error, slug=slug), status=422)
+    return Response("", status_code=303, headers={"location": f"{request.url.scheme}://{slug}.{host}/"})
+
+
+async def _tenants(request: Request) -> Response[Any]:
+    operator = await operator_session(request)
+    host = request.headers.get("host", "").partition(".")[2]
+    rows = [
+        {"slug": t.slug, "name": t.name, "url": f"{request.url.scheme}://{t.slug}.{host}/", "status": t.status, "plan": t.plan_key, "pack": t.pack_key, "created": t.created_at.strftime("%Y-%m-%d"), "active": t.is_active}
+        for t in await list_tenants()
+    ]  # fmt: skip
+    toasts = read_toasts(request)
+    response = html(render("operator/tenants.html", **{**page_data(request, csrf=operator.csrf_secret), "brand_name": _("Operator console"), "toasts": toasts}, operator=operator, rows=rows))
+    if toasts:
+        add_cookie(request, response, "toasts", "", seconds=0)
+    return response
+
+
+@post("/tenants/{slug:str}/status", status_code=200)
+async def change_status(request: Request, slug: str) -> Response[Any]:
+    operator = await operator_session(request)
+    form = await request.form()
+    status = "active" if form.get("status") == "active" else "suspended"
+    row = await set_tenant_status(slug, status)
+    async with system_transaction("operator_console") as conn:
+        await record_operator_audit(conn, f"tenant.{status}", operator_id=operator.id, tenant=slug, ip=request.client.host if request.client else "")
+    return redirect(request, "/", Toast(_("%(name)s is suspended now", name=row.name) if status == "suspended" else _("%(name)s is active again", name=row.name)))
+
+
+router = Router("", route_handlers=[home, go, change_status])

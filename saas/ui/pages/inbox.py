@@ -1,0 +1,123 @@
+"""Notifications, search, the person's own profile."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, get, post
+
+from saas.errors import BadRequest, InvalidInput, TooManyRequests
+from saas.i18n import LOCALES, pick
+from saas.i18n import gettext as _
+from saas.runtime.finding import find_everywhere
+from saas.runtime.notifications import inbox, mark_read
+from saas.tenants import change_password, list_departments, update_user
+from saas.ui import formats
+from saas.ui.errors import wants_json
+from saas.ui.guards import Ask, add_cookie, signed_in
+from saas.ui.pages.sessions import YEAR
+from saas.ui.views import Empty, Hit, NoteView, Profile, Toast
+
+PAGE = 50
+
+
+@get("/notifications")
+async def notifications(request: Request) -> Response[Any]:
+    ask = await signed_in(request)
+    before = request.query_params.get("before")
+    try:
+        last = UUID(before) if before else None
+    except ValueError as error:
+        raise BadRequest() from error
+    async with ask.work() as conn:
+        rows = await inbox(conn, ask.ctx, limit=PAGE, before=last)
+    notes = [
+        NoteView(str(r["id"]), f"/notifications/{r['id']}", r["title"], r["body"] or "", r["created_at"].isoformat(), formats.moment(ask.ctx, r["created_at"]), formats.full(ask.ctx, r["created_at"]), r["read_at"] is not None)
+        for r in rows
+    ]  # fmt: skip
+    empty = Empty("bell", _("No notifications"), _("When something needs you, it appears here."))
+    return ask.page("notifications.html", notes=notes, unread=ask.unread, empty=empty, next_url=f"/notifications?before={notes[-1].id}" if len(notes) == PAGE else "")
+
+
+@get("/notifications/{note_id:uuid}")
+async def open_notification(request: Request, note_id: UUID) -> Response[Any]:
+    """Mark it as read and go to what it is about."""
+    ask = await signed_in(request)
+    async with ask.work() as conn:
+        row = await conn.fetchrow("SELECT entity_key, record_id FROM notification WHERE tenant_id = $1 AND user_id = $2 AND id = $3", ask.ctx.tenant_id, ask.ctx.user_id, note_id)
+        await mark_read(conn, ask.ctx, [note_id])
+    there = row is not None and row["entity_key"] in ask.ctx.config.entities and row["record_id"]
+    return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}" if there else "/notifications")
+
+
+@post("/notifications/read", status_code=200)
+async def read_all(request: Request) -> Response[Any]:
+    ask = await signed_in(request)
+    async with ask.work() as conn:
+        await mark_read(conn, ask.ctx)
+    return ask.redirect("/notifications")
+
+
+@get("/search")
+async def search(request: Request) -> Response[Any]:
+    ask = await signed_in(request)
+    q = request.query_params.get("q", "").strip()[:200]
+    async with ask.work():
+        found = await find_everywhere(ask.ctx, q, limit=8 if wants_json(request) else 60)
+    config, locale = ask.ctx.config, ask.ctx.locale
+    hits = [
+        Hit(str(f.record.id), f"/r/{f.entity}/{f.record.id}", f.record.title, config.entity(f.entity).defn.icon, pick(config.entity(f.entity).defn.label, locale), f.subtitle)
+        for f in found
+    ]  # fmt: skip
+    if wants_json(request):
+        items = [{"url": h.url, "text": h.text, "note": h.note, "icon": h.icon} for h in hits]
+        return Response({"items": items}, headers={"cache-control": "no-store"})
+    return ask.page("search.html", q=q, hits=hits, empty=Empty("search", _("Nothing found"), _("Try fewer or other words.")))
+
+
+@get("/profile")
+async def profile(request: Request) -> Response[Any]:
+    return await _profile(await signed_in(request), {})
+
+
+async def _profile(ask: Ask, errors: dict[str, str], *, status: int = 200) -> Response[Any]:
+    ctx = ask.ctx
+    user = ctx.user
+    assert user is not None
+    async with ask.work():
+        departments = await list_departments(ctx.tenant_id)
+    department = next((pick(d["name"], ctx.locale) for d in departments if d["id"] == user.department_id), "")
+    roles = [pick(ctx.config.roles[k].label, ctx.locale) for k in user.role_keys if k in ctx.config.roles]
+    shown = Profile(user.name, user.email, ", ".join(roles), department)
+    return ask.page("profile.html", status=status, profile=shown, errors={"current": "", "password": "", **errors})
+
+
+@post("/profile", status_code=200)
+async def save_profile(request: Request) -> Response[Any]:
+    ask = await signed_in(request)
+    form = await ask.form()
+    locale = str(form.get("locale") or "")
+    if locale in LOCALES and ask.ctx.user_id:
+        await update_user(ask.ctx.tenant_id, ask.ctx.user_id, {"locale": locale}, actor_id=ask.ctx.user_id)
+    response = ask.redirect("/profile", Toast(_("Saved")))
+    add_cookie(request, response, "keys", "on" if "on" in form.getall("keys", []) else "off", seconds=YEAR)
+    return response
+
+
+@post("/profile/password", status_code=200)
+async def save_password(request: Request) -> Response[Any]:
+    ask = await signed_in(request)
+    form = await ask.form()
+    assert ask.ctx.user_id is not None
+    try:
+        await change_password(ask.ctx.tenant_id, ask.ctx.user_id, str(form.get("current") or ""), str(form.get("password") or ""), keep_session=ask.session.id)
+    except InvalidInput as error:
+        names = {"old_password": "current"}
+        return await _profile(ask, {names.get(p.field, p.field): str(p.message) for p in error.problems}, status=422)
+    except TooManyRequests as error:
+        return await _profile(ask, {"current": str(error.message)}, status=429)
+    return ask.redirect("/profile", Toast(_("Your password has been changed. Other sessions have ended.")))
+
+
+router = Router("", route_handlers=[notifications, open_notification, read_all, search, profile, save_profile, save_password])

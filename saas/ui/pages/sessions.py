@@ -1,0 +1,138 @@
+"""Signing in and out, language and theme; the same addresses serve a tenant's people and operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+
+from saas.errors import NotAuthenticated, NotFound, TooManyRequests
+from saas.i18n import LOCALES
+from saas.i18n import gettext as _
+from saas.tenants import (
+    authenticate,
+    authenticate_operator,
+    close_operator_session,
+    close_session,
+    find_operator_session,
+    find_session,
+    open_operator_session,
+    open_session,
+    update_user,
+)
+from saas.ui.guards import (
+    SESSION_COOKIE,
+    add_cookie,
+    check_token,
+    cookies_of,
+    html,
+    local_path,
+    page_data,
+    redirect,
+    refuse_foreign,
+    site_of,
+)
+from saas.ui.render import render
+
+SESSION_SECONDS = 14 * 24 * 3600
+YEAR = 365 * 24 * 3600
+
+
+@get("/login")
+async def show_login(request: Request) -> Response[Any]:
+    if site_of(request).kind not in ("tenant", "operator"):
+        raise NotFound()
+    return _login_page(request, next_=request.query_params.get("next", "/"))
+
+
+def _login_page(request: Request, *, next_: str, email: str = "", error: str = "", status: int = 200) -> Response[Any]:
+    site = site_of(request)
+    name = site.tenant.name if site.tenant else _("Operator console")
+    data = {**page_data(request), "brand_name": name, "mark": name[:1].upper(), "next": local_path(next_), "email": email, "error": error, "operator": site.kind == "operator"}
+    return html(render("auth/login.html", **data), status=status)
+
+
+@post("/login", status_code=200)
+async def login(request: Request) -> Response[Any]:
+    refuse_foreign(request)
+    site, form = site_of(request), await request.form()
+    email, password, next_ = (str(form.get(name) or "") for name in ("email", "password", "next"))
+    ip, agent = request.client.host if request.client else "", request.headers.get("user-agent", "")
+    try:
+        if site.tenant is not None:
+            user_id = await authenticate(site.tenant.id, email, password, ip)
+            token, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
+        elif site.kind == "operator":
+            operator_id = await authenticate_operator(email, password, totp=str(form.get("totp") or ""), ip=ip)
+            token, _csrf, _expires = await open_operator_session(operator_id, "web", ip, agent)
+        else:
+            raise NotFound()
+    except (NotAuthenticated, TooManyRequests) as error:
+        response = _login_page(request, next_=next_, email=email, error=str(error.message), status=error.status)
+        if error.data.get("retry_after"):
+            response.headers["retry-after"] = str(error.data["retry_after"])
+        return response
+    response = redirect(request, local_path(next_))
+    add_cookie(request, response, SESSION_COOKIE, token, seconds=SESSION_SECONDS)
+    return response
+
+
+@post("/logout", status_code=200)
+async def logout(request: Request) -> Response[Any]:
+    site, token = site_of(request), cookies_of(request).get(SESSION_COOKIE)
+    refuse_foreign(request)
+    if token and site.tenant is not None:
+        session = await find_session(site.tenant.id, token)
+        if session is not None:
+            await check_token(request, session.csrf_secret)
+            await close_session(site.tenant.id, token)
+    elif token and site.kind == "operator":
+        await close_operator_session(token)
+    response = redirect(request, "/login")
+    add_cookie(request, response, SESSION_COOKIE, "", seconds=0)
+    return response
+
+
+@post("/locale", status_code=200)
+async def choose_locale(request: Request) -> Response[Any]:
+    """Kept with the person when signed in, else in a cookie."""
+    refuse_foreign(request)
+    form = await request.form()
+    locale = str(form.get("locale") or "")
+    response = redirect(request, local_path(str(form.get("next") or "")))
+    if locale not in LOCALES:
+        return response
+    site, token = site_of(request), cookies_of(request).get(SESSION_COOKIE)
+    session = await find_session(site.tenant.id, token) if site.tenant and token else None
+    if session is not None and site.tenant is not None:
+        await check_token(request, session.csrf_secret)
+        await update_user(site.tenant.id, session.user.id, {"locale": locale}, actor_id=session.user.id)
+    add_cookie(request, response, "locale", locale, seconds=YEAR)
+    return response
+
+
+@post("/theme", status_code=200)
+async def choose_theme(request: Request) -> Response[Any]:
+    refuse_foreign(request)
+    form = await request.form()
+    response = redirect(request, local_path(str(form.get("next") or "")))
+    theme = str(form.get("theme") or "")
+    add_cookie(request, response, "theme", theme if theme in ("light", "dark") else "", seconds=YEAR)
+    return response
+
+
+async def operator_session(request: Request) -> Any:
+    """The signed-in operator. Errors: NotFound on any other host, NotAuthenticated."""
+    if site_of(request).kind != "operator":
+        raise NotFound()
+    token = cookies_of(request).get(SESSION_COOKIE)
+    found = await find_operator_session(token) if token else None
+    if found is None:
+        raise NotAuthenticated()
+    if request.method not in ("GET", "HEAD"):
+        refuse_foreign(request)
+        await check_token(request, found.csrf_secret)
+    return found
+
+
+router = Router("", route_handlers=[show_login, login, logout, choose_locale, choose_theme])

@@ -1,0 +1,301 @@
+"""What the read-only settings pages show of a configuration: tables of definitions and details of entities, pipelines, roles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from saas.i18n import gettext as _
+from saas.i18n import ngettext, pick
+from saas.metadata.kinds import field_types
+from saas.metadata.models import ActionDef, EntityRights, FieldDef, RoleDef, ScopeRule, TriggerDef
+from saas.runtime import Context, permissions
+from saas.ui import formats
+from saas.ui.render import SCOPES
+from saas.ui.views import Link, NavGroup
+
+Table = dict[str, Any]
+
+
+def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
+    """Groups of settings pages the person may open."""
+    groups = []
+    if permissions.may_configure(ctx, "config"):
+        data = [
+            ("entities", _("Entities"), "database"), ("option-sets", _("Option lists"), "tags"), ("pipelines", _("Pipelines"), "pipeline"),
+            ("views", _("Views"), "list-details"), ("reports", _("Reports"), "chart-bar"),
+        ]  # fmt: skip
+        behaviour = [("automations", _("Automations"), "bolt"), ("schedules", _("Schedules"), "calendar-time"), ("values", _("Values"), "adjustments"), ("revisions", _("Revisions"), "history")]
+        groups += [(_("Data"), data), (_("Behaviour"), behaviour)]
+    people = [("roles", _("Roles"), "shield")] if permissions.may_configure(ctx, "config") else []
+    if permissions.may_configure(ctx, "users"):
+        people.insert(0, ("users", _("People"), "users"))
+    watch = [(part, name, icon) for part, name, icon in (("audit", _("Audit log"), "eye"), ("jobs", _("Jobs"), "server")) if permissions.may_configure(ctx, part)]
+    groups += [(_("People"), people), (_("Watch"), watch)]
+    return tuple(
+        NavGroup(title, tuple(Link(name, f"/settings/{part}", icon, part == current) for part, name, icon in items)) for title, items in groups if items
+    )
+
+
+def _cell(text: Any, *, url: str = "", css: str = "", color: str = "") -> dict[str, Any]:
+    return {"text": "" if text is None else str(text), "url": url, "css": css, "color": color}
+
+
+def _table(title: str, lead: str, icon: str, columns: Iterable[str], rows: Iterable[list[dict[str, Any]]]) -> Table:
+    return {"title": title, "lead": lead, "icon": icon, "columns": list(columns), "rows": list(rows)}
+
+
+def _yes(value: Any) -> dict[str, Any]:
+    return _cell(_("Yes") if value else "")
+
+
+def entities(ctx: Context) -> Table:
+    rows = [
+        [_cell(pick(e.defn.plural), url=f"/settings/entities/{e.key}"), _cell(e.key, css="expr"), _cell(len(e.defn.fields), css="num"), _cell(pick(e.pipeline.label) if e.pipeline else ""), _cell(pick(e.defn.description))]
+        for e in ctx.config.entities.values()
+    ]  # fmt: skip
+    return _table(_("Entities"), _("What this workspace stores."), "database", [_("Name"), _("Key"), _("Fields"), _("Pipeline"), _("Description")], rows)
+
+
+def option_sets(ctx: Context) -> Table:
+    rows = [
+        [_cell(pick(s.label), url=f"/settings/option-sets/{s.key}"), _cell(s.key, css="expr"), _cell(sum(o.active for o in s.options), css="num"), _cell(", ".join(pick(o.label) for o in s.options[:6]) + (" …" if len(s.options) > 6 else ""))]
+        for s in ctx.config.bundle.option_sets
+    ]  # fmt: skip
+    return _table(_("Option lists"), _("The values people choose from: add, rename, switch off."), "tags", [_("Name"), _("Key"), _("Active"), _("Options")], rows)
+
+
+def pipelines(ctx: Context) -> Table:
+    rows = [
+        [_cell(pick(p.label), url=f"/settings/pipelines/{p.key}"), _cell(pick(ctx.config.entity(p.entity).defn.plural)), _cell(len(p.stages), css="num"), _cell(" → ".join(pick(s.label) for s in p.stages))]
+        for p in ctx.config.bundle.pipelines
+    ]  # fmt: skip
+    return _table(_("Pipelines"), _("The stages records move through, and who may move them."), "pipeline", [_("Name"), _("Entity"), _("Stages"), _("Path")], rows)
+
+
+def roles(ctx: Context) -> Table:
+    rows = [[_cell(pick(r.label), url=f"/settings/roles/{r.key}"), _cell(r.key, css="expr"), _yes(r.admin), _cell(pick(r.description))] for r in ctx.config.bundle.roles]
+    return _table(_("Roles"), _("What people may see and do."), "shield", [_("Name"), _("Key"), _("Administrator"), _("Description")], rows)
+
+
+def automations(ctx: Context) -> Table:
+    rows = [
+        [_cell(pick(a.label)), _cell(pick(ctx.config.entity(a.entity).defn.label)), _cell(trigger_text(a.on)), _cell(a.condition, css="expr"), _cell("; ".join(action_text(x) for x in a.do)), _yes(a.active)]
+        for a in ctx.config.bundle.automations
+    ]  # fmt: skip
+    return _table(_("Automations"), _("What happens by itself."), "bolt", [_("Name"), _("Entity"), _("When"), _("If"), _("Then"), _("Active")], rows)
+
+
+def schedules(ctx: Context) -> Table:
+    rows = [
+        [_cell(pick(s.label)), _cell(pick(ctx.config.entity(s.entity).defn.plural)), _cell(s.cron, css="expr"), _cell(_plain(s.where), css="expr"), _cell("; ".join(action_text(x) for x in s.do)), _cell(s.once_per), _yes(s.active)]
+        for s in ctx.config.bundle.schedules
+    ]  # fmt: skip
+    return _table(_("Schedules"), _("What happens at set times, in the workspace's time zone."), "calendar-time", [_("Name"), _("Entity"), _("Time"), _("For records where"), _("Then"), _("Once per"), _("Active")], rows)
+
+
+def views(ctx: Context) -> Table:
+    rows = [
+        [_cell(pick(v.label), url=f"/r/{v.entity}{'/board' if v.kind == 'board' else ''}?view={v.key}"), _cell(pick(ctx.config.entity(v.entity).defn.plural)), _cell(_("Board") if v.kind == "board" else _("List")), _cell(_plain(v.filter), css="expr"), _cell(", ".join(v.sort), css="expr"), _cell(_role_names(ctx, v.roles))]
+        for v in ctx.config.bundle.views
+    ]  # fmt: skip
+    return _table(_("Views"), _("Saved lists and boards that come with the configuration."), "list-details", [_("Name"), _("Entity"), _("Kind"), _("Filter"), _("Sort"), _("Roles")], rows)
+
+
+def reports(ctx: Context) -> Table:
+    rows = [[_cell(pick(r.label), url=f"/reports/{r.key}"), _cell(_("Report")), _cell(len(r.widgets), css="num"), _cell(pick(r.description))] for r in ctx.config.bundle.reports]
+    rows += [[_cell(pick(d.label), url=f"/dashboards/{d.key}"), _cell(_("Dashboard")), _cell(len(d.widgets), css="num"), _cell("")] for d in ctx.config.bundle.dashboards]
+    return _table(_("Reports and dashboards"), _("Figures and charts, each clickable down to its records."), "chart-bar", [_("Name"), _("Kind"), _("Figures"), _("Description")], rows)
+
+
+TABLES: Mapping[str, Callable[[Context], Table]] = {
+    "entities": entities, "option-sets": option_sets, "pipelines": pipelines, "roles": roles, "automations": automations, "schedules": schedules, "views": views,
+    "reports": reports,
+}  # fmt: skip
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _role_names(ctx: Context, keys: Iterable[str]) -> str:
+    return ", ".join(pick(ctx.config.roles[k].label) for k in keys if k in ctx.config.roles)
+
+
+def trigger_text(on: TriggerDef) -> str:
+    words = {
+        "create": _("is created"), "update": _("is changed"), "before_save": _("is about to be saved"), "transition": _("moves"), "delete": _("is deleted"),
+        "restore": _("is restored"),
+    }.get(on.trigger, on.trigger)  # fmt: skip
+    details = [*on.fields, *(x for x in (on.transition, f"{on.source or '*'} → {on.to}" if on.to or on.source else None) if x)]
+    return f"{words} ({', '.join(details)})" if details else words
+
+
+def action_text(action: ActionDef) -> str:
+    """One line: the action's name and what it is about."""
+    names = {
+        "set": _("set"), "create": _("create"), "transition": _("move"), "notify": _("notify"), "block": _("block"), "warn": _("warn"), "delete": _("delete"),
+    }  # fmt: skip
+    options = action.options
+    detail = options.get("entity") or options.get("transition") or ", ".join((options.get("values") or {}).keys()) or pick(options.get("title") or options.get("message") or {})
+    return f"{names.get(action.action, action.action)} {detail}".strip()
+
+
+# ---- details -----------------------------------------------------------------------------------------------------------
+
+
+def entity_detail(ctx: Context, key: str) -> dict[str, Any]:
+    entity = ctx.config.entity(key)
+    defn = entity.defn
+    fields = [
+        {"key": f.key, "label": pick(f.label), "type": str(field_types.get(f.type).label), "icon": field_types.get(f.type).icon, "rules": _field_rules(ctx, f), "system": f.system}
+        for f in entity.fields.values()
+    ]  # fmt: skip
+    rules = [{"name": pick(r.message), "expr": r.expr} for r in defn.rules]
+    rules += [{"name": _("No two records share: %(fields)s", fields=_labels(entity.fields, u.fields)), "expr": u.when or ""} for u in defn.unique]
+    rules += [{"name": _("Looks for duplicates by: %(fields)s", fields=_labels(entity.fields, d.match)), "expr": d.action} for d in defn.duplicates]
+    relations = [{"label": pick(r.label), "child": pick(ctx.config.entity(r.child).defn.plural), "url": f"/settings/entities/{r.child}", "field": r.field} for r in entity.children.values()]
+    return {
+        "title": pick(defn.plural), "key": key, "icon": defn.icon, "description": pick(defn.description), "fields": fields, "rules": rules, "relations": relations,
+        "pipeline": {"label": pick(entity.pipeline.label), "url": f"/settings/pipelines/{entity.pipeline.key}"} if entity.pipeline else None, "list_url": f"/r/{key}",
+    }  # fmt: skip
+
+
+def _labels(fields: Mapping[str, FieldDef], keys: Iterable[str]) -> str:
+    return ", ".join(pick(fields[k].label) if k in fields else k for k in keys)
+
+
+def _field_rules(ctx: Context, field: FieldDef) -> str:
+    """What matters about a field, in words."""
+    found = []
+    if field.required:
+        found.append(_("required"))
+    if field.required_if:
+        found.append(_("required if %(expr)s", expr=field.required_if))
+    if field.visible_if:
+        found.append(_("shown if %(expr)s", expr=field.visible_if))
+    if field.read_only or field.set_once:
+        found.append(_("read-only") if field.read_only else _("set once"))
+    options = field.options
+    if options.get("to") in ctx.config.entities:
+        found.append("→ " + pick(ctx.config.entity(options["to"]).defn.label))
+    if options.get("set") in ctx.config.option_sets:
+        found.append(pick(ctx.config.option_sets[options["set"]].label))
+    if options.get("expr"):
+        found.append("= " + options["expr"])
+    if options.get("of"):
+        found.append(f"{options.get('fn')}({options['of']}{'.' + options['field'] if options.get('field') else ''})")
+    return "; ".join(found)
+
+
+def pipeline_detail(ctx: Context, key: str) -> dict[str, Any]:
+    pipeline = ctx.config.pipelines[key]
+    entity = ctx.config.entity(pipeline.entity)
+    names = {s.key: s for s in pipeline.stages}
+
+    def stage(stage_key: str) -> dict[str, str]:
+        found = names.get(stage_key)
+        return {"label": pick(found.label), "color": found.color} if found else {"label": _("any stage"), "color": "gray"}
+
+    transitions = [
+        {
+            "key": t.key, "label": pick(t.label), "sources": [stage(s) for s in t.sources], "targets": [stage(s) for s in ([t.to] if t.to else [b.to for b in t.branches]) if s],
+            "roles": _role_names(ctx, t.roles) or _("everybody who may edit"), "require": _labels(entity.fields, t.require), "ask": _labels(entity.fields, t.ask),
+            "conditions": "; ".join(x for x in (t.allow_if, t.guard) if x), "effects": [action_text(a) for a in t.effects] + [f"{_labels(entity.fields, [k])} = {v}" for k, v in t.set.items()],
+        }
+        for t in pipeline.transitions
+    ]  # fmt: skip
+    stages = [
+        {"key": s.key, "label": pick(s.label), "color": s.color, "probability": f"{s.probability:g} %" if s.probability is not None else "", "alert": ngettext("alert after %(count)s day", "alert after %(count)s days", s.age_alert_days) if s.age_alert_days else ""}
+        for s in pipeline.stages
+    ]  # fmt: skip
+    return {"title": pick(pipeline.label), "entity": pick(entity.defn.plural), "entity_url": f"/settings/entities/{entity.key}", "stages": stages, "transitions": transitions}
+
+
+def role_detail(ctx: Context, key: str) -> dict[str, Any]:
+    role = ctx.config.roles[key]
+    rows = []
+    for entity in ctx.config.entities.values():
+        rights = permissions.ADMIN_RIGHTS if role.admin else role.entities.get(entity.key) or role.entities.get("*") or EntityRights()
+        limited = [
+            f"{pick(entity.fields[k].label) if k in entity.fields else k}: {_access(r.access)}" + (f" ({r.condition})" if r.condition else "") for k, r in rights.fields.items()
+        ]  # fmt: skip
+        rows.append(
+            {
+                "label": pick(entity.defn.plural), "url": f"/settings/entities/{entity.key}", "create": _flag(rights.create, rights.create_if),
+                "rights": [_right(rules) for rules in (rights.read, rights.update, rights.delete, rights.export)], "import": _flag(rights.import_, None),
+                "bulk": _flag(rights.bulk, None), "fields": limited,
+            }
+        )  # fmt: skip
+    return {
+        "title": pick(role.label), "key": key, "description": pick(role.description), "admin": role.admin, "rows": rows, "extras": _extras(ctx, role),
+    }  # fmt: skip
+
+
+def _extras(ctx: Context, role: RoleDef) -> list[tuple[str, str]]:
+    found = []
+    if role.reports:
+        found.append((_("Reports"), _("all") if "*" in role.reports else ", ".join(pick(ctx.config.reports[k].label) for k in role.reports if k in ctx.config.reports)))
+    if role.dashboards:
+        found.append((_("Dashboards"), _("all") if "*" in role.dashboards else ", ".join(pick(ctx.config.dashboards[k].label) for k in role.dashboards if k in ctx.config.dashboards)))
+    if role.settings:
+        found.append((_("Settings"), ", ".join(role.settings)))
+    for pipeline_key, keys in (role.transitions or {}).items():
+        pipeline = ctx.config.pipelines.get(pipeline_key)
+        if pipeline:
+            names = [pick(t.label) for t in pipeline.transitions if "*" in keys or t.key in keys]
+            found.append((pick(pipeline.label), ", ".join(names) or _("no transitions")))
+    return found
+
+
+def _access(level: str) -> str:
+    return {"hidden": _("hidden"), "masked": _("masked"), "read": _("read-only"), "write": _("editable")}.get(level, level)
+
+
+def _flag(on: bool, condition: str | None) -> dict[str, str]:
+    if condition:
+        return {"text": _("if …"), "css": "", "tip": condition}
+    return {"text": _("yes"), "css": "all", "tip": ""} if on else {"text": "–", "css": "none", "tip": ""}
+
+
+def _right(rules: tuple[ScopeRule, ...]) -> dict[str, str]:
+    kept = [r for r in rules if r.scope != "none"]
+    if not kept:
+        return {"text": "–", "css": "none", "tip": ""}
+    text = ", ".join(str(SCOPES.get(r.scope, r.scope)) + (" *" if r.condition else "") for r in kept)
+    tip = "; ".join(f"{SCOPES.get(r.scope, r.scope)}: {r.condition}" for r in kept if r.condition)
+    return {"text": text, "css": "all" if any(r.scope == "all" and not r.condition for r in kept) else "", "tip": tip}
+
+
+# ---- people, jobs ------------------------------------------------------------------------------------------------------
+
+
+def people(ctx: Context, users: list[dict[str, Any]], departments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = {d["id"]: pick(d["name"], ctx.locale) for d in departments}
+    return [
+        {
+            "id": str(u["id"]), "name": u["name"], "email": u["email"], "title": u["title"], "roles": _role_names(ctx, u["role_keys"]), "active": u["status"] == "active",
+            "department": ", ".join(names[d] for d in u["department_ids"] if d in names), "seen": formats.moment(ctx, u["last_login_at"]) if u["last_login_at"] else "",
+        }
+        for u in users
+    ]  # fmt: skip
+
+
+def jobs(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    status = {
+        "queued": (_("waiting"), "gray"), "running": (_("running"), "blue"), "done": (_("done"), "green"), "failed": (_("failed"), "red"), "cancelled": (_("cancelled"), "gray"),
+    }  # fmt: skip
+    rows = []
+    for job in found:
+        text, color = status.get(job["status"], (job["status"], "gray"))
+        rows.append(
+            {
+                "kind": job["kind"], "status": text, "color": color, "progress": job["progress"] or 0, "total": job["total"] or 0, "who": job["who"] or "",
+                "error": job["error"] or "", "attempts": job["attempts"], "at": formats.full(ctx, job["created_at"]),
+                "finished": formats.full(ctx, job["finished_at"]) if job["finished_at"] else "",
+            }
+        )  # fmt: skip
+    return rows
