@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 import unicodedata
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ async def _receive(ctx: Context, stream: AsyncIterable[bytes], max_bytes: int) -
                 await asyncio.to_thread(target.write, part)
             await asyncio.to_thread(_sync, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        await asyncio.to_thread(temporary.unlink, missing_ok=True)
         raise
     return temporary, size, digest.hexdigest()
 
@@ -306,5 +307,14 @@ async def tidy(ctx: Context, *, keep_hours: int = UNATTACHED_HOURS) -> int:
         shas = {r["sha256"] for r in gone}
         left = await conn.fetch("SELECT DISTINCT sha256 FROM file WHERE tenant_id = $1 AND sha256 = ANY($2)", ctx.tenant_id, list(shas))
     for sha in shas - {r["sha256"] for r in left}:
-        await asyncio.to_thread(_path(ctx.tenant_id, sha).unlink, missing_ok=True)
+        await asyncio.to_thread(_remove_old, _path(ctx.tenant_id, sha))
     return len(gone)
+
+
+def _remove_old(path: Path) -> None:
+    """A content written just now may belong to an upload whose row is still coming."""
+    try:
+        if time.time() - path.stat().st_mtime > 3600:
+            path.unlink()
+    except FileNotFoundError:
+        pass

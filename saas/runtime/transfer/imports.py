@@ -1,0 +1,332 @@
+"""Importing a table: columns to fields, a preview that writes nothing, then rows in batches through the one door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from saas.db import in_transaction, tenant_transaction
+from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, PermissionDenied
+from saas.i18n import lazy, pick
+from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
+from saas.metadata.models import FieldDef
+from saas.runtime import jobs, permissions
+from saas.runtime import operations as ops
+from saas.runtime.context import Context
+from saas.runtime.door import execute
+from saas.runtime.files import open_file
+from saas.runtime.records import entity_of
+from saas.runtime.transfer.lookups import Cells, day_order, normal, plain_text
+from saas.runtime.transfer.sheets import Sheet, read_sheet
+from saas.runtime.worker import run_now
+from saas.tenants import record_audit
+
+INLINE_ROWS = 500
+BATCH = 50
+PREVIEW_ROWS = 20
+MAX_ERRORS = 1000
+POLICIES = ("create", "update", "skip")
+MATCHABLE = ("text", "auto", "email", "phone", "int", "national_id", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What to do with a table. `mapping`: {column number: field key}; `duplicates`: create, update or skip a row whose `match`
+    field equals that of a record there; `confirm`: create also what a duplicate rule only warns about."""
+
+    entity: str
+    mapping: Mapping[int, str]
+    duplicates: str = "create"
+    match: str | None = None
+    confirm: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "entity": self.entity, "mapping": {str(k): v for k, v in self.mapping.items()}, "duplicates": self.duplicates, "match": self.match,
+            "confirm": self.confirm,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the rows so far; kept with the job after each batch, so an interrupted import goes on behind it."""
+
+    next: int = 0
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    failed: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)  # {row, message, field}; the first MAX_ERRORS
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "next": self.next, "created": self.created, "updated": self.updated, "skipped": self.skipped, "failed": self.failed,
+            "errors": self.errors,
+        }  # fmt: skip
+
+
+# ---- columns -----------------------------------------------------------------------------------------------------------
+
+
+def importable(ctx: Context, entity: Entity) -> list[FieldDef]:
+    """The fields a table may fill: those the person may write."""
+    access = permissions.static_access(ctx, entity)
+    found = []
+    for f in entity.fields.values():
+        kind = field_types.get(f.type)
+        if kind.computed or f.type in ("pipeline", "file", "image", "auto") or access[f.key] != "write" or (f.system and f.key != "owner"):
+            continue
+        if f.read_only and not ctx.unrestricted:
+            continue
+        found.append(f)
+    return found
+
+
+def guess_mapping(ctx: Context, entity: Entity, headers: Sequence[str]) -> dict[int, str]:
+    """{column number: field key} by the field's key or its label in any language; each field once."""
+    names: dict[str, str] = {}
+    for f in reversed(importable(ctx, entity)):
+        for name in (*f.label.values(), f.key, f.key.replace("_", " ")):
+            names[_heading(name)] = f.key
+    mapping: dict[int, str] = {}
+    for number, header in enumerate(headers):
+        key = names.get(_heading(header))
+        if key and key not in mapping.values():
+            mapping[number] = key
+    return mapping
+
+
+def _heading(text: str) -> str:
+    return normal(text).strip(" *:：").replace("_", " ")
+
+
+def plan_of(ctx: Context, sheet: Sheet, raw: Mapping[str, Any]) -> ImportPlan:
+    """A checked plan of what a form or the API sent: {"entity", "mapping"?: {column number or heading: field}, "duplicates"?,
+    "match"?, "confirm"?}. Errors: NotFound, PermissionDenied, BadRequest."""
+    entity = entity_of(ctx, raw["entity"])
+    permissions.require(ctx, "import", entity.key)
+    allowed = {f.key for f in importable(ctx, entity)}
+    mapping: dict[int, str] = {}
+    given = raw.get("mapping")
+    for column, key in (given.items() if given else guess_mapping(ctx, entity, sheet.headers).items()):
+        number = int(column) if str(column).isdigit() else sheet.headers.index(column) if column in sheet.headers else -1
+        if not 0 <= number < len(sheet.headers):
+            raise BadRequest(lazy("The table has no column “%(name)s”.", name=str(column)[:80]), field="mapping")
+        if not key:
+            continue
+        if key not in allowed or key in mapping.values():
+            raise BadRequest(lazy("The column “%(name)s” cannot go into “%(field)s”.", name=sheet.headers[number], field=key), field="mapping")
+        mapping[number] = key
+    duplicates, match = raw.get("duplicates") or "create", raw.get("match") or None
+    if duplicates not in POLICIES:
+        raise BadRequest(lazy("“duplicates” is create, update or skip."), field="duplicates")
+    if duplicates != "create" and match not in {f.key for f in match_fields(ctx, entity)} & set(mapping.values()):
+        raise BadRequest(lazy("Choose a mapped column by which existing records are recognised."), field="match")
+    if duplicates == "update":
+        permissions.require(ctx, "update", entity.key)
+    return ImportPlan(entity.key, mapping, duplicates, match, bool(raw.get("confirm")))
+
+
+def match_fields(ctx: Context, entity: Entity) -> list[FieldDef]:
+    return [f for f in importable(ctx, entity) if f.type in MATCHABLE]
+
+
+async def load_sheet(ctx: Context, file_id: UUID) -> Sheet:
+    """An uploaded table of the person's own. Errors: NotFound, PayloadTooLarge, InvalidInput."""
+    download = await open_file(ctx, file_id)
+    return await asyncio.to_thread(read_sheet, download.path, download.info.name)
+
+
+# ---- preview -----------------------------------------------------------------------------------------------------------
+
+
+async def preview_import(ctx: Context, file_id: UUID, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What an import would do with the first rows; nothing is kept. Errors: as `plan_of` and `load_sheet`.
+
+    {"headers", "total", "columns": [{column, header, sample, field}], "fields": [{key, label, required}], "match_fields",
+     "rows": [{number, action, values: {field: text}, problems: [{field, message}]}]}
+    """
+    sheet = await load_sheet(ctx, file_id)
+    plan = plan_of(ctx, sheet, raw)
+    entity = entity_of(ctx, plan.entity)
+    rows = await _try(ctx, sheet, plan)
+    return {
+        "headers": sheet.headers,
+        "total": len(sheet.rows),
+        "columns": [
+            {"column": i, "header": h, "field": plan.mapping.get(i), "sample": [plain_text(r[i]) for r in sheet.rows[:3] if r[i] is not None]}
+            for i, h in enumerate(sheet.headers)
+        ],
+        "fields": [{"key": f.key, "label": pick(f.label, ctx.locale), "required": f.required} for f in importable(ctx, entity)],
+        "match_fields": [{"key": f.key, "label": pick(f.label, ctx.locale)} for f in match_fields(ctx, entity)],
+        "rows": rows,
+    }
+
+
+class _Undo(Exception):
+    """Rolls a preview back."""
+
+
+async def _try(ctx: Context, sheet: Sheet, plan: ImportPlan) -> list[dict[str, Any]]:
+    """The first rows are really written, so that every rule speaks, and then taken back."""
+    shown: list[dict[str, Any]] = []
+    runner = await Runner.start(ctx, sheet, plan)
+    try:
+        async with tenant_transaction(ctx.tenant_id):
+            found = await runner.batch(0, PREVIEW_ROWS)
+            for number, (values, outcome, problems) in enumerate(found):
+                texts = {plan.mapping[i]: plain_text(v) for i, v in enumerate(sheet.rows[number]) if i in plan.mapping and v is not None}
+                shown.append({"number": number + 2, "action": outcome, "values": texts, "problems": problems, "parsed": values})
+            raise _Undo
+    except _Undo:
+        return shown
+
+
+# ---- running -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs the rows of one table in batches; each row stands or falls alone."""
+
+    ctx: Context
+    entity: Entity
+    sheet: Sheet
+    plan: ImportPlan
+    cells: Cells
+    fields: dict[int, FieldDef]
+
+    @classmethod
+    async def start(cls, ctx: Context, sheet: Sheet, plan: ImportPlan) -> Runner:
+        ctx = ctx.replace(origin="import")
+        if ctx.tenant.status != "active":
+            raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+        entity = entity_of(ctx, plan.entity)
+        fields = {i: entity.fields[k] for i, k in plan.mapping.items()}
+        american = ctx.tenant.country == "US"
+        orders = {f.key: day_order((r[i] for r in sheet.rows if isinstance(r[i], str)), month_first=american) for i, f in fields.items() if f.type in ("date", "datetime")}
+        cells = Cells(ctx, entity, orders)
+        await cells.start()
+        return cls(ctx, entity, sheet, plan, cells, fields)
+
+    async def batch(self, start: int, count: int) -> list[tuple[dict[str, Any], str, list[dict[str, str]]]]:
+        """[(values, outcome, problems)] of some rows, written in the transaction that is open. outcome: created updated
+        skipped failed blank."""
+        raw = [{f.key: row[i] for i, f in self.fields.items()} for row in self.sheet.rows[start : start + count]]
+        await self.cells.prepare(list(self.fields.values()), raw)
+        parsed = [self._parse(row) for row in raw]
+        known = await self._known([values for values, _problems in parsed])
+        found = []
+        for (values, problems), row in zip(parsed, raw, strict=True):
+            if all(v is None for v in row.values()):
+                found.append(({}, "blank", []))
+            elif problems:
+                found.append((values, "failed", [self._said(p) for p in problems]))
+            else:
+                found.append((values, *await self._row(values, known)))
+        return found
+
+    def _parse(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldProblem]]:
+        values: dict[str, Any] = {}
+        problems = []
+        for f in self.fields.values():
+            value, problem = self.cells.value(f, row[f.key])
+            if problem:
+                problems.append(problem)
+            elif value is not None:  # an empty cell leaves a default or what is there
+                values[f.key] = value
+        return values, problems
+
+    def _match(self, values: Mapping[str, Any]) -> str | None:
+        value = values.get(self.plan.match or "")
+        f = self.entity.fields.get(self.plan.match or "")
+        if value is None or f is None:
+            return None
+        return normal(str(field_types.get(f.type).normalise(f, value, self.ctx.config)))
+
+    async def _known(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, UUID]:
+        """{match value: id} of records that are there already, as far as the person may see them."""
+        if self.plan.duplicates == "create" or not self.plan.match:
+            return {}
+        f = self.entity.fields[self.plan.match]
+        kind = field_types.get(f.type)
+        wanted = list({str(v): v for v in (kind.normalise(f, r[f.key], self.ctx.config) for r in rows if f.key in r)}.values())
+        known: dict[str, UUID] = {}
+        for start in range(0, len(wanted), 150):
+            try:
+                page = await execute(
+                    self.ctx, ops.List(entity=self.entity.key, filter={"field": f.key, "op": "in", "value": wanted[start : start + 150]}, fields=[f.key], limit=200)
+                )
+            except BadRequest:
+                continue  # a value that is none; its row will say so
+            known.update({normal(str(r.values.get(f.key))): r.id for r in page.records})
+        return known
+
+    async def _row(self, values: dict[str, Any], known: dict[str, UUID]) -> tuple[str, list[dict[str, str]]]:
+        match = self._match(values)
+        there = known.get(match) if match else None
+        if there is not None and self.plan.duplicates == "skip":
+            return "skipped", []
+        try:
+            if there is not None:
+                await execute(self.ctx, ops.Update(entity=self.entity.key, id=there, values=values, confirm_duplicates=True))
+                return "updated", []
+            change = await execute(self.ctx, ops.Create(entity=self.entity.key, values=values, confirm_duplicates=self.plan.confirm))
+        except InvalidInput as error:
+            return "failed", [self._said(p) for p in error.problems] or [{"field": "", "message": str(error.message)}]
+        except AppError as error:
+            return "failed", [{"field": "", "message": str(error.message)}]
+        except asyncpg.DataError:
+            return "failed", [{"field": "", "message": str(lazy("A value of this row cannot be stored."))}]
+        if match:
+            made = next((e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == self.entity.key), None)
+            if made:
+                known[match] = UUID(made)
+        return "created", []
+
+    def _said(self, problem: FieldProblem) -> dict[str, str]:
+        f = self.entity.fields.get(problem.field)
+        label = pick(f.label, self.ctx.locale) if f else ""
+        return {"field": problem.field, "message": f"{label}: {problem.message}" if label else str(problem.message)}
+
+
+async def run_import(job: jobs.JobRun, file_id: UUID, plan: ImportPlan) -> Tally:
+    """All rows, in batches; each batch and its tally are committed together."""
+    sheet = await load_sheet(job.ctx, file_id)
+    tally = Tally(**job.state) if job.state else Tally()
+    runner = await Runner.start(job.ctx, sheet, plan)
+    while tally.next < len(sheet.rows):
+        after = Tally(**{**tally.to_json(), "errors": list(tally.errors)})
+        async with tenant_transaction(job.ctx.tenant_id) as conn:
+            for number, (_values, outcome, problems) in enumerate(await runner.batch(tally.next, BATCH), start=tally.next):
+                if outcome != "blank":
+                    setattr(after, outcome, getattr(after, outcome) + 1)
+                if problems and len(after.errors) < MAX_ERRORS:
+                    after.errors.append({"row": number + 2, "message": " ".join(p["message"] for p in problems), "field": problems[0]["field"]})
+            after.next = min(tally.next + BATCH, len(sheet.rows))
+            await job.checkpoint(conn, done=after.next, total=len(sheet.rows), state=after.to_json())
+        tally = after
+    return tally
+
+
+async def start_import(ctx: Context, file_id: UUID, raw: Mapping[str, Any]) -> jobs.JobInfo:
+    """Import an uploaded table as a job; a small one is finished when this returns. Its result is the tally: {"created",
+    "updated", "skipped", "failed", "errors": [{row, message, field}]}. Errors: as `plan_of` and `load_sheet`."""
+    sheet = await load_sheet(ctx, file_id)
+    plan = plan_of(ctx, sheet, raw)
+    if not plan.mapping:
+        raise BadRequest(lazy("No column of the table goes into a field."), field="mapping")
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        payload = {"file_id": str(file_id), "plan": plan.to_json(), "locale": ctx.locale}
+        job_id = await jobs.enqueue(conn, ctx, "import_records", payload, total=len(sheet.rows))
+        data = {"entity": plan.entity, "rows": len(sheet.rows), "duplicates": plan.duplicates}
+        await record_audit(conn, ctx.tenant_id, "records.imported", actor_id=ctx.user_id, target=plan.entity, request_id=ctx.request_id, data=data)
+    if len(sheet.rows) <= INLINE_ROWS and not in_transaction():
+        return await run_now(ctx, job_id)
+    return await jobs.get_job(ctx, job_id)
