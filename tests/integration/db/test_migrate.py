@@ -129,12 +129,13 @@ async def test_rows_in_the_default_partition_move_to_their_new_month(empty):
     async with owner_scope(empty.database_url, empty.secret_key) as owner:
         await owner.execute("DROP TABLE record_event_2026_12, record_event_2027_01")
         tenant = "01890000-0000-7000-8000-000000000001"
-        for table, sql in {"one": "2026-12-05", "two": "2027-01-07"}.items():
+        for kind, day in {"one": "2026-12-05", "two": "2027-01-07"}.items():
             async with owner.transaction():
                 await owner.execute(f"SELECT set_config('app.tenant_id', '{tenant}', true)")
                 await owner.execute(
                     "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, origin, kind, version) "
-                    f"VALUES ('{tenant}', 1, gen_random_uuid(), gen_random_uuid(), '{sql}', 'api', '{table}', 1)"  # noqa: S608  constants of this test
+                    "VALUES ($1, 1, gen_random_uuid(), gen_random_uuid(), $2::text::timestamptz, 'api', $3, 1)",
+                    tenant, day, kind,
                 )
         made = await extend_months("record_event", 12 * 3)
         assert {"record_event_2026_12", "record_event_2027_01"} <= set(made)

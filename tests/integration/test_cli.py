@@ -1,0 +1,162 @@
+"""The console script as a person or a script uses it: one JSON document, exit codes, errors without tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct horse battery"
+SECRET = "tests-only-secret-key-0123456789abcdef"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def environment(clone_database, tmp_path_factory):
+    return {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": await clone_database(),
+        "SAAS_SECRET_KEY": SECRET,
+        "SAAS_DATA_DIR": str(tmp_path_factory.mktemp("cli")),
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "saas", *arguments], env=environment, capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+
+
+def ask(environment: dict[str, str], *arguments: str, code: int = 0):
+    result = run(environment, *arguments, "--json")
+    assert result.returncode == code, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def acme(environment):
+    return ask(
+        environment, "tenant", "create", "acme", "--name", "Acme", "--pack", "jb-rm-crm", "--locale", "zh_CN", "--admin-email",
+        "admin@acme.example", "--admin-password", PASSWORD, "--plan", "free",
+    )  # fmt: skip
+
+
+def test_a_tenant_from_creation_to_deletion(environment, acme):
+    assert acme["slug"] == "acme" and acme["config_revision"] == 1 and acme["status"] == "active"
+    assert [tenant["slug"] for tenant in ask(environment, "tenant", "list")["tenants"]] == ["acme"]
+    shown = ask(environment, "tenant", "show", "acme")
+    assert shown["users"][0]["email"] == "admin@acme.example" and shown["users"][0]["role_keys"] == ["admin"]
+    assert "password" not in json.dumps(shown).replace("must_change_password", "")
+    assert ask(environment, "tenant", "suspend", "acme")["status"] == "suspended"
+    assert ask(environment, "tenant", "resume", "acme")["status"] == "active"
+    ask(
+        environment, "tenant", "create", "gone", "--name", "Gone", "--pack", "baseline-crm", "--admin-email", "a@gone.example",
+        "--admin-password", PASSWORD,
+    )  # fmt: skip
+    assert ask(environment, "tenant", "delete", "gone", code=1)["error"]["code"] == "bad_request"
+    assert ask(environment, "tenant", "delete", "gone", "--yes")["rows"]["config_revision"] == 1
+    assert ask(environment, "tenant", "show", "gone", code=1)["error"]["code"] == "not_found"
+
+
+def test_a_failed_creation_leaves_nothing(environment, acme):
+    arguments = ["tenant", "create", "half", "--name", "Half", "--admin-email", "a@half.example", "--admin-password", PASSWORD]
+    assert ask(environment, *arguments, "--pack", "no-such-pack", code=1)["error"]["code"] == "not_found"
+    assert ask(environment, *arguments[:-1], "short", "--pack", "jb-rm-crm", code=1)["error"]["code"] == "invalid_input"
+    assert "half" not in {tenant["slug"] for tenant in ask(environment, "tenant", "list")["tenants"]}
+
+
+def test_people_need_a_role_that_exists(environment, acme):
+    arguments = ["user", "create", "acme", "--email", "li@acme.example", "--password", PASSWORD, "--name", "李明"]
+    assert "role" in ask(environment, *arguments, "--role", "astronaut", code=1)["error"]["message"]
+    person = ask(environment, *arguments, "--role", "account_manager", "--department", "sales", "--locale", "zh_CN")
+    assert person["name"] == "李明" and person["role_keys"] == ["account_manager"] and len(person["department_ids"]) == 1
+
+
+def test_a_pack_goes_out_and_in_again(environment, acme, tmp_path):
+    file = tmp_path / "bundle.json"
+    assert run(environment, "pack", "export", "acme", str(file)).returncode == 0
+    bundle = json.loads(file.read_text())
+    assert ask(environment, "pack", "export", "acme") == bundle
+    assert ask(environment, "pack", "validate", str(file)) == {"valid": True, "problems": []}
+    assert ask(environment, "pack", "plan", "acme", str(file))["changes"] == []
+    bundle["roles"][0]["label"]["en"] = "Chief"
+    file.write_text(json.dumps(bundle))
+    assert ask(environment, "pack", "plan", "acme", str(file))["kind"] == "safe"
+    assert ask(environment, "pack", "apply", "acme", str(file), "--message", "Rename")["number"] == 2
+    assert ask(environment, "pack", "export", "acme")["roles"][0]["label"]["en"] == "Chief"
+
+
+def test_a_bad_pack_shows_every_problem_with_its_place(environment, tmp_path):
+    file = tmp_path / "bad.json"
+    file.write_text('{"format": 1, "pack": {"key": "x"}, "entities": [{"key": "A B"}], "roles": []}')
+    result = ask(environment, "pack", "validate", str(file), code=1)
+    assert not result["valid"] and len(result["problems"]) > 1 and all(problem["message"] for problem in result["problems"])
+    file.write_text("{")
+    assert not ask(environment, "pack", "validate", str(file), code=1)["valid"]
+    assert ask(environment, "pack", "validate", str(tmp_path / "absent.json"), code=1)["error"]["code"] == "not_found"
+    assert {pack["key"] for pack in ask(environment, "pack", "list")["packs"]} >= {"baseline-crm", "jb-rm-crm"}
+
+
+def test_schedules_run_at_a_given_moment(environment, acme):
+    result = ask(environment, "schedule", "run", "acme", "--at", "2027-01-04T09:00:00")
+    assert result["at"] == "2027-01-04T01:00:00+00:00" and isinstance(result["schedules"], list)
+    assert ask(environment, "schedule", "run", "acme", "--at", "noon", code=1)["error"]["code"] == "bad_request"
+
+
+def test_migrate_doctor_operator(environment):
+    assert ask(environment, "migrate") == {"applied": [], "partitions": []}
+    report = ask(environment, "doctor")
+    assert report["healthy"] and all(check["holds"] for check in report["checks"])
+    assert "Everything holds." in run(environment, "doctor").stdout
+    assert ask(environment, "operator", "create", "Root@X.example", "--password", PASSWORD)["email"] == "root@x.example"
+    assert ask(environment, "operator", "create", "root@x.example", "--password", PASSWORD, code=1)["error"]["code"] == "conflict"
+
+
+def test_errors_are_calm(environment, tmp_path):
+    result = run({**environment, "SAAS_BASE_DOMAIN": "http://x", "SAAS_SECRET_KEY": "short"}, "tenant", "list")
+    assert result.returncode == 1 and "SAAS_BASE_DOMAIN" in result.stderr and "SAAS_SECRET_KEY" in result.stderr
+    assert "Traceback" not in result.stderr and result.stdout == ""
+    away = {**environment, "DATABASE_URL": "postgresql://someone:hunter2@127.0.0.1:9/crm"}
+    for arguments in (["tenant", "list"], ["doctor"], ["migrate", "--wait", "0"]):
+        result = run(away, *arguments)
+        assert result.returncode == 1 and "127.0.0.1:9/crm" in result.stderr, result.stderr
+        assert "Traceback" not in result.stderr and "hunter2" not in result.stderr
+    result = run({**environment, "SAAS_SECRET_KEY": "x" * 40}, "tenant", "list")
+    assert result.returncode == 1 and "saas migrate" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serving_ends_calmly(environment, acme, number):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "saas", "serve", "--port", str(port)], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 40
+        while True:
+            assert process.poll() is None, process.stderr.read()
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+                    assert answer.status == 200
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
