@@ -42,14 +42,14 @@ async def stage_figures(
     query.filter(filter_)
     summed = _summed(query, sum_field)
     tenant, now = query.statement.param(ctx.tenant_id, "uuid"), query.statement.param(ctx.now, "timestamptz")
-    rows = await conn.fetch(
+    sql = (
         f"SELECT s.stage, count(*), sum(s.value), avg(s.seconds), CASE WHEN count(*) <= {MAX_IDS} THEN array_agg(s.record_id ORDER BY s.record_id) END "  # noqa: S608  compiled
         "FROM (SELECT h.stage, h.record_id, min(r.value) AS value, "
         f"sum(extract(epoch FROM coalesce(h.left_at, greatest({now}, h.entered_at)) - h.entered_at)) AS seconds "
         f"FROM stage_history h JOIN (SELECT t.id, {summed} AS value {query.sql}) r ON r.id = h.record_id "
-        f"WHERE h.tenant_id = {tenant} AND h.entity_id = {entity.number} GROUP BY 1, 2) s GROUP BY 1",
-        *query.statement.params,
+        f"WHERE h.tenant_id = {tenant} AND h.entity_id = {entity.number} GROUP BY 1, 2) s GROUP BY 1"
     )
+    rows = await conn.fetch(*query.statement.finish(sql))
     return {
         r[0]: StageFigures(
             count=r[1], total=_json(ctx, entity, sum_field, r[2]), days=round(float(r[3]) / 86400, 1) if r[3] is not None else None,

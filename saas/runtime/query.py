@@ -26,7 +26,7 @@ from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.permissions import guard, right_sql
 from saas.runtime.rows import Projection, Row
-from saas.runtime.search import search_condition
+from saas.runtime.search import search_condition, visible_condition
 from saas.runtime.sql import PG_TYPES, RecordScope, Statement, column_of, storage_of
 
 MAX_LIMIT = 200
@@ -40,20 +40,23 @@ class Sort:
     descending: bool
 
 
-def parse_sort(ctx: Context, entity: Entity, texts: Sequence[str] | None) -> list[Sort]:
+def parse_sort(ctx: Context, entity: Entity, texts: Sequence[str] | None, *, trusted: bool = False) -> list[Sort]:
+    """`trusted`: the configuration's own order; keys that the reader may not see are passed over."""
     sorts = []
     for text in texts or ():
-        key = text.strip().lstrip("-")
+        key = text.strip().removeprefix("-")
         if not key:
             continue
         field = entity.fields.get(key)
         if field is None or ((g := guard(ctx)) is not None and not g.visible(entity, field)):
-            raise BadRequest(lazy("There is no field “%(key)s” to sort by.", key=key))
+            if trusted:
+                continue
+            raise BadRequest(lazy("There is no field “%(key)s” to sort by.", key=key), field="sort")
         if not field_types.get(field.type).sortable:
-            raise BadRequest(lazy("The list cannot be sorted by “%(key)s”.", key=key))
+            raise BadRequest(lazy("The list cannot be sorted by “%(key)s”.", key=key), field="sort")
         sorts.append(Sort(key, text.strip().startswith("-")))
     if len(sorts) > MAX_SORTS:
-        raise BadRequest(lazy("Sort by at most %(count)s fields.", count=MAX_SORTS))
+        raise BadRequest(lazy("Sort by at most %(count)s fields.", count=MAX_SORTS), field="sort")
     return sorts or [Sort("created_at", True)]
 
 
@@ -80,6 +83,8 @@ class Query:
         condition = search_condition(self.scope, text)
         if condition:
             self.where.append(condition)
+        if condition and condition != "false" and (visible := visible_condition(self.guarded, text)):
+            self.where.append(visible)
 
     @property
     def sql(self) -> str:
@@ -93,9 +98,9 @@ def filter_node(ctx: Context, entity: Entity, filter_: Any) -> Any:
     try:
         return ex.filter_to_node(filter_, ctx.config, entity.key)
     except ex.FilterError as error:
-        raise BadRequest(error.message, path=error.path) from error
+        raise BadRequest(error.message, field="filter", path=error.path) from error
     except ex.ExpressionError as error:
-        raise BadRequest(error.message, position=error.position) from error
+        raise BadRequest(error.message, field="filter", position=error.position) from error
 
 
 async def read_rows(
@@ -103,7 +108,7 @@ async def read_rows(
 ) -> tuple[list[Row], str | None]:
     """At most `limit` rows after the cursor, and the next cursor. Appends the sort keys to the projection's select list."""
     plan = _Keyset(query, projection, sorts)
-    cursor = _decode_cursor(after, len(sorts))
+    cursor = _decode_cursor(after, [pg for _, pg in plan.keys])
     found: list[Any] = []
     segments = (False, True) if plan.nullable else (None,)
     for null_segment in segments:
@@ -225,17 +230,33 @@ def _from_json(value: Any) -> Any:
     return value
 
 
-def _decode_cursor(text: str | None, keys: int) -> _Cursor | None:
+def _decode_cursor(text: str | None, kinds: Sequence[str]) -> _Cursor | None:
+    """A cursor made for these sort keys (by their pg types); one of another list is refused before the database sees it."""
     if not text:
         return None
     try:
         record_id, values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         cursor = _Cursor([_from_json(v) for v in values], UUID(record_id))
-        if len(cursor.values) != keys or any(isinstance(v, list) for v in cursor.values):
+        if len(cursor.values) != len(kinds) or not all(v is None or _fits(v, pg) for v, pg in zip(cursor.values, kinds, strict=True)):
             raise ValueError(text)
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, binascii.Error, UnicodeDecodeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError, binascii.Error, UnicodeDecodeError) as error:
         raise BadRequest(lazy("This page link is broken; start again from the first page."), field="after") from error
     return cursor
+
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,), "int8": (int,), "int4": (int,), "float8": (int, float), "numeric": (int, float, Decimal), "timestamptz": (datetime,), "uuid": (UUID,), "bool": (bool,),
+}  # fmt: skip
+
+
+def _fits(value: Any, pg: str) -> bool:
+    if not isinstance(value, _PYTHON_TYPES[pg]) or (isinstance(value, bool) and pg != "bool"):
+        return False
+    if isinstance(value, str):
+        return "\x00" not in value
+    if isinstance(value, datetime):
+        return value.tzinfo is not None
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 async def count(conn: Any, query: Query, mode: str) -> ops.Count | None:

@@ -76,6 +76,21 @@ def search_condition(scope: RecordScope, text: str | None) -> str | None:
     return "(" + " AND ".join(parts) + ")"
 
 
+def visible_condition(scope: RecordScope, text: str | None) -> str | None:
+    """SQL condition for a guarded scope: each term also stands in a text the reader may see. Tokens do not tell which field they
+    come from, so without this a masked phone number could be guessed digit by digit. None where nothing searched is kept from them."""
+    entity, guard = scope.entity, scope.guard
+    fields = [entity.fields[k] for k in entity.defn.search or (entity.defn.title,)]
+    if guard is None or not text or all(guard.visible(entity, f) for f in fields):
+        return None
+    shown = [scope.path((f.key,)) for f in fields if guard.visible(entity, f)]
+    texts = [sql for sql, kind in shown if kind == "text"]
+    if not texts:
+        return "false"
+    haystack = f"lower(normalize(concat_ws(' ', {', '.join(texts)}), NFKC))"
+    return "(" + " AND ".join(f"strpos({haystack}, {scope.param(term, 'text')}) > 0" for term, _prefix in search_terms(text)) + ")"
+
+
 def searchable_text(ctx: Context, entity: Entity, row: Row) -> str:
     parts = []
     for key in entity.defn.search or (entity.defn.title,):

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar.datastructures import FormMultiDict, UploadFile
 
+from saas.errors import AppError, FieldProblem, InvalidInput
 from saas.runtime import Context
+from saas.runtime.files import CHUNK, store_upload
 
 
-async def store_uploads(conn: Any, ctx: Context, form: FormMultiDict) -> FormMultiDict:
-    """The form with every upload replaced by the id of the stored file; empty file inputs are dropped."""
+async def store_uploads(ctx: Context, entity_key: str, form: FormMultiDict) -> tuple[FormMultiDict, list[FieldProblem]]:
+    """The form with every upload replaced by the id of the stored file, and what was wrong with those that were not stored;
+    empty file inputs are dropped."""
     pairs: list[tuple[str, Any]] = []
+    problems: list[FieldProblem] = []
     for key, value in form.multi_items():
         if not isinstance(value, UploadFile):
             pairs.append((key, value))
         elif value.filename:
-            from saas.runtime.files import store_file
+            try:
+                info = await store_upload(ctx, entity_key, key, value.filename, _chunks(value))
+            except InvalidInput as error:
+                problems += error.problems
+            except AppError as error:
+                problems.append(FieldProblem(field=key, code=error.code, message=error.message, path=f"/{key}"))
+            else:
+                pairs.append((key, str(info.id)))
+    return FormMultiDict(pairs), problems
 
-            content = await value.read()
-            file_id = await store_file(conn, ctx, name=value.filename, content=content, content_type=value.content_type)
-            pairs.append((key, str(file_id)))
-    return FormMultiDict(pairs)
+
+async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:
+    while part := await upload.read(CHUNK):
+        yield part

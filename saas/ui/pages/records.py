@@ -8,13 +8,15 @@ from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.response import Stream
 
-from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, NotFound, PermissionDenied, StaleVersion
+from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, PermissionDenied, StaleVersion
 from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.metadata.config import Entity
 from saas.runtime import execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.files import open_file, open_thumbnail
 from saas.runtime.forms import choices, form_state
 from saas.runtime.records import entity_of
 from saas.ui.forms import build_form, form_values, has_uploads, version_of
@@ -64,10 +66,10 @@ async def create(request: Request, entity: str) -> Response[Any]:
     next_, inline = str(form.get("next") or ""), form.get("inline") == "1"
     typed: dict[str, Any] = {}
     async with ask.work() as conn:
-        if has_uploads(form):
-            form = await store_uploads(conn, ctx, form)
         typed = form_values(ctx, found, form)
         try:
+            if has_uploads(form):
+                typed = form_values(ctx, found, await store_uploads(ctx, found.key, form))
             change = await execute(ctx, ops.Create(entity=found.key, values=typed, confirm_duplicates=form.get("confirm_duplicates") == "1"))
         except (InvalidInput, DuplicateFound, Conflict) as error:
             view = await _new_form(ask, conn, found, typed, next_=next_, inline=inline, error=error)
@@ -117,10 +119,10 @@ async def update(request: Request, entity: str, record_id: UUID) -> Response[Any
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     async with ask.work() as conn:
-        if has_uploads(form):
-            form = await store_uploads(conn, ctx, form)
         typed = form_values(ctx, found, form)
         try:
+            if has_uploads(form):
+                typed = form_values(ctx, found, await store_uploads(ctx, found.key, form))
             change = await execute(
                 ctx, ops.Update(entity=found.key, id=record_id, values=typed, version=version_of(form), confirm_duplicates=form.get("confirm_duplicates") == "1")
             )
@@ -224,20 +226,15 @@ async def restore(request: Request, entity: str, record_id: UUID) -> Response[An
 
 
 @get("/files/{file_id:uuid}")
-async def download(request: Request, file_id: UUID) -> Response[Any]:
-    """A file the person may see: their own upload, or one that hangs on a record they may read."""
+async def download(request: Request, file_id: UUID) -> Stream:
+    """A file the person may see: their own upload, or one that hangs on a record they may read. `?size=` asks for a thumbnail."""
     ask = await signed_in(request)
-    from saas.runtime.files import open_file
-
-    stored = await open_file(ask.ctx, file_id)
-    if stored is None:
-        raise NotFound()
-    picture = stored.content_type in ("image/png", "image/jpeg", "image/gif", "image/webp")
-    headers = {
-        "content-disposition": f"{'inline' if picture else 'attachment'}; filename*=UTF-8''{quote(stored.name)}", "cache-control": "private, max-age=300",
-        "content-security-policy": "default-src 'none'; sandbox", "x-content-type-options": "nosniff",
-    }  # fmt: skip
-    return Response(stored.content, media_type=stored.content_type if picture else "application/octet-stream", headers=headers)
+    size = request.query_params.get("size", "")
+    if size.isdigit():
+        found = await open_thumbnail(ask.ctx, file_id, min(int(size), 2000))
+    else:
+        found = await open_file(ask.ctx, file_id, download=request.query_params.get("download") == "1")
+    return Stream(found.chunks(), media_type=found.content_type, headers=found.headers)
 
 
 router = Router("", route_handlers=[show, new, create, edit, update, refresh, lookup, confirm_delete, delete, restore, download])

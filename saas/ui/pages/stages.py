@@ -54,10 +54,11 @@ async def run(request: Request, entity: str, record_id: UUID, key: str) -> Respo
     transition = transition_of(found, key)
     back = local_path(str(form.get("next") or ""), f"/r/{found.key}/{record_id}")
     async with ask.work() as conn:
-        if has_uploads(form):
-            form = await store_uploads(conn, ctx, form)
-        typed = form_values(ctx, found, form, (*transition.require, *transition.ask))
+        asked = (*transition.require, *transition.ask)
+        typed = form_values(ctx, found, form, asked)
         try:
+            if has_uploads(form):
+                typed = form_values(ctx, found, await store_uploads(ctx, found.key, form), asked)
             change = await execute(ctx, ops.Transition(entity=found.key, id=record_id, key=key, values=typed, version=version_of(form)))
         except (InvalidInput, Conflict) as error:
             record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
