@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
@@ -243,6 +244,17 @@ async def report_rows(ctx: Context, key: str, params: Mapping[str, Any] | None, 
     if view["error"]:
         raise BadRequest(view["error"])
     return {"title": title, **_figure_rows(ctx, view)}
+
+
+async def report_sheets(ctx: Context, key: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """All widgets of a report as sheets, without those that the person may not see or take away."""
+    sheets = []
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        for widget in report_of(ctx, key).widgets:
+            with contextlib.suppress(PermissionDenied, BadRequest):
+                async with conn.transaction():
+                    sheets.append(await report_rows(ctx, key, params, widget.key))
+    return sheets
 
 
 async def _record_rows(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from saas.runtime import Context
 from saas.runtime.files import CHUNK, store_upload
 
 
-async def store_uploads(ctx: Context, entity_key: str, form: FormMultiDict) -> tuple[FormMultiDict, list[FieldProblem]]:
-    """The form with every upload replaced by the id of the stored file, and what was wrong with those that were not stored;
-    empty file inputs are dropped."""
+async def store_uploads(ctx: Context, entity_key: str, form: FormMultiDict) -> FormMultiDict:
+    """The form with every upload replaced by the id of the stored file; empty file inputs are dropped.
+    Raises InvalidInput with what is wrong with each file that cannot be taken."""
     pairs: list[tuple[str, Any]] = []
     problems: list[FieldProblem] = []
     for key, value in form.multi_items():
@@ -23,13 +23,14 @@ async def store_uploads(ctx: Context, entity_key: str, form: FormMultiDict) -> t
         elif value.filename:
             try:
                 info = await store_upload(ctx, entity_key, key, value.filename, _chunks(value))
+                pairs.append((key, str(info.id)))
             except InvalidInput as error:
                 problems += error.problems
             except AppError as error:
                 problems.append(FieldProblem(field=key, code=error.code, message=error.message, path=f"/{key}"))
-            else:
-                pairs.append((key, str(info.id)))
-    return FormMultiDict(pairs), problems
+    if problems:
+        raise InvalidInput(problems)
+    return FormMultiDict(pairs)
 
 
 async def _chunks(upload: UploadFile) -> AsyncIterator[bytes]:

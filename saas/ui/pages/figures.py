@@ -12,7 +12,7 @@ from litestar import Request, Response, Router, get
 from saas.i18n import gettext as _
 from saas.metadata.models import WidgetDef
 from saas.runtime import Context
-from saas.runtime.reports import list_dashboards, list_reports, load_dashboard, load_report, report_of, report_rows
+from saas.runtime.reports import list_dashboards, list_reports, load_dashboard, load_report, report_sheets
 from saas.ui.guards import signed_in
 from saas.ui.render import markup
 from saas.ui.views import Choice, Empty, Link, ParamView, ReportView, WidgetView
@@ -82,7 +82,7 @@ async def export(request: Request, key: str) -> Response[Any]:
     ask = await signed_in(request)
     given = {k: v for k, v in request.query_params.items() if v}
     async with ask.work():
-        sheets = [await report_rows(ask.ctx, key, given, w.key) for w in report_of(ask.ctx, key).widgets]
+        sheets = await report_sheets(ask.ctx, key, given)
     return csv_response(f"{key}.csv", [[[s["title"]], s["columns"], *s["rows"], []] for s in sheets])
 
 
