@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from saas.errors import AppError
 from saas.settings import Settings
 
 OPERATOR_EMAIL = "operator@demo.example"
 ADMIN_NAME = {"en": "Administrator", "zh_CN": "管理员"}
 # Which packs to show is a choice of the demonstration; nothing else depends on it.
 TENANTS = (
-    {"slug": "acme", "name": "Acme Machinery", "locale": "en", "pack_key": "baseline-crm"},
+    {"slug": "acme", "name": "Acme Supply", "locale": "en", "pack_key": "baseline-crm"},
     {"slug": "tianhe", "name": "天河机床", "locale": "zh_CN", "pack_key": "jb-rm-crm"},
 )
 
@@ -43,15 +40,9 @@ async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str
                 del present[slug]
             if slug not in present:
                 say(f"Creating {tenant['name']} with sample data …")
-                try:
-                    await provision_tenant(
-                        **tenant, admin_email=admin, admin_password=SAMPLE_PASSWORD, admin_name=ADMIN_NAME[locale], sample_data=True
-                    )
-                except BaseException:
-                    # Interrupted half-way: the next start begins anew instead of showing half the data.
-                    with contextlib.suppress(AppError):
-                        await asyncio.shield(delete_tenant(slug))
-                    raise
+                await provision_tenant(
+                    **tenant, admin_email=admin, admin_password=SAMPLE_PASSWORD, admin_name=ADMIN_NAME[locale], sample_data=True
+                )
             people = [{"name": ADMIN_NAME[locale], "email": admin, "roles": ["admin"]}]
             people += sample_logins(tenant["pack_key"], slug, locale)
             logins.append({"tenant": slug, "name": tenant["name"], "people": people})

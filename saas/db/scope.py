@@ -17,12 +17,14 @@ from saas.db import embedded
 from saas.db.engine import DB
 from saas.db.reasons import SystemReason
 from saas.db.roles import APP, SYSTEM, role_login
-from saas.errors import Unavailable
+from saas.errors import Conflict, Unavailable
 from saas.i18n import lazy
 from saas.settings import Settings
 
 _ACQUIRE_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
+# Each entity, role and kind of reading has a statement of its own; with too few kept, most requests are planned anew.
+_STATEMENTS = 500
 GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -157,7 +159,7 @@ def current_database() -> Database:
 
 async def _open_pool(url: str, settings: Settings, role: str, size: int) -> asyncpg.Pool:
     login = role_login(url, settings.secret_key, role)
-    options: dict[str, Any] = {"statement_cache_size": 0} if settings.database_pooler else {}
+    options: dict[str, Any] = {"statement_cache_size": 0 if settings.database_pooler else _STATEMENTS}
     try:
         pool = await asyncpg.create_pool(
             **login,
@@ -259,6 +261,8 @@ class Scope:
             await self._give_back(self.connection)
         if lost:
             raise _unavailable() from error
+        if isinstance(error, asyncpg.DeadlockDetectedError):
+            raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="deadlock") from error
         if isinstance(error, asyncpg.QueryCanceledError):
             raise Unavailable(lazy("This took too long and was stopped")) from error
         return False

@@ -22,7 +22,7 @@ from saas.runtime.records import entity_of, load
 from saas.runtime.rows import Row, decode
 from saas.runtime.search import search_condition
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
-from saas.runtime.validate import Draft, candidate_conditions, defaults
+from saas.runtime.validate import Draft, candidate_conditions, defaults, lay
 from saas.tenants import new_id
 
 
@@ -56,7 +56,7 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
         else:
             old = await load(conn, ctx, entity, record_id)
             row, access = copy.deepcopy(old), permissions.access(ctx, entity, old.holds)
-        _lay(ctx, entity, row, typed or {})
+        lay(ctx, entity, row, typed or {})
         if old is None:
             if entity.pipeline:
                 row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
@@ -82,31 +82,6 @@ def _may_own(ctx: Context, entity: Entity) -> bool:
 
 def _conditions(entity: Entity) -> list[str | None]:
     return [text for f in entity.declared.values() for text in (f.visible_if, f.required_if, f.read_only_if)]
-
-
-def _lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> None:
-    """What was typed, as far as it can be understood; conditions must not fail on half-typed input."""
-    for key, value in typed.items():
-        declared = entity.fields.get(key)
-        if declared is None or field_types.get(declared.type).computed:
-            continue
-        if key == "owner":
-            row.owner = UUID(value) if _is_uuid(value) else None
-        elif not declared.system:
-            kind = field_types.get(declared.type)
-            value = None if value is None else kind.normalise(declared, value, ctx.config)
-            try:
-                row.values[key] = value if value is None or kind.to_expr(declared, value, ctx.config) is not None else None
-            except (ValueError, TypeError, KeyError, ArithmeticError):
-                row.values[key] = None
-
-
-def _is_uuid(value: Any) -> bool:
-    try:
-        UUID(str(value))
-    except ValueError:
-        return False
-    return True
 
 
 # ---- pickers -----------------------------------------------------------------------------------------------------------
@@ -163,7 +138,7 @@ async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, 
     target = ctx.config.entity(declared.options["to"])
     statement = Statement(ctx)
     row = Row(id=new_id(), entity=entity.key, version=0)
-    _lay(ctx, entity, row, values)
+    lay(ctx, entity, row, values)
     scope = RecordScope(statement, target, "t", new={"entity": entity, "values": row.values})
     where = candidate_conditions(scope, declared)
     if condition := search_condition(scope, q):

@@ -19,7 +19,7 @@ from saas.runtime.env import prepare
 from saas.runtime.present import can_flags
 from saas.runtime.rows import Encoded, Projection, Row, encode
 from saas.runtime.sql import RecordScope, Statement, children_sql
-from saas.runtime.validate import Draft, check, defaults, take
+from saas.runtime.validate import Draft, check, defaults, lay, take
 from saas.tenants import new_id
 
 
@@ -63,7 +63,7 @@ async def create(
     permissions.require(ctx, "create", entity.key)
     row = Row(id=record_id or new_id(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
     row.created_by = row.updated_by = ctx.user_id
-    draft = Draft(entity, row, None, permissions.static_access(ctx, entity))
+    draft = Draft(entity, row, None, await _access_to_new(act, entity, row, values))
     take(ctx, draft, values)
     _default_owner(ctx, draft, values)
     if entity.pipeline:
@@ -104,6 +104,20 @@ def _default_owner(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> Non
         return
     if not defn.owner_roles or set(defn.owner_roles) & set(ctx.user.role_keys):
         draft.row.owner = ctx.user.id
+
+
+async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str, Any]) -> dict[str, str]:
+    """Field rights on a record that does not exist yet: their conditions are asked of the values it is to have."""
+    conditions = permissions.conditions(act.ctx, entity)
+    if not conditions:
+        return permissions.static_access(act.ctx, entity)
+    planned = copy.deepcopy(row)
+    planned.owner = act.ctx.user_id if entity.defn.owned else None
+    if entity.pipeline:
+        planned.state = planned.values[entity.pipeline.field] = entity.pipeline.initial
+    lay(act.ctx, entity, planned, values)
+    env = await prepare(act.conn, act.ctx, entity, planned, conditions)
+    return permissions.access(act.ctx, entity, {c: env.holds(c) for c in conditions})
 
 
 async def _may_create(act: Act, entity: Entity, row: Row) -> None:

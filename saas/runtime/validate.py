@@ -36,6 +36,7 @@ class Draft:
     access: Mapping[str, str]
     changed: set[str] = field(default_factory=set)
     problems: list[FieldProblem] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)  # fields a transition asks for
 
     def problem(self, key: str, code: str, message: Any) -> None:
         declared = self.entity.fields.get(key)
@@ -49,7 +50,8 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
 
     `also`: fields a transition asks for, which may be set although the record cannot be edited otherwise.
     """
-    open_fields = set(also)
+    draft.asked |= set(also)
+    open_fields = draft.asked
     present: dict[str, Any] = {}
     for key, value in values.items():
         declared = draft.entity.fields.get(key)
@@ -81,6 +83,23 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
             for code, message in field_types.get(declared.type).problems(declared, value, ctx.config):
                 draft.problem(key, code, message)
         put(draft, key, value)
+
+
+def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> None:
+    """What was typed, as far as it can be understood; conditions must not fail on half-typed input."""
+    for key, value in typed.items():
+        declared = entity.fields.get(key)
+        if declared is None or field_types.get(declared.type).computed:
+            continue
+        if key == "owner":
+            row.owner = UUID(value) if _is_uuid(value) else None
+        elif not declared.system:
+            kind = field_types.get(declared.type)
+            value = None if value is None else kind.normalise(declared, value, ctx.config)
+            try:
+                row.values[key] = value if value is None or kind.to_expr(declared, value, ctx.config) is not None else None
+            except (ValueError, TypeError, KeyError, ArithmeticError):
+                row.values[key] = None
 
 
 def put(draft: Draft, key: str, value: Any) -> None:
@@ -153,24 +172,35 @@ async def check(conn: Any, ctx: Context, draft: Draft) -> None:
                         path=f"/{rule.field}" if rule.field else "",
                     )
                 )
+    await _check_frozen(conn, ctx, draft)
     await _check_references(conn, ctx, draft)
     await _check_people(conn, ctx, draft)
     await _check_files(conn, ctx, draft)
     await _check_tree(conn, ctx, draft)
 
 
+async def _check_frozen(conn: Any, ctx: Context, draft: Draft) -> None:
+    """`read_only_if` looks at the record as it was (a new one: as it will be); what a transition asks for is open all the same."""
+    keys = [k for k in draft.changed if k in draft.entity.declared and draft.entity.declared[k].read_only_if and k not in draft.asked]
+    if not keys or ctx.unrestricted:
+        return
+    texts = [draft.entity.declared[k].read_only_if for k in keys]
+    env = await prepare(conn, ctx, draft.entity, draft.old or draft.row, texts)
+    for key in keys:
+        if env.holds(draft.entity.declared[key].read_only_if):
+            draft.problem(key, "read_only", lazy("This field cannot be changed in this state."))
+
+
 def _texts(entity: Entity) -> list[str | None]:
     texts: list[str | None] = [rule.expr for rule in entity.defn.rules]
     for declared in entity.declared.values():
-        texts += [declared.required_if, declared.visible_if, declared.read_only_if]
+        texts += [declared.required_if, declared.visible_if]
         texts += field_types.get(declared.type).bound_expressions(declared).values()
     return texts
 
 
 def _check_field(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef) -> None:
     key, value = declared.key, draft.row.get(declared.key)
-    if key in draft.changed and declared.read_only_if and not ctx.unrestricted and env.holds(declared.read_only_if):
-        draft.problem(key, "read_only", lazy("This field cannot be changed in this state."))
     if value in EMPTY and not field_types.get(declared.type).computed and declared.type != "pipeline":
         was_filled = draft.old is None or key in draft.changed
         required = (declared.required and was_filled) or (declared.required_if and env.holds(declared.required_if))
@@ -312,4 +342,4 @@ async def _check_tree(conn: Any, ctx: Context, draft: Draft) -> None:
         draft.problem(tree["parent"], "too_deep", lazy("At most %(count)s levels are allowed here.", count=tree["max_depth"]))
 
 
-__all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "put", "take"]
+__all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "lay", "put", "take"]
