@@ -109,7 +109,7 @@ async def _two_tenants(
     transaction = app.transaction()
     await transaction.start()
     try:
-        shape = {table: await _shape(app, table) for table in tables}
+        shape = {table: await shape_of(app, table) for table in tables}
         rows = await _fill(app, shape, tables, victim)
         await _fill(app, shape, tables, intruder)
         yield victim, intruder, rows
@@ -140,7 +140,8 @@ async def _fill(
     return rows
 
 
-async def _shape(app: asyncpg.Connection, table: str) -> tuple[list[Any], list[Any]]:
+async def shape_of(app: asyncpg.Connection, table: str) -> tuple[list[Any], list[Any]]:
+    """The table's columns, and the columns that refer to other tables."""
     return await app.fetch(_COLUMNS, table), await app.fetch(_REFERENCES, table)
 
 

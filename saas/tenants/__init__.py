@@ -3,6 +3,7 @@
 from saas.tenants.audit import list_audit, record_audit
 from saas.tenants.auth import authenticate, change_password, set_password
 from saas.tenants.departments import create_department, delete_department, list_departments, update_department
+from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
 from saas.tenants.operators import (
     OperatorInfo,
@@ -47,6 +48,7 @@ __all__ = [
     "authenticate_operator",
     "change_password",
     "check_slug",
+    "clean_up",
     "close_operator_session",
     "close_session",
     "create_department",

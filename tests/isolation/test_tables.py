@@ -221,7 +221,7 @@ async def _closure(owner: asyncpg.Connection, table: str) -> dict[str, str]:
         name = waiting.pop()
         if name not in names:
             names.add(name)
-            waiting += [row["target"] for row in (await probes._shape(owner, name))[1]]
+            waiting += [row["target"] for row in (await probes.shape_of(owner, name))[1]]
     return {name: everything[name] for name in everything if name in names}
 
 

@@ -11,6 +11,7 @@ from saas.errors import NotAuthenticated, TooManyRequests
 from saas.tenants import (
     authenticate,
     change_password,
+    clean_up,
     close_session,
     create_department,
     create_user,
@@ -109,3 +110,17 @@ async def test_new_password_ends_other_sessions(tenant_factory):
     assert await find_session(tenant.id, there) is None
     assert await find_session(tenant.id, here) is not None
     assert await authenticate(tenant.id, tenant.admin_email, "another long one") == tenant.admin_id
+
+
+async def test_sessions_long_over_are_removed_and_others_stay(tenant_factory):
+    tenant = await tenant_factory()
+    await open_session(tenant.id, tenant.admin_id)
+    token, _, _ = await open_session(tenant.id, tenant.admin_id)
+    async with tenant_transaction(tenant.id) as conn:
+        await conn.execute(
+            "UPDATE session SET expires_at = now() - interval '31 days' WHERE id = (SELECT id FROM session ORDER BY created_at LIMIT 1)"
+        )
+    assert (await clean_up())["session"] >= 1
+    async with tenant_transaction(tenant.id) as conn:
+        assert await conn.fetchval("SELECT count(*) FROM session") == 1
+    assert await find_session(tenant.id, token) is not None
