@@ -17,6 +17,7 @@ from saas.runtime.context import Context
 from saas.runtime.query import filter_node, parse_sort
 from saas.tenants import new_id
 
+ALL_KEY = "all"
 ALL_VIEW = {"en": "All", "zh_CN": "全部"}
 _ALLOWED = {"columns", "filter", "sort", "page_size", "kind", "board", "label", "q"}
 
@@ -33,8 +34,13 @@ def configured_views(ctx: Context, entity: Entity) -> list[ViewDef]:
     mine = set(ctx.user.role_keys) if ctx.user else set()
     views = [v for v in ctx.config.views(entity.key) if not v.roles or mine & set(v.roles) or permissions.is_admin(ctx)]
     if not any(v.kind == "list" for v in views):
-        views.insert(0, ViewDef(key="all", entity=entity.key, label=ALL_VIEW, columns=default_columns(entity), sort=("-created_at",)))
+        views.insert(0, everything(entity))
     return views
+
+
+def everything(entity: Entity) -> ViewDef:
+    """The view without a filter. It can be asked for where the configuration offers none: links from figures need it."""
+    return ViewDef(key=ALL_KEY, entity=entity.key, label=ALL_VIEW, columns=default_columns(entity), sort=("-created_at",))
 
 
 async def saved_views(conn: Any, ctx: Context, entity: Entity) -> list[ViewDef]:

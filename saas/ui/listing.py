@@ -16,7 +16,7 @@ from saas.metadata.models import FieldDef, ViewDef
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.present import names_for
-from saas.runtime.views import all_views, default_columns
+from saas.runtime.views import ALL_KEY, all_views, default_columns, everything
 from saas.ui import filters, formats, values
 from saas.ui.views import (
     BoardColumnView,
@@ -81,7 +81,7 @@ class Listing:
     def new(self) -> dict[str, str]:
         if not permissions.may(self.ctx, "create", self.entity.key):
             return {}
-        return {"new_url": f"{self.url}/new", "new_text": _("New: %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
+        return {"new_url": f"{self.url}/new", "new_text": _("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
 
     async def chips(self, conn: Any) -> tuple[Chip, ...]:
         names = await self._names(conn)
@@ -320,6 +320,10 @@ async def open_listing(conn: Any, ctx: Context, entity: Entity, path: str, query
     wanted = query.get("view")
     of_kind = [v for v in views if v.kind == kind]
     view = next((v for v in views if v.key == wanted), None) or next((v for v in of_kind if v.default), None) or (of_kind[0] if of_kind else None)
+    if kind == "list" and (wanted == ALL_KEY or (not wanted and query.get("filter"))) and (view is None or view.filter or view.key != wanted):
+        # A link from a figure shows exactly its records: no view may narrow them further.
+        view = next((v for v in of_kind if v.filter is None and not v.key.startswith("u_")), None) or everything(entity)
+        wanted, views = view.key, views if view in views else [*views, view]
     if view is None:
         view = ViewDef(key="", entity=entity.key, label={}, kind=kind)
     state = filters.read_state(path, query, entity, view=wanted if any(v.key == wanted for v in views) else None)

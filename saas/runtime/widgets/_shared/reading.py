@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from asyncpg import DataError
+
+from saas.db import tenant_transaction
 from saas.errors import BadRequest, PermissionDenied
-from saas.i18n import pick
+from saas.i18n import gettext, pick, use_locale
 from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import WidgetType
 from saas.metadata.models import FieldDef, MeasureDef, WidgetDef
@@ -34,11 +37,16 @@ class FigureWidget(WidgetType):
         if not self.allowed(ctx, widget):
             return {**head, "denied": True}
         try:
-            return {**head, **await self.figures(ctx, widget, extra_filter)}
+            # A savepoint: figures that cannot be computed (a division by zero) leave the page's transaction usable.
+            async with tenant_transaction(ctx.tenant_id) as conn, conn.transaction():
+                return {**head, **await self.figures(ctx, widget, extra_filter)}
         except PermissionDenied:
             return {**head, "denied": True}
         except BadRequest as error:
             return {**head, "error": str(error.message)}
+        except DataError:
+            with use_locale(ctx.locale):
+                return {**head, "error": gettext("These figures cannot be computed from the present values.")}
 
     def allowed(self, ctx: Context, widget: WidgetDef) -> bool:
         """May the reader see the entity and every field the figures are made of?"""
