@@ -10,11 +10,13 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from http.cookiejar import DefaultCookiePolicy as http_cookies
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -128,6 +130,17 @@ async def tenant_factory(database: Database) -> Callable[..., Awaitable[TenantHa
         return TenantHandle(tenant_id, slug, admin["id"], email, PASSWORD)
 
     return make
+
+
+@pytest_asyncio.fixture(scope="session")
+async def http(database: Database, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The application under test, in this process; send a Host header."""
+    from saas.app import create_app
+
+    transport = httpx.ASGITransport(app=create_app(settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        client.cookies.jar.set_policy(http_cookies(allowed_domains=[]))  # cookies are sent by the tests that mean to
+        yield client
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------------------------

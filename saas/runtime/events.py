@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from saas.errors import BadRequest
 from saas.i18n import gettext, lazy, pick
@@ -34,19 +33,19 @@ async def append(conn: Any, ctx: Context, entity: Entity, row: Row, kind: str, c
 
 
 async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int, before: str | None) -> list[ops.HistoryEntry]:
-    """Events of a record, newest first; fields the reader may not see are left out."""
+    """Events of a record, newest first (those of one act by the record's version); fields the reader may not see are left out."""
     params: list[Any] = [ctx.tenant_id, entity.number, row.id, row.created_at, min(max(limit, 1), 200)]
     clause = ""
     if before:
         try:
-            moment, _, event_id = before.partition("~")
-            params += [datetime.fromisoformat(moment), UUID(event_id)]
-        except ValueError as error:
+            moment, _, version = before.partition("~")
+            params += [datetime.fromisoformat(moment).astimezone(UTC), min(int(version), 2**31 - 1)]
+        except (ValueError, OverflowError) as error:
             raise BadRequest(lazy("This page link is broken; start again from the first page."), field="before") from error
-        clause = " AND (at, id) < ($6, $7)"
+        clause = " AND (at, version) < ($6, $7)"
     found = await conn.fetch(
-        "SELECT id, at, kind, actor_id, origin, changes, transition FROM record_event "
-        f"WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND at >= $4{clause} ORDER BY at DESC, id DESC LIMIT $5",
+        "SELECT version, at, kind, actor_id, origin, changes, transition FROM record_event "
+        f"WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND at >= $4{clause} ORDER BY at DESC, version DESC LIMIT $5",
         *params,
     )
     access = permissions.access(ctx, entity, row.holds)
@@ -66,7 +65,7 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
         label = entity.pipeline.transition(item["transition"]) if entity.pipeline and item["transition"] else None
         entries.append(
             ops.HistoryEntry(
-                id=f"{item['at'].isoformat()}~{item['id']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
+                id=f"{item['at'].isoformat()}~{item['version']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
                 actor=actors.get(item["actor_id"]) or str(ORIGIN_NAMES.get(item["origin"], gettext("System"))),
                 origin=item["origin"], changes=lines, transition=pick(label.label, ctx.locale) if label else item["transition"],
             )  # fmt: skip

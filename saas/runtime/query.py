@@ -144,7 +144,7 @@ class _Keyset:
         base = self.query.statement
         kept = len(base.params)
         where = list(self.query.where)
-        key, pg = self.keys[0]
+        key = self.keys[0][0]
         if null_segment is not None:
             where.append(f"{key} IS {'' if null_segment else 'NOT '}NULL")
         if cursor is not None and not (null_segment and cursor.values[0] is not None):

@@ -56,14 +56,28 @@ def handle_app_error(request: Request, error: AppError) -> Response[Any]:
 def handle_http_error(request: Request, error: HTTPException) -> Response[Any]:
     """Litestar's own refusals: unknown path or method, a malformed id, a body that is too large."""
     if error.status_code == 405:
-        return answer_error(request.scope, MethodNotAllowed(), request)
+        response = answer_error(request.scope, MethodNotAllowed(), request)
+        response.headers["allow"] = ", ".join(sorted(_methods(request)))
+        return response
     if error.status_code >= 500:
         return handle_unexpected(request, error)
     return answer_error(request.scope, BY_STATUS.get(error.status_code, BadRequest)(), request)
 
 
+def _methods(request: Request) -> set[str]:
+    """What the routes of this path do take."""
+    parts = [part for part in request.scope["path"].split("/") if part]
+    return {
+        method
+        for route in request.app.routes
+        if len(route.path_components) == len(parts)
+        and all(want == have or not isinstance(want, str) for want, have in zip(route.path_components, parts, strict=True))
+        for method in route.methods
+    }
+
+
 def handle_unexpected(request: Request, error: Exception) -> Response[Any]:
-    log.error("request.failed", exc_info=error, extra={"request_id": request.scope["state"].get("request_id"), "path": request.url.path})
+    log.error("request.failed", exc_info=error, extra={"request_id": request.scope["state"].get("request_id"), "path": request.scope["path"]})
     return answer_error(request.scope, AppError(), request)
 
 
@@ -81,7 +95,7 @@ def answer_error(scope: Any, error: AppError, request: Request | None = None) ->
 def _answer(request: Request, error: AppError) -> Response[Any]:
     if wants_json(request):
         return problem_response(request, error)
-    if isinstance(error, NotAuthenticated) and error.status == 401 and request.url.path != "/login":
+    if isinstance(error, NotAuthenticated) and error.status == 401 and request.scope["path"] != "/login":
         return _to_sign_in(request)
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
@@ -91,7 +105,7 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
 def wants_json(request: Request) -> bool:
     """The API always; elsewhere who asks for JSON and not for HTML."""
     accept = request.headers.get("accept", "")
-    return request.url.path.startswith("/api/") or ("application/json" in accept and "text/html" not in accept)
+    return request.scope["path"].startswith("/api/") or ("application/json" in accept and "text/html" not in accept)
 
 
 def problem_response(request: Request, error: AppError) -> Response[dict[str, Any]]:
@@ -112,7 +126,7 @@ def problem_response(request: Request, error: AppError) -> Response[dict[str, An
 def _named(error: AppError) -> list[dict[str, Any]]:
     """An error about one parameter or header lists it like a field."""
     name = error.data.get("field")
-    return [{"path": "", "field": str(name), "code": error.code, "message": str(error.message)}] if name else []
+    return [{"path": str(error.data.get("path", "")), "field": str(name), "code": error.code, "message": str(error.message)}] if name else []
 
 
 def problem_json(problem: FieldProblem | DefinitionProblem) -> dict[str, Any]:
@@ -136,7 +150,7 @@ def _words(error: AppError) -> dict[str, Any]:
     if message == title:
         message = str(ADVICE.get(error.status, ""))
     details = [f"{p.path}: {p.message}" if isinstance(p, DefinitionProblem) else str(p.message) for p in error.problems][:30]
-    return {"status": error.status, "title": title, "message": message, "details": details}
+    return {"code": error.status, "title": title, "message": message, "details": details}
 
 
 def _fragment(request: Request, error: AppError) -> Response[Any]:

@@ -15,6 +15,7 @@ from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
 from saas.tenants import TenantRow, resolve_host
 
+_HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?$|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?$")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 PUBLIC = ("/static/", "/healthz", "/readyz", "/metrics")  # answered on every host, also by address
 POLICY = (
@@ -72,7 +73,11 @@ class SiteMiddleware:
         except AppError as error:
             site, failed = Site("none", headers.get(b"host", ""), local=self.settings.is_local), error
         scope["state"]["site"] = site  # type: ignore[index]
-        locale = choose_locale(cookies.get("locale"), site.tenant, headers.get(b"accept-language"))
+        accept = headers.get(b"accept-language")
+        if accept and scope["path"].startswith("/api/"):  # a program says for whom it asks
+            locale = negotiate(accept, site.tenant.locale if site.tenant else "en")
+        else:
+            locale = choose_locale(cookies.get("locale"), site.tenant, accept)
         scope["state"]["locale"] = locale  # type: ignore[index]
         with use_locale(locale):
             if failed is not None:
@@ -84,6 +89,8 @@ class SiteMiddleware:
             await self.app(scope, receive, answer)
 
     async def _site(self, host: str, path: str) -> Site:
+        if not _HOST.match(host):  # a URL could not be built from it
+            raise NotFound(lazy("There is no workspace at this address."))
         name = host.rsplit(":", 1)[0].lower().removesuffix(".")
         base, local = self.settings.base_domain, self.settings.is_local
         if name == base:

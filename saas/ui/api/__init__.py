@@ -2,12 +2,14 @@
 
 from litestar import Router
 
-from saas.ui.api import config, operators, records, schema, system, tokens
+from saas.ui.api import config, operators, records, schema, system, tokens, work
 
 routers = [
     Router(
         path="/api/v1",
-        route_handlers=[*tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *config.HANDLERS, *system.HANDLERS, *operators.HANDLERS],
+        route_handlers=[
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *work.HANDLERS, *config.HANDLERS, *system.HANDLERS, *operators.HANDLERS,
+        ],  # fmt: skip
         include_in_schema=False,
     )
 ]

@@ -93,7 +93,10 @@ def identifier(text: str, name: str) -> UUID:
 
 
 def flag(request: Request, name: str) -> bool:
-    return request.query_params.get(name) in ("1", "true")
+    text = request.query_params.get(name, "")
+    if text not in ("", "0", "1", "false", "true"):
+        raise BadRequest(lazy("“%(name)s” must be true or false.", name=name), field=name)
+    return text in ("1", "true")
 
 
 def integer(request: Request, name: str, default: int, highest: int) -> int:

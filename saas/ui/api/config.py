@@ -9,12 +9,14 @@ from litestar import Request, get, post
 from litestar.params import FromPath
 from litestar.response import Response
 
-from saas.errors import BadRequest
+from saas.errors import BadRequest, NotFound
 from saas.i18n import lazy
 from saas.metadata import store
 from saas.runtime import Context
 from saas.runtime.permissions import require_setting
 from saas.ui.api import access, shapes
+
+LAST_REVISION = 2**31 - 1  # what the column holds
 
 
 async def _admin(request: Request) -> Context:
@@ -75,7 +77,9 @@ async def publish_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request)
     message = str(body.get("message") or "")[:500]
-    if isinstance(body.get("plan_id"), str):
+    if "plan_id" in body:
+        if not isinstance(body["plan_id"], str):
+            raise BadRequest(lazy("“plan_id” must be the id that a plan was answered with."), field="plan_id")
         found = await store.publish_plan(ctx.tenant_id, body["plan_id"], message=message, author_id=ctx.user_id)
     else:
         base = body.get("base_revision", ctx.config.revision)
@@ -88,13 +92,17 @@ async def publish_config(request: Request) -> Response[Any]:
 @get("/config/revisions")
 async def list_revisions(request: Request) -> Response[Any]:
     ctx = await _admin(request)
-    return access.answer({"data": [_revision(r) for r in await store.revisions(ctx.tenant_id)]})
+    limit, before = access.integer(request, "limit", 100, 200), access.integer(request, "before", LAST_REVISION, LAST_REVISION)
+    found = await store.revisions(ctx.tenant_id, limit=limit, before=before)
+    return access.answer({"data": [_revision(r) for r in found], "next": found[-1].number if len(found) == limit else None})
 
 
 @post("/config/revisions/{number:int}/revert", status_code=200)
 async def revert_config(request: Request, number: FromPath[int]) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request)
+    if not 0 < number <= LAST_REVISION:
+        raise NotFound(lazy("There is no such revision of the configuration."))
     found = await store.revert(ctx.tenant_id, number, base_revision=ctx.config.revision, message=str(body.get("message") or "")[:500], author_id=ctx.user_id)
     return access.answer(_revision(found))
 

@@ -17,6 +17,7 @@ from saas.errors import BadRequest, Conflict, NotFound
 from saas.i18n import lazy
 from saas.runtime import Context, execute
 from saas.runtime import operations as ops
+from saas.runtime.aggregates import MAX_ROWS
 from saas.ui.api import access, shapes
 
 _META = {"values", "version", "confirm_duplicates"}
@@ -48,13 +49,24 @@ def values_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _version(request: Request, body: Mapping[str, Any]) -> int | None:
-    text = request.headers.get("if-match") or body.get("version")
-    if text in (None, "", "*"):
-        return None
-    try:
-        return int(str(text).removeprefix("W/").strip('"'))
-    except ValueError as error:
-        raise BadRequest(lazy("“If-Match” must be the version number you read."), field="If-Match") from error
+    """The version the caller saw: from If-Match (also as a weak or quoted tag), else from the body. Errors: BadRequest."""
+    header = request.headers.get("if-match")
+    if header is not None and header.strip() != "*":
+        text = header.strip().removeprefix("W/").strip('"')
+        if not (text.isascii() and text.isdigit() and len(text) <= 10):
+            raise BadRequest(lazy("“If-Match” must be the version number you read."), field="If-Match")
+        return int(text)
+    found = body.get("version")
+    if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
+        raise BadRequest(lazy("“version” must be the version number you read."), field="version")
+    return found
+
+
+def _confirmed(body: Mapping[str, Any]) -> bool:
+    found = body.get("confirm_duplicates", False)
+    if not isinstance(found, bool):
+        raise BadRequest(lazy("“%(name)s” must be true or false.", name="confirm_duplicates"), field="confirm_duplicates")
+    return found
 
 
 def _json(text: str | None) -> Any:
@@ -95,7 +107,7 @@ async def create_record(request: Request, entity: FromPath[str]) -> Response[Any
     body = await access.body(request)
 
     async def run() -> tuple[int, dict[str, Any]]:
-        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=bool(body.get("confirm_duplicates"))))
+        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=_confirmed(body)))
         created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
         content = shapes.record(change.record) if change.record else {"id": created, "entity": entity}
         return 201, {**content, "effects": [e for e in change.effects if e["id"] != created], "warnings": change.warnings, "message": change.message}
@@ -145,7 +157,7 @@ async def update_record(request: Request, entity: FromPath[str], rid: FromPath[s
     change = await execute(
         ctx,
         ops.Update(
-            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=bool(body.get("confirm_duplicates")),
+            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=_confirmed(body),
         ),
     )  # fmt: skip
     content = shapes.record(change.record) if change.record else {"id": rid, "entity": entity}
@@ -185,17 +197,34 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
 async def aggregate_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)
+    measures = _objects(body, "measures", "fn")
+    if not measures:
+        raise BadRequest(lazy("A report needs at least one measure."), field="measures")
     asked = ops.Aggregate(
         entity=entity,
-        measures=[ops.Measure(fn=m["fn"], field=m.get("field")) for m in _objects(body, "measures", "fn")],
+        measures=[ops.Measure(fn=m["fn"], field=m.get("field")) for m in measures],
         dimensions=[ops.Dimension(field=d["field"], bucket=d.get("bucket")) for d in _objects(body, "dimensions", "field")],
-        filter=body.get("filter"), sort=body.get("sort"), limit=body.get("limit") if isinstance(body.get("limit"), int) else 500,
+        filter=body.get("filter"), sort=_sort(body), limit=_limit(body),
     )  # fmt: skip
     return access.answer(shapes.aggregate(await execute(ctx, asked), asked))
 
 
+def _sort(body: Mapping[str, Any]) -> str | None:
+    found = body.get("sort")
+    if found not in (None, "value", "-value", "label"):
+        raise BadRequest(lazy("“sort” is value, -value or label."), field="sort")
+    return found
+
+
+def _limit(body: Mapping[str, Any]) -> int:
+    found = body.get("limit", 500)
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= MAX_ROWS:
+        raise BadRequest(lazy("“%(name)s” must be between 1 and %(highest)s.", name="limit", highest=MAX_ROWS), field="limit")
+    return found
+
+
 def _objects(body: Mapping[str, Any], name: str, needed: str) -> list[dict[str, Any]]:
-    found = body.get(name) or []
+    found = body.get(name, [])
     if not isinstance(found, list) or len(found) > 10 or not all(isinstance(x, dict) and isinstance(x.get(needed), str) for x in found):
         raise BadRequest(lazy("“%(name)s” must be a list of objects with “%(needed)s”.", name=name, needed=needed), field=name)
     if not all(isinstance(x.get(k), str | None) for x in found for k in ("field", "bucket", "fn")):
