@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
@@ -90,12 +91,15 @@ class ActionRun:
             self.results[alias] = RecordEnv(self.ctx, entity, row)
 
     async def target(self, path: str | None) -> tuple[Entity, Any] | None:
-        """(entity, id) that a `target` path names; the record itself without a path; None when the ref is empty."""
+        """(entity, id) that a `target` path names; the record itself without a path; None when the ref is empty or its record deleted."""
         if not path:
             return self.entity, self.row.id
-        parts = tuple(path.split("."))
         value = (await self.env(path)).evaluate(path)
-        return (entity_at(self, parts), value) if value else None
+        if not value:
+            return None
+        entity, record_id = entity_at(self, tuple(path.split("."))), UUID(str(value))
+        sql = f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1"  # noqa: S608  a number
+        return (entity, record_id) if await self.act.conn.fetchval(sql, record_id) else None
 
 
 def entity_at(run: ActionRun, parts: tuple[str, ...]) -> Entity:

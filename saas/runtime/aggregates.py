@@ -22,15 +22,16 @@ from saas.runtime.sql import expr_type, is_money
 
 MAX_ROWS = 5000
 FUNCTIONS = ("count", "count_distinct", "sum", "avg", "min", "max")
+ORDERED = ("number", "date", "datetime", "text", "option")  # kinds that have a least and a greatest value
 BUCKETS = ("day", "week", "month", "quarter", "year")
 
 
 async def aggregate(
-    conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate, *, trusted: bool = False, q: str | None = None
+    conn: Any, ctx: Context, entity: Entity, op: ops.Aggregate, *, q: str | None = None
 ) -> list[ops.AggregateRow]:
-    """Rows of {dimension values, labels, measures}. `trusted`: the filter is the configuration's own; `q` searches as in lists."""
+    """Rows of {dimension values, labels, measures}; `q` searches as in lists."""
     query = Query(ctx, entity)
-    query.filter(op.filter, trusted=trusted)
+    query.filter(op.filter)
     query.filter(op.within, trusted=True)
     query.search(q)
     dimensions = [_Dimension(query, d) for d in op.dimensions]
@@ -162,7 +163,7 @@ class _Measure:
         if self.field is None:
             raise BadRequest(lazy("There is no field “%(key)s” here.", key=asked.field), field="measures")
         sql, kind = query.guarded.path((self.field.key,))
-        if asked.fn in ("sum", "avg") and kind != "number":
+        if (asked.fn in ("sum", "avg") and kind != "number") or (asked.fn in ("min", "max") and kind not in ORDERED):
             raise BadRequest(lazy("“%(field)s” is not a number.", field=self.field.key), field="measures")
         if asked.fn == "count":
             self.sql = f"count({sql})"

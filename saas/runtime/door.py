@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from saas.db import in_transaction, tenant_transaction
-from saas.errors import BadRequest, NotFound, PermissionDenied
+from saas.errors import BadRequest, Conflict, NotFound, PermissionDenied
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
-from saas.metadata.models import ViewDef
+from saas.metadata.models import OptionDef, ViewDef
 from saas.runtime import aggregates, events, permissions, pipelines, records
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
@@ -23,8 +25,10 @@ from saas.runtime.context import Context
 from saas.runtime.present import can, can_flags, present
 from saas.runtime.query import MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
-from saas.runtime.views import configured_views, saved_views
+from saas.runtime.views import ALL_KEY, configured_views, everything, saved_views
 from saas.tenants import new_id
+
+ATTEMPTS = 4  # of a write that met another one
 
 
 async def execute(ctx: Context, operation: Any) -> Any:
@@ -37,12 +41,23 @@ async def execute(ctx: Context, operation: Any) -> Any:
     """
     handler, writes = _HANDLERS[type(operation)]
     entity = records.entity_of(ctx, operation.entity)
+    now = ctx.now  # one moment for the whole act: what belongs together is found again by it
     if writes:
         _refuse_suspended(ctx)
-        if ctx.operation_id is None:
-            ctx = ctx.replace(operation_id=new_id(ctx.now))
-    async with _transaction(ctx, writes) as conn:
-        return await handler(conn, ctx, entity, operation)
+        ctx = ctx.replace(fixed_now=now, operation_id=ctx.operation_id or new_id(now))
+    else:
+        ctx = ctx.replace(fixed_now=now)
+    for attempt in range(ATTEMPTS):
+        try:
+            async with _transaction(ctx, writes) as conn:
+                return await handler(conn, ctx, entity, operation)
+        except Conflict as error:
+            # Two acts waited for each other and the database ended one of them: nothing of it is left, so it is done again.
+            if error.data.get("reason") != "deadlock" or in_transaction() or attempt == ATTEMPTS - 1:
+                raise
+        except asyncpg.DataError as error:
+            raise BadRequest(lazy("A value is outside of what can be computed or stored.")) from error
+    raise AssertionError("unreachable")
 
 
 @asynccontextmanager
@@ -135,6 +150,8 @@ async def _view(conn: Any, ctx: Context, entity: Entity, key: str | None) -> Vie
     for view in configured_views(ctx, entity):
         if view.key == key:
             return view
+    if key == ALL_KEY:
+        return everything(entity)
     return view_of(ctx, entity, key, await saved_views(conn, ctx, entity))
 
 
@@ -144,15 +161,15 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
     query = Query(ctx, entity, right=op.right, deleted=op.deleted)
     if op.right == "export":  # what may leave is never more than what may be seen
         query.where.append(permissions.right_sql("read", query.scope))
-    if view is not None:
-        query.filter(view.filter, trusted=not view.key.startswith("u_"))
-    query.filter(op.within, trusted=True)
-    query.filter(op.filter)
+    within, filter_ = _filters(view, op.filter)
+    for part in (within, op.within):
+        query.filter(part, trusted=True)
+    query.filter(filter_)
     query.search(op.q)
-    sorts = parse_sort(ctx, entity, op.sort or (view.sort if view else None))
+    sorts = parse_sort(ctx, entity, op.sort) if op.sort else parse_sort(ctx, entity, view.sort if view else None, trusted=True)
     total = await count(conn, query, op.count)
     fields = _readable_fields(ctx, entity, op.fields)
-    projection = Projection(query.scope, None if fields is None else {*fields, entity.defn.title})
+    projection = Projection(query.scope, None if fields is None else {*fields, entity.defn.title, *(_required(entity) if op.can else ())})
     if op.can:
         can_flags(ctx, query.scope, projection.flag)
     else:
@@ -187,45 +204,57 @@ async def _board(conn: Any, ctx: Context, entity: Entity, op: ops.Board) -> list
     by = op.by or board.get("by") or (entity.pipeline.field if entity.pipeline else None)
     if by is None or by not in entity.fields or entity.fields[by].type not in ("pipeline", "option"):
         raise BadRequest(lazy("A board needs a stage or an option field to make its columns of."), field="by")
-    filters = [f for f in (view.filter if view else None, op.filter) if f]
-    merged = {"and": [f if isinstance(f, dict) else {"expr": f} for f in filters]} if filters else None
+    within, filter_ = _filters(view, op.filter)
     sum_field = board.get("sum")
     if sum_field and permissions.static_access(ctx, entity).get(sum_field, "hidden") in ("hidden", "masked"):
         sum_field = None
     measures = [ops.Measure(fn="count"), *([ops.Measure(fn="sum", field=sum_field)] if sum_field else [])]
-    figures = {
-        row.keys[0]: row.values
-        for row in await _board_figures(conn, ctx, entity, by, measures, merged, op.q, op.filter is None)
-    }
+    wanted = ops.Aggregate(entity=entity.key, measures=measures, dimensions=[ops.Dimension(field=by)], filter=filter_, within=within)
+    figures = {row.keys[0]: row.values for row in await aggregates.aggregate(conn, ctx, entity, wanted, q=op.q)}
     card_fields = [k for k in board.get("card") or _card_fields(entity) if k in entity.fields]
-    columns = []
+    sorts = parse_sort(ctx, entity, (view.sort if view else None) or ("-updated_at",), trusted=True)
+    limit = min(max(op.limit, 1), MAX_LIMIT)
+    columns: list[tuple[OptionDef, list[Any], list[Row]]] = []
     for option in ctx.config.options(entity.key, by):
-        amount = figures.get(option.key, [0, None])
-        if not option.active and not amount[0]:
-            continue
-        query = Query(ctx, entity)
-        query.filter(merged, trusted=op.filter is None)
-        query.filter({"field": by, "op": "eq", "value": option.key}, trusted=True)
-        query.search(op.q)
-        page: list[ops.Record] = []
-        if amount[0]:
-            projection = Projection(query.scope, {*card_fields, entity.defn.title, by})
+        figure = figures.get(option.key, [0, None])
+        rows: list[Row] = []
+        if figure[0]:
+            query = Query(ctx, entity)
+            query.filter(within, trusted=True)
+            query.filter(filter_)
+            query.filter({"field": by, "op": "eq", "value": option.key}, trusted=True)
+            query.search(op.q)
+            projection = Projection(query.scope, {*card_fields, entity.defn.title, by, *_required(entity)})
             can_flags(ctx, query.scope, projection.flag)
-            sorts = parse_sort(ctx, entity, (view.sort if view else None) or ("-updated_at",))
-            rows, _next = await read_rows(conn, query, projection, sorts, op.limit, None)
-            page = await present(conn, ctx, entity, rows, [*card_fields, entity.defn.title])
-            for record, row in zip(page, rows, strict=True):
-                record.can = can(ctx, entity, row)
-        columns.append(
-            ops.BoardColumn(option.key, pick(option.label, ctx.locale), option.color, amount[0], amount[1] if sum_field else None, page, amount[0] > len(page))
+            rows, _next = await read_rows(conn, query, projection, sorts, limit, None)
+        if option.active or figure[0]:
+            columns.append((option, figure, rows))
+    # The cards of all columns at once: names of people and records are looked up once.
+    every = [row for _, _, rows in columns for row in rows]
+    cards = dict(zip((row.id for row in every), await present(conn, ctx, entity, every, [*card_fields, entity.defn.title]), strict=True))
+    for row in every:
+        cards[row.id].can = can(ctx, entity, row)
+    return [
+        ops.BoardColumn(
+            option.key, pick(option.label, ctx.locale), option.color, figure[0], figure[1] if sum_field else None,
+            [cards[row.id] for row in rows], figure[0] > len(rows),
         )
-    return columns
+        for option, figure, rows in columns
+    ]  # fmt: skip
 
 
-async def _board_figures(conn: Any, ctx: Context, entity: Entity, by: str, measures: list[ops.Measure], filter_: Any, q: str | None, trusted: bool) -> list[ops.AggregateRow]:
-    return await aggregates.aggregate(
-        conn, ctx, entity, ops.Aggregate(entity=entity.key, measures=measures, dimensions=[ops.Dimension(field=by)], filter=filter_), trusted=trusted, q=q
-    )
+def _filters(view: ViewDef | None, asked: Any) -> tuple[Any, Any]:
+    """(what the configuration states, what people ask); a view that somebody saved belongs to the latter."""
+    if view is None or not view.filter:
+        return None, asked
+    if not view.key.startswith("u_"):
+        return view.filter, asked
+    return None, {"and": [f if isinstance(f, dict) else {"expr": f} for f in (view.filter, asked) if f]}
+
+
+def _required(entity: Entity) -> set[str]:
+    """Fields that say whether a transition still lacks something."""
+    return {key for t in entity.pipeline.transitions for key in t.require} if entity.pipeline else set()
 
 
 def _card_fields(entity: Entity) -> list[str]:

@@ -52,7 +52,12 @@ def entity_rights(ctx: Context, entity_key: str) -> list[EntityRights]:
     if ctx.unrestricted:
         return [ADMIN_RIGHTS]
     found = [_rights(role, entity_key) for role in roles(ctx)]
-    return [r for r in found if r != NO_RIGHTS]
+    return [r for r in found if _grants(r)]
+
+
+def _grants(rights: EntityRights) -> bool:
+    """A role that gives nothing on an entity does not widen what others give: its silence about a field is no right to it."""
+    return bool(rights.read or rights.update or rights.delete or rights.export or rights.create or rights.create_if or rights.import_)
 
 
 def rules(ctx: Context, right: str, entity_key: str) -> list[ScopeRule]:
@@ -179,23 +184,31 @@ def field_rights(ctx: Context, entity: Entity) -> Mapping[str, list[FieldRight]]
     return ctx.config.cached(key, make)
 
 
-def static_access(ctx: Context, entity: Entity) -> dict[str, str]:
-    """{field: access} without looking at a record: a conditional limit is taken to hold (fail closed)."""
-    limited = field_rights(ctx, entity)
-    return {
-        key: max((r.access for r in limited[key]), key=LEVELS.__getitem__) if key in limited else ("read" if field.system and key != "owner" else "write")
-        for key, field in entity.fields.items()
-    }
+def static_access(ctx: Context, entity: Entity) -> Mapping[str, str]:
+    """{field: access} without looking at a record: a conditional limit is taken to hold (fail closed). Do not change it."""
+
+    def make() -> dict[str, str]:
+        limited = field_rights(ctx, entity)
+        return {
+            key: max((r.access for r in limited[key]), key=LEVELS.__getitem__) if key in limited else ("read" if field.system and key != "owner" else "write")
+            for key, field in entity.fields.items()
+        }
+
+    return ctx.config.cached(("permissions.static", None if ctx.unrestricted else ctx.user.role_keys, entity.key), make)
 
 
 def conditions(ctx: Context, entity: Entity) -> list[str]:
     """The conditions of field rights, in a fixed order."""
+    if not field_rights(ctx, entity):
+        return []
     return list(dict.fromkeys(r.condition for rights in field_rights(ctx, entity).values() for r in rights if r.condition))
 
 
-def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> dict[str, str]:
+def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
     """{field: access} for one record; `holds` says which of `conditions` are true for it."""
-    result = static_access(ctx, entity)
+    if not conditions(ctx, entity):
+        return static_access(ctx, entity)
+    result = dict(static_access(ctx, entity))
     for key, rights in field_rights(ctx, entity).items():
         effective = [r.access if not r.condition or holds.get(r.condition, True) else "write" for r in rights]
         result[key] = max(effective, key=LEVELS.__getitem__)

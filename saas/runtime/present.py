@@ -96,11 +96,15 @@ def title_sql(scope: RecordScope) -> str:
 
 
 def title_text(ctx: Context, entity: Entity, stored: Any) -> str:
-    if stored is None:
+    """The displayed title for what `title_sql` gave; "" where the person may not see titles of this entity."""
+    key = entity.defn.title
+    level = permissions.static_access(ctx, entity)[key]
+    if stored is None or level == "hidden":
         return ""
-    field = entity.fields[entity.defn.title]
+    field = entity.fields[key]
     value = decode(ctx.config, entity, field, storage_of(ctx.config, field), stored)
-    return "" if value is None else field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+    text = "" if value is None else field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+    return permissions.masked(text, permissions.mask_of(ctx, entity, key)) if text and level == "masked" else text
 
 
 def display_text(ctx: Context, entity: Entity, field: FieldDef, value: Any, names: Names) -> str:
@@ -155,13 +159,15 @@ def _record(
 ) -> ops.Record:
     title_key = entity.defn.title
     if access.get(title_key) == "hidden":
-        title = str(row.id)[:8]
+        title = ""
     elif title_key in display:
         title = display[title_key]
     else:
         value = row.get(title_key)
         field = entity.fields[title_key]
         title = "" if value is None else field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+        if access.get(title_key) == "masked" and title:
+            title = permissions.masked(title, permissions.mask_of(ctx, entity, title_key))
     return ops.Record(
         id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
         updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at,

@@ -48,6 +48,11 @@ async def load(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock
     return projection.row(found)
 
 
+async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:
+    """Whether there is such a record and it is not deleted, whoever asks."""
+    return bool(await conn.fetchval(f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1", record_id))  # noqa: S608  a number
+
+
 def refuse_stale(row: Row, version: int | None) -> None:
     if version is not None and version != row.version:
         raise StaleVersion(current=row.version, yours=version)
@@ -290,12 +295,17 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
     refuse_stale(row, version)
     for relation in entity.children.values():
-        await _leave_children(act, entity, relation, row)
+        if relation.on_delete == "restrict" and not relation.many:
+            await _refuse_children(act, relation, row)
     await act.conn.execute(
         f"UPDATE record SET deleted_at = $2, deleted_by = $3, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",  # noqa: S608  a number
         row.id, ctx.now, ctx.user_id,
     )  # fmt: skip
     row.version, row.deleted_at = row.version + 1, ctx.now
+    # After the record itself, so that records which point at each other in a ring end somewhere.
+    for relation in entity.children.values():
+        if relation.on_delete != "restrict" and not relation.many:
+            await _leave_children(act, relation, row)
     await uniques.claim(act.conn, ctx, entity, None, row)
     await events.append(act.conn, ctx, entity, row, "deleted", {})
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
@@ -304,30 +314,36 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
     return row
 
 
-async def _leave_children(act: Act, entity: Entity, relation: Relation, row: Row) -> None:
+async def _children(act: Act, relation: Relation, row: Row, extra: str = "", deleted_at: Any = None) -> list[UUID]:
+    """Ids of the record's living children; with `deleted_at` those that were deleted at that moment."""
     child = act.ctx.config.entity(relation.child)
     statement = Statement(act.ctx)
     link = children_sql(act.ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
-    found = await act.conn.fetch(
-        *statement.finish(
-            f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at IS NULL AND {link} LIMIT 1001"  # noqa: S608  compiled
-        )
-    )
-    if not found or relation.many:
-        return
-    if relation.on_delete == "restrict":
-        label = pick(child.defn.plural)
+    when = f"= {statement.param(deleted_at, 'timestamptz')}" if deleted_at else "IS NULL"
+    sql = f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at {when} AND {link} ORDER BY t.id {extra}"  # noqa: S608  compiled
+    return [r[0] for r in await act.conn.fetch(*statement.finish(sql))]
+
+
+async def _refuse_children(act: Act, relation: Relation, row: Row) -> None:
+    count = len(await _children(act, relation, row, "LIMIT 1000"))
+    if count:
+        child = act.ctx.config.entity(relation.child)
         raise Conflict(
             ngettext("%(count)s record in “%(label)s” still belongs to this one. Delete or move it first.",
-                     "%(count)s records in “%(label)s” still belong to this one. Delete or move them first.", min(len(found), 1000), label=label),
+                     "%(count)s records in “%(label)s” still belong to this one. Delete or move them first.", count, label=pick(child.defn.plural)),
             reason="children", entity=child.key,
         )  # fmt: skip
+
+
+async def _leave_children(act: Act, relation: Relation, row: Row) -> None:
+    child = act.ctx.config.entity(relation.child)
     inner = act.under(elevated=True)
-    for item in found:
+    for child_id in await _children(act, relation, row):
         if relation.on_delete == "cascade":
-            await delete(inner, child, item[0])
+            if await is_live(act.conn, child, child_id):  # another way down may have deleted it already
+                await delete(inner, child, child_id)
         else:
-            await update(inner, child, item[0], {relation.field: None})
+            await update(inner, child, child_id, {relation.field: None})
 
 
 async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
@@ -348,14 +364,9 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
     for relation in entity.children.values():
         if relation.on_delete == "cascade" and not relation.many:
             child = ctx.config.entity(relation.child)
-            statement = Statement(ctx)
-            link = children_sql(ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
-            for item in await act.conn.fetch(
-                *statement.finish(
-                    f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at = {statement.param(deleted_at, 'timestamptz')} AND {link}"  # noqa: S608  compiled
-                )
-            ):
-                await restore(inner, child, item[0])
+            for child_id in await _children(act, relation, row, deleted_at=deleted_at):
+                if not await is_live(act.conn, child, child_id):
+                    await restore(inner, child, child_id)
     act.effect("restore", entity.key, row.id)
     await dispatch(act, Happening("restore", entity, row))
     return row

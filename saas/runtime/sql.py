@@ -31,6 +31,7 @@ SYSTEM_COLUMNS = {
     "department": "department_id",
 }
 PG_TYPES = {"text": "text", "int": "int8", "float": "float8", "time": "timestamptz", "uuid": "uuid", "state": "text"}
+INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
 # SQL comparison signs of the ops an index can serve.
 SIGNS = {"==": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
@@ -145,7 +146,9 @@ class RecordScope(ex.SqlScope):
         if len(parts) > 1:
             return self._over_ref(field, parts)
         if field.type == "formula":
-            return f"({ex.to_sql(formula_node(self.config, self.entity, field), self)})", expr_type(self.config, field)
+            # A formula is the configuration's word: whoever may see its result may ask for it, whatever it is made of.
+            plain = RecordScope(self.statement, self.entity, self.alias)
+            return f"({ex.to_sql(formula_node(self.config, self.entity, field), plain)})", expr_type(self.config, field)
         return self.value_sql(field), expr_type(self.config, field)
 
     def field(self, key: str) -> FieldDef:
@@ -160,6 +163,8 @@ class RecordScope(ex.SqlScope):
         """Like `field_sql`, in the types the expression language works with."""
         sql = f"{self.alias}.id" if field is _ID else field_sql(self.config, self.entity, field, self.alias)
         kind = expr_type(self.config, field)
+        if kind in ("text", "option") and field is not _ID and storage_of(self.config, field) == "doc":
+            return f"({self.alias}.doc->>'{field.key}')"
         if kind == "bool":
             return f"({sql} = 1)"
         if kind == "number" and storage_of(self.config, field) == "int" and is_money(self.config, field):
@@ -216,6 +221,8 @@ class RecordScope(ex.SqlScope):
         if isinstance(value, date):
             return value if isinstance(value, datetime) else as_instant(value)
         stored = kind.to_column(field, kind.from_expr(field, value, self.config), self.config)
+        if isinstance(stored, int) and not INT8_MIN <= stored <= INT8_MAX:
+            raise ValueError(value)
         if isinstance(value, Decimal) and kind.to_expr(field, kind.from_column(field, stored, self.config), self.config) != value:
             raise ValueError(value)
         return stored

@@ -35,6 +35,7 @@ class Draft:
     old: Row | None
     access: Mapping[str, str]
     changed: set[str] = field(default_factory=set)
+    unchecked: set[str] = field(default_factory=set)  # put in by the configuration, their shape not looked at yet
     problems: list[FieldProblem] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)  # fields a transition asks for
 
@@ -72,17 +73,10 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
             draft.problem(key, *reason)
             continue
         present[key] = value
-    for problem in validate_schema(
-        ctx.config, draft.entity.key, {k: v for k, v in present.items() if k != "owner"}, partial=True
-    ):
-        draft.problems.append(problem)
-    broken = {p.field for p in draft.problems}
+    _check_shape(ctx, draft, {k: v for k, v in present.items() if k != "owner"})
     for key, value in present.items():
-        declared = draft.entity.fields[key]
-        if key not in broken and value is not None:
-            for code, message in field_types.get(declared.type).problems(declared, value, ctx.config):
-                draft.problem(key, code, message)
         put(draft, key, value)
+    draft.unchecked -= set(present)
 
 
 def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> None:
@@ -103,6 +97,7 @@ def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> Non
 
 
 def put(draft: Draft, key: str, value: Any) -> None:
+    draft.unchecked.add(key)
     if key == "owner":
         try:
             draft.row.owner = UUID(str(value)) if value else None
@@ -111,6 +106,19 @@ def put(draft: Draft, key: str, value: Any) -> None:
     else:
         draft.row.values[key] = value
     draft.changed.add(key)
+
+
+def _check_shape(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
+    """Whether each value is one its field can hold."""
+    if not values:
+        return
+    draft.problems.extend(validate_schema(ctx.config, draft.entity.key, values, partial=True))
+    broken = {p.field for p in draft.problems}
+    for key, value in values.items():
+        declared = draft.entity.fields[key]
+        if key not in broken and value is not None:
+            for code, message in field_types.get(declared.type).problems(declared, value, ctx.config):
+                draft.problem(key, code, message)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -129,7 +137,7 @@ def _refusal(ctx: Context, draft: Draft, declared: FieldDef, open_fields: set[st
         return "forbidden", lazy("Your role may not change this field.")
     elif declared.read_only:
         return "read_only", lazy("This field is read-only.")
-    if declared.set_once and draft.old is not None and draft.old.get(declared.key) not in EMPTY and ctx.user is not None:
+    if declared.set_once and draft.old is not None and draft.old.get(declared.key) not in EMPTY and not ctx.unrestricted:
         return "set_once", lazy("This cannot change after it was first saved.")
     return None
 
@@ -156,6 +164,7 @@ async def defaults(conn: Any, ctx: Context, draft: Draft) -> None:
 
 async def check(conn: Any, ctx: Context, draft: Draft) -> None:
     """All checks on the record as a whole, after values and defaults are in."""
+    _check_shape(ctx, draft, {key: draft.row.values.get(key) for key in sorted(draft.unchecked) if key != "owner"})
     env = await prepare(conn, ctx, draft.entity, draft.row, _texts(draft.entity), old=draft.old)
     broken = {p.field for p in draft.problems}
     for declared in draft.entity.declared.values():
@@ -231,16 +240,28 @@ def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef
 
 async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
     """Referenced records must exist, not be deleted, be readable by the person and pass the field's candidate filter."""
+    broken = {p.field for p in draft.problems}
     for declared in draft.entity.declared.values():
-        if declared.type not in ("ref", "m2m") or declared.key not in draft.changed:
+        if declared.type not in ("ref", "m2m") or declared.key in broken:
             continue
-        value = draft.row.get(declared.key)
-        try:
-            ids = [UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if v]
-        except ValueError:
-            continue  # the schema check has said so
-        if ids and len(await candidates(conn, ctx, draft.entity, declared, ids, draft.row.values)) < len(set(ids)):
+        ids = _linked(draft.row.get(declared.key))
+        if not (_filter_inputs(declared) & draft.changed):
+            if declared.key not in draft.changed:
+                continue
+            # What stood there before may be kept, even if it was deleted or became unreadable since.
+            ids -= _linked(draft.old.get(declared.key)) if draft.old else set()
+        if ids and len(await candidates(conn, ctx, draft.entity, declared, list(ids), draft.row.values)) < len(ids):
             draft.problem(declared.key, "unknown_record", lazy("Choose one of the records offered."))
+
+
+def _linked(value: Any) -> set[UUID]:
+    return {UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if v}
+
+
+def _filter_inputs(declared: FieldDef) -> set[str]:
+    """Fields of the record that the candidate filter looks at: when they change, the choice is judged anew."""
+    text = declared.options.get("filter")
+    return {path[1] for path in ex.needs(ex.parse(text)).paths if path[0] == "new" and len(path) > 1} if text else set()
 
 
 async def candidates(
@@ -323,8 +344,10 @@ async def _check_files(conn: Any, ctx: Context, draft: Draft) -> None:
 
 async def _check_tree(conn: Any, ctx: Context, draft: Draft) -> None:
     tree = draft.entity.defn.tree
-    if not tree or tree["parent"] not in draft.changed or not draft.row.get(tree["parent"]):
+    if not tree or tree["parent"] not in draft.changed or not draft.row.get(tree["parent"]) or draft.problems:
         return
+    # One move at a time: two that are each fine could make a ring together.
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", str(ctx.tenant_id), draft.entity.number)
     statement = Statement(ctx)
     scope = RecordScope(statement, draft.entity, "t")
     parent = scope.value_sql(draft.entity.fields[tree["parent"]])
@@ -338,8 +361,20 @@ async def _check_tree(conn: Any, ctx: Context, draft: Draft) -> None:
     )
     if any(r[0] == draft.row.id for r in found):
         draft.problem(tree["parent"], "cycle", lazy("A record cannot stand below itself."))
-    elif tree.get("max_depth") and len(found) + 1 > tree["max_depth"]:
+    elif tree.get("max_depth") and len(found) + await _height(conn, draft, parent) > tree["max_depth"]:
         draft.problem(tree["parent"], "too_deep", lazy("At most %(count)s levels are allowed here.", count=tree["max_depth"]))
+
+
+async def _height(conn: Any, draft: Draft, parent: str) -> int:
+    """How many levels the record is with all that stands below it."""
+    if draft.old is None:
+        return 1
+    return await conn.fetchval(
+        f"WITH RECURSIVE down AS (SELECT $1::uuid AS id, 1 AS depth "  # noqa: S608  compiled
+        f"UNION ALL SELECT t.id, down.depth + 1 FROM record t JOIN down ON {parent} = down.id "
+        f"WHERE t.entity_id = {draft.entity.number} AND t.deleted_at IS NULL AND down.depth < 100) SELECT max(depth) FROM down",
+        draft.row.id,
+    )
 
 
 __all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "lay", "put", "take"]
