@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from saas.db import in_transaction, tenant_transaction
-from saas.errors import BadRequest, Conflict, NotFound, PermissionDenied
+from saas.errors import BadRequest, Conflict, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
@@ -43,7 +43,7 @@ async def execute(ctx: Context, operation: Any) -> Any:
     entity = records.entity_of(ctx, operation.entity)
     now = ctx.now  # one moment for the whole act: what belongs together is found again by it
     if writes:
-        _refuse_suspended(ctx)
+        permissions.require_active(ctx)
         ctx = ctx.replace(fixed_now=now, operation_id=ctx.operation_id or new_id(now))
     else:
         ctx = ctx.replace(fixed_now=now)
@@ -69,11 +69,6 @@ async def _transaction(ctx: Context, writes: bool):
                 yield conn
         else:
             yield conn
-
-
-def _refuse_suspended(ctx: Context) -> None:
-    if ctx.tenant.status != "active" and ctx.user is not None:
-        raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
 
 
 # ---- writes ------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,12 @@ def require_setting(ctx: Context, what: str) -> None:
         raise PermissionDenied(lazy("Your role does not include this part of the settings."))
 
 
+def require_active(ctx: Context) -> None:
+    """People change nothing in a suspended workspace. Raises PermissionDenied."""
+    if ctx.tenant.status != "active" and ctx.user is not None:
+        raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+
+
 def _rights(role: RoleDef, entity_key: str) -> EntityRights:
     if role.admin:
         return ADMIN_RIGHTS

@@ -9,7 +9,7 @@ routers = [
         path="/api/v1",
         route_handlers=[
             *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *work.HANDLERS, *config.HANDLERS, *system.HANDLERS, *operators.HANDLERS,
-        ],  # fmt: skip
+        ],
         include_in_schema=False,
     )
 ]

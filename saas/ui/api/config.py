@@ -13,7 +13,7 @@ from saas.errors import BadRequest, NotFound
 from saas.i18n import lazy
 from saas.metadata import store
 from saas.runtime import Context
-from saas.runtime.permissions import require_setting
+from saas.runtime.permissions import require_active, require_setting
 from saas.ui.api import access, shapes
 
 LAST_REVISION = 2**31 - 1  # what the column holds
@@ -22,6 +22,8 @@ LAST_REVISION = 2**31 - 1  # what the column holds
 async def _admin(request: Request) -> Context:
     ctx = await access.context(request)
     require_setting(ctx, "config")
+    if request.method != "GET":
+        require_active(ctx)
     return ctx
 
 

@@ -34,11 +34,14 @@ async def operator_create_tenant(request: Request) -> Response[Any]:
     body = await access.body(request)
     needed = ("slug", "name", "pack", "admin_email", "admin_password")
     problems = [FieldProblem(k, "required", lazy("This field is required."), f"/{k}") for k in needed if not isinstance(body.get(k), str) or not body[k].strip()]
+    problems += [FieldProblem(k, "wrong_type", lazy("A text is expected here."), f"/{k}") for k in ("locale", "plan") if not isinstance(body.get(k, ""), str)]
+    if not isinstance(body.get("sample_data", False), bool):
+        problems.append(FieldProblem("sample_data", "wrong_type", lazy("“%(name)s” must be true or false.", name="sample_data"), "/sample_data"))
     if problems:
         raise InvalidInput(problems)
     await request.app.state.provision(
-        body["slug"], name=body["name"], pack_key=body["pack"], locale=str(body.get("locale") or "en"), admin_email=body["admin_email"],
-        admin_password=body["admin_password"], plan_key=str(body.get("plan") or "free"), sample_data=bool(body.get("sample_data")),
+        body["slug"], name=body["name"], pack_key=body["pack"], locale=body.get("locale") or "en", admin_email=body["admin_email"],
+        admin_password=body["admin_password"], plan_key=body.get("plan") or "free", sample_data=body.get("sample_data", False),
     )  # fmt: skip
     async with system_transaction("operator_console") as conn:
         await record_operator_audit(conn, "tenant.created", operator_id=who.id, tenant=body["slug"], ip=access.client_ip(request))
@@ -56,8 +59,9 @@ async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Respo
     await access.operator(request)
     body = await access.body(request)
     await find_tenant(slug)
-    if isinstance(body.get("plan"), str) and body["plan"]:
-        await set_tenant_plan(slug, body["plan"])
+    if not isinstance(body.get("plan"), str) or not body["plan"]:
+        raise InvalidInput([FieldProblem("plan", "required", lazy("Say which plan."), "/plan")])
+    await set_tenant_plan(slug, body["plan"])
     return access.answer(_tenant(await find_tenant(slug)))
 
 

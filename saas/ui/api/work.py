@@ -16,11 +16,11 @@ from litestar.params import FromPath
 from litestar.response import Response, Stream
 
 from saas.errors import BadRequest, FieldProblem, InvalidInput, NotFound
-from saas.i18n import lazy
+from saas.i18n import lazy, pick
 from saas.runtime import Context, files, jobs, transfer
 from saas.runtime.bulk import bulk
-from saas.runtime.permissions import require
-from saas.runtime.searching import global_search
+from saas.runtime.finding import Found, find_everywhere
+from saas.runtime.permissions import require, require_active
 from saas.ui.api import access, bodies, records
 
 MEGABYTE = 1024 * 1024
@@ -33,12 +33,18 @@ IMPORT_WORDS = ("mapping", "duplicates", "match", "confirm")
 
 @get("/search")
 async def search(request: Request) -> Response[Any]:
-    """Everything the caller may read that has the words of `q`, flat and by kind of record."""
+    """Records of any kind that the caller may read and that have the words of `q`."""
     ctx = await access.context(request)
     limit = access.integer(request, "limit", 20, 100)
-    groups = await global_search(ctx, request.query_params.get("q", ""), limit, per_entity=limit)
-    hits = [{"entity": group["entity"], **hit} for group in groups for hit in group["hits"]]
-    return access.answer({"data": hits, "groups": [{k: group[k] for k in ("entity", "label", "icon", "more")} for group in groups]})
+    found = await find_everywhere(ctx, request.query_params.get("q", ""), limit=limit)
+    return access.answer({"data": [_hit(ctx, hit) for hit in found]})
+
+
+def _hit(ctx: Context, found: Found) -> dict[str, Any]:
+    return {
+        "entity": found.entity, "label": pick(ctx.config.entity(found.entity).defn.label, ctx.locale), "id": str(found.record.id),
+        "title": found.record.title, "subtitle": found.subtitle,
+    }  # fmt: skip
 
 
 # ---- bulk --------------------------------------------------------------------------------------------------------------
@@ -94,6 +100,7 @@ async def start_import(request: Request) -> Response[Any]:
     """A table as multipart (`file`, `entity`, `mapping`? as JSON, `duplicates`?, `match`?, `confirm`?, `preview`?) or as JSON
     ({"entity", "rows": [{column: value}], …}) -> a job, finished already when it is short; a preview changes nothing."""
     ctx = await access.context(request)
+    require_active(ctx)
     if _is_multipart(request):
         form = await request.form()
         raw = {name: value for name, value in form.multi_items() if isinstance(value, str)}
@@ -238,6 +245,7 @@ async def upload_file(request: Request) -> Response[Any]:
     ctx = await access.context(request)
     if not _is_multipart(request):
         raise bodies.UnsupportedMediaType(lazy("Send the file as “multipart/form-data”."), field="Content-Type")
+    require_active(ctx)
     form = await request.form()
     given = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     entity, field = _entity(ctx, given), _text(given, "field")
