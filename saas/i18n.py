@@ -52,8 +52,8 @@ def _catalogue(locale: str) -> Mapping[str, Any]:
 def gettext(message: str, /, **values: Any) -> str:
     """Translate; `%(name)s` placeholders are filled from `values`."""
     text = _catalogue(_locale.get()).get(message) or message
-    if isinstance(text, tuple):
-        text = text[0]
+    if isinstance(text, (tuple, list)):
+        text = text[0] or message
     return text % values if values else text
 
 
@@ -63,7 +63,7 @@ def ngettext(singular: str, plural: str, count: int, /, **values: Any) -> str:
     if isinstance(found, (tuple, list)) and any(found):
         text = found[0] if count == 1 or len(found) == 1 or not found[1] else found[1]
     else:
-        text = found or (singular if count == 1 else plural)
+        text = found if found and isinstance(found, str) else (singular if count == 1 else plural)
     return text % {"count": count, **values}
 
 
