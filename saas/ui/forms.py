@@ -141,7 +141,7 @@ class Drawing:
         for item in chosen:
             if item not in known and isinstance(item, str):
                 options.insert(0, Option(item, self.text(field, [item] if isinstance(value, list) else item) or item, selected=True))
-        if len(found) <= PLAIN_SELECT:
+        if len(found) <= PLAIN_SELECT and kind.expr_type != "list":  # several are chosen more easily by searching
             return options, ""
         return options, f"/lookup/{self.entity.key}/{field.key}"
 

@@ -263,7 +263,7 @@ class Listing:
             ops.Board(entity=self.entity.key, view=self.view.key if self.view.kind == "board" else None, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None),
         )
         shown = tuple(self._board_column(column) for column in columns)
-        return ListView(columns=shown, live_search=True, **await self.common(conn, adding))
+        return ListView(columns=shown, **await self.common(conn, adding))
 
     def _board_column(self, column: ops.BoardColumn) -> BoardColumnView:
         pipeline = self.entity.pipeline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import SectionDef, TabDef, TimelineSource
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.files import describe
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
 from saas.ui import formats, values
@@ -84,7 +86,7 @@ class RecordPage:
             id=str(record.id), entity=entity.key, entity_plural=plural, icon=entity.defn.icon, title=record.title, version=record.version, url=self.url,
             absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=f"{self.url}/edit" if may.update else "", menu=self._menu(may), stage=stage,
             age=age or "", late=bool(late), header=tuple(f for f in header if f and f.html != values.EMPTY), path=path,
-            transitions=() if deleted else tuple(button(ctx, entity, record, offer) for offer in may.transitions),
+            transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
             tabs=tuple(TabView(pick(t.label, ctx.locale), self.url + (f"?tab={quote(t.key)}" if i else ""), t is self.tab) for i, t in enumerate(self.tabs)),
             sections=await self._sections(conn), related=tuple([r for d in self.tab.related if (r := await self._related(d.key, d.columns))]) if not deleted else (),
             timeline=None if deleted else await self._timeline(), side_timeline=not deleted,
@@ -107,7 +109,7 @@ class RecordPage:
     def _menu(self, may: ops.Can) -> tuple[Link, ...]:
         found = []
         if permissions.may(self.ctx, "create", self.entity.key):
-            found.append(Link(_("New: %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
+            found.append(Link(_("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
         if may.delete:
             found.append(Link(_("Delete …"), f"{self.url}/delete", "trash", danger=True, dialog=True))
         return tuple(found)
@@ -128,17 +130,14 @@ class RecordPage:
         keys = [k for s in self.tab.sections for k in s.fields if isinstance(self.record.values.get(k), list)]
         links = [(self.entity.fields[k], self.record.values[k]) for k in keys if "to" in self.entity.fields[k].options]
         names = await names_for(conn, self.ctx, links) if links else None
-        files = {str(i) for k in keys if "max_mb" in self.entity.fields[k].options for i in self.record.values[k]}
-        file_names: dict[str, str] = {}
-        if files:
-            rows = await conn.fetch("SELECT id, name FROM file WHERE tenant_id = $1 AND id = ANY($2::uuid[])", self.ctx.tenant_id, list(files))
-            file_names = {str(r[0]): r[1] for r in rows}
+        files = [str(i) for k in keys if "max_mb" in self.entity.fields[k].options for i in self.record.values[k]]
+        described = await describe(self.ctx, files) if files else {}
         for key in keys:
             field, items = self.entity.fields[key], self.record.values[key]
             if names is not None and "to" in field.options:
                 found[key] = [{"key": i, "label": names.records.get((field.options["to"], i), "")} for i in items]
             elif "max_mb" in field.options:
-                found[key] = [{"key": i, "label": file_names.get(str(i), _("File"))} for i in items]
+                found[key] = [{"key": i, "label": described[i].name if i in described else _("File")} for i in items]
             else:
                 found[key] = [{"key": o.key, "label": pick(o.label, self.ctx.locale), "color": o.color} for o in self.ctx.config.options(self.entity.key, key)]
         return found
@@ -257,6 +256,12 @@ def _moment(value: Any, ctx: Context) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=ctx.zone if len(value) == 10 else UTC)
+
+
+def one_primary(buttons: list[Button]) -> tuple[Button, ...]:
+    """Where several transitions are meant to stand out, only the first does."""
+    first = next((b.key for b in buttons if b.css == "primary"), None)
+    return tuple(replace(b, css="") if b.css == "primary" and b.key != first else b for b in buttons)
 
 
 def button(ctx: Context, entity: Entity, record: ops.Record, offer: ops.TransitionOffer) -> Button:

@@ -43,7 +43,7 @@ def _cell(text: Any, *, url: str = "", css: str = "", color: str = "") -> dict[s
 
 
 def _table(title: str, lead: str, icon: str, columns: Iterable[str], rows: Iterable[list[dict[str, Any]]]) -> Table:
-    return {"title": title, "lead": lead, "icon": icon, "columns": list(columns), "rows": list(rows)}
+    return {"title": title, "lead": lead, "symbol": icon, "columns": list(columns), "rows": list(rows)}
 
 
 def _yes(value: Any) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def entity_detail(ctx: Context, key: str) -> dict[str, Any]:
     rules += [{"name": _("Looks for duplicates by: %(fields)s", fields=_labels(entity.fields, d.match)), "expr": d.action} for d in defn.duplicates]
     relations = [{"label": pick(r.label), "child": pick(ctx.config.entity(r.child).defn.plural), "url": f"/settings/entities/{r.child}", "field": r.field} for r in entity.children.values()]
     return {
-        "title": pick(defn.plural), "key": key, "icon": defn.icon, "description": pick(defn.description), "fields": fields, "rules": rules, "relations": relations,
+        "title": pick(defn.plural), "key": key, "symbol": defn.icon, "description": pick(defn.description), "fields": fields, "rules": rules, "relations": relations,
         "pipeline": {"label": pick(entity.pipeline.label), "url": f"/settings/pipelines/{entity.pipeline.key}"} if entity.pipeline else None, "list_url": f"/r/{key}",
     }  # fmt: skip
 

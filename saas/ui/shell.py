@@ -108,7 +108,7 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
 
 def creates(ctx: Context) -> list[Link]:
     return [
-        Link(_("New: %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
+        Link(_("New %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
         for e in ctx.config.entities.values()
         if permissions.may(ctx, "create", e.key) and not is_detail(ctx, e)
     ]

@@ -154,7 +154,6 @@ class ListView:
     clear_url: str = ""
     reset_columns_url: str = ""
     q: str = ""
-    live_search: bool = True
     new_url: str = ""
     new_text: str = ""
     bulk_url: str = ""

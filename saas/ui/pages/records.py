@@ -87,7 +87,7 @@ async def _new_form(ask: Ask, conn: Any, entity: Entity, typed: dict[str, Any], 
     inline = inline and ask.target == "dialog"
     return await build_form(
         conn, ask.ctx, entity, state, new=True, error=error, typed=typed if error else None, prefix="n" if inline else "f",
-        title=_("New: %(name)s", name=pick(entity.defn.label, ask.ctx.locale)), action=f"/r/{entity.key}/new", submit=_("Create"), cancel_url=cancel,
+        title=_("New %(name)s", name=pick(entity.defn.label, ask.ctx.locale)), action=f"/r/{entity.key}/new", submit=_("Create"), cancel_url=cancel,
         refresh_url=f"/r/{entity.key}/form", guard=not inline, dialog=inline,
         hidden=(("next", next_ or ""), *((("inline", "1"),) if inline else ())),
     )  # fmt: skip
@@ -192,7 +192,7 @@ async def confirm_delete(request: Request, entity: str, record_id: UUID) -> Resp
 def _delete_view(ask: Ask, entity: Entity, record: ops.Record, error: str = "") -> DeleteView:
     url = f"/r/{entity.key}/{record.id}"
     text = pick(entity.defn.messages.get("confirm_delete"), ask.ctx.locale) or _("Delete “%(title)s”?", title=record.title)
-    title = _("Delete: %(name)s", name=pick(entity.defn.label, ask.ctx.locale))
+    title = _("Delete %(name)s", name=pick(entity.defn.label, ask.ctx.locale))
     return DeleteView(title, text, f"{url}/delete", url, record.version, error)
 
 

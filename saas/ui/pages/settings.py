@@ -57,11 +57,10 @@ async def overview(request: Request) -> Response[Any]:
     return await _show(ask, "index", "", pack=ask.ctx.config.bundle.pack, pack_label=pick(ask.ctx.config.bundle.pack.label), revision=ask.ctx.config.revision)
 
 
-@get("/settings/{part:str}")
-async def listing(request: Request, part: str) -> Response[Any]:
+@get([f"/settings/{part}" for part in views.TABLES])
+async def listing(request: Request) -> Response[Any]:
     """One kind of definition as a table."""
-    if part not in views.TABLES:
-        raise NotFound()
+    part = request.url.path.rstrip("/").rpartition("/")[2]
     ask = await _open(request, "config")
     return await _show(ask, "table", part, **views.TABLES[part](ask.ctx))
 

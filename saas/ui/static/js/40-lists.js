@@ -19,6 +19,13 @@ document.addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey) open(row.dataset.href, "_blank"); else location.href = row.dataset.href;
 });
 
+let searchWait = 0;
+document.addEventListener("input", (event) => {
+  if (!event.target.matches?.("[data-list-search]")) return;
+  clearTimeout(searchWait);
+  searchWait = setTimeout(() => event.target.form?.requestSubmit(), 250);
+});
+
 let lastChecked = null;
 const refreshSelection = () => {
   const boxes = $$('[data-list] input[name="ids"]');

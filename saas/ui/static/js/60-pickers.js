@@ -86,7 +86,7 @@ onContent((root) => each(root, "select[data-picker]", (select) => {
       } catch { close(); }
     }, text ? 140 : 0);
   };
-  input.addEventListener("focus", () => { input.select(); look(""); });
+  input.addEventListener("focus", () => input.select());
   input.addEventListener("click", () => { if (list.hidden) look(""); });
   input.addEventListener("input", () => look(input.value.trim()));
   input.addEventListener("blur", () => { turn++; close(); if (!many && !input.value.trim() && select.value && !select.required) { select.value = ""; changed(); } else draw(); if (many) input.value = ""; });
