@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from saas.i18n import pick
+from saas.i18n import noop as N_
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef, WidgetDef
 from saas.runtime import operations as ops
@@ -16,7 +17,7 @@ from saas.runtime.views import default_columns
 from saas.runtime.widgets._shared.drill import Drill
 from saas.runtime.widgets._shared.reading import resolve, visible
 
-COLUMNS = {"type": "array", "title": "Columns", "items": {"type": "string", "maxLength": 150}, "maxItems": 20, "default": []}
+COLUMNS = {"type": "array", "title": N_("Columns"), "items": {"type": "string", "maxLength": 150}, "maxItems": 20, "default": []}
 
 
 def shown_columns(ctx: Context, widget: WidgetDef) -> list[str]:

@@ -97,7 +97,7 @@ def _default_label(ctx: Context, measure: MeasureDef, field: FieldDef | None) ->
     name = pick(field.label, ctx.locale) if field else ""
     with use_locale(ctx.locale):
         if measure.fn == "count" or field is None:
-            return _("Number")
+            return _("Count")
         if measure.fn == "count_distinct":
             return _("Different values of %(field)s", field=name)
         if measure.fn == "avg":

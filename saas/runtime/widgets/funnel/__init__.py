@@ -61,7 +61,7 @@ class Funnel(FigureWidget):
         for row in lost:
             row["conversion"] = row["share"] = None
         with use_locale(ctx.locale):
-            name = _("Number")
+            name = _("Count")
         return {
             "categories": [r["labels"][0] for r in rows],
             "series": [{"name": name, "data": [r["values"][0] for r in rows], "money": None}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -115,6 +116,7 @@ async def _target(ctx: Context, widget: WidgetDef, text: MeasureText, value: Any
         goal = env.evaluate(source)
     if goal is None or not text.is_number:
         return None
+    goal = Decimal(str(goal))
     reached = text.exact(value) or 0
     with use_locale(ctx.locale):
         return {
