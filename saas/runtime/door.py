@@ -179,7 +179,7 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
 
 
 def _condition_sql(query: Query, text: str) -> str:
-    return ex.to_sql(ex.parse(text), query.scope)
+    return ex.to_where(ex.parse(text), query.scope)
 
 
 def _readable_fields(ctx: Context, entity: Entity, asked: Any) -> list[str] | None:

@@ -49,7 +49,7 @@ class RecordEnv(ex.Env):
     def child(self, node: ex.Child) -> Any:
         if node in self.children:
             return self.children[node]
-        return {"count": 0, "exists": False, "all": True}.get(node.fn)
+        return {"exists": False, "all": True}[node.fn] if node.fn in ("exists", "all") else ex.aggregate(node.fn, [])
 
     def old(self, field: str) -> Any:
         return self._to_expr(self.entity.fields[field], self.before) if self.before else None

@@ -200,7 +200,7 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
 def _condition(ctx: Context, scope: RecordScope, text: str | None) -> str:
     if not text or ctx.unrestricted:
         return "true"
-    return ex.to_sql(ex.parse(text), scope)
+    return ex.to_where(ex.parse(text), scope)
 
 
 def _both(*parts: str) -> str:

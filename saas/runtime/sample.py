@@ -15,6 +15,7 @@ from saas.runtime.door import execute
 
 _WHEN = re.compile(r"^([+-]?\d+)d(?: (\d{2}):(\d{2}))?$")
 BATCH = 250
+NEWS_DAYS = 4
 
 
 class Sample:
@@ -40,7 +41,16 @@ class Sample:
                     await self._run(at, record, step)
             if progress:
                 progress(min(begin + BATCH, len(acts)), len(acts))
+        await self._read_old_news()
         return len(acts)
+
+    async def _read_old_news(self) -> None:
+        """Nobody leaves a year of notifications unread."""
+        async with tenant_transaction(self.base.tenant_id) as conn:
+            await conn.execute(
+                "UPDATE notification SET read_at = created_at WHERE tenant_id = $1 AND read_at IS NULL AND created_at < $2",
+                self.base.tenant_id, self.base.now - timedelta(days=NEWS_DAYS),
+            )  # fmt: skip
 
     async def _run(self, at: datetime, record: Mapping[str, Any], step: Mapping[str, Any]) -> None:
         ctx = self.base.replace(user=self.users[step["by"]] if step.get("by") else None, origin="sample", fixed_now=at)

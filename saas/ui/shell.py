@@ -102,6 +102,9 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
         if found_view is None or (found_view.roles and not set(found_view.roles) & set(ctx.user.role_keys if ctx.user else ()) and not permissions.is_admin(ctx)):
             return None
         name = pick(found_view.label, ctx.locale)
+        if sum(1 for v in ctx.config.bundle.views if v.label == found_view.label) > 1:
+            # "All" or "Mine" says nothing in a menu of many kinds of records
+            name = _("%(kind)s · %(view)s", kind=pick(entity.defn.plural, ctx.locale), view=name)
         return Link(name, url, entity.defn.icon, here.startswith(url))
     return Link(name, url, entity.defn.icon, path == f"/r/{entity_key}" or path.startswith(f"/r/{entity_key}/"))
 

@@ -37,7 +37,7 @@
       const stacked = data.stacked ? "all" : undefined;
       option = { ...base, legend: many ? legend : undefined, grid: { left: 4, right: 14, top: 14, bottom: many ? 30 : 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" }, xAxis: flat ? values : names, yAxis: flat ? names : values,
         series: data.series.map((line) => (data.type === "bar"
-          ? { type: "bar", name: line.name, data: line.values, stack: stacked, barMaxWidth: 26, itemStyle: { borderRadius: stacked ? 0 : flat ? [0, 3, 3, 0] : [3, 3, 0, 0] } }
+          ? { type: "bar", name: line.name, data: line.values.map((value, i) => (data.colors?.[i] && data.series.length === 1 ? { value, itemStyle: { color: stageColours[data.colors[i]] } } : value)), stack: stacked, barMaxWidth: 26, itemStyle: { borderRadius: stacked ? 0 : flat ? [0, 3, 3, 0] : [3, 3, 0, 0] } }
           : { type: "line", name: line.name, data: line.values, stack: stacked, smooth: 0.15, symbolSize: 6, showSymbol: data.labels.length < 20, lineStyle: { width: 2 }, areaStyle: data.type === "area" ? { opacity: 0.12 } : undefined })) };
     }
     const chart = window.echarts.getInstanceByDom(box) || window.echarts.init(box, null, { renderer: "svg" });
