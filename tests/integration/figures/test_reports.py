@@ -14,7 +14,15 @@ from saas.errors import BadRequest, NotFound, PermissionDenied
 from saas.i18n import use_locale
 from saas.runtime import execute
 from saas.runtime import operations as ops
-from saas.runtime.reports import home_dashboard, list_dashboards, list_reports, load_dashboard, load_report, report_rows, report_sheets
+from saas.runtime.reports import (
+    home_dashboard,
+    list_dashboards,
+    list_reports,
+    load_dashboard,
+    load_report,
+    report_rows,
+    report_sheets,
+)
 from saas.ui.render import markup
 from tests.factories import Lab
 
