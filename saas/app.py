@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
+from saas import i18n
 from saas.db import close_database, open_database
 from saas.db.scope import is_database_open
 from saas.provision import provision_tenant
@@ -25,6 +26,7 @@ MAX_BODY_BYTES = 10_000_000
 def create_app(settings: Settings) -> ASGIApp:
     """The ASGI application. Opens the database on start-up unless the process has it open already, and then leaves it open."""
     load_kinds()
+    i18n.load()
 
     @asynccontextmanager
     async def database(_app: Litestar) -> AsyncIterator[None]:

@@ -36,34 +36,38 @@ def use_locale(locale: str):
 
 
 @functools.cache
-def _catalogue(locale: str) -> Mapping[str, Any]:
+def _catalogue(locale: str) -> Mapping[str, tuple[str, ...]]:
+    """The forms of every translated message, by its English text (of plurals: the singular). Read once a process."""
     path = _DIRECTORY / locale / "messages.po"
     if not path.exists():
         return {}
     with path.open("rb") as stream:
         catalogue = read_po(stream, locale=locale)
-    return {
-        (m.id[0] if isinstance(m.id, tuple) else m.id): m.string
-        for m in catalogue
-        if m.id and m.string and not m.fuzzy
-    }
+    found = {}
+    for message in catalogue:
+        forms = message.string if isinstance(message.string, tuple | list) else (message.string,)
+        if message.id and all(forms) and not message.fuzzy:
+            found[message.id[0] if isinstance(message.id, tuple | list) else message.id] = tuple(forms)
+    return found
+
+
+def load() -> None:
+    """Read all catalogues now rather than during somebody's first request."""
+    for locale in LOCALES:
+        _catalogue(locale)
 
 
 def gettext(message: str, /, **values: Any) -> str:
     """Translate; `%(name)s` placeholders are filled from `values`."""
-    text = _catalogue(_locale.get()).get(message) or message
-    if isinstance(text, (tuple, list)):
-        text = text[0] or message
+    forms = _catalogue(_locale.get()).get(message)
+    text = forms[0] if forms else message
     return text % values if values else text
 
 
 def ngettext(singular: str, plural: str, count: int, /, **values: Any) -> str:
     """Translate by number; `%(count)s` is always available."""
-    found = _catalogue(_locale.get()).get(singular)
-    if isinstance(found, (tuple, list)) and any(found):
-        text = found[0] if count == 1 or len(found) == 1 or not found[1] else found[1]
-    else:
-        text = found if found and isinstance(found, str) else (singular if count == 1 else plural)
+    forms = _catalogue(_locale.get()).get(singular) or (singular, plural)
+    text = forms[0 if count == 1 else -1]  # our languages have one form (Chinese) or two (English)
     return text % {"count": count, **values}
 
 
@@ -85,11 +89,16 @@ class LazyString:
 
         return str(escape(str(self)))
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
     def __eq__(self, other: object) -> bool:
-        return str(self) == str(other)
+        if isinstance(other, LazyString):
+            return (self.message, self.values) == (other.message, other.values)
+        return str(self) == other
 
     def __hash__(self) -> int:
-        return hash((self.message, tuple(sorted(self.values.items(), key=lambda kv: kv[0]))))
+        return hash(self.message)  # not of the values: they need not be hashable
 
 
 def lazy(message: str, /, **values: Any) -> LazyString:
@@ -115,11 +124,13 @@ def negotiate(accept_language: str | None, default: str = DEFAULT_LOCALE) -> str
     """The best of our locales for an Accept-Language header."""
     ranked = []
     for index, part in enumerate((accept_language or "").split(",")):
-        tag, _, quality = part.strip().partition(";q=")
+        tag, _, quality = part.replace(" ", "").partition(";q=")
         try:
-            ranked.append((-float(quality or 1), index, tag.lower()))
+            weight = float(quality or 1)
         except ValueError:
             continue
+        if weight > 0:
+            ranked.append((-weight, index, tag.lower()))
     for _, _, tag in sorted(ranked):
         if tag.startswith("zh"):
             return "zh_CN"

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from saas.db import in_transaction, tenant_transaction
 from saas.errors import Conflict, NotFound
-from saas.i18n import lazy
+from saas.i18n import gettext, lazy
 from saas.metadata import models as m
 from saas.metadata import slots
 from saas.metadata.build import build_bundle
@@ -203,7 +203,7 @@ def _parents_first(departments: Sequence[m.DepartmentDef]) -> list[m.DepartmentD
 async def revert(tenant_id: UUID, number: int, *, base_revision: int, message: str = "", author_id: UUID | None = None) -> Revision:
     """Publish an older revision again, as a new one. Fields that come back find their values again. Errors: as publish, NotFound."""
     earlier = await revision(tenant_id, number)
-    text = message or f"Revert to revision {number}"
+    text = message or gettext("Revert to revision %(number)s", number=number)
     return await publish(tenant_id, earlier.bundle or {}, base_revision=base_revision, message=text, author_id=author_id)
 
 

@@ -13,6 +13,7 @@ from cronsim import CronSim
 
 from saas.db import tenant_transaction
 from saas.errors import AppError
+from saas.i18n import use_locale
 from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
 from saas.runtime.acts import Act, ActionRun
@@ -66,7 +67,8 @@ async def run_due(ctx: Context) -> list[ScheduleReport]:
             continue
         tick = last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
         if tick is not None and await _claim_tick(ctx, schedule, tick):
-            reports.append(await run_schedule(ctx, schedule, tick))
+            with use_locale(ctx.locale):  # what is noted in the log is read by the company's people
+                reports.append(await run_schedule(ctx, schedule, tick))
     return reports
 
 

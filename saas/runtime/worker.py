@@ -13,22 +13,25 @@ import structlog
 from saas.db import in_transaction, tenant_transaction
 from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
-from saas.runtime import jobs, schedules
+from saas.runtime import files, jobs, schedules
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, job_kinds
+from saas.tenants import clean_up, list_tenants
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 15.0
 TICK_SECONDS = 30.0
+HOUSEKEEPING_SECONDS = 6 * 3600.0
+HOUSEKEEPING_DELAY_SECONDS = 300.0
 GRACE_SECONDS = 10.0
 
 
 async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
     """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back."""
-    ticker = asyncio.create_task(_tick_schedules(stop)) if ticks else None
+    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _keep_house)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
         while not stop.is_set():
@@ -42,9 +45,9 @@ async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool =
     finally:
         if running:
             await asyncio.wait(running, timeout=GRACE_SECONDS)
-        for task in (*running, *([ticker] if ticker else [])):
+        for task in (*running, *helpers):
             task.cancel()
-        await asyncio.gather(*running, *([ticker] if ticker else []), return_exceptions=True)
+        await asyncio.gather(*running, *helpers, return_exceptions=True)
 
 
 async def drain() -> int:
@@ -123,8 +126,8 @@ async def _context(claim: Claim) -> Context:
 async def _words(claim: Claim, error: AppError) -> str:
     try:
         ctx = await _context(claim)
-    except AppError:
-        return str(error.message)
+    except AppError:  # the person has left: the company's language
+        ctx = await system_context(claim.tenant_id)
     with use_locale(ctx.locale):
         details = [str(p.message) for p in error.problems][:3] if isinstance(error, InvalidInput) else []
         return " ".join([str(error.message), *details]) or gettext("Something went wrong")
@@ -161,6 +164,22 @@ async def _tick_schedules(stop: asyncio.Event) -> None:
         except Exception:
             log.exception("schedule.tick_failed")
         await _pause(stop, TICK_SECONDS)
+
+
+async def _keep_house(stop: asyncio.Event) -> None:
+    """Every few hours, but not in the first minutes: what is over is removed, and uploads that no record ever took."""
+    await _pause(stop, HOUSEKEEPING_DELAY_SECONDS)
+    while not stop.is_set():
+        try:
+            await clean_up()
+            for tenant in await list_tenants():
+                if tenant.config_revision:
+                    await files.tidy(await system_context(tenant.id))
+        except Unavailable:
+            pass
+        except Exception:
+            log.exception("housekeeping.failed")
+        await _pause(stop, HOUSEKEEPING_SECONDS)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -15,8 +15,8 @@ from tests.conftest import PASSWORD
 class Marked(dict):
     """A catalogue that knows every text: what went through the translator can be told from what did not."""
 
-    def get(self, message: Any, default: Any = None) -> Any:
-        return f"〔{message}〕"
+    def get(self, message: Any, default: Any = None) -> tuple[str]:
+        return (f"〔{message}〕",)
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from typing import Any
 
 from saas.errors import FieldProblem, InvalidInput
 from saas.i18n import lazy, pick
+from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.acts import ActionRun
 from saas.runtime.templates import render
 
-MESSAGE = {"type": "object", "title": "Message", "additionalProperties": {"type": "string", "maxLength": 1000}, "minProperties": 1}
+MESSAGE = {"type": "object", "title": N_("Message"), "additionalProperties": {"type": "string", "maxLength": 1000}, "minProperties": 1}
 
 
 @action_types.register

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.i18n import lazy
+from saas.i18n import noop as N_
 from saas.metadata.config import Entity
 from saas.metadata.kinds import ActionType, action_types, field_types
 from saas.runtime.actions.set import VALUES
@@ -23,13 +24,13 @@ class Create(ActionType):
     options_schema = {
         "type": "object",
         "properties": {
-            "entity": {"type": "string", "maxLength": 48, "title": "Kind of record"},
+            "entity": {"type": "string", "maxLength": 48, "title": N_("Kind of record")},
             "values": VALUES,
             "unless_exists": {
                 "type": "array",
                 "items": {"type": "string"},
                 "maxItems": 5,
-                "title": "Link instead when equal in",
+                "title": N_("Link instead when equal in"),
             },
         },
         "required": ["entity", "values"],

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.i18n import lazy, pick
+from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.actions.block import MESSAGE
 from saas.runtime.acts import ActionRun
@@ -21,10 +22,10 @@ class Notify(ActionType):
     options_schema = {
         "type": "object",
         "properties": {
-            "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "minItems": 1, "maxItems": 20, "title": "To",
-                   "description": "Expressions that give people (owner, assigned_to), or role:key."},
-            "title": {**MESSAGE, "title": "Title"},
-            "body": {**MESSAGE, "title": "Text"},
+            "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "minItems": 1, "maxItems": 20, "title": N_("To"),
+                   "description": N_("Expressions that give people (owner, assigned_to), or role:key.")},
+            "title": {**MESSAGE, "title": N_("Title")},
+            "body": {**MESSAGE, "title": N_("Text")},
         },
         "required": ["to", "title"],
         "additionalProperties": False,

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from saas.i18n import lazy
+from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.acts import ActionRun
 from saas.runtime.records import update
 from saas.runtime.validate import put
 
-VALUES = {"type": "object", "title": "Values", "description": "Field: expression.", "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100}  # fmt: skip
-TARGET = {"type": "string", "maxLength": 200, "title": "Record", "description": "A path of links, such as customer or result.order; empty for the record itself."}
+VALUES = {"type": "object", "title": N_("Values"), "description": N_("Field: expression."), "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100}  # fmt: skip
+TARGET = {"type": "string", "maxLength": 200, "title": N_("Record"), "description": N_("A path of links, such as customer or result.order; empty for the record itself.")}
 
 
 @action_types.register

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.i18n import lazy
+from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.actions.set import TARGET, VALUES
 from saas.runtime.acts import ActionRun
@@ -20,7 +21,7 @@ class Transition(ActionType):
     options_schema = {
         "type": "object",
         "properties": {
-            "transition": {"type": "string", "maxLength": 48, "title": "Transition"},
+            "transition": {"type": "string", "maxLength": 48, "title": N_("Transition")},
             "target": TARGET,
             "values": {**VALUES, "minProperties": 0},
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from saas.i18n import lazy
+from saas.i18n import noop as N_
 from saas.metadata.kinds import TriggerType, trigger_types
 from saas.metadata.models import TriggerDef
 from saas.runtime.acts import Happening
@@ -16,7 +17,7 @@ class Moved(TriggerType):
     label = lazy("When a record moves to another stage")
     options_schema = {
         "type": "object",
-        "properties": {"from": {**_KEY, "title": "From stage"}, "to": {**_KEY, "title": "To stage"}, "key": {**_KEY, "title": "Transition"}},
+        "properties": {"from": {**_KEY, "title": N_("From stage")}, "to": {**_KEY, "title": N_("To stage")}, "key": {**_KEY, "title": N_("Transition")}},
         "additionalProperties": False,
     }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from saas.i18n import lazy
+from saas.i18n import noop as N_
 from saas.metadata.kinds import TriggerType, trigger_types
 from saas.metadata.models import TriggerDef
 from saas.runtime.acts import Happening
 
-FIELDS = {"type": "array", "items": {"type": "string"}, "maxItems": 50, "title": "Fields", "description": "Only when one of these changed."}
+FIELDS = {"type": "array", "items": {"type": "string"}, "maxItems": 50, "title": N_("Fields"), "description": N_("Only when one of these changed.")}
 
 
 @trigger_types.register

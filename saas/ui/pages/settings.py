@@ -150,7 +150,7 @@ async def save_option_set(request: Request, key: str) -> Response[Any]:
             return await _option_set(ask, key, errors={"new": problem}, typed=typed, status=422)
         found.setdefault("options", []).append({"key": new_key, "label": label, "color": _colour(typed["color"])})
     try:
-        await publish(ask, raw, str(form.get("revision") or ""), f"Option list {key}")
+        await publish(ask, raw, str(form.get("revision") or ""), _("Options of “%(name)s” changed", name=pick(found.get("label")) or key))
     except (InvalidDefinition, Conflict) as error:
         return await _option_set(ask, key, error=_words(error), typed=typed, status=error.status)
     return ask.redirect(f"/settings/option-sets/{key}", Toast(_("Saved. The change is live for everybody.")))
@@ -220,7 +220,7 @@ async def save_values(request: Request) -> Response[Any]:
     if errors:
         return await _values(ask, errors=errors, typed=typed, status=422)
     try:
-        await publish(ask, raw, str(form.get("revision") or ""), "Settings")
+        await publish(ask, raw, str(form.get("revision") or ""), _("Values changed"))
     except (InvalidDefinition, Conflict) as error:
         return await _values(ask, typed=typed, error=_words(error), status=error.status)
     return ask.redirect("/settings/values", Toast(_("Saved. The change is live for everybody.")))

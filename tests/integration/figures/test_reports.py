@@ -142,7 +142,7 @@ async def test_number_compares_with_the_month_before_and_its_target(lab):
 
 async def test_table_has_totals_and_links(lab):
     table = (await widgets(lab, "admin"))["table"]
-    assert [c["label"] for c in table["columns"]] == ["Kind", "City", "Number", "Average of Amount"]
+    assert [c["label"] for c in table["columns"]] == ["Kind", "City", "Count", "Average of Amount"]
     assert table["total_values"] == [6, {"amount": "631.50", "currency": "USD"}]
     assert table["rows"][0]["values"][0] == max(r["values"][0] for r in table["rows"])
 

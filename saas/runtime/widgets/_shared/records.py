@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from saas.i18n import pick
 from saas.i18n import noop as N_
+from saas.i18n import pick
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef, WidgetDef
 from saas.runtime import operations as ops
