@@ -117,7 +117,8 @@ def html(text: str, *, status: int = 200, headers: Mapping[str, str] | None = No
 
 def redirect(request: Request, url: str, *messages: Toast, headers: Mapping[str, str] | None = None) -> Response[str]:
     if request.headers.get("hx-request") == "true":
-        response = html("", headers={"HX-Redirect": url, **(headers or {})})
+        told = {"X-Message": quote(" ".join(t.text for t in messages))[:1500]} if messages else {}  # for scripts that stay on the page
+        response = html("", headers={"HX-Redirect": url, **told, **(headers or {})})
     else:
         response = Response("", status_code=303, headers={"location": url, **(headers or {})})
     if messages:

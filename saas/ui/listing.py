@@ -234,7 +234,7 @@ class Listing:
         if may["import"]:
             found.append(Link(_("Import"), f"{self.url}/import", "upload"))
         if may["export"]:
-            found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download"))
+            found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download", dialog=True))
         found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
         if self.view.key.startswith("u_"):
             found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from saas.i18n import gettext as _
 from saas.i18n import pick
@@ -50,10 +51,16 @@ def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
             seen.add(link.url)
             letter = next((c for c in text.rpartition(":")[2] if c not in letters and c.isalpha()), "")
             letters.add(letter)
-            items.append(Link(link.text, link.url, link.icon, link.current, go=letter))
+            items.append(replace(link, go=letter))
         if items:
             groups.append(NavGroup(pick(group.label, ctx.locale), tuple(items)))
-    return _only_best_current(groups)
+    return _only_best_current([NavGroup(g.title, tuple(_clear(i, groups) for i in g.items)) for g in groups])
+
+
+def _clear(item: Link, groups: list[NavGroup]) -> Link:
+    """A view's own name may be the same for two entities ("All"): then the entity's name goes before it."""
+    same = sum(other.text == item.text for group in groups for other in group.items)
+    return replace(item, text=f"{item.note}: {item.text}" if same > 1 and item.note else item.text, note="")
 
 
 def _only_best_current(groups: list[NavGroup]) -> tuple[NavGroup, ...]:
@@ -105,7 +112,7 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
         if sum(1 for v in ctx.config.bundle.views if v.label == found_view.label) > 1:
             # "All" or "Mine" says nothing in a menu of many kinds of records
             name = _("%(kind)s · %(view)s", kind=pick(entity.defn.plural, ctx.locale), view=name)
-        return Link(name, url, entity.defn.icon, here.startswith(url))
+        return Link(name, url, entity.defn.icon, here.startswith(url), note=pick(entity.defn.plural, ctx.locale))
     return Link(name, url, entity.defn.icon, path == f"/r/{entity_key}" or path.startswith(f"/r/{entity_key}/"))
 
 

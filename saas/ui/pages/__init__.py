@@ -1,9 +1,10 @@
 """One controller file per noun; `routers` lists them for the composition root."""
 
-from saas.ui.pages import figures, home, inbox, lists, records, sessions, settings, stages, system
+from saas.ui.pages import figures, home, inbox, lists, records, sessions, settings, stages, system, transfers
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router,
+    transfers.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

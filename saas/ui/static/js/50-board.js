@@ -13,6 +13,8 @@ const moveCard = async (event) => {
   const kind = answer.headers.get("X-Move");
   if (answer.ok && kind !== "ask") {
     const next = answer.headers.get("HX-Redirect");
+    const said = decodeURIComponent(answer.headers.get("X-Message") || "");
+    if (said) toast(said);
     if (next) refreshBoard();
   } else if (kind === "ask") {
     dialog.origin = $(".card-title", item);
