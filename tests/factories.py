@@ -340,7 +340,9 @@ async def make_lab(bundle: dict[str, Any] | None = None, *, people: bool = True,
     slug = f"lab{os.getpid()}-{next(_count)}"
     tenant_id = new_id()
     email = f"admin@{slug}.example"
-    await create_tenant(slug, slug.title(), "rich", locale, email, PASSWORD, role_keys=["admin"], tenant_id=tenant_id)
+    await create_tenant(
+        slug, slug.title(), "rich", locale, email, PASSWORD, role_keys=["admin"], tenant_id=tenant_id, time_zone="Asia/Shanghai", currency="CNY", country="CN"
+    )
     await publish(tenant_id, bundle or rich_bundle(), base_revision=0)
     lab = Lab(tenant_id, slug)
     lab.people["admin"] = (await find_user(tenant_id, email=email))["id"]

@@ -22,13 +22,13 @@ async def dispatch(act: Act, happening: Happening, draft: Draft | None = None) -
     for automation in act.ctx.config.automations(happening.entity.key):
         if automation.key in act.ctx.running or not trigger_types.get(automation.on.trigger).matches(automation.on, happening):
             continue
-        if act.ctx.depth >= MAX_DEPTH:
-            raise Conflict(lazy("Automations call each other in a circle; the chain was stopped after %(count)s steps.", count=MAX_DEPTH))
         inner = act.under(
             elevated=True, origin="automation", depth=act.ctx.depth + 1, running=(*act.ctx.running, automation.key)
         )
         run = ActionRun(inner, happening.entity, happening.row, happening.old, draft)
         if await run.holds(automation.condition):
+            if act.ctx.depth >= MAX_DEPTH:
+                raise Conflict(lazy("Automations call each other in a circle; the chain was stopped after %(count)s steps.", count=MAX_DEPTH))
             await run_actions(run, automation.do)
             if draft is None:
                 await _log(inner, automation.key, happening)

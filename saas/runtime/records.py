@@ -94,7 +94,7 @@ async def create(
     if row.owner:
         changes["owner"] = (None, str(row.owner))
     await events.append(act.conn, ctx, entity, row, "created", changes)
-    await search.index(act.conn, ctx, entity, row, fresh=True)
+    await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=True)
     if own := [f for f in entity.declared.values() if f.type == "rollup"]:
         await rollups.refresh(act.conn, ctx, entity, row.id, own)
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
@@ -247,15 +247,15 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     changes = {k: (old.get(k), row.get(k)) for k in sorted(draft.changed) if old.get(k) != row.get(k)}
     if not changes and transition is None:
         return old
-    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates)
+    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates or transition is not None)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
     await _update_row(act, entity, row, set(changes))
     await events.append(act.conn, ctx, entity, row, "transition" if transition else "updated", changes, transition)
-    if set(changes) & set(entity.defn.search or (entity.defn.title,)):
-        await search.index(act.conn, ctx, entity, row, fresh=False)
+    if set(changes) & {*(entity.defn.search or (entity.defn.title,)), *(key for rule in entity.defn.duplicates for key in rule.match)}:
+        await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=False)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
     if not transition:
         act.effect("update", entity.key, row.id)

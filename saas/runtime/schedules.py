@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from cronsim import CronSim
 
 from saas.db import tenant_transaction
-from saas.errors import AppError
+from saas.errors import AppError, Unavailable
 from saas.i18n import use_locale
 from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
@@ -23,6 +24,8 @@ from saas.runtime.contexts import system_context
 from saas.runtime.env import read_row
 from saas.runtime.query import Query
 from saas.tenants import list_tenants, new_id
+
+log = structlog.get_logger(__name__)
 
 BATCH = 200
 LOOK_BACK_DAYS = 400
@@ -55,7 +58,13 @@ async def tick() -> int:
     ran = 0
     for tenant in await list_tenants():
         if tenant.is_active and tenant.config_revision:
-            ran += len(await run_due(await system_context(tenant.id, origin="schedule")))
+            try:
+                ran += len(await run_due(await system_context(tenant.id, origin="schedule")))
+            except Unavailable:
+                raise
+            except Exception:
+                # One company's rules must not keep those of the others from running; the next tick tries again.
+                log.exception("schedules failed", tenant=tenant.slug)
     return ran
 
 
@@ -66,25 +75,33 @@ async def run_due(ctx: Context) -> list[ScheduleReport]:
         if not schedule.active:
             continue
         tick = last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
-        if tick is not None and await _claim_tick(ctx, schedule, tick):
+        if tick is not None and not await _is_finished(ctx, schedule, tick):
             with use_locale(ctx.locale):  # what is noted in the log is read by the company's people
                 reports.append(await run_schedule(ctx, schedule, tick))
+            await _finish(ctx, schedule, tick)
     return reports
 
 
-async def _claim_tick(ctx: Context, schedule: ScheduleDef, tick: datetime) -> bool:
-    """Note that this tick is being run; False when another worker or an earlier run has it."""
+# A tick is noted when all its records have been gone through, so a worker that dies on the way leaves the rest to the next one.
+# Two workers at once do no harm: each record is claimed in the transaction that does its actions.
+
+
+async def _is_finished(ctx: Context, schedule: ScheduleDef, tick: datetime) -> bool:
     async with tenant_transaction(ctx.tenant_id) as conn:
         return bool(
             await conn.fetchval(
-                "INSERT INTO schedule_run (tenant_id, schedule_key, record_id, period, ran_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true",
-                ctx.tenant_id,
-                schedule.key,
-                UUID(int=0),
-                f"tick {tick.isoformat()}",
-                ctx.now,
+                "SELECT true FROM schedule_run WHERE tenant_id = $1 AND schedule_key = $2 AND record_id = $3 AND period = $4",
+                ctx.tenant_id, schedule.key, UUID(int=0), f"tick {tick.isoformat()}",
             )  # fmt: skip
         )
+
+
+async def _finish(ctx: Context, schedule: ScheduleDef, tick: datetime) -> None:
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        await conn.execute(
+            "INSERT INTO schedule_run (tenant_id, schedule_key, record_id, period, ran_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            ctx.tenant_id, schedule.key, UUID(int=0), f"tick {tick.isoformat()}", ctx.now,
+        )  # fmt: skip
 
 
 async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | None = None) -> ScheduleReport:
@@ -132,17 +149,29 @@ async def _run_one(
                 ctx.tenant_id, schedule.key, record_id, period, ctx.now,
             )  # fmt: skip
             row = await read_row(conn, ctx, entity, record_id, lock=True) if first else None
-            if row is None or row.deleted_at is not None:
+            if row is None or row.deleted_at is not None or not await _still_matches(conn, ctx, entity, schedule, record_id):
                 report.skipped += 1
                 return
             act = Act(conn, ctx.replace(operation_id=new_id(ctx.now)))
             await run_actions(ActionRun(act, entity, row), schedule.do)
             report.done += 1
             report.effects += act.effects
-    except AppError as error:
+    except Unavailable:
+        raise
+    except Exception as error:
         # One record that cannot be processed must not stop the others; the log names it.
         report.failed += 1
-        report.errors.append({"id": str(record_id), "error": str(error.message)})
+        report.errors.append({"id": str(record_id), "error": str(error.message if isinstance(error, AppError) else error)[:500]})
+        if not isinstance(error, AppError):
+            log.exception("scheduled action failed", schedule=schedule.key, record=str(record_id))
+
+
+async def _still_matches(conn: Any, ctx: Context, entity: Entity, schedule: ScheduleDef, record_id: UUID) -> bool:
+    """Whether the condition holds now that the record is locked: what was done for others may have changed it."""
+    query = Query(ctx, entity)
+    query.filter(schedule.where, trusted=True)
+    query.where.append(f"t.id = {query.statement.param(record_id, 'uuid')}")
+    return bool(await conn.fetchval(*query.statement.finish(f"SELECT true {query.sql}")))
 
 
 async def _log(ctx: Context, report: ScheduleReport) -> None:

@@ -108,9 +108,9 @@ def searchable_text(ctx: Context, entity: Entity, row: Row) -> str:
     return "\n".join(parts)
 
 
-async def index(conn: Any, ctx: Context, entity: Entity, row: Row, *, fresh: bool) -> None:
-    """Replace the record's tokens; `fresh` when it has none yet."""
-    wanted = tokens(searchable_text(ctx, entity, row))
+async def index(conn: Any, ctx: Context, entity: Entity, row: Row, marks: Iterable[str] = (), *, fresh: bool) -> None:
+    """Replace the record's tokens; `fresh` when it has none yet. `marks`: further tokens, which begin with what no word has."""
+    wanted = tokens(searchable_text(ctx, entity, row)) | set(marks)
     if fresh:
         await _insert(conn, ctx, entity, row.id, wanted)
         return

@@ -11,15 +11,13 @@ from typing import Any
 from saas.errors import DuplicateFound, FieldProblem, InvalidInput
 from saas.i18n import lazy, pick
 from saas.metadata.config import Entity
-from saas.metadata.kinds import field_types
 from saas.metadata.models import DuplicateDef, UniqueDef
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
 from saas.runtime.permissions import right_sql
 from saas.runtime.present import title_sql, title_text
-from saas.runtime.rows import Projection, Row
-from saas.runtime.search import search_condition
-from saas.runtime.sql import PG_TYPES, RecordScope, Statement, column_of, storage_of
+from saas.runtime.rows import Row
+from saas.runtime.sql import RecordScope, Statement
 
 _SPACE = re.compile(r"\s+")
 
@@ -101,40 +99,30 @@ async def look_for_duplicates(
     return warnings
 
 
+def marks(entity: Entity, row: Row) -> list[str]:
+    """Tokens of the search index by which the soft rules find equal records; no word begins with their sign."""
+    return [_mark(rule, key) for rule in entity.defn.duplicates if (key := unique_key(row, rule.match))]
+
+
+def _mark(rule: DuplicateDef, key: str) -> str:
+    return f"={rule.key}:{key}"
+
+
 async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, row: Row) -> list[dict[str, Any]]:
     statement = Statement(ctx)
     scope = RecordScope(statement, entity, "t")
-    projection = Projection(scope, rule.match)
-    projection.flag("readable", right_sql("read", scope))
-    where = [f"t.entity_id = {entity.number}", "t.deleted_at IS NULL", f"t.id <> {scope.param(row.id, 'uuid')}"]
-    for key in rule.match:
-        field = entity.fields[key]
-        column = column_of(ctx.config, entity, field)
-        if isinstance(row.get(key), str) and key in entity.defn.search:
-            where.append(search_condition(scope, row.get(key)) or "true")
-        elif column and isinstance(row.get(key), str) and storage_of(ctx.config, field) == "text":
-            where.append(f"lower(t.{column}) = lower({scope.param(row.get(key), 'text')})")
-        elif column:
-            stored = field_types.get(field.type).to_column(field, row.get(key), ctx.config)
-            where.append(f"t.{column} = {scope.param(stored, PG_TYPES[storage_of(ctx.config, field)])}")
+    tenant, me = scope.param(ctx.tenant_id, "uuid"), scope.param(row.id, "uuid")
+    mark = scope.param(_mark(rule, unique_key(row, rule.match) or ""), "text")
     found = await conn.fetch(
         *statement.finish(
-            f"SELECT {projection.sql}, {title_sql(scope)}, (SELECT u.name FROM app_user u WHERE u.tenant_id = t.tenant_id AND u.id = t.owner_id) "  # noqa: S608  compiled
-            f"FROM record t WHERE {' AND '.join(where)} ORDER BY t.id LIMIT 20"
+            f"SELECT t.id, {title_sql(scope)}, {right_sql('read', scope)}, "  # noqa: S608  compiled
+            "(SELECT u.name FROM app_user u WHERE u.tenant_id = t.tenant_id AND u.id = t.owner_id) "
+            f"FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND t.id <> {me} AND t.id IN "
+            f"(SELECT s.record_id FROM search_token s WHERE s.tenant_id = {tenant} AND s.entity_id = {entity.number} AND s.token = {mark}) "
+            "ORDER BY t.id LIMIT 20"
         )
     )
-    wanted = unique_key(row, rule.match)
-    matches = []
-    for item in found:
-        other = projection.row(item)
-        if unique_key(other, rule.match) != wanted:
-            continue
-        readable = other.holds["readable"]
-        matches.append(
-            {
-                "id": str(other.id) if readable else None,
-                "title": title_text(ctx, entity, item[-2]) if readable else None,
-                "owner": item[-1],
-            }
-        )
-    return matches
+    return [
+        {"id": str(item[0]) if item[2] else None, "title": title_text(ctx, entity, item[1]) if item[2] else None, "owner": item[3]}
+        for item in found
+    ]
