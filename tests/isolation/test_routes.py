@@ -1,0 +1,364 @@
+"""Every route of the application, tried by people of tenant B with what belongs to tenant A: they get nothing, change nothing,
+and learn nothing. A route without a case here fails the test."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from saas.app import create_app
+from saas.db import tenant_transaction
+from saas.runtime import jobs
+from saas.runtime.contexts import context_for_user, system_context
+from saas.runtime.notifications import Notice, deliver
+from saas.runtime.schedules import run_due
+from saas.runtime.worker import drain
+from saas.settings import Settings
+from saas.tenants import find_session, find_user
+from tests.acceptance.api import Person
+from tests.isolation.worlds import WORD, Ledger, World, make_world, plain
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to try a route. `$name` in a value is a thing of A, or in the comparison one that nobody has. A list of queries or
+    bodies is tried one by one. `own`: the answer may show B's own things, so only what is A's is looked for in it."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    query: tuple[dict[str, str], ...] = ({},)
+    body: tuple[Any, ...] = (None,)
+    form: tuple[dict[str, str], ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    own: bool = False
+    public: bool = False  # answers without a session
+
+
+def reads(*queries: dict[str, str], **params: str) -> Case:
+    return Case(params=params, query=queries or ({},))
+
+
+def sends(*bodies: Any, headers: dict[str, str] | None = None, own: bool = False, public: bool = False, **params: str) -> Case:
+    return Case(params=params, body=bodies or ({},), headers=headers or {}, own=own, public=public)
+
+
+def fills(*forms: dict[str, str], public: bool = False, own: bool = False, **params: str) -> Case:
+    return Case(params=params, form=forms or ({},), public=public, own=own)
+
+
+OF_A = '{"field": "id", "op": "in", "value": ["$record", "$gone"]}'
+LISTS = (
+    {"filter": OF_A, "count": "exact"}, {"q": "$word", "count": "exact"}, {"filter": '{"field": "owner", "op": "eq", "value": "$user"}', "count": "exact"}, {"view": "$view"},
+    {"filter": '{"field": "name", "op": "contains", "value": "$word"}'}, {"filter": OF_A, "deleted": "true"}, {"filter": OF_A, "sort": "name", "fields": "name"},
+)  # fmt: skip
+REF = {"values": {"name": "Try", "customer": "$record"}}
+OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "pro", "slug": "x", "name": "x", "pack": "baseline-crm", "admin_email": "a@x.example", "admin_password": "long enough to be one"}), public=True)
+CUSTOMER = {"entity": "customer"}
+RECORD = {"entity": "customer", "rid": "$record"}
+PAGE = {"entity": "customer", "record_id": "$record"}
+
+CASES: dict[str, Case] = {
+    # ---- the API
+    "GET /api/v1/config": reads(), "GET /api/v1/config/revisions": reads(),
+    "POST /api/v1/config/plan": sends({"bundle": {}}),
+    "POST /api/v1/config/publish": sends({"plan_id": "$plan", "message": "stolen"}),
+    "POST /api/v1/config/revisions/{number:int}/revert": sends({}, number="77"),
+    "POST /api/v1/exports": sends({"entity": "customer", "format": "csv", "filter": {"expr": "name == '$word'"}}, {"entity": "customer", "format": "csv", "view": "$view"}),
+    "POST /api/v1/files": sends({"entity": "interaction", "field": "attachments"}),
+    "GET /api/v1/files/{fid:str}": Case(params={"fid": "$file"}),
+    "POST /api/v1/imports": sends({"entity": "opportunity", "rows": [{"name": "Try", "customer": "$record"}, {"name": "Try", "customer": "$word Ltd"}]}, {"entity": "customer", "rows": [{"name": "$word Ltd"}], "duplicates": "skip", "match": "name", "preview": True}),
+    "GET /api/v1/jobs": reads({}, {"everybody": "1"}), "GET /api/v1/jobs/{jid:str}": Case(params={"jid": "$job"}),
+    "POST /api/v1/jobs/{jid:str}/cancel": sends({}, jid="$queued"), "POST /api/v1/jobs/{jid:str}/retry": sends({}, jid="$queued"),
+    "GET /api/v1/jobs/{jid:str}/result": Case(params={"jid": "$job"}),
+    "GET /api/v1/me": reads(), "GET /api/v1/openapi.json": reads(), "GET /api/v1/schema": reads(), "GET /api/v1/schema/{entity:str}": reads(**CUSTOMER),
+    "GET /api/v1/notifications": reads({}, {"before": "$note"}), "POST /api/v1/notifications/read": sends({"ids": ["$note"]}),
+    "GET /api/v1/records/{entity:str}": reads(*LISTS, **CUSTOMER),
+    "POST /api/v1/records/{entity:str}": sends(REF, {"values": {"name": "Try", "owner": "$user", "customer": "$record"}}, entity="opportunity"),
+    "POST /api/v1/records/{entity:str}/aggregate": sends({"measures": [{"fn": "count"}], "filter": {"expr": "name == '$word Ltd'"}}, {"measures": [{"fn": "count"}], "filter": {"field": "id", "op": "eq", "value": "$record"}, "dimensions": [{"field": "name"}]}, **CUSTOMER),
+    "POST /api/v1/records/{entity:str}/bulk": sends(*({"action": a, "ids": ["$record", "$gone"], "values": {"background": "x"}} for a in ("update", "delete", "restore")), {"action": "update", "view": "$view", "values": {"background": "x"}}, {"action": "assign", "ids": ["$record"], "values": {"owner": "$user"}}, **CUSTOMER),
+    "GET /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, query=({}, {"deleted": "true"})),
+    "PATCH /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, body=({"values": {"name": "Taken"}}, {"values": {}, "version": 1})),
+    "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
+    "GET /api/v1/records/{entity:str}/{rid:str}/history": Case(params=RECORD),
+    "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
+    "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),
+    "GET /api/v1/reports": reads(), "GET /api/v1/reports/{key:str}": reads({}, {"owner": "$user"}, {"user": "$user"}, key="sales"),
+    "GET /api/v1/search": reads({"q": "$word"}, {"q": "$word Ltd", "limit": "100"}), "GET /api/v1/users": reads(), "GET /api/v1/views/{entity:str}": reads(**CUSTOMER),
+    "POST /api/v1/tokens": sends({"email": "$low_email", "password": "correct horse battery"}, public=True), "DELETE /api/v1/tokens": Case(public=True),
+    # ---- operators, on their own host only
+    "GET /api/v1/tenants": OPERATOR, "POST /api/v1/tenants": OPERATOR, "GET /api/v1/tenants/{slug:str}": OPERATOR, "PATCH /api/v1/tenants/{slug:str}": OPERATOR,
+    "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
+    "POST /tenants/{slug:str}/status": fills({"status": "suspended"}, slug="$slug", public=True),
+    # ---- pages
+    "GET /": Case(public=True), "POST /go": fills({"slug": "$slug"}, public=True), "GET /login": Case(public=True), "GET /metrics": Case(public=True), "GET /healthz": Case(public=True), "GET /readyz": Case(public=True),
+    "GET /static/{name:str}": Case(params={"name": "nothing.css"}, public=True), "GET /brand.css": Case(public=True), "GET /favicon.svg": Case(public=True),
+    "POST /login": fills({"email": "$low_email", "password": "correct horse battery"}, public=True), "POST /logout": Case(public=True, form=({},)),
+    "POST /locale": fills({"locale": "en", "next": "/r/customer/$record"}, public=True), "POST /theme": fills({"theme": "dark", "next": "/r/customer/$record"}, public=True),
+    "GET /dashboards/{key:str}": reads({}, {"user": "$user"}, key="sales"), "GET /reports": reads(), "GET /reports/{key:str}": reads({}, {"owner": "$user"}, {"user": "$user"}, key="sales"),
+    "GET /reports/{key:str}/export": reads({"widget": "nothing"}, {"widget": "by_person", "owner": "$user"}, key="sales"),
+    "GET /files/{file_id:uuid}": Case(params={"file_id": "$file"}, query=({}, {"size": "100"})),
+    "GET /lookup/{entity:str}/{field:str}": reads({"q": "$word"}, {"id": "$record"}, {"q": "$record"}, entity="opportunity", field="customer"),
+    "GET /notifications": reads({}, {"before": "$note"}), "POST /notifications/read": fills({"ids": "$note", "id": "$note"}), "GET /notifications/{note_id:uuid}": Case(params={"note_id": "$note"}),
+    "GET /profile": reads(), "POST /profile": fills({"locale": "en"}), "POST /profile/password": fills({"current": "wrong", "password": "another long password"}),
+    "GET /r/{entity:str}": reads({"q": "$word"}, {"view": "$view"}, {"owner": "$user"}, {"f.owner": "$user"}, {"filter": OF_A}, {"after": "$cursor"}, **CUSTOMER),
+    "GET /r/{entity:str}/bin": reads({}, {"q": "$word"}, **CUSTOMER), "GET /r/{entity:str}/board": reads({}, {"q": "$word"}, {"view": "$view"}, entity="opportunity"),
+    "POST /r/{entity:str}/bulk": fills(*({"ids": "$record", "act": a, "confirmed": "1", "field": "background", "background": "x"} for a in ("delete", "edit")), **CUSTOMER),
+    "POST /r/{entity:str}/form": fills({"customer": "$record", "id": "$opportunity"}, entity="opportunity"),
+    "GET /r/{entity:str}/new": reads({"customer": "$record", "owner": "$user"}, entity="opportunity"),
+    "POST /r/{entity:str}/new": fills({"name": "Try", "customer": "$record"}, entity="opportunity"),
+    "POST /r/{entity:str}/views": fills({"name": "", "query": "view=$view"}, **CUSTOMER), "GET /r/{entity:str}/views/new": reads({"view": "$view"}, **CUSTOMER),
+    "GET /r/{entity:str}/views/{key:str}/delete": reads(key="$view", **CUSTOMER), "POST /r/{entity:str}/views/{key:str}/delete": fills({}, key="$view", **CUSTOMER),
+    "GET /r/{entity:str}/{record_id:uuid}": Case(params=PAGE, query=({}, {"deleted": "1"})),
+    "GET /r/{entity:str}/{record_id:uuid}/delete": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/delete": fills({"confirmed": "1"}, **PAGE),
+    "GET /r/{entity:str}/{record_id:uuid}/edit": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/edit": fills({"name": "Taken", "version": "1"}, **PAGE),
+    "GET /r/{entity:str}/{record_id:uuid}/move": Case(params={"entity": "opportunity", "record_id": "$opportunity"}), "POST /r/{entity:str}/{record_id:uuid}/move": fills({"to": "qualified"}, entity="opportunity", record_id="$opportunity"),
+    "POST /r/{entity:str}/{record_id:uuid}/restore": fills({}, entity="customer", record_id="$gone"),
+    "GET /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": Case(params={"entity": "opportunity", "record_id": "$opportunity", "key": "qualify"}),
+    "POST /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": fills({"confirmed": "1"}, entity="opportunity", record_id="$opportunity", key="qualify"),
+    "GET /search": reads({"q": "$word"}),
+    "GET /settings": reads(), "GET /settings/audit": reads({}, {"before": "$record"}), "GET /settings/automations": reads(), "GET /settings/entities": reads(), "GET /settings/entities/{key:str}": reads(key="customer"),
+    "GET /settings/jobs": reads({}, {"job": "$job"}), "GET /settings/option-sets": reads(), "GET /settings/option-sets/{key:str}": reads(key="nothing"), "POST /settings/option-sets/{key:str}": fills({}, key="nothing"),
+    "GET /settings/pipelines": reads(), "GET /settings/pipelines/{key:str}": reads(key="opportunity"), "GET /settings/reports": reads(), "GET /settings/revisions": reads(),
+    "POST /settings/revisions/{number:int}/revert": fills({"revision": "77"}, number="77"), "GET /settings/roles": reads(), "GET /settings/roles/{key:str}": reads(key="sales"), "GET /settings/schedules": reads(),
+    "GET /settings/users": reads({}, {"q": "$word"}), "GET /settings/users/new": reads(), "POST /settings/users/new": fills({"email": "", "name": "", "superior": "$user"}),
+    "GET /settings/users/{user_id:uuid}": Case(params={"user_id": "$user"}), "POST /settings/users/{user_id:uuid}": fills({"name": "Taken", "email": "taken@x.example", "roles": "admin", "password": "a new long password"}, user_id="$user"),
+    "GET /settings/values": reads(), "POST /settings/values": fills({"revision": "77"}), "GET /settings/views": reads(),
+}  # fmt: skip
+
+
+def routes() -> set[str]:
+    app = create_app(Settings(secret_key="x" * 40)).app  # type: ignore[attr-defined]
+    return {f"{method} {route.path}" for route in app.routes for method in route.methods - {"OPTIONS", "HEAD"}}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def a(http, tenant_factory) -> World:
+    return await make_world(http, tenant_factory, WORD)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def b(http, tenant_factory) -> World:
+    return await make_world(http, tenant_factory, "northern")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def ledger(settings, a, b) -> Any:
+    found = await Ledger.open(settings.database_url)
+    yield found
+    await found.connection.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def secrets_of_a(a, b, ledger) -> set[str]:
+    """Everything whose appearance in B's answers would be a leak."""
+    ids = await ledger.identifiers(a.tenant.id) - await ledger.identifiers(b.tenant.id)
+    return {*ids, WORD, a.tenant.slug, a.admin.token, a.low.token, a.things["low_email"], *(t for pair in a.web.values() for t in pair)}
+
+
+def test_every_route_has_a_case():
+    """A new route: say above how somebody else's things would be tried on it."""
+    found = routes()
+    assert found - set(CASES) == set(), "routes without a case"
+    assert set(CASES) - found == set(), "cases without a route"
+
+
+# ---- trying ------------------------------------------------------------------------------------------------------------
+
+
+def _put(value: Any, things: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {k: _put(v, things) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_put(v, things) for v in value]
+    if isinstance(value, str):
+        for name in sorted(things, key=len, reverse=True):
+            value = value.replace(f"${name}", things[name])
+    return value
+
+
+def _requests(route: str, case: Case, things: dict[str, str]) -> list[dict[str, Any]]:
+    method, path = route.split(" ", 1)
+    for name, value in case.params.items():
+        for kind in ("str", "uuid", "int"):
+            path = path.replace(f"{{{name}:{kind}}}", _put(value, things))
+    built = []
+    for query in case.query:
+        for body in case.form or case.body:
+            sent: dict[str, Any] = {"method": method, "url": path, "params": _put(query, things), "headers": dict(case.headers)}
+            if case.form:
+                sent["data"] = _put(body, things)
+            elif body is not None and method not in ("GET", "DELETE"):
+                sent["json"] = _put(body, things)
+            built.append(sent)
+    return built
+
+
+async def _send(http: httpx.AsyncClient, host: str, request: dict[str, Any], *, token: str = "", web: tuple[str, str] | None = None) -> httpx.Response:
+    headers = {"host": host, "accept-language": "en", **request["headers"]}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    if web:
+        headers |= {"cookie": f"session={web[0]}", "x-csrf-token": web[1]}
+    return await http.request(request["method"], request["url"], params=request["params"], headers=headers, **{k: v for k, v in request.items() if k in ("json", "data")})
+
+
+def _words(things: dict[str, str]) -> list[str]:
+    return sorted(things.values(), key=len, reverse=True)
+
+
+def nobodys(things: dict[str, str]) -> dict[str, str]:
+    """The same kinds of things, which no tenant has."""
+    found = {k: v[:14] + str(uuid4())[14:] for k, v in things.items()}  # ids of the same moment: lists are paged by them
+    return found | {"word": "qzborealis", "view": f"u_{uuid4().hex[-12:]}", "plan": f"1-{uuid4().hex}", "low_email": f"nobody@{uuid4().hex[:8]}.example", "slug": f"n{uuid4().hex[:8]}", "cursor": things["cursor"]}
+
+
+@pytest.mark.parametrize("route", sorted(CASES))
+@pytest.mark.parametrize("who", ["admin", "low"])
+async def test_with_somebody_elses_things(http, a, b, ledger, secrets_of_a, route, who):
+    """B's people send what belongs to A: nothing of A comes back, nothing of A changes, and the answer is the one that things
+    nobody has get."""
+    case = CASES[route]
+    theirs = {**a.things, "word": WORD}
+    none = nobodys(theirs)
+    api = route.split(" ", 1)[1].startswith("/api/")
+    person = b.admin if who == "admin" else b.low
+    mine = {"token": person.token} if api else {"web": b.web[who]}
+    if route in ("DELETE /api/v1/tokens", "POST /logout"):
+        mine = {}
+    before = await ledger.checksum(a.tenant.id)
+    for stolen, random in zip(_requests(route, case, theirs), _requests(route, case, none), strict=True):
+        one, other = await _send(http, b.host, stolen, **mine), await _send(http, b.host, random, **mine)
+        assert one.status_code < 500, (stolen, one.text[:500])
+        sent = str([stolen["url"], stolen["params"], stolen.get("json"), stolen.get("data")])
+        for secret in secrets_of_a:
+            if secret not in sent:  # what was sent may be echoed
+                assert secret not in one.text and secret not in str(one.headers), (secret, stolen, one.text[:500])
+        assert one.status_code == other.status_code, (stolen, one.text[:300], other.text[:300])
+        if not case.own:
+            assert plain(one, *_words(theirs)) == plain(other, *_words(none)), stolen
+    assert await ledger.checksum(a.tenant.id) == before
+
+
+@pytest.mark.parametrize("route", sorted(CASES))
+@pytest.mark.parametrize("who", ["admin", "low"])
+async def test_with_somebody_elses_session(http, a, b, ledger, secrets_of_a, route, who):
+    """A's tokens and cookies open nothing on B's host, and B's data stays as it is."""
+    case = CASES[route]
+    person = a.admin if who == "admin" else a.low
+    api = route.split(" ", 1)[1].startswith("/api/")
+    before = await ledger.checksum(a.tenant.id), await ledger.checksum(b.tenant.id)
+    for request in _requests(route, case, {**b.things, "word": "northern", "low_email": "nobody@nowhere.example"}):
+        for session in ({"token": person.token}, {"token": a.web[who][0]}, {"web": a.web[who]}, {"web": (person.token, a.web[who][1])}):
+            answer = await _send(http, b.host, request, **session)
+            assert answer.status_code < 500
+            for secret in secrets_of_a:
+                assert secret not in answer.text
+            if not case.public:
+                assert answer.status_code == 401 if api else answer.status_code in (303, 401), (request, session, answer.status_code, answer.text[:300])
+                if answer.status_code == 303:
+                    assert answer.headers["location"].startswith("/login")
+    after = await ledger.checksum(a.tenant.id), await ledger.checksum(b.tenant.id)
+    for changed in ("audit_event",) if route in ("POST /api/v1/tokens", "POST /login") else ():  # a failed attempt is noted
+        before[1].pop(changed), after[1].pop(changed)
+    assert after == before
+    assert await find_session(a.tenant.id, person.token) is not None
+
+
+# ---- what the comparison cannot show -----------------------------------------------------------------------------------
+
+
+async def test_an_idempotency_key_is_not_shared(http, a, tenant_factory, ledger):
+    """The same key and body as A's: a record of one's own is made, A's answer is not played back."""
+    tenant = await tenant_factory(pack="baseline-crm")
+    person = await Person(http, f"{tenant.slug}.localhost").sign_in(tenant.admin_email, tenant.admin_password)
+    before = await ledger.checksum(a.tenant.id)
+    body = {"values": {"name": f"{WORD} Ltd", "background": f"{WORD} background"}}
+    answer = await person.send("POST", "/records/customer", body, headers={"idempotency-key": "the-key"})
+    assert answer.status_code == 201 and answer.json()["id"] != a.things["record"] and answer.json()["created_by"] == person.id
+    assert await ledger.checksum(a.tenant.id) == before
+
+
+async def test_a_cursor_shows_no_row_of_its_tenant(http, a, b, secrets_of_a):
+    for path in ("/records/customer", "/records/opportunity"):
+        answer = await b.admin.send("GET", path, after=a.things["cursor"])
+        assert answer.status_code in (200, 400)
+        assert not any(s in answer.text for s in secrets_of_a)
+
+
+async def test_counts_are_those_of_ones_own(a, b):
+    async with tenant_transaction(b.tenant.id) as conn:
+        number = await conn.fetchval("SELECT id FROM entity WHERE tenant_id = $1 AND key = 'customer'", b.tenant.id)
+        expected = await conn.fetchval("SELECT count(*) FROM record WHERE entity_id = $1 AND deleted_at IS NULL", number)
+    assert (await b.admin.get("/records/customer", count="exact"))["count"] == {"value": expected, "exact": True}
+    found = await b.admin.call("POST", "/records/customer/aggregate", {"measures": [{"fn": "count"}]})
+    assert found["rows"][0]["values"] == [expected]
+
+
+async def test_an_export_holds_nothing_of_the_other(http, b, secrets_of_a):
+    for entity in ("customer", "opportunity", "interaction", "task"):
+        job = await b.admin.call("POST", "/exports", {"entity": entity, "format": "csv"})
+        content = (await b.admin.send("GET", f"/jobs/{job['id']}/result")).text
+        assert content and not any(s in content for s in secrets_of_a)
+
+
+# ---- behind the routes -------------------------------------------------------------------------------------------------
+
+
+async def test_jobs_of_b_reach_nothing_of_a(a, b, ledger, secrets_of_a):
+    """Payloads that name A's records, files and people, as if somebody had smuggled them in."""
+    ctx = await context_for_user(b.tenant.id, UUID(b.admin.id))
+    ids = [a.things["record"], a.things["gone"], a.things["opportunity"]]
+    payloads = [("bulk_edit", {"plan": {"entity": "customer", "action": action, "values": {"background": "x"}, "key": None}, "ids": ids, "locale": "en"}) for action in ("update", "delete", "restore")]
+    payloads.append(("import_records", {"file_id": a.things["export"], "plan": {"entity": "customer", "mapping": {"0": "name"}, "duplicates": "create", "match": None, "confirm": True}, "locale": "en"}))
+    payloads.append(("export_records", {"entity": "customer", "format": "csv", "columns": ["name"], "locale": "en", "filter": {"field": "id", "op": "in", "value": ids}, "view": None, "q": None, "sort": None}))
+    before = await ledger.checksum(a.tenant.id)
+    async with tenant_transaction(b.tenant.id) as conn:
+        made = [await jobs.enqueue(conn, ctx, kind, payload) for kind, payload in payloads]
+    await drain()
+    assert await ledger.checksum(a.tenant.id) == before
+    found = [await jobs.get_job(ctx, job_id) for job_id in made]
+    assert [j.status for j in found] == ["done", "done", "done", "failed", "done"]
+    assert all(j.result["done"] == 0 and j.result["failed_count"] == 3 for j in found[:3]) and found[4].result["rows"] == 0
+    assert not any(WORD in str(j) for j in found)
+
+
+async def test_a_job_of_a_changes_nothing_of_b(a, b, ledger, settings):
+    before = await ledger.checksum(b.tenant.id)
+    await ledger.connection.execute("UPDATE job SET run_at = now() WHERE tenant_id = $1 AND id = $2", a.tenant.id, UUID(a.things["queued"]))
+    assert await drain() >= 1
+    assert (await a.admin.get(f"/records/customer/{a.things['record']}"))["values"]["needs"] == WORD
+    assert await ledger.checksum(b.tenant.id) == before
+
+
+async def test_schedules_of_b_reach_nothing_of_a(a, b, ledger):
+    from datetime import UTC, datetime, timedelta
+
+    before = await ledger.checksum(a.tenant.id)
+    for days in (1, 40, 400):
+        await run_due(await system_context(b.tenant.id, at=datetime.now(UTC) + timedelta(days=days)))
+    assert await ledger.checksum(a.tenant.id) == before
+
+
+async def test_notifications_of_b_are_never_delivered_to_a(a, b, ledger):
+    before = await ledger.checksum(a.tenant.id)
+    ctx = await system_context(b.tenant.id)
+    notice = Notice({"en": "x", "zh_CN": "x"}, {}, "customer", UUID(b.things["record"]), "info")
+    async with tenant_transaction(b.tenant.id) as conn:
+        assert await deliver(conn, ctx, [UUID(a.low.id), UUID(a.admin.id)], notice) == 0
+    assert await ledger.checksum(a.tenant.id) == before
+
+
+async def test_many_at_once_on_one_pool(http, a, b, secrets_of_a):
+    """Connections go from tenant to tenant; each request sees its own."""
+
+    async def ask(world: World, other: str) -> None:
+        text = (await world.admin.send("GET", "/records/customer", limit=200)).text
+        assert other not in text and world.tenant.slug not in other
+
+    await asyncio.gather(*(ask(w, o) for _ in range(30) for w, o in ((a, "northern"), (b, WORD))))
+    assert (await find_user(b.tenant.id, user_id=UUID(b.low.id)))["name"].startswith("Low northern")

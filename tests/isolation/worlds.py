@@ -1,0 +1,130 @@
+"""Two tenants side by side: A with something of everything, B with the people who try to reach it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from saas.db import tenant_transaction
+from saas.runtime import jobs
+from saas.runtime.contexts import context_for_user
+from saas.tenants import create_user, open_session
+from tests.acceptance.api import Person
+from tests.conftest import PASSWORD, TenantHandle
+
+WORD = "zqaurora"  # stands in every text of A and nowhere else
+UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+NOISE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?|[0-9a-f]{16}\b|[A-Za-z0-9_-]{32,}|\bu_[0-9a-f]{12}\b|\d+ (second|minute)s? ago")
+
+
+@dataclass
+class World:
+    """`things`: {name: id, key or token} of what a tenant has; `web`: a browser's session (token, csrf)."""
+
+    tenant: TenantHandle
+    admin: Person
+    low: Person
+    things: dict[str, Any] = field(default_factory=dict)
+    web: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return self.admin.host
+
+
+async def make_world(http: httpx.AsyncClient, tenant_factory: Any, word: str) -> World:
+    tenant = await tenant_factory(pack="baseline-crm")
+    host = f"{tenant.slug}.localhost"
+    low_email = f"low-{word}@{tenant.slug}.example"
+    low_id = await create_user(tenant.id, low_email, PASSWORD, f"Low {word}", ["service"])
+    admin = await Person(http, host, language="en").sign_in(tenant.admin_email, PASSWORD)
+    low = await Person(http, host, language="en").sign_in(low_email, PASSWORD)
+    world = World(tenant, admin, low, {"user": str(low_id), "low_email": low_email, "slug": tenant.slug})
+    for name, user_id in (("admin", tenant.admin_id), ("low", low_id)):
+        token, csrf, _expires = await open_session(tenant.id, user_id, "web")
+        world.web[name] = (token, csrf)
+    await _fill(world, word)
+    return world
+
+
+async def _fill(world: World, word: str) -> None:
+    admin, things = world.admin, world.things
+    made = await admin.send("POST", "/records/customer", {"values": {"name": f"{word} Ltd", "background": f"{word} background"}}, headers={"idempotency-key": "the-key"})
+    assert made.status_code == 201, made.text
+    things["record"] = made.json()["id"]
+    second = await admin.create("customer", name=f"{word} Second")
+    things["gone"] = second["id"]
+    await admin.call("DELETE", f"/records/customer/{second['id']}", expect=204)
+    await admin.create("customer", name=f"{word} Third")
+    things["cursor"] = (await admin.get("/records/customer", limit=1))["next"]
+    things["opportunity"] = (await admin.create("opportunity", name=f"{word} deal", customer=things["record"], expected_amount="1000"))["id"]
+    await admin.create("task", subject=f"{word} task", assignee=world.low.id, due="2030-01-01")
+    headers = {"host": world.host, "authorization": f"Bearer {admin.token}"}
+    upload = await admin.client.post("/api/v1/files", files={"file": (f"{word}.txt", f"{word} content".encode())}, data={"entity": "interaction", "field": "attachments"}, headers=headers)
+    assert upload.status_code == 201, upload.text
+    things["file"] = upload.json()["id"]
+    things["interaction"] = (await admin.create("interaction", customer=things["record"], channel="phone", subject=f"{word} call", content=word, attachments=[things["file"]]))["id"]
+    export = await admin.call("POST", "/exports", {"entity": "customer", "format": "csv"})
+    things["job"], things["export"] = export["id"], export["result"]["file_id"]
+    waiting = await admin.call("POST", "/records/customer/bulk", {"action": "update", "ids": [things["record"]], "values": {"background": f"{word} changed"}})
+    assert waiting["done"] == 1
+    plan = await admin.call("POST", "/config/plan", {"patch": {"pack": {**(await admin.get("/config"))["bundle"]["pack"], "version": "9.9.9" if word == WORD else "9.9.8"}}})
+    things["plan"] = plan["plan_id"]
+    ctx = await context_for_user(world.tenant.id, UUID(admin.id))
+    from saas.runtime.views import save_view
+
+    async with tenant_transaction(world.tenant.id) as conn:
+        things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)
+        things["queued"] = str(await jobs.enqueue(conn, ctx, "bulk_edit", {"plan": {"entity": "customer", "action": "update", "values": {"needs": word}, "key": None}, "ids": [things["record"]], "locale": "en"}))
+        things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
+        await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
+
+
+class Ledger:
+    """The superuser's view of the tables: what a tenant has, told by checksums."""
+
+    def __init__(self, connection: asyncpg.Connection, tables: list[str]) -> None:
+        self.connection, self.tables = connection, tables
+
+    @classmethod
+    async def open(cls, url: str) -> Ledger:
+        connection = await asyncpg.connect(url)
+        rows = await connection.fetch(
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
+            "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace ORDER BY 1"
+        )
+        return cls(connection, [r[0] for r in rows])
+
+    async def checksum(self, tenant_id: UUID) -> dict[str, str]:
+        """{table: count and digest of the tenant's rows}."""
+        found = {}
+        for table in [*self.tables, "tenant"]:
+            column = "id" if table == "tenant" else "tenant_id"
+            found[table] = await self.connection.fetchval(
+                f'SELECT count(*) || \':\' || coalesce(md5(string_agg(md5(t::text), \'\' ORDER BY md5(t::text))), \'\') FROM "{table}" t WHERE {column} = $1',  # noqa: S608  names of the catalogue
+                tenant_id,
+            )
+        return found
+
+    async def identifiers(self, tenant_id: UUID) -> set[str]:
+        """Every id that stands anywhere in the tenant's rows."""
+        found: set[str] = {str(tenant_id)}
+        for table in self.tables:
+            for row in await self.connection.fetch(f'SELECT to_jsonb(t)::text FROM "{table}" t WHERE tenant_id = $1', tenant_id):  # noqa: S608  names of the catalogue
+                found.update(UUIDS.findall(row[0]))
+        return found
+
+
+def plain(answer: httpx.Response, *words: str) -> str:
+    """What an answer says, without the ids that were sent, moments and random marks."""
+    text = answer.text
+    for word in words:
+        text = text.replace(word, "…")
+    return NOISE.sub("…", UUIDS.sub("…", text))
+
+
