@@ -16,6 +16,7 @@ from saas.i18n import lazy
 from saas.runtime import execute, jobs
 from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk
+from saas.runtime.files import store_bytes
 from saas.runtime.finding import find_everywhere
 from saas.runtime.jobs import JobKind, JobRun, job_kinds
 from saas.runtime.worker import drain, run_claim, run_now, run_worker
@@ -60,6 +61,13 @@ async def put(lab: Lab, who: str = "admin", **payload: Any) -> Any:
     ctx = await lab.ctx(who)
     async with tenant_transaction(lab.tenant_id) as conn:
         return await jobs.enqueue(conn, ctx, "test_probe", payload)
+
+
+async def started() -> None:
+    """Until a probe runs."""
+    async with asyncio.timeout(10):
+        while not SEEN:  # noqa: ASYNC110  the worker knows nothing of us
+            await asyncio.sleep(0.01)
 
 
 async def test_a_job_is_part_of_its_transaction(company):
@@ -155,8 +163,7 @@ async def test_cancelling_stops_a_running_job(company, monkeypatch):
     ctx = await lab.ctx("admin")
     job_id = await put(lab, do="wait")
     task = asyncio.create_task(drain())
-    while not SEEN:
-        await asyncio.sleep(0.01)
+    await started()
     assert (await jobs.cancel_job(ctx, job_id)).status == "cancelled"
     await asyncio.wait_for(task, 5)
     assert (await jobs.get_job(ctx, job_id)).status == "cancelled"
@@ -171,12 +178,25 @@ async def test_a_stopped_worker_gives_its_job_back(company, monkeypatch):
     job_id = await put(lab, do="wait")
     stop = asyncio.Event()
     worker = asyncio.create_task(run_worker(stop, ticks=False))
-    while not SEEN:
-        await asyncio.sleep(0.01)
+    await started()
     stop.set()
     await asyncio.wait_for(worker, 5)
     job = await jobs.get_job(await lab.ctx("admin"), job_id)
     assert (job.status, job.attempts) == ("queued", 0)
+
+
+async def test_the_worker_keeps_house(company, monkeypatch):
+    monkeypatch.setattr("saas.runtime.worker.HOUSEKEEPING_DELAY_SECONDS", 0.01)
+    lab = await company()
+    await store_bytes(await lab.ctx("admin"), "left.txt", b"left behind")
+    await lab.fetch("UPDATE file SET created_at = now() - interval '3 days' WHERE tenant_id = $1 RETURNING 1")
+    stop = asyncio.Event()
+    worker = asyncio.create_task(run_worker(stop))
+    async with asyncio.timeout(10):
+        while await lab.fetch("SELECT 1 FROM file WHERE tenant_id = $1"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    stop.set()
+    await asyncio.wait_for(worker, 5)
 
 
 async def test_a_job_may_run_at_once(company):
