@@ -13,7 +13,7 @@ from saas.runtime.acts import ActionRun
 from saas.runtime.records import update
 from saas.runtime.validate import put
 
-VALUES = {"type": "object", "title": N_("Values"), "description": N_("Field: expression."), "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100}  # fmt: skip
+VALUES = {"type": "object", "title": N_("Field values"), "description": N_("Field: expression."), "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100}  # fmt: skip
 TARGET = {"type": "string", "maxLength": 200, "title": N_("Record"), "description": N_("A path of links, such as customer or result.order; empty for the record itself.")}
 
 
