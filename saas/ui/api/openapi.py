@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
-from saas.runtime import Context, permissions
+from saas.metadata.models import TransitionDef
+from saas.runtime import Context, permissions, reports
+from saas.ui.api.openapi_shapes import ID, SHARED, Json, answers, body, page, query, ref
 
-Json = dict[str, Any]
-_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+_WITHOUT = ("$schema", "$id", "additionalProperties", "required")
 
 
 def document(ctx: Context, server: str) -> Json:
-    paths: Json = dict(_fixed(ctx))
-    schemas: Json = dict(_SHARED)
+    paths, schemas = _fixed(ctx), dict(SHARED)
     for entity in ctx.config.entities.values():
         if permissions.may(ctx, "read", entity.key) or permissions.may(ctx, "create", entity.key):
-            schemas[f"{entity.key}.values"] = _inline(record_schema_for(ctx.config, entity.key, permissions.static_access(ctx, entity), ctx.locale))
-            schemas[f"{entity.key}.change"] = {**schemas[f"{entity.key}.values"], "required": []}
-            schemas[entity.key] = _record(entity)
+            schemas.update(_schemas(ctx, entity))
             paths.update(_entity_paths(ctx, entity))
     return {
         "openapi": "3.1.0",
@@ -32,120 +31,158 @@ def document(ctx: Context, server: str) -> Json:
     }
 
 
-def _inline(schema: Json) -> Json:
-    return {k: v for k, v in schema.items() if k not in ("$schema", "$id")}
+# ---- records -----------------------------------------------------------------------------------------------------------
 
 
-def _record(entity: Entity) -> Json:
-    return {"allOf": [{"$ref": "#/components/schemas/Record"}, {"type": "object", "properties": {"values": {"type": "object"}}}], "title": pick(entity.defn.label)}
+def _schemas(ctx: Context, entity: Entity) -> Json:
+    """`<key>`: a record as the caller reads it; `<key>.new` and `<key>.change`: exactly the values that POST and PATCH take."""
+    access = permissions.static_access(ctx, entity)
+    full = record_schema_for(ctx.config, entity.key, access, ctx.locale)
+    own = {k: v for k, v in full.items() if k not in _WITHOUT}
+    shown = {k: {"title": v.get("title", k), "type": ["string", "null"]} if access[k] == "masked" else v for k, v in full["properties"].items()}
+    given = {k: v for k, v in full["properties"].items() if not v.get("readOnly")}
+    required = [k for k in full["required"] if k in given]
+    key = entity.key
+    return {
+        key: {"allOf": [ref("Record"), {"type": "object", "properties": {"values": {**own, "properties": shown}}}], "title": pick(entity.defn.label, ctx.locale)},
+        f"{key}.new": {**own, "properties": given, "required": required, "additionalProperties": False},
+        f"{key}.change": {**own, "properties": given, "additionalProperties": False},
+    }
 
 
-def _body(schema: Json, *, required: bool = True) -> Json:
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
-
-
-def _values_body(name: str) -> Json:
-    return _body({"type": "object", "properties": {"values": {"$ref": f"#/components/schemas/{name}"}, "confirm_duplicates": {"type": "boolean"}}, "required": ["values"]})
-
-
-def _answers(status: int, schema: Json | None, *errors: int) -> Json:
-    found: Json = {str(status): {"description": "OK"} if schema is None else {"description": "OK", "content": {"application/json": {"schema": schema}}}}
-    for code in (400, 401, *errors):
-        found[str(code)] = {"description": "Problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    return found
-
-
-def _query(*names: str) -> list[Json]:
-    kinds = {"limit": {"type": "integer", "minimum": 1, "maximum": 200}, "count": {"type": "string", "enum": ["none", "capped", "exact"]}}
-    return [{"name": n, "in": "query", "required": False, "schema": kinds.get(n, {"type": "string"})} for n in names]
+def _values(schema: Json, *more: str) -> Json:
+    extra: Json = {name: {"type": "boolean"} if name == "confirm_duplicates" else {"type": "integer"} for name in more}
+    return body({"type": "object", "properties": {"values": schema, **extra}, "required": ["values"]})
 
 
 def _entity_paths(ctx: Context, entity: Entity) -> Json:
     key, label = entity.key, pick(entity.defn.plural, ctx.locale)
-    ref = {"$ref": f"#/components/schemas/{key}"}
     root, one = f"/records/{key}", f"/records/{key}/{{id}}"
-    tag = {"tags": [label]}
+    tag: Json = {"tags": [label]}
     paths: Json = {root: {}, one: {}}
+
+    def act(path: str, method: str, name: str, summary: str, responses: Json, **more: Any) -> None:
+        paths.setdefault(path, {})[method] = {**tag, "summary": summary, "operationId": f"{name}_{key}", **more, "responses": responses}
+
+    act(f"/schema/{key}", "get", "schema", _("JSON Schema of a record"), answers(200, {"type": "object"}, 404))
     if permissions.may(ctx, "read", key):
-        page = {"type": "object", "properties": {"data": {"type": "array", "items": ref}, "next": {"type": ["string", "null"]}, "count": {"type": ["object", "null"]}}}
-        paths[root]["get"] = {**tag, "summary": f"List {label}", "operationId": f"list_{key}", "parameters": _query("filter", "sort", "fields", "limit", "after", "count", "q", "view"), "responses": _answers(200, page, 403)}
-        paths[one]["get"] = {**tag, "summary": f"Get one of {label}", "operationId": f"get_{key}", "parameters": [_ID], "responses": _answers(200, ref, 403, 404)}
-        paths[f"{one}/history"] = {"get": {**tag, "summary": "History", "operationId": f"history_{key}", "parameters": [_ID, *_query("limit", "before")], "responses": _answers(200, {"type": "object"}, 403, 404)}}
-        paths[f"{root}/aggregate"] = {"post": {**tag, "summary": "Group and measure", "operationId": f"aggregate_{key}", "requestBody": _body({"$ref": "#/components/schemas/Aggregate"}), "responses": _answers(200, {"type": "object"}, 403)}}
+        found = {**page(ref(key)), "properties": {**page(ref(key))["properties"], "count": {"type": ["object", "null"]}}}
+        names = ("filter", "sort", "fields", "limit", "after", "count", "q", "view", "deleted")
+        act(root, "get", "list", _("List"), answers(200, found, 403), parameters=query(*names))
+        act(one, "get", "get", _("Get one"), answers(200, ref(key), 403, 404), parameters=[ID, *query("deleted")])
+        act(f"{one}/history", "get", "history", _("History"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID, *query("limit", "before")])
+        act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
+        act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
         header = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
-        paths[root]["post"] = {**tag, "summary": "Create", "operationId": f"create_{key}", "parameters": [header], "requestBody": _values_body(f"{key}.values"), "responses": _answers(201, ref, 403, 404, 409, 422)}
+        act(root, "post", "create", _("Create"), answers(201, ref(key), 403, 404, 409, 422), parameters=[header], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
     if permissions.may(ctx, "update", key):
         match = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
-        paths[one]["patch"] = {**tag, "summary": "Change", "operationId": f"update_{key}", "parameters": [_ID, match], "requestBody": _values_body(f"{key}.change"), "responses": _answers(200, ref, 403, 404, 409, 422)}
+        change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
+        act(one, "patch", "update", _("Change"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID, match], requestBody=change)
     if permissions.may(ctx, "delete", key):
-        paths[one]["delete"] = {**tag, "summary": "Delete (into the recycle bin)", "operationId": f"delete_{key}", "parameters": [_ID], "responses": _answers(204, None, 403, 404, 409)}
-        paths[f"{one}/restore"] = {"post": {**tag, "summary": "Restore", "operationId": f"restore_{key}", "parameters": [_ID], "responses": _answers(200, ref, 403, 404, 409, 422)}}
+        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID])
+        act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID])
+    if permissions.may(ctx, "bulk", key):
+        act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
     for transition in entity.pipeline.transitions if entity.pipeline else ():
-        if permissions.transition_roles(ctx, entity.pipeline, transition) is not False:
-            asked = {k: {} for k in (*transition.require, *transition.ask)}
-            body = _body({"type": "object", "properties": {"values": {"type": "object", "properties": asked}}}, required=False)
-            paths[f"{one}/transitions/{transition.key}"] = {
-                "post": {**tag, "summary": pick(transition.label, ctx.locale), "operationId": f"{key}_{transition.key}", "parameters": [_ID], "requestBody": body,
-                         "responses": _answers(200, {"$ref": "#/components/schemas/Change"}, 403, 404, 409, 422)}
-            }  # fmt: skip
+        if _may_move(ctx, entity, transition):
+            responses = answers(200, ref("Change"), 403, 404, 409, 422)
+            asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
+            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), responses, parameters=[ID], requestBody=asked)
     return {path: item for path, item in paths.items() if item}
 
 
-def _fixed(ctx: Context) -> Json:
-    def read(summary: str, name: str, *query: str) -> Json:
-        return {"get": {"summary": summary, "operationId": name, "parameters": _query(*query), "responses": _answers(200, {"type": "object"}, 403)}}
+def _may_move(ctx: Context, entity: Entity, transition: TransitionDef) -> bool:
+    allowed = permissions.transition_roles(ctx, entity.pipeline, transition)
+    if allowed is None:
+        allowed = permissions.may(ctx, "update", entity.key)
+    return allowed and permissions.may(ctx, "read", entity.key)
 
-    key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
+
+def _asked(ctx: Context, entity: Entity, transition: TransitionDef) -> Json:
+    """A person may set these during the transition also where the record is otherwise closed to them."""
+    access = {**permissions.static_access(ctx, entity), **{k: "write" for k in (*transition.require, *transition.ask)}}
+    full = record_schema_for(ctx.config, entity.key, access, ctx.locale)["properties"]
+    return {"type": "object", "properties": {k: full[k] for k in (*transition.require, *transition.ask) if k in full}}
+
+
+# ---- everything else ---------------------------------------------------------------------------------------------------
+
+
+def _fixed(ctx: Context) -> Json:
+    def read(summary: str, name: str, *names: str) -> Json:
+        return {"get": {"summary": summary, "operationId": name, "parameters": query(*names), "responses": answers(200, {"type": "object"}, 403)}}
+
+    job = answers((200, 202), ref("Job"), 403, 404, 409, 422)
     found: Json = {
-        "/me": read("Who you are", "me"),
-        "/schema": read("Kinds of records you can see", "schema"),
-        "/search": read("Search everything you may see", "search", "q", "limit"),
-        "/notifications": read("Your notifications", "notifications", "limit"),
-        "/reports": read("Reports you may open", "reports"),
-        "/reports/{key}": {"get": {**read("One report with its figures", "report")["get"], "parameters": [key], "responses": _answers(200, {"type": "object"}, 403, 404)}},
-    }
+        "/me": read(_("Who you are"), "me"),
+        "/schema": read(_("Kinds of records you can see"), "schema"),
+        "/search": read(_("Search everything you may see"), "search", "q", "limit"),
+        "/users": read(_("People to choose from"), "users"),
+        "/notifications": read(_("Your notifications"), "notifications", "limit", "before", "unread"),
+        "/notifications/read": {"post": {
+            "summary": _("Mark notifications as read"), "operationId": "read_notifications", "responses": answers(204, None),
+            "requestBody": body({"type": "object", "properties": {"ids": {"type": "array", "maxItems": 1000, "items": {"type": "string", "format": "uuid"}}}}, required=False),
+        }},
+        "/reports": read(_("Reports you may open"), "reports"),
+        "/jobs": read(_("Your jobs"), "jobs", "status", "limit"),
+        "/jobs/{id}": {"get": {"summary": _("One job"), "operationId": "job", "parameters": [ID], "responses": answers(200, ref("Job"), 404)}},
+        "/jobs/{id}/result": {"get": {"summary": _("What a job made"), "operationId": "job_result", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
+        "/jobs/{id}/cancel": {"post": {"summary": _("Stop a job"), "operationId": "cancel_job", "parameters": [ID], "responses": answers(200, ref("Job"), 404, 409)}},
+        "/jobs/{id}/retry": {"post": {"summary": _("Let a failed job try again"), "operationId": "retry_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
+        "/files/{id}": {"get": {"summary": _("A file"), "operationId": "file", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
+    }  # fmt: skip
+    found.update(_reports(ctx))
+    if fields := _file_fields(ctx):
+        parts = {"entity": {"type": "string", "enum": sorted({e for e, _f in fields})}, "field": {"type": "string", "enum": sorted({f for _e, f in fields})}}
+        upload = {"type": "object", "properties": {**parts, "file": {"type": "string", "contentMediaType": "application/octet-stream"}}, "required": ["entity", "field", "file"]}
+        form = {"required": True, "content": {"multipart/form-data": {"schema": upload}}}
+        found["/files"] = {"post": {"summary": _("Upload a file"), "operationId": "upload", "requestBody": form, "responses": answers(201, {"type": "object"}, 403, 404, 413, 422)}}
+    if keys := [e for e in ctx.config.entities if permissions.may(ctx, "export", e)]:
+        asked = {"entity": {"type": "string", "enum": keys}, "format": {"type": "string", "enum": ["xlsx", "csv"]}, "columns": {"type": "array", "items": {"type": "string"}}, "filter": {}, "view": {"type": "string"}, "q": {"type": "string"}}
+        found["/exports"] = {"post": {"summary": _("Export a list"), "operationId": "export", "requestBody": body({"type": "object", "properties": asked, "required": ["entity"]}), "responses": job}}
+    if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
+        asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
+        found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
     if permissions.may_configure(ctx, "config"):
-        found["/config"] = read("The configuration", "config")
-        found["/config/revisions"] = read("Revisions of the configuration", "config_revisions")
-        plan = {"type": "object", "properties": {"bundle": {"type": "object"}, "patch": {"type": "object"}}}
-        publish = {"type": "object", "properties": {"bundle": {"type": "object"}, "plan_id": {"type": "string"}, "base_revision": {"type": "integer"}, "message": {"type": "string"}}}
-        found["/config/plan"] = {"post": {"summary": "What publishing would change", "operationId": "config_plan", "requestBody": _body(plan), "responses": _answers(200, {"type": "object"}, 403, 422)}}
-        found["/config/publish"] = {"post": {"summary": "Publish a configuration", "operationId": "config_publish", "requestBody": _body(publish), "responses": _answers(200, {"type": "object"}, 403, 409, 422)}}
+        found.update(_configuration())
     return found
 
 
-_SHARED: Json = {
-    "Problem": {
-        "type": "object",
-        "properties": {
-            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, "code": {"type": "string"},
-            "errors": {"type": "array", "items": {"type": "object", "properties": {k: {"type": "string"} for k in ("path", "field", "code", "message")}}},
-        },
-        "required": ["type", "title", "status", "detail", "code", "errors"],
-    },
-    "Record": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string", "format": "uuid"}, "entity": {"type": "string"}, "version": {"type": "integer"}, "title": {"type": "string"},
-            "created_at": {"type": ["string", "null"], "format": "date-time"}, "created_by": {"type": ["string", "null"]},
-            "updated_at": {"type": ["string", "null"], "format": "date-time"}, "owner": {"type": ["string", "null"]}, "state": {"type": "string"},
-            "values": {"type": "object"}, "display": {"type": "object", "additionalProperties": {"type": "string"}},
-            "can": {"type": "object", "properties": {"update": {"type": "boolean"}, "delete": {"type": "boolean"}, "transitions": {"type": "array", "items": {"type": "string"}}}},
-        },
-        "required": ["id", "entity"],
-    },
-    "Change": {
-        "type": "object",
-        "properties": {"record": {}, "effects": {"type": "array", "items": {"type": "object"}}, "warnings": {"type": "array", "items": {"type": "string"}}, "message": {"type": "string"}},
-    },
-    "Aggregate": {
-        "type": "object",
-        "properties": {
-            "measures": {"type": "array", "minItems": 1, "maxItems": 10, "items": {"type": "object", "properties": {"fn": {"type": "string", "enum": ["count", "count_distinct", "sum", "avg", "min", "max"]}, "field": {"type": "string"}}, "required": ["fn"]}},
-            "dimensions": {"type": "array", "maxItems": 10, "items": {"type": "object", "properties": {"field": {"type": "string"}, "bucket": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]}}, "required": ["field"]}},
-            "filter": {}, "limit": {"type": "integer"},
-        },
-        "required": ["measures"],
-    },
-}  # fmt: skip
+def _reports(ctx: Context) -> Json:
+    found: Json = {}
+    for report in reports.list_reports(ctx):
+        names = [n for p in ctx.config.reports[report["key"]].params for n in ((p.key, f"{p.key}_from", f"{p.key}_to") if p.kind == "period" else (p.key,))]
+        responses = answers(200, {"type": "object"}, 403, 404)
+        found[f"/reports/{report['key']}"] = {"get": {"summary": report["label"], "operationId": f"report_{report['key']}", "parameters": query(*names), "responses": responses}}
+    return found
+
+
+def _file_fields(ctx: Context) -> list[tuple[str, str]]:
+    return [
+        (entity.key, f.key)
+        for entity in ctx.config.entities.values()
+        if permissions.may(ctx, "read", entity.key)
+        for f in entity.declared.values()
+        if f.type in ("file", "image") and permissions.static_access(ctx, entity)[f.key] == "write"
+    ]
+
+
+def _configuration() -> Json:
+    bundle: Json = {"bundle": {"type": "object"}, "patch": {"type": "object"}}
+    publish: Json = {**bundle, "plan_id": {"type": "string"}, "base_revision": {"type": "integer"}, "message": {"type": "string"}}
+
+    def act(summary: str, name: str, properties: Json, *errors: int) -> Json:
+        responses = answers(200, {"type": "object"}, 403, 422, *errors)
+        return {"post": {"summary": summary, "operationId": name, "requestBody": body({"type": "object", "properties": properties}), "responses": responses}}
+
+    revert = act(_("Publish an older revision again"), "config_revert", {"message": {"type": "string"}}, 404, 409)
+    revert["post"]["parameters"] = [{"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}]
+    return {
+        "/config": {"get": {"summary": _("The configuration"), "operationId": "config", "responses": answers(200, {"type": "object"}, 403)}},
+        "/config/revisions": {"get": {"summary": _("Revisions of the configuration"), "operationId": "config_revisions", "parameters": query("limit"), "responses": answers(200, page({"type": "object"}), 403)}},
+        "/config/plan": act(_("What publishing would change"), "config_plan", bundle),
+        "/config/publish": act(_("Publish a configuration"), "config_publish", publish, 409),
+        "/config/revisions/{number}/revert": revert,
+    }

@@ -1,0 +1,93 @@
+"""The fixed parts of the OpenAPI document: schemas that no configuration changes, and small builders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+ID: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+_QUERY: Json = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+    "count": {"type": "string", "enum": ["none", "capped", "exact"]},
+    "deleted": {"type": "boolean"}, "unread": {"type": "boolean"}, "everybody": {"type": "boolean"},
+    "status": {"type": "string", "enum": ["queued", "running", "done", "failed", "cancelled"]},
+}  # fmt: skip
+
+
+def ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def body(schema: Json, *, required: bool = True) -> Json:
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+def answers(status: int | tuple[int, ...], schema: Json | None, *errors: int, media: str = "application/json") -> Json:
+    """The responses of an operation: the good ones, and problem details for 400, 401 and `errors`."""
+    good: Json = {"description": "OK"} if schema is None else {"description": "OK", "content": {media: {"schema": schema}}}
+    found: Json = {str(code): good for code in ((status,) if isinstance(status, int) else status)}
+    for code in sorted({400, 401, *errors}):
+        found[str(code)] = {"description": "Problem", "content": {"application/problem+json": {"schema": ref("Problem")}}}
+    return found
+
+
+def query(*names: str) -> list[Json]:
+    return [{"name": name, "in": "query", "required": False, "schema": _QUERY.get(name, {"type": "string"})} for name in names]
+
+
+def page(item: Json) -> Json:
+    return {"type": "object", "properties": {"data": {"type": "array", "items": item}, "next": {"type": ["string", "null"]}}, "required": ["data"]}
+
+
+SHARED: Json = {
+    "Problem": {
+        "type": "object",
+        "properties": {
+            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, "code": {"type": "string"},
+            "errors": {"type": "array", "items": {"type": "object", "properties": {k: {"type": "string"} for k in ("path", "field", "code", "message")}}},
+        },
+        "required": ["type", "title", "status", "detail", "code", "errors"],
+    },
+    "Record": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "format": "uuid"}, "entity": {"type": "string"}, "version": {"type": "integer"}, "title": {"type": "string"},
+            "created_at": {"type": ["string", "null"], "format": "date-time"}, "created_by": {"type": ["string", "null"]},
+            "updated_at": {"type": ["string", "null"], "format": "date-time"}, "owner": {"type": ["string", "null"]}, "state": {"type": "string"},
+            "values": {"type": "object"}, "display": {"type": "object", "additionalProperties": {"type": "string"}},
+            "can": {"type": "object", "properties": {"update": {"type": "boolean"}, "delete": {"type": "boolean"}, "transitions": {"type": "array", "items": {"type": "string"}}}},
+        },
+        "required": ["id", "entity"],
+    },
+    "Job": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "format": "uuid"}, "kind": {"type": "string"}, "label": {"type": "string"},
+            "status": {"type": "string", "enum": ["queued", "running", "done", "failed", "cancelled"]}, "progress": {"type": "integer"},
+            "total": {"type": ["integer", "null"]}, "result": {"type": ["object", "null"]}, "error": {"type": ["string", "null"]},
+        },
+        "required": ["id", "kind", "status"],
+    },
+    "Bulk": {
+        "type": "object",
+        "properties": {
+            "action": {"type": "string", "enum": ["update", "delete", "restore", "transition", "assign"]},
+            "ids": {"type": "array", "maxItems": 20000, "items": {"type": "string", "format": "uuid"}},
+            "filter": {}, "view": {"type": "string"}, "q": {"type": "string"}, "values": {"type": "object"}, "key": {"type": "string"},
+        },
+        "required": ["action", "ids"],
+    },
+    "Change": {
+        "type": "object",
+        "properties": {"record": {}, "effects": {"type": "array", "items": {"type": "object"}}, "warnings": {"type": "array", "items": {"type": "string"}}, "message": {"type": "string"}},
+    },
+    "Aggregate": {
+        "type": "object",
+        "properties": {
+            "measures": {"type": "array", "minItems": 1, "maxItems": 10, "items": {"type": "object", "properties": {"fn": {"type": "string", "enum": ["count", "count_distinct", "sum", "avg", "min", "max"]}, "field": {"type": "string"}}, "required": ["fn"]}},
+            "dimensions": {"type": "array", "maxItems": 10, "items": {"type": "object", "properties": {"field": {"type": "string"}, "bucket": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]}}, "required": ["field"]}},
+            "filter": {}, "limit": {"type": "integer"},
+        },
+        "required": ["measures"],
+    },
+}  # fmt: skip
