@@ -16,6 +16,7 @@ from saas.metadata.models import SectionDef, TabDef, TimelineSource
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.files import describe
+from saas.runtime.forms import form_state, may_create
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
 from saas.ui import formats, values
@@ -115,14 +116,23 @@ class RecordPage:
         return tuple(found)
 
     async def _sections(self, conn: Any) -> tuple[ShownSection, ...]:
-        options = await self._options(conn)
+        options, away = await self._options(conn), await self._out_of_place()
         found = []
         for section in self.tab.sections:
-            fields = [values.shown(self.ctx, self.entity, key, self.record, block=True, options=options.get(key, ())) for key in section.fields]
+            keys = [key for key in section.fields if key not in away]
+            fields = [values.shown(self.ctx, self.entity, key, self.record, block=True, options=options.get(key, ())) for key in keys]
             kept: tuple[ShownField, ...] = tuple(f for f in fields if f is not None)
             if kept:
                 found.append(ShownSection(pick(section.label, self.ctx.locale), kept, section.columns))
         return tuple(found)
+
+    async def _out_of_place(self) -> set[str]:
+        """Fields whose condition says that they mean nothing for this record now."""
+        keys = [k for section in self.tab.sections for k in section.fields if k in self.entity.fields]
+        if self.record.deleted_at is not None or not any(self.entity.fields[k].visible_if for k in keys):
+            return set()
+        state = await form_state(self.ctx, self.entity.key, record_id=self.record.id)
+        return {k for k in keys if not state.fields[k].visible}
 
     async def _options(self, conn: Any) -> dict[str, list[dict[str, str]]]:
         """Names of the records and files that list fields hold, for links."""
@@ -161,7 +171,7 @@ class RecordPage:
         condition = f"{relation.field}:{where['op']}:{self.record.id}"
         return RelatedView(
             key=key, entity=child.key, label=pick(relation.label, ctx.locale), icon=child.defn.icon, columns=tuple(values.column(ctx, child.fields[k]) for k in keys),
-            rows=tuple(self._related_row(child, keys, r) for r in page.records), count_text=self._count(page), new_url=self._new_url(relation, child),
+            rows=tuple(self._related_row(child, keys, r) for r in page.records), count_text=self._count(page), new_url=await self._new_url(relation, child),
             new_text=_("New"), all_url=f"/r/{child.key}?{urlencode({'f': condition})}" if page.next else "",
         )  # fmt: skip
 
@@ -175,10 +185,9 @@ class RecordPage:
         cells = tuple(values.cell(self.ctx, child, k, record, link=i == name_at) for i, k in enumerate(keys))
         return RowView(str(record.id), f"/r/{child.key}/{record.id}", record.title, cells)
 
-    def _new_url(self, relation: Relation, child: Entity) -> str:
-        """The create form with the parent filled in; details of a frozen record cannot be added."""
-        frozen = relation.detail and not (self.record.can and self.record.can.update)
-        if relation.many or frozen or not permissions.may(self.ctx, "create", child.key):
+    async def _new_url(self, relation: Relation, child: Entity) -> str:
+        """The create form with the parent filled in, where such a record may be created."""
+        if relation.many or not await may_create(self.ctx, child.key, {relation.field: str(self.record.id)}):
             return ""
         return f"/r/{child.key}/new?" + urlencode({relation.field: str(self.record.id), "next": self.url + (f"?tab={self.tab.key}" if self.tab is not self.tabs[0] else "")})
 

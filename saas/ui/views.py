@@ -406,6 +406,7 @@ class DeleteView:
     action: str
     cancel_url: str
     version: int
+    hint: str = ""
     error: str = ""
 
 

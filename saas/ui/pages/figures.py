@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, get
+from litestar.params import FromPath
 
 from saas.i18n import gettext as _
 from saas.metadata.models import WidgetDef
@@ -29,7 +30,7 @@ def widget_views(ctx: Context, definitions: tuple[WidgetDef, ...], loaded: list[
 
 
 @get("/dashboards/{key:str}")
-async def dashboard(request: Request, key: str) -> Response[Any]:
+async def dashboard(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     async with ask.work():
         loaded = await load_dashboard(ask.ctx, key)
@@ -39,7 +40,7 @@ async def dashboard(request: Request, key: str) -> Response[Any]:
 
 
 @get("/reports/{key:str}")
-async def report(request: Request, key: str) -> Response[Any]:
+async def report(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     given = {k: v for k, v in request.query_params.items() if v}
     async with ask.work():
@@ -77,7 +78,7 @@ async def index(request: Request) -> Response[Any]:
 
 
 @get("/reports/{key:str}/export")
-async def export(request: Request, key: str) -> Response[Any]:
+async def export(request: Request, key: FromPath[str]) -> Response[Any]:
     """All figures of the report as one CSV file, one block each; opens in spreadsheets in both languages."""
     ask = await signed_in(request)
     given = {k: v for k, v in request.query_params.items() if v}

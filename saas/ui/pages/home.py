@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 
 from saas.db import system_transaction
 from saas.i18n import gettext as _
@@ -57,7 +58,7 @@ async def _tenants(request: Request) -> Response[Any]:
 
 
 @post("/tenants/{slug:str}/status", status_code=200)
-async def change_status(request: Request, slug: str) -> Response[Any]:
+async def change_status(request: Request, slug: FromPath[str]) -> Response[Any]:
     operator = await operator_session(request)
     form = await request.form()
     status = "active" if form.get("status") == "active" else "suspended"

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 
 from saas.errors import BadRequest, InvalidInput, TooManyRequests
 from saas.i18n import LOCALES, pick
@@ -41,7 +42,7 @@ async def notifications(request: Request) -> Response[Any]:
 
 
 @get("/notifications/{note_id:uuid}")
-async def open_notification(request: Request, note_id: UUID) -> Response[Any]:
+async def open_notification(request: Request, note_id: FromPath[UUID]) -> Response[Any]:
     """Mark it as read and go to what it is about."""
     ask = await signed_in(request)
     async with ask.work() as conn:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 
 from saas.errors import AppError, BadRequest, InvalidInput, NotFound
 from saas.i18n import gettext as _
@@ -26,7 +27,7 @@ MOST_AT_ONCE = 200
 
 
 @get("/r/{entity:str}")
-async def index(request: Request, entity: str) -> Response[Any]:
+async def index(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     permissions.require(ask.ctx, "read", found.key)
@@ -41,7 +42,7 @@ async def index(request: Request, entity: str) -> Response[Any]:
 
 
 @get("/r/{entity:str}/board")
-async def board(request: Request, entity: str) -> Response[Any]:
+async def board(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     permissions.require(ask.ctx, "read", found.key)
@@ -68,7 +69,7 @@ def _add_filter(ask: Ask, state: filters.State, query: Any, entity: Entity) -> R
 
 
 @get("/r/{entity:str}/bin")
-async def recycle_bin(request: Request, entity: str) -> Response[Any]:
+async def recycle_bin(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     permissions.require(ask.ctx, "delete", found.key)
@@ -90,7 +91,7 @@ async def recycle_bin(request: Request, entity: str) -> Response[Any]:
 
 
 @post("/r/{entity:str}/bulk", status_code=200)
-async def bulk(request: Request, entity: str) -> Response[Any]:
+async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
     """One act on the ticked records, each through the door; all or nothing. `act`: delete, edit, transition:<key>."""
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
@@ -183,7 +184,7 @@ async def _bulk_view(ask: Ask, entity: Entity, act: str, ids: tuple[str, ...], b
 
 
 @get("/r/{entity:str}/views/new")
-async def new_view(request: Request, entity: str) -> Response[Any]:
+async def new_view(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work():
@@ -193,7 +194,7 @@ async def new_view(request: Request, entity: str) -> Response[Any]:
 
 
 @post("/r/{entity:str}/views", status_code=200)
-async def create_view(request: Request, entity: str) -> Response[Any]:
+async def create_view(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     from urllib.parse import parse_qsl
@@ -217,7 +218,7 @@ async def create_view(request: Request, entity: str) -> Response[Any]:
 
 
 @get("/r/{entity:str}/views/{key:str}/delete")
-async def confirm_delete_view(request: Request, entity: str, key: str) -> Response[Any]:
+async def confirm_delete_view(request: Request, entity: FromPath[str], key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work():
@@ -226,7 +227,7 @@ async def confirm_delete_view(request: Request, entity: str, key: str) -> Respon
 
 
 @post("/r/{entity:str}/views/{key:str}/delete", status_code=200)
-async def remove_view(request: Request, entity: str, key: str) -> Response[Any]:
+async def remove_view(request: Request, entity: FromPath[str], key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work() as conn:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, PermissionDenied, StaleVersion
@@ -33,7 +34,7 @@ def toasts(change: ops.Change) -> list[Toast]:
 
 
 @get("/r/{entity:str}/{record_id:uuid}")
-async def show(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def show(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work() as conn:
@@ -49,7 +50,7 @@ async def show(request: Request, entity: str, record_id: UUID) -> Response[Any]:
 
 
 @get("/r/{entity:str}/new")
-async def new(request: Request, entity: str) -> Response[Any]:
+async def new(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     permissions.require(ask.ctx, "create", found.key)
@@ -60,7 +61,7 @@ async def new(request: Request, entity: str) -> Response[Any]:
 
 
 @post("/r/{entity:str}/new", status_code=200, request_max_body_size=FORM_BYTES)
-async def create(request: Request, entity: str) -> Response[Any]:
+async def create(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     next_, inline = str(form.get("next") or ""), form.get("inline") == "1"
@@ -103,7 +104,7 @@ def _form_page(ask: Ask, view: FormView, *, status: int = 200) -> Response[Any]:
 
 
 @get("/r/{entity:str}/{record_id:uuid}/edit")
-async def edit(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def edit(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work() as conn:
@@ -115,7 +116,7 @@ async def edit(request: Request, entity: str, record_id: UUID) -> Response[Any]:
 
 
 @post("/r/{entity:str}/{record_id:uuid}/edit", status_code=200, request_max_body_size=FORM_BYTES)
-async def update(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def update(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     async with ask.work() as conn:
@@ -145,7 +146,7 @@ async def _edit_form(ask: Ask, conn: Any, entity: Entity, record: ops.Record, ty
 
 
 @post("/r/{entity:str}/form", status_code=200, request_max_body_size=FORM_BYTES)
-async def refresh(request: Request, entity: str) -> Response[Any]:
+async def refresh(request: Request, entity: FromPath[str]) -> Response[Any]:
     """The sections of a form again, after a field that others depend on has changed. Nothing is written."""
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
@@ -161,7 +162,7 @@ async def refresh(request: Request, entity: str) -> Response[Any]:
 
 
 @get("/lookup/{entity:str}/{field:str}")
-async def lookup(request: Request, entity: str, field: str) -> Response[Any]:
+async def lookup(request: Request, entity: FromPath[str], field: FromPath[str]) -> Response[Any]:
     """Candidates of a picker as JSON; the other query parameters are the form's values that a candidate filter looks at."""
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
@@ -179,7 +180,7 @@ async def lookup(request: Request, entity: str, field: str) -> Response[Any]:
 
 
 @get("/r/{entity:str}/{record_id:uuid}/delete")
-async def confirm_delete(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def confirm_delete(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work():
@@ -191,9 +192,11 @@ async def confirm_delete(request: Request, entity: str, record_id: UUID) -> Resp
 
 def _delete_view(ask: Ask, entity: Entity, record: ops.Record, error: str = "") -> DeleteView:
     url = f"/r/{entity.key}/{record.id}"
-    text = pick(entity.defn.messages.get("confirm_delete"), ask.ctx.locale) or _("Delete “%(title)s”?", title=record.title)
+    own = pick(entity.defn.messages.get("confirm_delete"), ask.ctx.locale)
+    text = own or _("Delete “%(title)s”?", title=record.title)
+    hint = "" if own else _("It can be restored from the recycle bin.")
     title = _("Delete %(name)s", name=pick(entity.defn.label, ask.ctx.locale))
-    return DeleteView(title, text, f"{url}/delete", url, record.version, error)
+    return DeleteView(title, text, f"{url}/delete", url, record.version, hint, error)
 
 
 def _delete_page(ask: Ask, view: DeleteView, *, status: int = 200) -> Response[Any]:
@@ -203,7 +206,7 @@ def _delete_page(ask: Ask, view: DeleteView, *, status: int = 200) -> Response[A
 
 
 @post("/r/{entity:str}/{record_id:uuid}/delete", status_code=200)
-async def delete(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def delete(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     async with ask.work():
@@ -217,7 +220,7 @@ async def delete(request: Request, entity: str, record_id: UUID) -> Response[Any
 
 
 @post("/r/{entity:str}/{record_id:uuid}/restore", status_code=200)
-async def restore(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def restore(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     async with ask.work():
@@ -226,7 +229,7 @@ async def restore(request: Request, entity: str, record_id: UUID) -> Response[An
 
 
 @get("/files/{file_id:uuid}")
-async def download(request: Request, file_id: UUID) -> Stream:
+async def download(request: Request, file_id: FromPath[UUID]) -> Stream:
     """A file the person may see: their own upload, or one that hangs on a record they may read. `?size=` asks for a thumbnail."""
     ask = await signed_in(request)
     size = request.query_params.get("size", "")

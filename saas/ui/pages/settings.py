@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 
 from saas.db import tenant_transaction
 from saas.errors import AppError, Conflict, FieldProblem, InvalidDefinition, InvalidInput, NotFound, PermissionDenied
@@ -66,7 +67,7 @@ async def listing(request: Request) -> Response[Any]:
 
 
 @get("/settings/entities/{key:str}")
-async def entity(request: Request, key: str) -> Response[Any]:
+async def entity(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await _open(request, "config")
     if key not in ask.ctx.config.entities:
         raise NotFound()
@@ -74,7 +75,7 @@ async def entity(request: Request, key: str) -> Response[Any]:
 
 
 @get("/settings/pipelines/{key:str}")
-async def pipeline(request: Request, key: str) -> Response[Any]:
+async def pipeline(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await _open(request, "config")
     if key not in ask.ctx.config.pipelines:
         raise NotFound()
@@ -82,7 +83,7 @@ async def pipeline(request: Request, key: str) -> Response[Any]:
 
 
 @get("/settings/roles/{key:str}")
-async def role(request: Request, key: str) -> Response[Any]:
+async def role(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await _open(request, "config")
     if key not in ask.ctx.config.roles:
         raise NotFound()
@@ -93,7 +94,7 @@ async def role(request: Request, key: str) -> Response[Any]:
 
 
 @get("/settings/option-sets/{key:str}")
-async def option_set(request: Request, key: str) -> Response[Any]:
+async def option_set(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await _open(request, "config")
     return await _option_set(ask, key)
 
@@ -118,11 +119,11 @@ def _colour_name(key: str) -> str:
 
 
 @post("/settings/option-sets/{key:str}", status_code=200)
-async def save_option_set(request: Request, key: str) -> Response[Any]:
+async def save_option_set(request: Request, key: FromPath[str]) -> Response[Any]:
     """Rename, recolour, switch off, and add: one form, one new revision. Options are never removed: records may hold them."""
     ask = await _open(request, "config")
     form = await ask.form()
-    raw = copy.deepcopy(dict(ask.ctx.config.raw))
+    raw = await _bundle(ask)
     found = next((s for s in raw.get("option_sets", []) if s["key"] == key), None)
     if found is None:
         raise NotFound()
@@ -170,6 +171,12 @@ def _key_of(label: Mapping[str, str], taken: set[str]) -> str:
     return key
 
 
+async def _bundle(ask: Ask) -> dict[str, Any]:
+    """The bundle this request's configuration was made from, free to change."""
+    found = await store.revision(ask.ctx.tenant_id, ask.ctx.config.revision)
+    return copy.deepcopy(dict(found.bundle or {}))
+
+
 async def publish(ask: Ask, raw: Mapping[str, Any], base: str, message: str) -> None:
     """A new revision on top of the one the form was made from. Errors: InvalidDefinition, Conflict."""
     number = int(base) if base.isdigit() else ask.ctx.config.revision
@@ -203,7 +210,7 @@ async def _values(ask: Ask, *, errors: Mapping[str, str] | None = None, typed: M
 async def save_values(request: Request) -> Response[Any]:
     ask = await _open(request, "config")
     form = await ask.form()
-    raw = copy.deepcopy(dict(ask.ctx.config.raw))
+    raw = await _bundle(ask)
     errors: dict[str, str] = {}
     typed: dict[str, Any] = {}
     for setting in ask.ctx.config.bundle.settings:
@@ -256,7 +263,7 @@ async def revisions(request: Request) -> Response[Any]:
 
 
 @post("/settings/revisions/{number:int}/revert", status_code=200)
-async def revert(request: Request, number: int) -> Response[Any]:
+async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
     ask = await _open(request, "config")
     form = await ask.form()
     base = str(form.get("revision") or "")
@@ -283,7 +290,7 @@ async def new_user(request: Request) -> Response[Any]:
 
 
 @get("/settings/users/{user_id:uuid}")
-async def user(request: Request, user_id: UUID) -> Response[Any]:
+async def user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
     ask = await _open(request, "users")
     return await _user_form(ask, await _person(ask, user_id), {}, {})
 
@@ -325,7 +332,7 @@ async def add_user(request: Request) -> Response[Any]:
 
 
 @post("/settings/users/{user_id:uuid}", status_code=200)
-async def save_user(request: Request, user_id: UUID) -> Response[Any]:
+async def save_user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
     ask = await _open(request, "users")
     person = await _person(ask, user_id)
     typed, changes, password = await _typed(ask)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
 
 from saas.errors import AppError, Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
 from saas.i18n import gettext as _
@@ -33,7 +34,7 @@ def transition_of(entity: Entity, key: str) -> TransitionDef:
 
 
 @get("/r/{entity:str}/{record_id:uuid}/transitions/{key:str}")
-async def ask_values(request: Request, entity: str, record_id: UUID, key: str) -> Response[Any]:
+async def ask_values(request: Request, entity: FromPath[str], record_id: FromPath[UUID], key: FromPath[str]) -> Response[Any]:
     """The dialog of a transition: exactly the missing required fields and those it asks for."""
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
@@ -48,7 +49,7 @@ async def ask_values(request: Request, entity: str, record_id: UUID, key: str) -
 
 
 @post("/r/{entity:str}/{record_id:uuid}/transitions/{key:str}", status_code=200, request_max_body_size=FORM_BYTES)
-async def run(request: Request, entity: str, record_id: UUID, key: str) -> Response[Any]:
+async def run(request: Request, entity: FromPath[str], record_id: FromPath[UUID], key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     transition = transition_of(found, key)
@@ -115,7 +116,7 @@ def _show(ask: Ask, view: FormView, *, status: int = 200, move: str = "") -> Res
 
 
 @get("/r/{entity:str}/{record_id:uuid}/move")
-async def moves(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def moves(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     """All moves on offer: what dragging a card does, for keyboards and screen readers."""
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
@@ -129,7 +130,7 @@ async def moves(request: Request, entity: str, record_id: UUID) -> Response[Any]
 
 
 @post("/r/{entity:str}/{record_id:uuid}/move", status_code=200)
-async def drop(request: Request, entity: str, record_id: UUID) -> Response[Any]:
+async def drop(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     """A card was dropped on the column `to`: run the transition that leads there, or ask for what it needs."""
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()

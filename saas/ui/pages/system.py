@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get
+from litestar.params import FromPath
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from saas.db import tenant_transaction
@@ -21,7 +22,7 @@ NOBODY = UUID(int=0)  # no tenant has it, so nothing is visible
 
 
 @get("/static/{name:str}")
-async def static(request: Request, name: str) -> Response[Any]:
+async def static(request: Request, name: FromPath[str]) -> Response[Any]:
     asset = by_url().get(f"/static/{name}")
     if asset is None:
         raise NotFound()

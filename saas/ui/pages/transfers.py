@@ -8,6 +8,7 @@ from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import UploadFile
+from litestar.params import FromPath
 
 from saas.errors import AppError, Conflict, InvalidInput, PayloadTooLarge
 from saas.i18n import gettext as _
@@ -30,7 +31,7 @@ PREVIEW_COLUMNS = 8
 
 
 @get("/r/{entity:str}/export")
-async def ask_export(request: Request, entity: str) -> Response[Any]:
+async def ask_export(request: Request, entity: FromPath[str]) -> Response[Any]:
     """Which format, which columns; filters and search of the list come along in the address."""
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
@@ -44,7 +45,7 @@ async def ask_export(request: Request, entity: str) -> Response[Any]:
 
 
 @post("/r/{entity:str}/export", status_code=200)
-async def start_export(request: Request, entity: str) -> Response[Any]:
+async def start_export(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     format_ = "csv" if form.get("format") == "csv" else "xlsx"
@@ -63,7 +64,7 @@ async def start_export(request: Request, entity: str) -> Response[Any]:
 
 
 @get("/r/{entity:str}/import")
-async def choose_table(request: Request, entity: str) -> Response[Any]:
+async def choose_table(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     permissions.require(ask.ctx, "import", found.key)
@@ -78,7 +79,7 @@ async def _upload_page(ask: Ask, entity: Entity, *, error: str = "", status: int
 
 
 @post("/r/{entity:str}/import", status_code=200, request_max_body_size=UPLOAD_BYTES)
-async def take_table(request: Request, entity: str) -> Response[Any]:
+async def take_table(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found, form = entity_of(ask.ctx, entity), await ask.form()
     permissions.require(ask.ctx, "import", found.key)
@@ -100,13 +101,13 @@ async def take_table(request: Request, entity: str) -> Response[Any]:
 
 
 @get("/r/{entity:str}/import/{file_id:uuid}")
-async def map_columns(request: Request, entity: str, file_id: UUID) -> Response[Any]:
+async def map_columns(request: Request, entity: FromPath[str], file_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     return await _mapping_page(ask, entity_of(ask.ctx, entity), file_id, {})
 
 
 @post("/r/{entity:str}/import/{file_id:uuid}", status_code=200)
-async def run_import(request: Request, entity: str, file_id: UUID) -> Response[Any]:
+async def run_import(request: Request, entity: FromPath[str], file_id: FromPath[UUID]) -> Response[Any]:
     """`act` check: show again what would happen; run: do it."""
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
@@ -161,7 +162,7 @@ async def _mapping_page(ask: Ask, entity: Entity, file_id: UUID, raw: dict[str, 
 
 
 @get("/jobs/{job_id:uuid}")
-async def show_job(request: Request, job_id: UUID) -> Response[Any]:
+async def show_job(request: Request, job_id: FromPath[UUID]) -> Response[Any]:
     """How far it is, then what came of it; refreshes itself while it runs."""
     ask = await signed_in(request)
     async with ask.work():
@@ -188,14 +189,14 @@ def _job_view(ask: Ask, job: jobs.JobInfo) -> dict[str, Any]:
 
 
 @post("/jobs/{job_id:uuid}/cancel", status_code=200)
-async def cancel(request: Request, job_id: UUID) -> Response[Any]:
+async def cancel(request: Request, job_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     await jobs.cancel_job(ask.ctx, job_id)
     return ask.redirect(f"/jobs/{job_id}", Toast(_("Stopped. What was done before stays.")))
 
 
 @get("/jobs/{job_id:uuid}/failed-rows")
-async def failed_rows(request: Request, job_id: UUID) -> Response[bytes]:
+async def failed_rows(request: Request, job_id: FromPath[UUID]) -> Response[bytes]:
     ask = await signed_in(request)
     content = await transfer.failed_rows(ask.ctx, job_id)
     headers = {"content-disposition": 'attachment; filename="failed-rows.xlsx"', "cache-control": "no-store"}
