@@ -20,9 +20,9 @@ from saas.runtime.env import prepare
 from saas.runtime.present import title_sql, title_text
 from saas.runtime.records import entity_of, load
 from saas.runtime.rows import Row, decode
-from saas.runtime.search import search_condition
+from saas.runtime.search import search_condition, visible_condition
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
-from saas.runtime.validate import Draft, candidate_conditions, defaults, lay
+from saas.runtime.validate import Draft, candidate_conditions, defaults, forget_unreadable, lay
 from saas.tenants import new_id
 
 
@@ -37,7 +37,8 @@ class FieldState:
 
 @dataclass(frozen=True, slots=True)
 class FormState:
-    """`values` are the JSON values to show (defaults for a new record, then what was stored, then what was typed)."""
+    """`values` are the JSON values to show (defaults for a new record, then what was stored, then what was typed); those that the
+    person may not see are empty."""
 
     fields: dict[str, FieldState]
     values: dict[str, Any]
@@ -57,6 +58,7 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
             old = await load(conn, ctx, entity, record_id)
             row, access = copy.deepcopy(old), permissions.access(ctx, entity, old.holds)
         lay(ctx, entity, row, typed or {})
+        await forget_unreadable(conn, ctx, entity, row, old)
         if old is None:
             if entity.pipeline:
                 row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
@@ -71,8 +73,28 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
                 level = "read"
             required = declared.required or bool(declared.required_if and env.holds(declared.required_if))
             states[declared.key] = FieldState(level, env.holds(declared.visible_if), required)
-        values = {key: row.get(key) for key in entity.fields}
+        shown = {key for key in entity.fields if access.get(key, "hidden") in ("read", "write") or key in (typed or {})}
+        values = {key: row.get(key) if key in shown else None for key in entity.fields}
         return FormState(states, values, old.version if old else None)
+
+
+async def may_create(ctx: Context, entity_key: str, values: Mapping[str, Any]) -> bool:
+    """Whether a new record with these values is allowed and would not be frozen at once: what "New" below a parent asks."""
+    entity = entity_of(ctx, entity_key)
+    conditions, editable = permissions.create_conditions(ctx, entity.key), entity.defn.editable_if
+    if not permissions.may(ctx, "create", entity.key):
+        return False
+    if conditions is None and editable is None:
+        return True
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        row = Row(id=new_id(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
+        row.created_by = ctx.user_id
+        row.owner = ctx.user_id if _may_own(ctx, entity) else None
+        lay(ctx, entity, row, values)
+        if entity.pipeline:
+            row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
+        env = await prepare(conn, ctx, entity, row, [*(conditions or ()), editable])
+    return env.holds(editable) and (conditions is None or any(env.holds(c) for c in conditions))
 
 
 def _may_own(ctx: Context, entity: Entity) -> bool:
@@ -101,7 +123,8 @@ async def choices(
     candidate filters that look at the record being edited). Errors: NotFound for a field the person may not see."""
     entity = entity_of(ctx, entity_key)
     declared = entity.fields.get(field_key)
-    if declared is None or permissions.static_access(ctx, entity).get(field_key) == "hidden":
+    known = any(permissions.may(ctx, right, entity_key) for right in ("read", "create", "update"))
+    if declared is None or not known or permissions.static_access(ctx, entity).get(field_key) == "hidden":
         raise NotFound()
     async with tenant_transaction(ctx.tenant_id) as conn:
         if declared.type == "user":
@@ -119,8 +142,8 @@ async def _people(conn: Any, ctx: Context, declared: FieldDef, q: str, limit: in
         "SELECT u.id, u.name, u.title FROM app_user u WHERE u.tenant_id = $1 AND u.status = 'active' "
         "AND ($2 = '' OR strpos(lower(u.name || ' ' || u.email), lower($2)) > 0) "
         "AND ($3::text[] = '{}' OR EXISTS (SELECT 1 FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id AND r.role_key = ANY($3))) "
-        "ORDER BY u.name, u.id LIMIT $4",
-        ctx.tenant_id, q.strip(), roles, limit,
+        "AND ($5::uuid IS NULL OR u.id = $5) ORDER BY u.name, u.id LIMIT $4",
+        ctx.tenant_id, q.strip(), roles, limit, ctx.user_id if permissions.is_outsider(ctx) else None,
     )  # fmt: skip
     return [Choice(str(r[0]), r[1], r[2] or "") for r in found]
 
@@ -143,6 +166,8 @@ async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, 
     where = candidate_conditions(scope, declared)
     if condition := search_condition(scope, q):
         where.append(condition)
+        if visible := visible_condition(RecordScope(statement, target, "t", guard=permissions.guard(ctx)), q):
+            where.append(visible)
     access = permissions.static_access(ctx, target)
     subtitle = target.fields.get(target.defn.subtitle or "")
     shown = subtitle is not None and subtitle.type not in ("ref", "user", "dept", "m2m", "formula") and access.get(subtitle.key) in ("read", "write")
