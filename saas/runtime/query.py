@@ -11,7 +11,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -215,7 +215,8 @@ def sort_key(scope: RecordScope, field: Any) -> tuple[str, str]:
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return {"t": value.isoformat()}
+        # The first moment there is comes without a zone: to asyncpg it is minus infinity.
+        return {"t": (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()}
     if isinstance(value, UUID):
         return {"u": str(value)}
     if isinstance(value, Decimal):
