@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
@@ -15,10 +16,10 @@ from saas.db.scope import is_database_open
 from saas.provision import provision_tenant
 from saas.runtime import load_kinds
 from saas.settings import Settings
+from saas.ui import pages
 from saas.ui.api import routers as api_routers
 from saas.ui.errors import HANDLERS
 from saas.ui.middleware import SiteMiddleware
-from saas.ui import pages
 
 MAX_BODY_BYTES = 10_000_000
 
@@ -40,11 +41,12 @@ def create_app(settings: Settings) -> ASGIApp:
                 await close_database()
 
     app = Litestar(
-        route_handlers=[*getattr(pages, "routers", []), *api_routers],
+        route_handlers=[*pages.routers, *api_routers],
         lifespan=[database],
         exception_handlers=HANDLERS,
         state=State({"settings": settings, "provision": provision_tenant}),
         request_max_body_size=MAX_BODY_BYTES,
+        compression_config=CompressionConfig(backend="brotli", brotli_quality=4, brotli_gzip_fallback=True, minimum_size=1500, exclude=["^/static/", "^/files/"]),
         openapi_config=None,
         debug=False,
         logging_config=None,

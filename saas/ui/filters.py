@@ -108,7 +108,7 @@ def _parse(text: str, entity: Entity) -> Condition | None:
 def _plain_conditions(raw: str, entity: Entity) -> list[Condition] | None:
     try:
         data = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(lazy("The filter in this address is not valid JSON."), field="filter") from error
     items = data.get("and") if isinstance(data, dict) and set(data) == {"and"} else [data]
     found = []

@@ -58,6 +58,16 @@ def form_values(ctx: Context, entity: Entity, form: FormMultiDict, keys: Iterabl
     return found
 
 
+def inherited_values(ctx: Context, entity: Entity, query: Any) -> dict[str, Any]:
+    """For a record created from inside another form (`source` names its entity): references that both have, such as the same
+    customer, are taken over from `source.<field>`."""
+    source = ctx.config.entities.get(query.get("source", ""))
+    if source is None:
+        return {}
+    chosen = {f.options["to"]: query.get(f"source.{key}") for key, f in source.declared.items() if "to" in f.options and _is_uuid(query.get(f"source.{key}"))}
+    return {key: chosen[f.options["to"]] for key, f in entity.declared.items() if f.options.get("to") in chosen and field_types.get(f.type).expr_type == "ref"}
+
+
 def version_of(form: FormMultiDict) -> int | None:
     text = str(form.get("version") or "")
     return int(text) if text.isdigit() and len(text) < 10 else None
@@ -149,7 +159,7 @@ class Drawing:
         target = field.options.get("to")
         if not target or field_types.get(field.type).expr_type != "ref" or not permissions.may(self.ctx, "create", target):
             return ""
-        return f"/r/{quote(target)}/new?inline=1"
+        return f"/r/{quote(target)}/new?inline=1&source={self.entity.key}"
 
 
 # ---- whole forms -------------------------------------------------------------------------------------------------------

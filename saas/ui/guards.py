@@ -27,7 +27,7 @@ from saas.ui.views import Toast
 
 SESSION_COOKIE = "session"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_LOCAL = re.compile(r"^/(?![/\\])[^\s\\]*$")
+_LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
 
 class Ask:

@@ -58,7 +58,8 @@ class Listing:
         return [k for k in keys if self.visible(k)]
 
     def sort(self) -> tuple[str, ...]:
-        return self.state.sort or self.view.sort
+        """What the address says, else the view's order as far as the person may know it."""
+        return self.state.sort or tuple(s for s in self.view.sort if self.access.get(s.removeprefix("-")) in ("read", "write"))
 
     def limit(self) -> int:
         return self.state.limit or (self.view.page_size if self.view.page_size != 25 else DEFAULT_LIMIT)

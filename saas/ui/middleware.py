@@ -15,15 +15,14 @@ from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
 from saas.tenants import TenantRow, resolve_host
 
-_HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?$|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?$")
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?\Z|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?\Z")
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}\Z")
 PUBLIC = ("/static/", "/healthz", "/readyz", "/metrics")  # answered on every host, also by address
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
@@ -58,10 +57,12 @@ class SiteMiddleware:
         cookies = read_cookies(headers.get(b"cookie", ""))
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
 
+        site = Site("none", headers.get(b"host", ""), local=self.settings.is_local)
+
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message["headers"]}
-                more = [(name, value) for name, value in HEADERS if name not in present]
+                more = [(name, value) for name, value in (*HEADERS, (b"content-security-policy", policy_of(site))) if name not in present]
                 if not self.settings.is_local:
                     more.append((b"strict-transport-security", b"max-age=31536000"))
                 message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
@@ -71,7 +72,7 @@ class SiteMiddleware:
         try:
             site = await self._site(headers.get(b"host", ""), scope["path"])
         except AppError as error:
-            site, failed = Site("none", headers.get(b"host", ""), local=self.settings.is_local), error
+            failed = error
         scope["state"]["site"] = site  # type: ignore[index]
         accept = headers.get(b"accept-language")
         if accept and scope["path"].startswith("/api/"):  # a program says for whom it asks
@@ -103,6 +104,11 @@ class SiteMiddleware:
         if tenant is None:
             raise NotFound(lazy("There is no workspace at this address."))
         return Site("tenant", host, tenant, local)
+
+
+def policy_of(site: Site) -> bytes:
+    """The landing page's form leads on to a workspace's own host, which `form-action` must name."""
+    return (POLICY.replace("form-action 'self'", f"form-action 'self' *.{site.host}") if site.kind == "apex" else POLICY).encode()
 
 
 def _request(scope: Scope, receive: Receive) -> Any:

@@ -244,10 +244,12 @@ class RecordPage:
 
     async def _source(self, source: TimelineSource) -> list[tuple[datetime, EventView]]:
         child = self.ctx.config.entity(source.entity)
-        if permissions.static_access(self.ctx, child).get(source.via) not in ("read", "write"):
+        access = permissions.static_access(self.ctx, child)
+        if access.get(source.via) not in ("read", "write"):
             return []
-        at = source.at if field_types.get(child.fields[source.at].type).sortable else "created_at"
-        page = await execute(self.ctx, ops.List(entity=child.key, filter={"field": source.via, "op": "eq", "value": str(self.record.id)}, sort=(f"-{at}",), fields=(child.defn.title, at, "created_by"), limit=SOURCE_ROWS))
+        at = source.at if field_types.get(child.fields[source.at].type).sortable and access.get(source.at) in ("read", "write") else "created_at"
+        fields = [key for key in (child.defn.title, at) if access.get(key, "hidden") != "hidden"]
+        page = await execute(self.ctx, ops.List(entity=child.key, filter={"field": source.via, "op": "eq", "value": str(self.record.id)}, sort=(f"-{at}",), fields=fields, limit=SOURCE_ROWS))
         found = []
         for record in page.records:
             when = _moment(values.raw_value(record, at), self.ctx) or record.created_at

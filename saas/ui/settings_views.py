@@ -8,7 +8,8 @@ from typing import Any
 
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick
-from saas.metadata.kinds import field_types
+from saas.metadata.config import Entity
+from saas.metadata.kinds import action_types, field_types, trigger_types
 from saas.metadata.models import ActionDef, EntityRights, FieldDef, RoleDef, ScopeRule, TriggerDef
 from saas.runtime import Context, permissions
 from saas.ui import formats
@@ -32,6 +33,8 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
     if permissions.may_configure(ctx, "users"):
         people.insert(0, ("users", _("People"), "users"))
     watch = [(part, name, icon) for part, name, icon in (("audit", _("Audit log"), "eye"), ("jobs", _("Jobs"), "server")) if permissions.may_configure(ctx, part)]
+    if permissions.may_configure(ctx, "brand"):
+        groups.insert(0, (_("Workspace"), [("brand", _("Name and colour"), "palette")]))
     groups += [(_("People"), people), (_("Watch"), watch)]
     return tuple(
         NavGroup(title, tuple(Link(name, f"/settings/{part}", icon, part == current) for part, name, icon in items)) for title, items in groups if items
@@ -81,7 +84,7 @@ def roles(ctx: Context) -> Table:
 
 def automations(ctx: Context) -> Table:
     rows = [
-        [_cell(pick(a.label)), _cell(pick(ctx.config.entity(a.entity).defn.label)), _cell(trigger_text(a.on)), _cell(a.condition, css="expr"), _cell("; ".join(action_text(x) for x in a.do)), _yes(a.active)]
+        [_cell(pick(a.label)), _cell(pick(ctx.config.entity(a.entity).defn.label)), _cell(trigger_text(ctx, ctx.config.entity(a.entity), a.on)), _cell(a.condition, css="expr"), _cell("; ".join(action_text(ctx, ctx.config.entity(a.entity), x) for x in a.do)), _yes(a.active)]
         for a in ctx.config.bundle.automations
     ]  # fmt: skip
     return _table(_("Automations"), _("What happens by itself."), "bolt", [_("Name"), _("Entity"), _("When"), _("If"), _("Then"), _("Active")], rows)
@@ -89,10 +92,10 @@ def automations(ctx: Context) -> Table:
 
 def schedules(ctx: Context) -> Table:
     rows = [
-        [_cell(pick(s.label)), _cell(pick(ctx.config.entity(s.entity).defn.plural)), _cell(s.cron, css="expr"), _cell(_plain(s.where), css="expr"), _cell("; ".join(action_text(x) for x in s.do)), _cell(s.once_per), _yes(s.active)]
+        [_cell(pick(s.label)), _cell(pick(ctx.config.entity(s.entity).defn.plural)), _cell(s.cron, css="expr"), _cell(_plain(s.where), css="expr"), _cell("; ".join(action_text(ctx, ctx.config.entity(s.entity), x) for x in s.do)), _cell(_often(s.once_per)), _yes(s.active)]
         for s in ctx.config.bundle.schedules
     ]  # fmt: skip
-    return _table(_("Schedules"), _("What happens at set times, in the workspace's time zone."), "calendar-time", [_("Name"), _("Entity"), _("Time"), _("For records where"), _("Then"), _("Once per"), _("Active")], rows)
+    return _table(_("Schedules"), _("What happens at set times, in the workspace's time zone."), "calendar-time", [_("Name"), _("Entity"), _("Time"), _("For records where"), _("Then"), _("At most"), _("Active")], rows)
 
 
 def views(ctx: Context) -> Table:
@@ -121,27 +124,67 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _often(once_per: str) -> str:
+    return {
+        "run": _("once a run"), "day": _("once a day"), "week": _("once a week"), "month": _("once a month"), "year": _("once a year"), "ever": _("once ever"),
+    }.get(once_per, once_per)  # fmt: skip
+
+
+def _part(key: str) -> str:
+    """A part of the settings a role may use."""
+    return {
+        "config": _("Configuration"), "users": _("People"), "audit": _("Audit log"), "jobs": _("Jobs"), "brand": _("Appearance"), "import": _("Import"),
+        "export": _("Export"), "api": _("API"),
+    }.get(key, key)  # fmt: skip
+
+
 def _role_names(ctx: Context, keys: Iterable[str]) -> str:
     return ", ".join(pick(ctx.config.roles[k].label) for k in keys if k in ctx.config.roles)
 
 
-def trigger_text(on: TriggerDef) -> str:
-    words = {
-        "create": _("is created"), "update": _("is changed"), "before_save": _("is about to be saved"), "transition": _("moves"), "delete": _("is deleted"),
-        "restore": _("is restored"),
-    }.get(on.trigger, on.trigger)  # fmt: skip
-    details = [*on.fields, *(x for x in (on.transition, f"{on.source or '*'} → {on.to}" if on.to or on.source else None) if x)]
-    return f"{words} ({', '.join(details)})" if details else words
+def trigger_text(ctx: Context, entity: Entity, on: TriggerDef) -> str:
+    """One line: what sets a rule off."""
+    kind = trigger_types.find(on.trigger)
+    stages = {x.key: pick(x.label) for x in entity.pipeline.stages} if entity.pipeline else {}
+    details = [_labels(entity.fields, on.fields)] if on.fields else []
+    if on.transition:
+        details.append(_transition_label(entity, on.transition))
+    if on.source or on.to:
+        details.append(" → ".join(stages.get(key, key) if key else "…" for key in (on.source, on.to)))
+    return _with_detail(str(kind.label) if kind else on.trigger, ", ".join(details))
 
 
-def action_text(action: ActionDef) -> str:
+def action_text(ctx: Context, entity: Entity | None, action: ActionDef) -> str:
     """One line: the action's name and what it is about."""
-    names = {
-        "set": _("set"), "create": _("create"), "transition": _("move"), "notify": _("notify"), "block": _("block"), "warn": _("warn"), "delete": _("delete"),
-    }  # fmt: skip
+    kind = action_types.find(action.action)
     options = action.options
-    detail = options.get("entity") or options.get("transition") or ", ".join((options.get("values") or {}).keys()) or pick(options.get("title") or options.get("message") or {})
-    return f"{names.get(action.action, action.action)} {detail}".strip()
+    about = _end_of(ctx, entity, options.get("target") or "")
+    if made := ctx.config.entities.get(options.get("entity") or ""):
+        detail = pick(made.defn.label)
+    elif options.get("transition"):
+        detail = _transition_label(about, options["transition"])
+    elif options.get("values"):
+        detail = _labels(about.fields if about else {}, options["values"])
+    else:
+        detail = pick(options.get("title") or options.get("message") or {})
+    return _with_detail(str(kind.label) if kind else action.action, detail)
+
+
+def _with_detail(name: str, detail: str) -> str:
+    return _("%(name)s: %(detail)s", name=name, detail=detail) if detail else name
+
+
+def _transition_label(entity: Entity | None, key: str) -> str:
+    found = [t for t in entity.pipeline.transitions if t.key == key] if entity and entity.pipeline else []
+    return pick(found[0].label) if found else key
+
+
+def _end_of(ctx: Context, entity: Entity | None, path: str) -> Entity | None:
+    """The entity a path of links leads to; None if it begins at the result of another action."""
+    for step in path.split(".") if path else ():
+        field = entity.fields.get(step) if entity else None
+        entity = ctx.config.entities.get(field.options.get("to") or "") if field else None
+    return entity
 
 
 # ---- details -----------------------------------------------------------------------------------------------------------
@@ -204,7 +247,7 @@ def pipeline_detail(ctx: Context, key: str) -> dict[str, Any]:
         {
             "key": t.key, "label": pick(t.label), "sources": [stage(s) for s in t.sources], "targets": [stage(s) for s in ([t.to] if t.to else [b.to for b in t.branches]) if s],
             "roles": _role_names(ctx, t.roles) or _("everybody who may edit"), "require": _labels(entity.fields, t.require), "ask": _labels(entity.fields, t.ask),
-            "conditions": "; ".join(x for x in (t.allow_if, t.guard) if x), "effects": [action_text(a) for a in t.effects] + [f"{_labels(entity.fields, [k])} = {v}" for k, v in t.set.items()],
+            "conditions": "; ".join(x for x in (t.allow_if, t.guard) if x), "effects": [action_text(ctx, entity, a) for a in t.effects] + [f"{_labels(entity.fields, [k])} = {v}" for k, v in t.set.items()],
         }
         for t in pipeline.transitions
     ]  # fmt: skip
@@ -242,7 +285,7 @@ def _extras(ctx: Context, role: RoleDef) -> list[tuple[str, str]]:
     if role.dashboards:
         found.append((_("Dashboards"), _("all") if "*" in role.dashboards else ", ".join(pick(ctx.config.dashboards[k].label) for k in role.dashboards if k in ctx.config.dashboards)))
     if role.settings:
-        found.append((_("Settings"), ", ".join(role.settings)))
+        found.append((_("Settings"), _("all") if "*" in role.settings else ", ".join(_part(part) for part in role.settings)))
     for pipeline_key, keys in (role.transitions or {}).items():
         pipeline = ctx.config.pipelines.get(pipeline_key)
         if pipeline:

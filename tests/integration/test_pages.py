@@ -143,7 +143,7 @@ async def test_an_unknown_host_is_not_found(http):
 
 SCREENS = [
     "/r/customer", "/r/customer?view=key_accounts", "/r/customer/new", "/r/customer/bin", "/r/customer/views/new", "/r/customer/export", "/r/customer/import",
-    "/r/opportunity/board", "/r/lead", "/notifications", "/search?q=x", "/profile", "/reports", "/settings", "/settings/entities", "/settings/entities/customer",
+    "/r/opportunity/board", "/r/lead", "/notifications", "/search?q=x", "/profile", "/reports", "/settings", "/settings/brand", "/settings/entities", "/settings/entities/customer",
     "/settings/pipelines", "/settings/pipelines/opportunity", "/settings/roles", "/settings/roles/sales", "/settings/option-sets", "/settings/option-sets/industry",
     "/settings/values", "/settings/automations", "/settings/schedules", "/settings/views", "/settings/reports", "/settings/revisions", "/settings/users",
     "/settings/users/new", "/settings/audit", "/settings/jobs",

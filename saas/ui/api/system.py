@@ -74,8 +74,7 @@ def _view(ctx: Context, view: ViewDef, *, saved: bool, fields: dict[str, str]) -
 async def list_people(request: Request) -> Response[Any]:
     """Active people to choose from. Who is here from outside (all roles external) finds only themselves."""
     ctx = await access.context(request)
-    mine = permissions.roles(ctx)
-    outside = bool(mine) and all(role.external for role in mine)
+    outside = permissions.is_outsider(ctx)
     found = await list_users(ctx.tenant_id, only_active=True)
     return access.answer(
         {"data": [{"id": str(u["id"]), "name": u["name"], "roles": list(u["role_keys"])} for u in found if not outside or u["id"] == ctx.user_id]}

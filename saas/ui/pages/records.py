@@ -20,7 +20,7 @@ from saas.runtime import operations as ops
 from saas.runtime.files import open_file, open_thumbnail
 from saas.runtime.forms import choices, form_state
 from saas.runtime.records import entity_of
-from saas.ui.forms import build_form, form_values, has_uploads, version_of
+from saas.ui.forms import build_form, form_values, has_uploads, inherited_values, version_of
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.record_page import RecordPage
 from saas.ui.uploads import store_uploads
@@ -54,7 +54,8 @@ async def new(request: Request, entity: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     found = entity_of(ask.ctx, entity)
     permissions.require(ask.ctx, "create", found.key)
-    typed = form_values(ask.ctx, found, request.query_params)  # type: ignore[arg-type]  # prefilled by links
+    query = request.query_params
+    typed = {**inherited_values(ask.ctx, found, query), **form_values(ask.ctx, found, query)}  # type: ignore[arg-type]  # prefilled by links
     async with ask.work() as conn:
         view = await _new_form(ask, conn, found, typed, next_=request.query_params.get("next"), inline=request.query_params.get("inline") == "1")
     return _form_page(ask, view)

@@ -31,6 +31,7 @@ from saas.tenants import (
 from saas.ui import formats
 from saas.ui import settings_views as views
 from saas.ui.guards import Ask, signed_in
+from saas.ui.pages.system import DEFAULT_COLOUR
 from saas.ui.views import Choice, Toast
 
 PAGE = 60
@@ -274,6 +275,39 @@ async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
     return ask.redirect("/settings/revisions", Toast(_("Revision %(number)s is live again, as revision %(new)s.", number=number, new=made.number)))
 
 
+# ---- workspace ---------------------------------------------------------------------------------------------------------
+
+
+@get("/settings/brand")
+async def brand(request: Request) -> Response[Any]:
+    ask = await _open(request, "brand")
+    return await _brand(ask, ask.ctx.tenant.name, str(ask.ctx.tenant.brand.get("color") or f"#{DEFAULT_COLOUR}"), {})
+
+
+async def _brand(ask: Ask, name: str, colour: str, errors: Mapping[str, str], *, status: int = 200) -> Response[Any]:
+    return await _show(ask, "brand", "brand", status=status, name=name, colour=colour, errors={"name": "", "color": "", **errors})
+
+
+@post("/settings/brand", status_code=200)
+async def save_brand(request: Request) -> Response[Any]:
+    ask = await _open(request, "brand")
+    form = await ask.form()
+    name, colour = str(form.get("name") or "").strip()[:100], str(form.get("color") or "").strip().lower()
+    errors = {}
+    if not name:
+        errors["name"] = _("Please give a name")
+    if not re.fullmatch(r"#[0-9a-f]{6}", colour):
+        errors["color"] = _("Choose a colour such as #3b5bdb.")
+    if errors:
+        return await _brand(ask, name, colour, errors, status=422)
+    kept = json.dumps({**ask.ctx.tenant.brand, "color": colour})
+    async with tenant_transaction(ask.ctx.tenant_id) as conn:
+        await conn.execute("UPDATE tenant SET name = $2, brand = $3::jsonb WHERE id = $1", ask.ctx.tenant_id, name, kept)
+        await record_audit(conn, ask.ctx.tenant_id, "brand.changed", actor_id=ask.ctx.user_id, request_id=ask.ctx.request_id, data={"name": name, "color": colour})
+    forget_host(ask.ctx.tenant.slug)
+    return ask.redirect("/settings/brand", Toast(_("Saved")))
+
+
 # ---- people ------------------------------------------------------------------------------------------------------------
 
 
@@ -359,9 +393,11 @@ async def _typed(ask: Ask) -> tuple[dict[str, Any], dict[str, Any], str]:
 
 
 def _check_roles(ask: Ask, wanted: Any, before: Any) -> None:
-    """Nobody may hand out more than they have: only administrators make administrators."""
-    gained = set(wanted) - set(before)
-    if not permissions.is_admin(ask.ctx) and any(ask.ctx.config.roles[r].admin for r in gained | (set(before) - set(wanted)) if r in ask.ctx.config.roles):
+    """Nobody may hand out more than they have, nor touch the account of somebody who has more: a new password would be theirs."""
+    known = ask.ctx.config.roles
+    if any(not permissions.may_give(ask.ctx, known[r]) for r in before if r in known):
+        raise InvalidInput([FieldProblem("roles", "forbidden", lazy("Only an administrator can change this person."))])
+    if any(not permissions.may_give(ask.ctx, known[r]) for r in wanted if r in known):
         raise InvalidInput([FieldProblem("roles", "forbidden", lazy("Only an administrator can give or take this role."))])
     if not wanted:
         raise InvalidInput([FieldProblem("roles", "required", lazy("Choose at least one role."))])
@@ -410,7 +446,7 @@ async def jobs(request: Request) -> Response[Any]:
 router = Router(
     "",
     route_handlers=[
-        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, users, new_user, user, add_user,
+        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, brand, save_brand, users, new_user, user, add_user,
         save_user, audit, jobs,
     ],
 )  # fmt: skip

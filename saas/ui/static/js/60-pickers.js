@@ -109,6 +109,8 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   event.stopPropagation();
   const select = document.getElementById(link.dataset.createFor);
-  if (link.closest("#dialog")) { open(link.href, "_blank"); return; }
-  openDialog(link.href, { origin: link, onDone: (made) => { if (made) select?.dispatchEvent(new CustomEvent("picker:set", { detail: made })); } });
+  const url = new URL(link.href);
+  for (const control of $$("select[name]", select?.form)) if (control.value && !control.multiple) url.searchParams.set(`source.${control.name}`, control.value);
+  if (link.closest("#dialog")) { open(url, "_blank"); return; }
+  openDialog(url.href, { origin: link, onDone: (made) => { if (made) select?.dispatchEvent(new CustomEvent("picker:set", { detail: made })); } });
 }, true);
