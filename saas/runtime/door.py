@@ -135,7 +135,14 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
 # ---- reads -------------------------------------------------------------------------------------------------------------
 
 
+def _may_look(ctx: Context, entity: Entity, *, deleted: bool) -> None:
+    """What was deleted is for those who could delete it, and bring it back."""
+    if deleted:
+        permissions.require(ctx, "delete", entity.key)
+
+
 async def _get(conn: Any, ctx: Context, entity: Entity, op: ops.Get) -> ops.Record:
+    _may_look(ctx, entity, deleted=op.deleted)
     return await _shown(conn, ctx, entity, await records.load(conn, ctx, entity, op.id, deleted=op.deleted))
 
 
@@ -152,6 +159,7 @@ async def _view(conn: Any, ctx: Context, entity: Entity, key: str | None) -> Vie
 
 async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Page:
     permissions.require(ctx, op.right if op.right == "export" else "read", entity.key)
+    _may_look(ctx, entity, deleted=op.deleted)
     view = await _view(conn, ctx, entity, op.view)
     query = Query(ctx, entity, right=op.right, deleted=op.deleted)
     if op.right == "export":  # what may leave is never more than what may be seen

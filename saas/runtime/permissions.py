@@ -31,9 +31,20 @@ def is_admin(ctx: Context) -> bool:
     return ctx.unrestricted or any(role.admin for role in roles(ctx))
 
 
+def is_outsider(ctx: Context) -> bool:
+    """All the person's roles are for people from outside the company: they find nobody else in it."""
+    mine = roles(ctx)
+    return bool(mine) and not ctx.unrestricted and all(role.external for role in mine)
+
+
 def may_configure(ctx: Context, what: str) -> bool:
     """`what`: config users audit jobs brand import export api."""
     return is_admin(ctx) or any(what in role.settings or "*" in role.settings for role in roles(ctx))
+
+
+def may_give(ctx: Context, role: RoleDef) -> bool:
+    """Nobody gives a role that holds more than theirs: an administrator's, or one with parts of the settings they lack."""
+    return is_admin(ctx) or not (role.admin or any(not may_configure(ctx, part) for part in role.settings))
 
 
 def require_setting(ctx: Context, what: str) -> None:

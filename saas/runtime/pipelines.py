@@ -18,7 +18,7 @@ from saas.runtime.automations import dispatch, run_actions
 from saas.runtime.env import prepare
 from saas.runtime.records import enter_stage, load, refuse_stale, save
 from saas.runtime.rows import Row
-from saas.runtime.validate import EMPTY, Draft, put, take
+from saas.runtime.validate import EMPTY, Draft, put, take, take_links
 
 
 async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, values: Mapping[str, Any], *, version: int | None = None) -> tuple[Row, TransitionDef]:
@@ -37,6 +37,7 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
         if name not in asked and not may_edit:
             draft.problem(name, "forbidden", lazy("This field cannot be set here."))
     take(ctx, draft, {k: v for k, v in values.items() if k in asked or may_edit}, also=asked)
+    await take_links(act.conn, ctx, draft)
     for name in transition.require:
         if draft.row.get(name) in EMPTY and not any(p.field == name for p in draft.problems):
             draft.problem(name, "required", lazy("This field is required."))

@@ -168,10 +168,17 @@ def _record(
         title = "" if value is None else field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
         if access.get(title_key) == "masked" and title:
             title = permissions.masked(title, permissions.mask_of(ctx, entity, title_key))
+
+    def open_(key: str, value: Any) -> Any:
+        """What stands beside the values is kept back with the field it belongs to."""
+        return value if access.get(key) not in ("hidden", "masked") else None
+
+    stage = entity.pipeline.field if entity.pipeline else ""
     return ops.Record(
-        id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
-        updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at,
-        values=dict(values), display=display, title=title or str(row.id)[:8], state_since=row.state_since,
+        id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=open_("created_by", row.created_by),
+        updated_at=row.updated_at, updated_by=open_("updated_by", row.updated_by), owner=open_("owner", row.owner),
+        department=open_("department", row.department), state=open_(stage, row.state), deleted_at=row.deleted_at, values=dict(values),
+        display=display, title=title or str(row.id)[:8], state_since=open_(stage, row.state_since),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from saas.runtime.env import prepare
 from saas.runtime.present import can_flags
 from saas.runtime.rows import Encoded, Projection, Row, encode
 from saas.runtime.sql import RecordScope, Statement, children_sql
-from saas.runtime.validate import Draft, check, defaults, lay, take
+from saas.runtime.validate import Draft, check, defaults, forget_unreadable, lay, take, take_links
 from saas.tenants import new_id
 
 
@@ -70,6 +70,7 @@ async def create(
     row.created_by = row.updated_by = ctx.user_id
     draft = Draft(entity, row, None, await _access_to_new(act, entity, row, values))
     take(ctx, draft, values)
+    await take_links(act.conn, ctx, draft)
     _default_owner(ctx, draft, values)
     if entity.pipeline:
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
@@ -121,6 +122,7 @@ async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str
     if entity.pipeline:
         planned.state = planned.values[entity.pipeline.field] = entity.pipeline.initial
     lay(act.ctx, entity, planned, values)
+    await forget_unreadable(act.conn, act.ctx, entity, planned, None)
     env = await prepare(act.conn, act.ctx, entity, planned, conditions)
     return permissions.access(act.ctx, entity, {c: env.holds(c) for c in conditions})
 
@@ -223,6 +225,7 @@ async def update(
     refuse_stale(old, version)
     draft = Draft(entity, copy.deepcopy(old), old, permissions.access(ctx, entity, old.holds))
     take(ctx, draft, values)
+    await take_links(act.conn, ctx, draft)
     return await save(act, draft, confirm_duplicates=confirm_duplicates)
 
 

@@ -232,6 +232,8 @@ class RecordScope(ex.SqlScope):
         if relation is None:
             raise BadRequest(lazy("There is no list called “%(key)s” here.", key=node.relation))
         target = self.config.entity(relation.child)
+        if self.guard and not self.guard.visible(target, target.fields[relation.field]):  # whose children they are is not for this reader
+            raise BadRequest(lazy("There is no list called “%(key)s” here.", key=node.relation))
         inner = RecordScope(self.statement, target, self.statement.alias(), guard=self.guard, outer=self)
         a = inner.alias
         link = children_sql(self.config, relation, target, a, f"{self.alias}.id")

@@ -14,7 +14,7 @@ from saas.metadata.config import Entity
 from saas.metadata.models import DuplicateDef, UniqueDef
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
-from saas.runtime.permissions import right_sql
+from saas.runtime.permissions import right_sql, static_access
 from saas.runtime.present import title_sql, title_text
 from saas.runtime.rows import Row
 from saas.runtime.sql import RecordScope, Statement
@@ -122,7 +122,8 @@ async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, 
             "ORDER BY t.id LIMIT 20"
         )
     )
+    names_owner = static_access(ctx, entity).get("owner") in ("read", "write")
     return [
-        {"id": str(item[0]) if item[2] else None, "title": title_text(ctx, entity, item[1]) if item[2] else None, "owner": item[3]}
+        {"id": str(item[0]) if item[2] else None, "title": title_text(ctx, entity, item[1]) if item[2] else None, "owner": item[3] if names_owner else None}
         for item in found
     ]

@@ -64,7 +64,11 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
             continue
         kind = field_types.get(declared.type)
         value = None if value is None else kind.normalise(declared, value, ctx.config)
-        if _same(value, draft.row.get(key)) and (draft.old is not None or value is None):
+        if draft.old is not None and draft.access.get(key) == "masked" and key not in open_fields:  # equal or not: the answer must not tell
+            draft.problem(key, "forbidden", lazy("Your role may not change this field."))
+            continue
+        is_list = kind.expr_type_of(declared, ctx.config) == "list"
+        if (value != [] or is_list) and _same(value, draft.row.get(key)) and (draft.old is not None or value is None):
             if draft.old is None and declared.default is not None:
                 draft.row.values.setdefault(key, None)  # an explicit null keeps the default away
             continue
@@ -74,9 +78,43 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
             continue
         present[key] = value
     _check_shape(ctx, draft, {k: v for k, v in present.items() if k != "owner"})
+    broken = {p.field for p in draft.problems}
     for key, value in present.items():
-        put(draft, key, value)
+        if key not in broken:  # defaults and conditions are computed of values that were understood
+            put(draft, key, value)
     draft.unchecked -= set(present)
+
+
+async def take_links(conn: Any, ctx: Context, draft: Draft) -> None:
+    """Take back links to records the person may not read, before any expression looks at what is behind them."""
+    for key in await forget_unreadable(conn, ctx, draft.entity, draft.row, draft.old):
+        draft.problem(key, "unknown_record", lazy("Choose one of the records offered."))
+
+
+async def forget_unreadable(conn: Any, ctx: Context, entity: Entity, row: Row, old: Row | None) -> list[str]:
+    """Empty the link fields of `row` that newly name a record the person may not read; returns their keys."""
+    if ctx.unrestricted:
+        return []
+    found = []
+    for declared in entity.declared.values():
+        if declared.type not in ("ref", "m2m") or not row.get(declared.key):
+            continue
+        ids = _linked(row.get(declared.key)) - (_linked(old.get(declared.key)) if old else set())
+        target = ctx.config.entity(declared.options["to"])
+        statement = Statement(ctx)
+        scope = RecordScope(statement, target, "t")
+        readable = right_sql("read", scope)
+        if not ids or readable == "true":
+            continue
+        seen = await conn.fetchval(
+            *statement.finish(
+                f"SELECT count(*) FROM record t WHERE t.entity_id = {target.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')}) AND {readable}"  # noqa: S608  compiled
+            )
+        )
+        if seen < len(ids):
+            row.values[declared.key] = old.get(declared.key) if old else None
+            found.append(declared.key)
+    return found
 
 
 def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> None:
@@ -90,6 +128,8 @@ def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> Non
         elif not declared.system:
             kind = field_types.get(declared.type)
             value = None if value is None else kind.normalise(declared, value, ctx.config)
+            if declared.type in ("ref", "user", "dept") and not _is_uuid(value):
+                value = None
             try:
                 row.values[key] = value if value is None or kind.to_expr(declared, value, ctx.config) is not None else None
             except (ValueError, TypeError, KeyError, ArithmeticError):
@@ -255,7 +295,7 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
 
 
 def _linked(value: Any) -> set[UUID]:
-    return {UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if v}
+    return {UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if _is_uuid(v)}
 
 
 def _filter_inputs(declared: FieldDef) -> set[str]:
@@ -377,4 +417,4 @@ async def _height(conn: Any, draft: Draft, parent: str) -> int:
     )
 
 
-__all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "lay", "put", "take"]
+__all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "forget_unreadable", "lay", "put", "take", "take_links"]
