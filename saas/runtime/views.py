@@ -14,7 +14,7 @@ from saas.metadata.config import Entity
 from saas.metadata.models import ViewDef
 from saas.runtime import permissions
 from saas.runtime.context import Context
-from saas.runtime.query import filter_node, parse_sort
+from saas.runtime.query import Query, parse_sort
 from saas.tenants import new_id
 
 ALL_KEY = "all"
@@ -76,7 +76,7 @@ async def save_view(conn: Any, ctx: Context, entity: Entity, name: str, definiti
     if not name or len(name) > 60:
         raise InvalidInput([FieldProblem("name", "required", lazy("Give the view a name of at most 60 characters."))])
     kept = {k: v for k, v in definition.items() if k in _ALLOWED and v not in (None, "", [])}
-    filter_node(ctx, entity, kept.get("filter"))
+    Query(ctx, entity).filter(kept.get("filter"))  # refuses what the person may not name
     parse_sort(ctx, entity, kept.get("sort"))
     kept["label"] = {ctx.locale: name}
     kept["page_size"] = min(max(int(kept.get("page_size", 25)), 5), 200)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -120,7 +121,7 @@ number = st.deferred(
         st.tuples(st.sampled_from(["min", "max", "coalesce"]), number, number).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
         number.map(lambda t: f"abs({t})"), st.sampled_from(TEXTS).map(lambda t: f"len({t})"),
         st.sampled_from(["days_between(due, today())", "year(due)", "month(met)", "day(created_at)"]),
-    )  # fmt: skip
+    )
 )
 text = st.sampled_from([*TEXTS, "'alpha'", "'客户'"]) | st.sampled_from(["upper(name)", "concat(name, ' ', note)", "coalesce(note, name)", "trim(name)", "text(rank)", "text(due)"])
 day = st.sampled_from(["due", "date(met)", "today()", "add_days(due, 1)", "add_months(date(met), -1)", "date('2025-03-03')"])
@@ -197,7 +198,7 @@ def _key(world: World, env: RecordEnv, field: str) -> Any:
 
 
 def _in_order(keys: list[tuple[Any, ...]], sorts: list[tuple[str, bool]]) -> bool:
-    for one, two in zip(keys, keys[1:], strict=False):
+    for one, two in pairwise(keys):
         for a, b, (_, down) in zip(one, two, sorts, strict=True):
             if a == b:
                 continue
