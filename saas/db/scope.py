@@ -192,6 +192,10 @@ async def _keep(connection: asyncpg.Connection) -> None:
     """No query on release. asyncpg has already rolled back what was open."""
 
 
+# A database that is being restored or renamed, met when connecting: it worked before, so it will again.
+_CLOSED = (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.InvalidCatalogNameError)
+
+
 # ---- transactions -----------------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +276,7 @@ class Scope:
             connection.terminate()  # neither commit nor rollback went through: this connection must not serve again
         try:
             await asyncio.shield(self._pool.release(connection))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):  # or the pool has it back already
             if not _is_dead(connection):
                 connection.terminate()
 
@@ -350,7 +354,7 @@ def _is_gone(error: BaseException, connection: Any) -> bool:
     if isinstance(error, asyncpg.InternalClientError):  # a farewell of the server arrived between two of our statements
         return True
     if isinstance(error, (asyncpg.InterfaceError, OSError, asyncpg.PostgresError)):
-        return _is_dead(connection) and isinstance(error, (*GONE, asyncpg.InterfaceError))
+        return _is_dead(connection) and isinstance(error, (*GONE, *_CLOSED, asyncpg.InterfaceError))
     return False
 
 
