@@ -197,7 +197,7 @@ def _on_form(entity: Entity, key: str, state: FieldState | None, *, new: bool) -
 
 
 def depends_on(entity: Entity) -> str:
-    """htmx trigger for the controls that conditions of other fields look at; "" when there are none."""
+    """The fields that conditions and candidate filters of other fields look at, by spaces."""
     names: set[str] = set()
     for field in entity.defn.fields:
         for text in (field.visible_if, field.required_if, field.read_only_if):
@@ -207,8 +207,7 @@ def depends_on(entity: Entity) -> str:
             names.add(field.options["depends_on"])
         if field.options.get("filter") and field.options.get("to"):
             names |= {path[1] for path in ex.needs(ex.parse(field.options["filter"])).paths if path[0] == "new" and len(path) > 1}
-    watched = sorted(names & set(entity.fields))
-    return ", ".join(f"change from:find [name='{name}']" for name in watched)
+    return " ".join(sorted(names & set(entity.fields)))
 
 
 def shown_problems(entity: Entity, error: AppError, drawn: set[str], prefix: str, locale: str) -> tuple[Problem, ...]:

@@ -26,6 +26,7 @@ SCRIPT_TEXTS = {
     "nothing": i18n.lazy("Nothing found"),
     "copied": i18n.lazy("Copied"),
     "refused": i18n.lazy("This move is not possible."),
+    "failed": i18n.lazy("That did not work. Please try again."),
     "offline": i18n.lazy("The server cannot be reached. What you typed is still here; please try again."),
 }
 THEMES = (

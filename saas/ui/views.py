@@ -380,7 +380,7 @@ class FormView:
     enctype: str = "application/x-www-form-urlencoded"
     guard: bool = False
     dialog: bool = False
-    depends: str = ""  # htmx trigger: the fields others depend on
+    depends: str = ""  # keys of the fields others depend on
     refresh_url: str = ""
     confirm: str = ""
     submit_css: str = "primary"

@@ -16,3 +16,10 @@ const arm = (box) => {
 };
 onContent((root) => each(root, ".toast", arm));
 document.addEventListener("htmx:error", () => toast(texts.offline, "error"));
+// A refused or failed request leaves what is there alone and says why.
+document.addEventListener("htmx:before:response", (event) => {
+  const { response } = event.detail.ctx;
+  if (response.status < 400) return;
+  event.preventDefault();
+  toast(decodeURIComponent(response.headers.get("X-Reason") || "") || texts.failed, "error");
+});

@@ -53,7 +53,7 @@ onContent((root) => each(root, "select[data-picker]", (select) => {
     all.forEach((o, i) => o.setAttribute("aria-selected", i === active));
     if (all[active]) { all[active].id ||= `${list.id}-${active}`; input.setAttribute("aria-activedescendant", all[active].id); all[active].scrollIntoView({ block: "nearest" }); }
   };
-  const close = () => { list.hidden = true; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
+  const close = () => { clearTimeout(wait); turn++; list.hidden = true; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
   const offer = (items) => {
     list.replaceChildren(...items.map((item) => {
       const row = Object.assign(document.createElement("div"), { className: "picker-option" });
@@ -97,7 +97,6 @@ onContent((root) => each(root, "select[data-picker]", (select) => {
     else if (event.key === "Backspace" && many && !input.value) { const last = [...select.selectedOptions].pop(); if (last) { last.selected = false; changed(); } }
   });
   clear.addEventListener("click", () => { select.value = ""; if (select.value) select.append(new Option("", "")); select.value = ""; changed(); input.focus(); });
-  select.addEventListener("picker:set", (event) => choose(event.detail.value, event.detail.text));
   select.addEventListener("invalid", (event) => { event.preventDefault(); input.focus(); });
   draw();
 }));
@@ -112,5 +111,11 @@ document.addEventListener("click", (event) => {
   const url = new URL(link.href);
   for (const control of $$("select[name]", select?.form)) if (control.value && !control.multiple) url.searchParams.set(`source.${control.name}`, control.value);
   if (link.closest("#dialog")) { open(url, "_blank"); return; }
-  openDialog(url.href, { origin: link, onDone: (made) => { if (made) select?.dispatchEvent(new CustomEvent("picker:set", { detail: made })); } });
+  openDialog(url.href, { origin: link, onDone: (made) => {
+    const select = document.getElementById(link.dataset.createFor); // the form may have been drawn again meanwhile
+    if (!made || !select) return;
+    const option = [...select.options].find((o) => o.value === made.value) || select.appendChild(new Option(made.text, made.value));
+    option.selected = true;
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  } });
 }, true);

@@ -3,6 +3,10 @@ let dirty = null;
 const guarded = (element) => element?.closest?.("form[data-guard]");
 document.addEventListener("input", (event) => { const form = guarded(event.target); if (form) dirty = form; });
 document.addEventListener("change", (event) => { const form = guarded(event.target); if (form && event.isTrusted) dirty = form; });
+document.addEventListener("change", (event) => {
+  const sections = event.target.closest?.("[data-depends]");
+  if (sections && sections.dataset.depends.split(" ").includes(event.target.name)) window.htmx.trigger(sections, "refresh");
+});
 document.addEventListener("submit", (event) => {
   if (event.target === dirty) dirty = null;
   const form = event.target;
@@ -19,7 +23,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("DOMContentLoaded", () => {
   const summary = $(".page-body [data-error-summary]");
-  if (summary) summary.focus();
+  if (summary) { summary.focus(); dirty = guarded(summary); }
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("[data-error-summary] a[href^='#']");

@@ -13,7 +13,7 @@ document.addEventListener("keydown", (event) => {
   const acts = {
     "/": () => { const box = $('[data-list-search]') ; if (box) box.focus(); else openPalette(); },
     "?": () => $("#shortcuts")?.showModal(),
-    c: () => clickOn("[data-key=c]"), e: () => clickOn("[data-key=e]"),
+    c: () => clickOn("[data-key=c]") || openPalette(">"), e: () => clickOn("[data-key=e]"),
     j: () => moveRow(1), k: () => moveRow(-1), ArrowDown: () => ($("[data-list]") ? moveRow(1) : false), ArrowUp: () => ($("[data-list]") ? moveRow(-1) : false),
     o: () => openRow(currentRow()), x: () => $('input[name="ids"]', currentRow() || undefined)?.click(),
     n: () => clickOn("[data-key=n]"), p: () => clickOn("[data-key=p]"), g: () => { going = Date.now(); },

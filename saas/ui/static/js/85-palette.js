@@ -1,10 +1,10 @@
 // Ctrl/Cmd K: places and acts come from the page's own navigation, records from the server's search.
-const openPalette = () => {
+const openPalette = (typed = "") => {
   const box = $("#palette");
   if (!box || box.open) return;
   box.showModal();
-  $("input", box).value = "";
-  fillPalette("");
+  $("input", box).value = typed;
+  fillPalette(typed);
   $("input", box).focus();
 };
 const normal = (text) => text.toLowerCase().trim();
