@@ -261,7 +261,7 @@ class Listing:
     async def board_view(self, conn: Any, *, adding: str | None = None) -> ListView:
         columns: list[ops.BoardColumn] = await execute(
             self.ctx,
-            ops.Board(entity=self.entity.key, view=self.view.key if self.view.kind == "board" else None, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None),
+            ops.Board(entity=self.entity.key, view=(self.view.key or None) if self.view.kind == "board" else None, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None),
         )
         shown = tuple(self._board_column(column) for column in columns)
         return ListView(columns=shown, **await self.common(conn, adding))

@@ -134,6 +134,12 @@ async def test_a_session_of_one_tenant_is_nothing_at_another(http, admin, tenant
     assert (await stranger.get("/r/customer")).status_code == 303
 
 
+async def test_a_body_that_is_too_large_is_refused(http, tenant):
+    browser = Browser(http, f"{tenant.slug}.localhost")
+    answer = await browser.post("/login", {"email": "a@b.example", "password": "x" * 11_000_000})
+    assert answer.status_code == 413
+
+
 async def test_an_unknown_host_is_not_found(http):
     assert (await Browser(http, "nobody-here.localhost").get("/")).status_code == 404
     assert (await Browser(http, "127.0.0.1").get("/healthz")).status_code == 200

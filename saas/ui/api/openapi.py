@@ -10,7 +10,7 @@ from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
 from saas.runtime import Context, permissions, reports
-from saas.ui.api.openapi_shapes import ID, SHARED, Json, answers, body, page, query, ref
+from saas.ui.api.openapi_shapes import ID, ONCE, SHARED, Json, answers, body, page, query, ref
 
 _WITHOUT = ("$schema", "$id", "additionalProperties", "required")
 
@@ -74,8 +74,7 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
-        header = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
-        act(root, "post", "create", _("Create"), answers(201, ref(key), 403, 404, 409, 422), parameters=[header], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
+        act(root, "post", "create", _("Create"), answers(201, ref(key), 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
     if permissions.may(ctx, "update", key):
         match = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
@@ -89,7 +88,7 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         if _may_move(ctx, entity, transition):
             responses = answers(200, ref("Change"), 403, 404, 409, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
-            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), responses, parameters=[ID], requestBody=asked)
+            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), responses, parameters=[ID, ONCE], requestBody=asked)
     return {path: item for path, item in paths.items() if item}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 ID: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+ONCE: Json = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
 _QUERY: Json = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
     "count": {"type": "string", "enum": ["none", "capped", "exact"]},

@@ -189,8 +189,13 @@ async def record_history(request: Request, entity: FromPath[str], rid: FromPath[
 async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[str], key: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)
-    change = await execute(ctx, ops.Transition(entity=entity, id=record_id(rid), key=key, values=values_of(body), version=_version(request, body)))
-    return access.answer(shapes.change(change))
+    asked = ops.Transition(entity=entity, id=record_id(rid), key=key, values=values_of(body), version=_version(request, body))
+
+    async def run() -> tuple[int, dict[str, Any]]:
+        return 200, shapes.change(await execute(ctx, asked))
+
+    status, content = await _once(ctx, request, body, run)
+    return access.answer(content, status)
 
 
 @post("/records/{entity:str}/aggregate", status_code=200)

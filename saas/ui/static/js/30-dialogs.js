@@ -48,7 +48,9 @@ const sendDialogForm = async (form, submitter) => {
     done(JSON.parse(decodeURIComponent(created)));
   } else if (next) {
     dialog.onDone = null;
-    if (new URL(next, location.href).href === location.href) location.reload(); else location.href = next;
+    const there = new URL(next, location.href);
+    // Back to the page below the dialog: its tab, filters and search stay.
+    if (there.pathname === location.pathname && !there.search) location.reload(); else location.href = next;
   } else showDialog(await answer.text(), dialogBox().className.replace("dialog", ""));
 };
 
