@@ -405,5 +405,5 @@ async def schedule_run(settings: Settings, slug: str, at: str) -> Any:
     async with opened(settings):
         row = await find_tenant(slug)
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(row.time_zone))).astimezone(UTC)
-        reports = [plain(report) for report in await run_due(await system_context(row.id, origin="schedule", at=moment))]
+        reports = [plain(report) for report in await run_due(await system_context(row.id, origin="schedule", at=moment), again=True)]
     return {"at": moment, "schedules": reports}, table(reports, ["schedule", "matched", "done", "skipped", "failed"])

@@ -68,14 +68,16 @@ async def tick() -> int:
     return ran
 
 
-async def run_due(ctx: Context) -> list[ScheduleReport]:
-    """Run every active schedule whose latest tick (by the context's clock) has not been run yet. `ctx` is the system's."""
+async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
+    """Run every active schedule whose latest tick (by the context's clock) has not been run yet. `ctx` is the system's.
+
+    `again`: also those that have: records that match only now are done, those done in this period are not."""
     reports = []
     for schedule in ctx.config.bundle.schedules:
         if not schedule.active:
             continue
         tick = last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
-        if tick is not None and not await _is_finished(ctx, schedule, tick):
+        if tick is not None and (again or not await _is_finished(ctx, schedule, tick)):
             with use_locale(ctx.locale):  # what is noted in the log is read by the company's people
                 reports.append(await run_schedule(ctx, schedule, tick))
             await _finish(ctx, schedule, tick)
