@@ -96,6 +96,8 @@ class _Dimension:
         self.entity = entity
         self.kind = expr_type(query.ctx.config, self.field)
         sql, _kind = query.guarded.path(parts)
+        if self.kind == "any":
+            raise BadRequest(lazy("“%(field)s” cannot be grouped by.", field=asked.field), field="dimensions")
         if self.bucket is not None:
             if self.bucket not in BUCKETS or self.kind not in ("date", "datetime"):
                 raise BadRequest(

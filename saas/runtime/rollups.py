@@ -57,8 +57,7 @@ def _concerned(ctx: Context, child: Entity, rollup: FieldDef, relation: Relation
         names |= {path[0] for path in needs.paths}
         if needs.children:
             return True
-    source = child.fields.get(rollup.options.get("field") or "")
-    if source is not None and source.type == "formula":
+    if any(name in child.fields and child.fields[name].type == "formula" for name in names):
         return True
     return bool(names & changed) or (
         child.pipeline is not None and child.pipeline.field in changed and bool(rollup.options.get("where"))

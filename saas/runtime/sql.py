@@ -149,7 +149,8 @@ class RecordScope(ex.SqlScope):
             # A formula is the configuration's word: whoever may see its result may ask for it, whatever it is made of.
             plain = RecordScope(self.statement, self.entity, self.alias)
             return f"({ex.to_sql(formula_node(self.config, self.entity, field), plain)})", expr_type(self.config, field)
-        return self.value_sql(field), expr_type(self.config, field)
+        kind = expr_type(self.config, field)
+        return self.value_sql(field), "text" if kind == "any" else kind
 
     def field(self, key: str) -> FieldDef:
         if key == "id":
@@ -165,6 +166,8 @@ class RecordScope(ex.SqlScope):
         kind = expr_type(self.config, field)
         if kind in ("text", "option") and field is not _ID and storage_of(self.config, field) == "doc":
             return f"({self.alias}.doc->>'{field.key}')"
+        if kind == "any":  # an object of texts, such as an address: found by what stands in any of them
+            return f"(SELECT string_agg(e.value, ' ' ORDER BY e.key) FROM jsonb_each_text({sql}) e)"  # noqa: S608  compiled
         if kind == "bool":
             return f"({sql} = 1)"
         if kind == "number" and storage_of(self.config, field) == "int" and is_money(self.config, field):

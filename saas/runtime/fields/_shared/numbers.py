@@ -185,7 +185,9 @@ class NumberType(FieldType):
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         digits = self.digits_of(field)
         number = to_decimal(value)
-        if number is not None and decimals_of(number) > digits:
+        if number is None:  # to the schema's validator NaN is a null
+            return [("wrong_type", self.expects)]
+        if decimals_of(number) > digits:
             return [("decimals", lazy("At most %(count)s decimals.", count=digits))]
         return []
 
