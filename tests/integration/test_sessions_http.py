@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -120,6 +122,19 @@ async def test_the_session_cookie_is_guarded(http, tenant):
     assert "httponly" in flags and "samesite=lax" in flags and "path=/" in flags and "domain=" not in flags
 
 
+async def test_outside_of_a_developers_machine_cookies_insist_on_https(tenant, settings, database):
+    from saas.app import create_app
+
+    transport = httpx.ASGITransport(app=create_app(replace(settings, base_domain="crm.example.com")))
+    async with httpx.AsyncClient(transport=transport, base_url="https://crm.example.com") as client:
+        host = {"host": f"{tenant.slug}.crm.example.com"}
+        answer = await client.post("/login", data={"email": tenant.admin_email, "password": tenant.admin_password}, headers=host)
+        given = [c.lower() for c in answer.headers.get_list("set-cookie")]
+        assert given and all("secure" in c and "httponly" in c for c in given)
+        assert answer.headers["strict-transport-security"]
+        assert (await client.get("/api/v1/me", headers={"host": f"{tenant.slug}.localhost"})).status_code == 404
+
+
 # ---- the same request again --------------------------------------------------------------------------------------------
 
 
@@ -139,6 +154,16 @@ async def test_an_idempotency_key_makes_one_record(http, tenant, admin):
     refused(await post(key="x" * 201), 400, field="Idempotency-Key")
     assert (await admin.get("/records/customer", q="Once", count="exact"))["count"]["value"] == 1
     assert (await admin.get("/records/customer", q="Twice", count="exact"))["count"]["value"] == 1
+
+
+async def test_a_transition_with_an_idempotency_key_happens_once(admin):
+    customer = (await admin.create("customer", name="Steps"))["id"]
+    rid = (await admin.create("opportunity", name="Steps", customer=customer))["id"]
+    path = f"/records/opportunity/{rid}/transitions/qualify"
+    both = await asyncio.gather(*(admin.send("POST", path, {}, headers={"idempotency-key": "step-1"}) for _ in range(3)))
+    assert {a.status_code for a in both} == {200} and all(a.json() == both[0].json() for a in both)
+    assert [e["transition"] for e in (await admin.get(f"/records/opportunity/{rid}/history"))["data"]].count("qualify") <= 1
+    refused(await admin.send("POST", path, {}), 409)
 
 
 async def test_an_idempotency_key_belongs_to_its_person(http, tenant, admin):
