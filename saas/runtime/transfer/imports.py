@@ -12,7 +12,7 @@ import asyncpg
 
 from saas.db import in_transaction, tenant_transaction
 from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, PermissionDenied
-from saas.i18n import lazy, pick
+from saas.i18n import lazy, pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
@@ -293,7 +293,7 @@ class Runner:
     def _said(self, problem: FieldProblem) -> dict[str, str]:
         f = self.entity.fields.get(problem.field)
         label = pick(f.label, self.ctx.locale) if f else ""
-        return {"field": problem.field, "message": f"{label}: {problem.message}" if label else str(problem.message)}
+        return {"field": problem.field, "message": titled(label, problem.message)}
 
 
 async def run_import(job: jobs.JobRun, file_id: UUID, plan: ImportPlan) -> Tally:

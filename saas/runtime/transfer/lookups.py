@@ -23,8 +23,9 @@ from saas.runtime.context import Context
 from saas.runtime.door import execute
 from saas.tenants import list_departments
 
-_SEPARATORS = re.compile(r"\s*[;；\n]\s*")
-_COMMAS = re.compile(r"\s*[,，、;；\n]\s*")
+_SEPARATORS = re.compile(r"[;；\n]")
+_COMMAS = re.compile(r"[,，、;；\n]")
+_LONGEST_MOMENT = 60  # characters; matching a longer text as a time could take very long
 _DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})\Z", re.ASCII)
 _NAMED = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y")
 _TIME = re.compile(r"(?P<day>.*?\S)[T\s]+(?P<time>\d{1,2}:\d{2}(:\d{2})?)\s*(?P<half>[ap]\.?m\.?)?\Z", re.ASCII | re.IGNORECASE)
@@ -106,8 +107,8 @@ class Cells:
         text = plain_text(value)
         if f.type == "ref":
             return [text]
-        parts = [p for p in _SEPARATORS.split(text) if p]
-        return [p for p in _COMMAS.split(text) if p] if len(parts) == 1 else parts
+        parts = _split(_SEPARATORS, text)
+        return _split(_COMMAS, text) if len(parts) == 1 else parts
 
     # -- one cell -------------------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Cells:
             raw = round(raw * 100, 6)  # a cell formatted as a percentage
         text = plain_text(raw)
         if f.type in ("multi", "tags"):
-            return kind.from_form(f, [p for p in _COMMAS.split(text) if p], self.ctx.config)
+            return kind.from_form(f, _split(_COMMAS, text), self.ctx.config)
         if f.type == "address":
             return kind.normalise(f, {"street": text}, self.ctx.config)
         return kind.from_form(f, [text], self.ctx.config)
@@ -162,6 +163,8 @@ class Cells:
         if isinstance(raw, date):
             return raw.isoformat() if f.type == "date" else self._utc(datetime(raw.year, raw.month, raw.day))
         text = plain_text(raw)
+        if len(text) > _LONGEST_MOMENT:
+            return text
         found = _TIME.match(text)
         if not found:
             day = self._day(f, text)
@@ -205,6 +208,10 @@ class Cells:
             except ValueError:
                 continue
         return None
+
+
+def _split(separator: re.Pattern[str], text: str) -> list[str]:
+    return [part for piece in separator.split(text) if (part := piece.strip())]
 
 
 def plain_text(value: Any) -> str:

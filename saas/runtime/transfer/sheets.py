@@ -29,7 +29,10 @@ MAX_CELL = 40_000
 EXCEL_ROWS = 1_048_575
 BOM = b"\xef\xbb\xbf"
 
-_REFERENCE = re.compile(rb'\sr="([A-Z]{1,3})([0-9]{1,7})"')
+MAX_TAG = 64 * 1024
+# A tag of a row or cell and the place it names, if any: <c r="B7">, also <x:c r = 'b7'>.
+_TAG = re.compile(rb"""<(?:[\w.-]+:)?(c|row)(?=[\s/>])(?:[^<]*?\sr\s*=\s*["']([A-Za-z]*)([0-9]+)["'])?""")
+_OTHER_FORMATS = {"mimetype", "content.xml", "xl/workbook.bin"}
 _DELIMITERS = ",;\t|"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?\Z", re.ASCII)
@@ -113,33 +116,62 @@ def _read_xlsx(path: Path) -> list[list[Any]]:
 
 
 def _check_xlsx(path: Path) -> None:
-    """Refuse bombs: too much when unpacked, or a few cells so far apart that the table between them fills the memory."""
+    """Refuse bombs: too much when unpacked, or a few cells so far apart that the table between them fills the memory. Any part of
+    the file may be its sheet, so all are looked at."""
     left = MAX_UNPACKED_BYTES
     try:
         with zipfile.ZipFile(path) as archive:
+            names = {name.lower() for name in archive.namelist()}
+            if "xl/workbook.xml" not in names or names & _OTHER_FORMATS:  # the reader would take it for what it looks like
+                raise refused(lazy("This file cannot be read as a table."))
             for entry in archive.infolist():
-                is_sheet = entry.filename.startswith("xl/worksheets/")
-                rows = columns = 0
-                tail = b""
+                extent = _Extent()
                 with archive.open(entry) as stream:
                     while part := stream.read(1 << 20):
                         left -= len(part)
                         if left < 0:
                             raise PayloadTooLarge(lazy("This table is too large when unpacked."))
-                        if is_sheet:
-                            text = tail + part
-                            tail = text[-32:]
-                            for letters, digits in set(_REFERENCE.findall(text)):
-                                rows, columns = max(rows, int(digits)), max(columns, _column_number(letters))
-                            if rows * columns > MAX_CELLS:
-                                raise PayloadTooLarge(lazy("This table has too many cells; delete what is not needed."))
+                        extent.look(part)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise refused(lazy("This file cannot be read as a table.")) from error
 
 
+class _Extent:
+    """How far the rows and cells of a sheet reach, told from its tags piece by piece; those that name no place follow the last."""
+
+    def __init__(self) -> None:
+        self.row = self.column = self.rows = self.columns = 0
+        self.tail = b""
+
+    def look(self, part: bytes) -> None:
+        text = self.tail + part
+        end = max(text.rfind(b"<"), 0)
+        self.tail = text[end:]
+        if len(self.tail) > MAX_TAG:  # no tag of a table is that long
+            if _TAG.match(self.tail):
+                raise refused(lazy("This file cannot be read as a table."))
+            self.tail = b""
+        tags = _TAG.findall(text, 0, end)
+        _kinds, letters_of, digits_of = map(set, zip(*tags, strict=True)) if tags else ((), (), ())
+        if b"" not in digits_of:  # every tag names its place, as nearly all programs write them: their order says nothing more
+            self.rows = max([self.rows, *(int(digits[:9]) for digits in digits_of)])
+            self.columns = max([self.columns, *map(_column_number, letters_of)])
+            tags = tags[-1:]
+        for kind, letters, digits in tags:
+            if digits:
+                self.row, self.column = int(digits[:9]), _column_number(letters)
+            elif kind == b"row":
+                self.row, self.column = self.row + 1, 0
+            else:
+                self.column += 1
+            self.rows, self.columns = max(self.rows, self.row), max(self.columns, self.column)
+        if self.rows * self.columns > MAX_CELLS:
+            raise PayloadTooLarge(lazy("This table has too many cells; delete what is not needed."))
+
+
 def _column_number(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters[:6].upper():
         number = number * 26 + letter - 64
     return number
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 import zipfile
 from collections.abc import AsyncIterator
 from datetime import date
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import pytest_asyncio
 import python_calamine
 
 from saas.db import tenant_transaction
@@ -21,9 +23,10 @@ from saas.runtime import operations as ops
 from saas.runtime.files import open_file, store
 from saas.runtime.jobs import get_job
 from saas.runtime.transfer import failed_rows, preview_import, start_export, start_import, stream_csv
+from saas.runtime.transfer.lookups import Cells
 from saas.runtime.transfer.sheets import csv_line, decode, guess_delimiter, read_sheet, write_xlsx
 from saas.runtime.worker import drain, run_now
-from tests.factories import Lab
+from tests.factories import Lab, make_lab
 
 
 async def exported(lab: Lab, who: str, **asked: Any) -> list[list[Any]]:
@@ -41,6 +44,11 @@ async def upload(ctx: Any, data: bytes, name: str = "table.csv") -> UUID:
         yield data
 
     return (await store(ctx, name, parts())).id
+
+
+@pytest_asyncio.fixture(scope="module")
+async def rich_lab(database) -> Lab:
+    return await make_lab(people=False)
 
 
 async def deals(lab: Lab, who: str = "admin", **asked: Any) -> dict[str, ops.Record]:
@@ -278,6 +286,51 @@ def test_bombs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("saas.runtime.transfer.sheets.MAX_UNPACKED_BYTES", 1_000_000)
     with pytest.raises(PayloadTooLarge):
         read_sheet(path, "b.xlsx")
+
+
+FAR = {
+    "single quotes": ("<row r='1'><c r='A1'><v>1</v></c></row><row r='9000'><c r='XFD9000'><v>1</v></c></row>", "worksheets/sheet1.xml", {}),
+    "another folder": ('<row r="1"><c r="A1"><v>1</v></c></row><row r="9000"><c r="XFD9000"><v>1</v></c></row>', "other/sheet1.data", {}),
+    "only the row": ('<row r="1"><c r="XFD1"><v>1</v></c></row><row r="9000"><c><v>1</v></c></row>', "worksheets/sheet1.xml", {}),
+    "no places": (f"<row>{'<c><v>1</v></c>' * 3000}</row>{'<row><c><v>1</v></c></row>' * 2000}", "worksheets/sheet1.xml", {}),
+    "small letters": ('<row r="1"><c r="A1"><v>1</v></c></row><row r="9000"><c r = "xfd9000"><v>1</v></c></row>', "worksheets/sheet1.xml", {}),
+    "a long tag": (f'<row r="1"><c r="A1"><v>1</v></c></row><row r="9000"><c {" " * 3_000_000} r="XFD9000"><v>1</v></c></row>', "worksheets/sheet1.xml", {}),
+    "another format": ("", "worksheets/sheet1.xml", {"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": "<x/>"}),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_cells_far_apart_are_refused_however_they_are_written(tmp_path, name):
+    """A few hundred bytes must not become gigabytes of empty cells."""
+    rows, target, more = FAR[name]
+    main, office = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    path = tmp_path / "far.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>')
+        archive.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="{office}/worksheet" Target="{target}"/></Relationships>')
+        archive.writestr(f"xl/{target}", f'<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>')
+        for part, text in more.items():
+            archive.writestr(part, text)
+    with pytest.raises((PayloadTooLarge, InvalidInput)):
+        read_sheet(path, "far.xlsx")
+
+
+def test_text_that_looks_like_a_place_is_text(tmp_path):
+    path = tmp_path / "t.xlsx"
+    write_xlsx(path, "x", ["A"], [['<c r="XFD1048576"> and r="XFD1048576"']])
+    assert read_sheet(path, "t.xlsx").rows == [['<c r="XFD1048576"> and r="XFD1048576"']]
+
+
+async def test_long_cells_are_read_in_time(rich_lab):
+    """Cells of many thousand characters in columns of dates, tags and links: a moment each, not minutes."""
+    lab, long = rich_lab, 30_000
+    started = time.monotonic()
+    cells = Cells(await lab.ctx(), (await lab.ctx()).config.entity("thing"))
+    for key, text in (("met", "T" * long), ("due", "1 " * (long // 2) + "x"), ("tags", "a" + " " * long + "b"), ("accounts", "a" + " " * long + "b"), ("phone", "1" + " " * long + "y"), ("mail", "a@" + "a." * long)):
+        field = cells.entity.fields[key]
+        await cells.prepare([field], [{key: text}])
+        cells.value(field, text)
+    assert time.monotonic() - started < 1.5
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"PK\x03\x04 no zip", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"])
