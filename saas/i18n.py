@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -109,6 +109,21 @@ def noop(message: str) -> str:
     """Marks a text for the catalogue where a plain string is needed (titles in JSON Schemas); import it as `N_` and translate
     with gettext when it is shown."""
     return message
+
+
+def listed(texts: Iterable[object]) -> str:
+    """“a, b, c”, with the commas of the language."""
+    return gettext(", ").join(str(text) for text in texts)
+
+
+def sentences(texts: Iterable[object]) -> str:
+    """“a; b; c” for longer parts."""
+    return gettext("; ").join(str(text) for text in texts)
+
+
+def titled(title: object, text: object) -> str:
+    """“title: text”, with the colon of the language; the text alone if there is no title."""
+    return gettext("%(title)s: %(text)s", title=title, text=text) if title else str(text)
 
 
 def pick(label: Mapping[str, str] | str | None, locale: str | None = None) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from saas.db import tenant_transaction
 from saas.errors import AppError, BadRequest, InvalidInput, PermissionDenied
-from saas.i18n import lazy, pick
+from saas.i18n import lazy, pick, titled
 from saas.runtime import jobs, permissions
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
@@ -132,7 +132,7 @@ def _message(ctx: Context, plan: BulkPlan, error: AppError) -> str:
     parts = []
     for problem in error.problems:
         f = entity.fields.get(problem.field)
-        parts.append(f"{pick(f.label, ctx.locale)}: {problem.message}" if f else str(problem.message))
+        parts.append(titled(pick(f.label, ctx.locale) if f else "", problem.message))
     return " ".join(parts)
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from saas.errors import AppError, DuplicateFound, FieldProblem, InvalidInput, StaleVersion
 from saas.i18n import gettext as _
-from saas.i18n import pick
+from saas.i18n import pick, titled
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
@@ -219,7 +219,7 @@ def shown_problems(entity: Entity, error: AppError, drawn: set[str], prefix: str
         label = pick(field.label, locale) if field else ""
         text = str(problem.message)
         if field is None or problem.field not in drawn:
-            found.append(Problem("", f"{label}: {text}" if label else text))
+            found.append(Problem("", titled(label, text)))
         else:
             found.append(Problem(label, text, f"{prefix}-{problem.field}"))
     return tuple(found)

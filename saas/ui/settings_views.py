@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from saas.i18n import gettext as _
-from saas.i18n import ngettext, pick
+from saas.i18n import listed, ngettext, pick, sentences, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import action_types, field_types, trigger_types
 from saas.metadata.models import ActionDef, EntityRights, FieldDef, RoleDef, ScopeRule, TriggerDef
@@ -63,7 +63,7 @@ def entities(ctx: Context) -> Table:
 
 def option_sets(ctx: Context) -> Table:
     rows = [
-        [_cell(pick(s.label), url=f"/settings/option-sets/{s.key}"), _cell(s.key, css="expr"), _cell(sum(o.active for o in s.options), css="num"), _cell(", ".join(pick(o.label) for o in s.options[:6]) + (" …" if len(s.options) > 6 else ""))]
+        [_cell(pick(s.label), url=f"/settings/option-sets/{s.key}"), _cell(s.key, css="expr"), _cell(sum(o.active for o in s.options), css="num"), _cell(listed(pick(o.label) for o in s.options[:6]) + (" …" if len(s.options) > 6 else ""))]
         for s in ctx.config.bundle.option_sets
     ]  # fmt: skip
     return _table(_("Option lists"), _("The values people choose from: add, rename, switch off."), "tags", [_("Name"), _("Key"), _("Active"), _("Options")], rows)
@@ -84,7 +84,7 @@ def roles(ctx: Context) -> Table:
 
 def automations(ctx: Context) -> Table:
     rows = [
-        [_cell(pick(a.label)), _cell(pick(ctx.config.entity(a.entity).defn.label)), _cell(trigger_text(ctx, ctx.config.entity(a.entity), a.on)), _cell(a.condition, css="expr"), _cell("; ".join(action_text(ctx, ctx.config.entity(a.entity), x) for x in a.do)), _yes(a.active)]
+        [_cell(pick(a.label)), _cell(pick(ctx.config.entity(a.entity).defn.label)), _cell(trigger_text(ctx, ctx.config.entity(a.entity), a.on)), _cell(a.condition, css="expr"), _cell(sentences(action_text(ctx, ctx.config.entity(a.entity), x) for x in a.do)), _yes(a.active)]
         for a in ctx.config.bundle.automations
     ]  # fmt: skip
     return _table(_("Automations"), _("What happens by itself."), "bolt", [_("Name"), _("Entity"), _("When"), _("If"), _("Then"), _("Active")], rows)
@@ -92,7 +92,7 @@ def automations(ctx: Context) -> Table:
 
 def schedules(ctx: Context) -> Table:
     rows = [
-        [_cell(pick(s.label)), _cell(pick(ctx.config.entity(s.entity).defn.plural)), _cell(s.cron, css="expr"), _cell(_plain(s.where), css="expr"), _cell("; ".join(action_text(ctx, ctx.config.entity(s.entity), x) for x in s.do)), _cell(_often(s.once_per)), _yes(s.active)]
+        [_cell(pick(s.label)), _cell(pick(ctx.config.entity(s.entity).defn.plural)), _cell(s.cron, css="expr"), _cell(_plain(s.where), css="expr"), _cell(sentences(action_text(ctx, ctx.config.entity(s.entity), x) for x in s.do)), _cell(_often(s.once_per)), _yes(s.active)]
         for s in ctx.config.bundle.schedules
     ]  # fmt: skip
     return _table(_("Schedules"), _("What happens at set times, in the workspace's time zone."), "calendar-time", [_("Name"), _("Entity"), _("Time"), _("For records where"), _("Then"), _("At most"), _("Active")], rows)
@@ -139,7 +139,7 @@ def _part(key: str) -> str:
 
 
 def _role_names(ctx: Context, keys: Iterable[str]) -> str:
-    return ", ".join(pick(ctx.config.roles[k].label) for k in keys if k in ctx.config.roles)
+    return listed(pick(ctx.config.roles[k].label) for k in keys if k in ctx.config.roles)
 
 
 def trigger_text(ctx: Context, entity: Entity, on: TriggerDef) -> str:
@@ -151,7 +151,7 @@ def trigger_text(ctx: Context, entity: Entity, on: TriggerDef) -> str:
         details.append(_transition_label(entity, on.transition))
     if on.source or on.to:
         details.append(" → ".join(stages.get(key, key) if key else "…" for key in (on.source, on.to)))
-    return _with_detail(str(kind.label) if kind else on.trigger, ", ".join(details))
+    return _with_detail(str(kind.label) if kind else on.trigger, listed(details))
 
 
 def action_text(ctx: Context, entity: Entity | None, action: ActionDef) -> str:
@@ -171,7 +171,7 @@ def action_text(ctx: Context, entity: Entity | None, action: ActionDef) -> str:
 
 
 def _with_detail(name: str, detail: str) -> str:
-    return _("%(name)s: %(detail)s", name=name, detail=detail) if detail else name
+    return titled(name, detail) if detail else name
 
 
 def _transition_label(entity: Entity | None, key: str) -> str:
@@ -208,7 +208,7 @@ def entity_detail(ctx: Context, key: str) -> dict[str, Any]:
 
 
 def _labels(fields: Mapping[str, FieldDef], keys: Iterable[str]) -> str:
-    return ", ".join(pick(fields[k].label) if k in fields else k for k in keys)
+    return listed(pick(fields[k].label) if k in fields else k for k in keys)
 
 
 def _field_rules(ctx: Context, field: FieldDef) -> str:
@@ -231,7 +231,7 @@ def _field_rules(ctx: Context, field: FieldDef) -> str:
         found.append("= " + options["expr"])
     if options.get("of"):
         found.append(f"{options.get('fn')}({options['of']}{'.' + options['field'] if options.get('field') else ''})")
-    return "; ".join(found)
+    return sentences(found)
 
 
 def pipeline_detail(ctx: Context, key: str) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def pipeline_detail(ctx: Context, key: str) -> dict[str, Any]:
         {
             "key": t.key, "label": pick(t.label), "sources": [stage(s) for s in t.sources], "targets": [stage(s) for s in ([t.to] if t.to else [b.to for b in t.branches]) if s],
             "roles": _role_names(ctx, t.roles) or _("everybody who may edit"), "require": _labels(entity.fields, t.require), "ask": _labels(entity.fields, t.ask),
-            "conditions": "; ".join(x for x in (t.allow_if, t.guard) if x), "effects": [action_text(ctx, entity, a) for a in t.effects] + [f"{_labels(entity.fields, [k])} = {v}" for k, v in t.set.items()],
+            "conditions": sentences(x for x in (t.allow_if, t.guard) if x), "effects": [action_text(ctx, entity, a) for a in t.effects] + [f"{_labels(entity.fields, [k])} = {v}" for k, v in t.set.items()],
         }
         for t in pipeline.transitions
     ]  # fmt: skip
@@ -264,7 +264,7 @@ def role_detail(ctx: Context, key: str) -> dict[str, Any]:
     for entity in ctx.config.entities.values():
         rights = permissions.ADMIN_RIGHTS if role.admin else role.entities.get(entity.key) or role.entities.get("*") or EntityRights()
         limited = [
-            f"{pick(entity.fields[k].label) if k in entity.fields else k}: {_access(r.access)}" + (f" ({r.condition})" if r.condition else "") for k, r in rights.fields.items()
+            titled(pick(entity.fields[k].label) if k in entity.fields else k, _access(r.access)) + (f" ({r.condition})" if r.condition else "") for k, r in rights.fields.items()
         ]  # fmt: skip
         rows.append(
             {
@@ -281,16 +281,16 @@ def role_detail(ctx: Context, key: str) -> dict[str, Any]:
 def _extras(ctx: Context, role: RoleDef) -> list[tuple[str, str]]:
     found = []
     if role.reports:
-        found.append((_("Reports"), _("all") if "*" in role.reports else ", ".join(pick(ctx.config.reports[k].label) for k in role.reports if k in ctx.config.reports)))
+        found.append((_("Reports"), _("all") if "*" in role.reports else listed(pick(ctx.config.reports[k].label) for k in role.reports if k in ctx.config.reports)))
     if role.dashboards:
-        found.append((_("Dashboards"), _("all") if "*" in role.dashboards else ", ".join(pick(ctx.config.dashboards[k].label) for k in role.dashboards if k in ctx.config.dashboards)))
+        found.append((_("Dashboards"), _("all") if "*" in role.dashboards else listed(pick(ctx.config.dashboards[k].label) for k in role.dashboards if k in ctx.config.dashboards)))
     if role.settings:
-        found.append((_("Settings"), _("all") if "*" in role.settings else ", ".join(_part(part) for part in role.settings)))
+        found.append((_("Settings"), _("all") if "*" in role.settings else listed(_part(part) for part in role.settings)))
     for pipeline_key, keys in (role.transitions or {}).items():
         pipeline = ctx.config.pipelines.get(pipeline_key)
         if pipeline:
             names = [pick(t.label) for t in pipeline.transitions if "*" in keys or t.key in keys]
-            found.append((pick(pipeline.label), ", ".join(names) or _("no transitions")))
+            found.append((pick(pipeline.label), listed(names) or _("no transitions")))
     return found
 
 
@@ -308,8 +308,8 @@ def _right(rules: tuple[ScopeRule, ...]) -> dict[str, str]:
     kept = [r for r in rules if r.scope != "none"]
     if not kept:
         return {"text": "–", "css": "none", "tip": ""}
-    text = ", ".join(str(SCOPES.get(r.scope, r.scope)) + (" *" if r.condition else "") for r in kept)
-    tip = "; ".join(f"{SCOPES.get(r.scope, r.scope)}: {r.condition}" for r in kept if r.condition)
+    text = listed(str(SCOPES.get(r.scope, r.scope)) + (" *" if r.condition else "") for r in kept)
+    tip = sentences(titled(SCOPES.get(r.scope, r.scope), r.condition) for r in kept if r.condition)
     return {"text": text, "css": "all" if any(r.scope == "all" and not r.condition for r in kept) else "", "tip": tip}
 
 
@@ -321,7 +321,7 @@ def people(ctx: Context, users: list[dict[str, Any]], departments: list[dict[str
     return [
         {
             "id": str(u["id"]), "name": u["name"], "email": u["email"], "title": u["title"], "roles": _role_names(ctx, u["role_keys"]), "active": u["status"] == "active",
-            "department": ", ".join(names[d] for d in u["department_ids"] if d in names), "seen": formats.moment(ctx, u["last_login_at"]) if u["last_login_at"] else "",
+            "department": listed(names[d] for d in u["department_ids"] if d in names), "seen": formats.moment(ctx, u["last_login_at"]) if u["last_login_at"] else "",
         }
         for u in users
     ]  # fmt: skip

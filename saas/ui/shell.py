@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from saas.i18n import gettext as _
-from saas.i18n import pick
+from saas.i18n import pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
 from saas.runtime import Context, permissions
@@ -60,7 +60,7 @@ def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
 def _clear(item: Link, groups: list[NavGroup]) -> Link:
     """A view's own name may be the same for two entities ("All"): then the entity's name goes before it."""
     same = sum(other.text == item.text for group in groups for other in group.items)
-    return replace(item, text=f"{item.note}: {item.text}" if same > 1 and item.note else item.text, note="")
+    return replace(item, text=titled(item.note, item.text) if same > 1 else item.text, note="")
 
 
 def _only_best_current(groups: list[NavGroup]) -> tuple[NavGroup, ...]:

@@ -139,6 +139,12 @@ def test_lazy_texts_compare_and_hash():
     assert len({lazy("x", a=[1]), lazy("x", a=[1]), LazyString("x")}) == 2  # values need not be hashable
 
 
+def test_texts_are_put_together_with_the_marks_of_the_language():
+    assert (i18n.listed(["a", lazy("Save")]), i18n.sentences(["a", "b"]), i18n.titled("a", "b"), i18n.titled("", "b")) == ("a, Save", "a; b", "a: b", "b")
+    with use_locale("zh_CN"):
+        assert (i18n.listed(["甲", lazy("Save")]), i18n.sentences(["甲", "乙"]), i18n.titled("甲", "乙"), i18n.titled("", "乙")) == ("甲、保存", "甲；乙", "甲：乙", "乙")
+
+
 def test_marking_changes_nothing():
     assert noop("Save") == "Save"
 

@@ -9,7 +9,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.errors import BadRequest, InvalidInput, TooManyRequests
-from saas.i18n import LOCALES, pick
+from saas.i18n import LOCALES, listed, pick
 from saas.i18n import gettext as _
 from saas.runtime.finding import find_everywhere
 from saas.runtime.notifications import inbox, mark_read
@@ -90,7 +90,7 @@ async def _profile(ask: Ask, errors: dict[str, str], *, status: int = 200) -> Re
         departments = await list_departments(ctx.tenant_id)
     department = next((pick(d["name"], ctx.locale) for d in departments if d["id"] == user.department_id), "")
     roles = [pick(ctx.config.roles[k].label, ctx.locale) for k in user.role_keys if k in ctx.config.roles]
-    shown = Profile(user.name, user.email, ", ".join(roles), department)
+    shown = Profile(user.name, user.email, listed(roles), department)
     return ask.page("profile.html", status=status, profile=shown, errors={"current": "", "password": "", **errors})
 
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from saas.errors import AppError, BadRequest, InvalidInput, NotFound
 from saas.i18n import gettext as _
-from saas.i18n import lazy, ngettext, pick
+from saas.i18n import lazy, ngettext, pick, sentences
 from saas.metadata.config import Entity
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
@@ -116,7 +116,7 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
                 except NotFound:
                     continue
                 except AppError as error:
-                    text = "; ".join(str(p.message) for p in error.problems) or str(error.message)
+                    text = sentences(p.message for p in error.problems) or str(error.message)
                     failures.append(Choice(record_id, await _title(ctx, found, record_id), color=text))
             if failures:
                 raise _Undo

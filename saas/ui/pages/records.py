@@ -13,7 +13,7 @@ from litestar.response import Stream
 
 from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, PermissionDenied, StaleVersion
 from saas.i18n import gettext as _
-from saas.i18n import pick
+from saas.i18n import pick, sentences
 from saas.metadata.config import Entity
 from saas.runtime import execute, permissions
 from saas.runtime import operations as ops
@@ -215,7 +215,7 @@ async def delete(request: Request, entity: FromPath[str], record_id: FromPath[UU
             change = await execute(ctx, ops.Delete(entity=found.key, id=record_id, version=version_of(form)))
         except (Conflict, InvalidInput) as error:
             record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
-            text = "; ".join(str(p.message) for p in error.problems) or str(error.message)
+            text = sentences(p.message for p in error.problems) or str(error.message)
             return _delete_page(ask, _delete_view(ask, found, record, text), status=error.status)
     return ask.redirect(f"/r/{found.key}", *toasts(change))
 

@@ -14,7 +14,7 @@ from litestar.params import FromPath
 
 from saas.db import tenant_transaction
 from saas.errors import AppError, Conflict, FieldProblem, InvalidDefinition, InvalidInput, NotFound, PermissionDenied
-from saas.i18n import LOCALES, lazy, pick
+from saas.i18n import LOCALES, lazy, pick, sentences, titled
 from saas.i18n import gettext as _
 from saas.metadata import store
 from saas.runtime import permissions
@@ -104,8 +104,8 @@ async def _option_set(ask: Ask, key: str, *, error: str = "", errors: Mapping[st
     found = ask.ctx.config.option_sets.get(key)
     if found is None:
         raise NotFound()
-    rows = [{"key": o.key, "en": o.label.get("en", ""), "zh_CN": o.label.get("zh_CN", ""), "color": o.color, "active": o.active} for o in found.options]
-    used = [f"{pick(e.defn.label)}: {pick(f.label)}" for e in ask.ctx.config.entities.values() for f in e.defn.fields if f.options.get("set") == key]
+    rows = [{"key": o.key, "label": pick(o.label), "en": o.label.get("en", ""), "zh_CN": o.label.get("zh_CN", ""), "color": o.color, "active": o.active} for o in found.options]
+    used = [titled(pick(e.defn.label), pick(f.label)) for e in ask.ctx.config.entities.values() for f in e.defn.fields if f.options.get("set") == key]
     return await _show(
         ask, "option_set", "option-sets", status=status, key=key, title=pick(found.label), rows=rows, used=used, colours=[Choice(c, _colour_name(c)) for c in COLOURS],
         revision=ask.ctx.config.revision, error=error, errors=errors or {}, typed=typed or {},
@@ -188,7 +188,7 @@ async def publish(ask: Ask, raw: Mapping[str, Any], base: str, message: str) -> 
 
 
 def _words(error: AppError) -> str:
-    return "; ".join(f"{p.path}: {p.message}" if hasattr(p, "path") else str(p.message) for p in error.problems) or str(error.message)
+    return sentences(titled(getattr(p, "path", ""), p.message) for p in error.problems) or str(error.message)
 
 
 # ---- setting values ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from saas.errors import AppError, Conflict, InvalidInput, PayloadTooLarge
 from saas.i18n import gettext as _
-from saas.i18n import ngettext, pick
+from saas.i18n import ngettext, pick, sentences
 from saas.metadata.config import Entity
 from saas.runtime import files, jobs, permissions, transfer
 from saas.runtime.records import entity_of
@@ -95,7 +95,7 @@ async def take_table(request: Request, entity: FromPath[str]) -> Response[Any]:
         info = await files.store(ask.ctx, upload.filename, parts(), max_bytes=TABLE_BYTES, accept=TABLES, field_key="file")
         await transfer.preview_import(ask.ctx, info.id, {"entity": found.key})
     except (InvalidInput, PayloadTooLarge) as error:
-        text = "; ".join(str(p.message) for p in error.problems) or str(error.message)
+        text = sentences(p.message for p in error.problems) or str(error.message)
         return await _upload_page(ask, found, error=text, status=error.status)
     return ask.redirect(f"/r/{found.key}/import/{info.id}")
 
@@ -148,7 +148,7 @@ async def _mapping_page(ask: Ask, entity: Entity, file_id: UUID, raw: dict[str, 
     shown = [c["field"] for c in found["columns"] if c["field"]][:PREVIEW_COLUMNS]
     words = {"created": (_("create"), "green"), "updated": (_("update"), "blue"), "skipped": (_("skip"), "gray"), "failed": (_("problem"), "red"), "blank": (_("empty"), "gray")}
     rows = [
-        {"number": r["number"], "action": words[r["action"]][0], "color": words[r["action"]][1], "cells": [r["values"].get(k, "") for k in shown], "problems": "; ".join(p["message"] for p in r["problems"])}
+        {"number": r["number"], "action": words[r["action"]][0], "color": words[r["action"]][1], "cells": [r["values"].get(k, "") for k in shown], "problems": sentences(p["message"] for p in r["problems"])}
         for r in found["rows"]
     ]  # fmt: skip
     return ask.page(
