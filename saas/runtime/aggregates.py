@@ -115,7 +115,10 @@ class _Dimension:
             return None
         if self.bucket:
             zone = UTC if self.kind == "date" else self.ctx.zone
-            return value.astimezone(zone).date().isoformat()
+            try:  # the first moment there is comes without a zone: to asyncpg it is minus infinity
+                return (value.astimezone(zone) if value.tzinfo else value).date().isoformat()
+            except OverflowError:
+                return value.date().isoformat()
         if isinstance(value, UUID):
             return str(value)
         if isinstance(value, datetime):
