@@ -205,3 +205,52 @@ async def test_bad_values_meet_no_expression(lab):
     for values in ({"name": "x", "contact": {"a": 1}}, {"name": 5, "account": 7}, {"name": "x", "amount": {"amount": "no"}}):
         with pytest.raises(AppError):
             await execute(await lab.ctx("chief"), ops.Create(entity="deal", values=values))
+
+
+# ---- requests that mean no good ----------------------------------------------------------------------------------------------
+
+
+ODD_ADDRESSES = [
+    "/r/account?q=%00", "/r/account?filter=" + "[" * 20_000, "/r/account?limit=%C2%B2", "/r/account?sort=nothing", "/r/account?f=name:eq:%00", "/r/account?f=credit:gt:x",
+    "/r/account?after=AAAA", "/r/account?view=%00", "/r/account/board?view=nothing", "/r/account?adding=nothing", "/r/account?adding=bank", "/r/account?cols=nothing",
+    "/r/deal/new?account=abc&amount=x&chance=%C2%B2", "/lookup/deal/account?q=%00", "/lookup/deal/account?account=x", "/search?q=%00", "/files/01a201de-3812-7121-9b28-a93b541786fd?size=%C2%B2",
+    "/notifications?before=x", "/login?next=%00", "/r/account?trail=%00&after=%00", "/r/deal/new?next=%0d%0aset-cookie:x", "/r/account?filter=%7B%22field%22:%22credit%22,%22op%22:%22eq%22,%22value%22:NaN%7D",
+    "/r/%00", "/r/account/views/%00/delete", "/settings/audit?kind=%00", "/settings/audit?before=x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ODD_ADDRESSES, ids=lambda p: p[:60])
+async def test_odd_addresses_of_pages_break_nothing(lab, http, path):
+    answer = await (await browser(http, lab, "admin")).get(path)
+    assert answer.status_code < 500, answer.text[-800:]
+    assert "set-cookie:x" not in str(answer.headers)
+
+
+ODD_FORMS = [
+    ("/login", {"email": "a\x00@b.example", "password": "x\x00"}), ("/login", {"email": "a@b.example", "password": "x" * 200_000}), ("/r/account/form?id=x", {"name": "x"}), ("/r/deal/form", {"account": "x", "amount": "\x00", "name": "\x00"}),
+    ("/r/account/new", {"name": "\x00", "credit": "²", "since": "²", "version": "²"}), ("/r/account/bulk", {"ids": "x", "act": "\x00"}), ("/r/account/views", {"name": "\x00", "query": "q=%00&limit=²"}),
+    ("/locale", {"locale": "\x00", "next": "/x\n"}), ("/theme", {"theme": "\x00", "next": "//evil.example"}), ("/settings/users/new", {"name": "\x00", "email": "a\x00@b.example", "roles": "reader"}),
+    ("/settings/values", {"days": "²", "revision": "²"}), ("/settings/brand", {"name": "\x00", "color": "²"}), ("/settings/revisions/1/revert", {"revision": "²"}), ("/profile/password", {"current": "\x00", "password": "\x00" * 20}),
+    ("/r/account/import/01a201de-3812-7121-9b28-a93b541786fd", {"act": "run"}), ("/r/account/export", {"format": "\x00"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "form"), ODD_FORMS, ids=lambda x: x if isinstance(x, str) else "")
+async def test_odd_forms_break_nothing(lab, http, path, form):
+    answer = await (await browser(http, lab, "admin")).post(path, **form)
+    assert answer.status_code < 500, answer.text[-800:]
+    where = answer.headers.get("location", "/")
+    assert where.startswith("/") and not where.startswith("//") and where == where.strip()
+
+
+async def test_a_password_that_somebody_else_set_must_be_changed_first(lab, http):
+    from saas.tenants import set_password
+
+    await set_password(lab.tenant_id, lab.people["watcher"], "given by an administrator", must_change=True)
+    page = await browser(http, lab, "watcher")
+    answer = await page.get("/r/account")
+    assert answer.status_code == 303 and answer.headers["location"] == "/profile"
+    assert (await page.get("/profile")).status_code == 200
+    changed = await page.post("/profile/password", current="given by an administrator", password=PASSWORD)
+    assert changed.status_code == 303
+    assert (await page.get("/r/account")).status_code == 200

@@ -126,6 +126,7 @@ CASES: dict[str, Case] = {
     "GET /r/{entity:str}/import": reads(**CUSTOMER), "POST /r/{entity:str}/import": fills({"file_id": "$file", "file": "$file"}, **CUSTOMER),
     "GET /r/{entity:str}/import/{file_id:uuid}": Case(params={"entity": "customer", "file_id": "$export"}), "POST /r/{entity:str}/import/{file_id:uuid}": fills({"column.0": "name", "mapping.0": "name", "start": "1"}, entity="customer", file_id="$export"),
     "GET /settings": reads(), "GET /settings/audit": reads({}, {"before": "$record"}), "GET /settings/automations": reads(), "GET /settings/entities": reads(), "GET /settings/entities/{key:str}": reads(key="customer"),
+    "GET /settings/brand": reads(), "POST /settings/brand": fills({"color": "not a colour", "name": ""}),
     "GET /settings/jobs": reads({}, {"job": "$job"}), "GET /settings/option-sets": reads(), "GET /settings/option-sets/{key:str}": reads(key="nothing"), "POST /settings/option-sets/{key:str}": fills({}, key="nothing"),
     "GET /settings/pipelines": reads(), "GET /settings/pipelines/{key:str}": reads(key="opportunity"), "GET /settings/reports": reads(), "GET /settings/revisions": reads(),
     "POST /settings/revisions/{number:int}/revert": fills({"revision": "77"}, number="77"), "GET /settings/roles": reads(), "GET /settings/roles/{key:str}": reads(key="sales"), "GET /settings/schedules": reads(),
