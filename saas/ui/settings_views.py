@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from saas.i18n import gettext as _
-from saas.i18n import listed, ngettext, pick, sentences, titled
+from saas.i18n import lazy, listed, ngettext, pick, sentences, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import action_types, field_types, trigger_types
 from saas.metadata.models import ActionDef, EntityRights, FieldDef, RoleDef, ScopeRule, TriggerDef
@@ -110,6 +110,18 @@ def reports(ctx: Context) -> Table:
     rows = [[_cell(pick(r.label), url=f"/reports/{r.key}"), _cell(_("Report")), _cell(len(r.widgets), css="num"), _cell(pick(r.description))] for r in ctx.config.bundle.reports]
     rows += [[_cell(pick(d.label), url=f"/dashboards/{d.key}"), _cell(_("Dashboard")), _cell(len(d.widgets), css="num"), _cell("")] for d in ctx.config.bundle.dashboards]
     return _table(_("Reports and dashboards"), _("Figures and charts, each clickable down to its records."), "chart-bar", [_("Name"), _("Kind"), _("Figures"), _("Description")], rows)
+
+
+# What the audit log calls its events; others show their key.
+AUDIT_EVENTS = {
+    "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
+    "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
+    "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
+    "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "brand.changed": lazy("Name or colour changed"),
+    "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
+    "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
+    "tenant.plan_changed": lazy("Plan changed"),
+}  # fmt: skip
 
 
 TABLES: Mapping[str, Callable[[Context], Table]] = {

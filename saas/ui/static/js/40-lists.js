@@ -56,3 +56,11 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("DOMContentLoaded", refreshSelection);
 document.addEventListener("htmx:after:swap", refreshSelection);
+// After a swap the focus must not fall back to the top of the page, and what is listed now is announced.
+document.addEventListener("htmx:after:swap", () => {
+  const list = $("#list");
+  if (!list) return;
+  if (document.activeElement === document.body) list.focus({ preventScroll: true });
+  const live = $("#live");
+  if (live) live.textContent = ($("#count", list) || $(".blank h2", list))?.textContent || "";
+});
