@@ -1,9 +1,9 @@
 """One controller file per noun; `routers` lists them for the composition root."""
 
-from saas.ui.pages import figures, home, inbox, lists, records, sessions, settings, stages, system, transfers
+from saas.ui.pages import figures, home, inbox, lists, people, records, sessions, settings, stages, system, transfers
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router,
+    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
     transfers.router,
 ]  # fmt: skip
 

@@ -28,8 +28,6 @@ async def home(request: Request) -> Response[Any]:
     if site.kind == "operator":
         return await _tenants(request)
     ask = await signed_in(request)
-    if ask.session.user.must_change_password:
-        return redirect(request, "/profile", Toast(_("Please choose a password of your own."), "warn"))
     return redirect(request, home_url(ask.ctx))
 
 

@@ -11,7 +11,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, PermissionDenied, StaleVersion
+from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, NotFound, PermissionDenied, StaleVersion
 from saas.i18n import gettext as _
 from saas.i18n import pick, sentences
 from saas.metadata.config import Entity
@@ -21,7 +21,7 @@ from saas.runtime.files import open_file, open_thumbnail
 from saas.runtime.forms import choices, form_state
 from saas.runtime.records import entity_of
 from saas.ui.forms import build_form, form_values, has_uploads, inherited_values, version_of
-from saas.ui.guards import Ask, local_path, signed_in
+from saas.ui.guards import Ask, local_path, signed_in, whole_number
 from saas.ui.record_page import RecordPage
 from saas.ui.uploads import store_uploads
 from saas.ui.views import DeleteView, FormView, Toast
@@ -153,7 +153,10 @@ async def refresh(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     typed = form_values(ctx, found, form)
     text = request.query_params.get("id")
-    record_id = UUID(text) if text else None
+    try:
+        record_id = UUID(text) if text else None
+    except ValueError as error:
+        raise NotFound() from error
     async with ask.work() as conn:
         state = await form_state(ctx, found.key, record_id=record_id, typed=typed)
         inline = form.get("inline") == "1"
@@ -233,9 +236,9 @@ async def restore(request: Request, entity: FromPath[str], record_id: FromPath[U
 async def download(request: Request, file_id: FromPath[UUID]) -> Stream:
     """A file the person may see: their own upload, or one that hangs on a record they may read. `?size=` asks for a thumbnail."""
     ask = await signed_in(request)
-    size = request.query_params.get("size", "")
-    if size.isdigit():
-        found = await open_thumbnail(ask.ctx, file_id, min(int(size), 2000))
+    size = whole_number(request.query_params.get("size", ""))
+    if size is not None:
+        found = await open_thumbnail(ask.ctx, file_id, min(size, 2000))
     else:
         found = await open_file(ask.ctx, file_id, download=request.query_params.get("download") == "1")
     return Stream(found.chunks(), media_type=found.content_type, headers=found.headers)

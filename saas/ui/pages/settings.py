@@ -13,24 +13,20 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import tenant_transaction
-from saas.errors import AppError, Conflict, FieldProblem, InvalidDefinition, InvalidInput, NotFound, PermissionDenied
+from saas.errors import AppError, Conflict, InvalidDefinition, NotFound, PermissionDenied
 from saas.i18n import LOCALES, lazy, pick, sentences, titled
 from saas.i18n import gettext as _
 from saas.metadata import store
 from saas.runtime import permissions
 from saas.tenants import (
-    create_user,
     forget_host,
     list_audit,
-    list_departments,
     list_users,
     record_audit,
-    set_password,
-    update_user,
 )
 from saas.ui import formats
 from saas.ui import settings_views as views
-from saas.ui.guards import Ask, signed_in
+from saas.ui.guards import Ask, signed_in, whole_number
 from saas.ui.pages.system import DEFAULT_COLOUR
 from saas.ui.views import Choice, Toast
 
@@ -38,13 +34,13 @@ PAGE = 60
 COLOURS = ("gray", "red", "orange", "yellow", "green", "teal", "blue", "indigo", "purple", "pink")
 
 
-async def _open(request: Request, part: str) -> Ask:
+async def open_settings(request: Request, part: str) -> Ask:
     ask = await signed_in(request)
     permissions.require_setting(ask.ctx, part)
     return ask
 
 
-async def _show(ask: Ask, template: str, current: str, *, status: int = 200, **data: Any) -> Response[Any]:
+async def show_settings(ask: Ask, template: str, current: str, *, status: int = 200, **data: Any) -> Response[Any]:
     async with ask.work():
         pass
     return ask.page(f"settings/{template}.html", status=status, nav=views.navigation(ask.ctx, current), current=current, **data)
@@ -56,39 +52,39 @@ async def overview(request: Request) -> Response[Any]:
     groups = views.navigation(ask.ctx, "")
     if not groups:
         raise PermissionDenied(lazy("Your role does not include this part of the settings."))
-    return await _show(ask, "index", "", pack=ask.ctx.config.bundle.pack, pack_label=pick(ask.ctx.config.bundle.pack.label), revision=ask.ctx.config.revision)
+    return await show_settings(ask, "index", "", pack=ask.ctx.config.bundle.pack, pack_label=pick(ask.ctx.config.bundle.pack.label), revision=ask.ctx.config.revision)
 
 
 @get([f"/settings/{part}" for part in views.TABLES])
 async def listing(request: Request) -> Response[Any]:
     """One kind of definition as a table."""
     part = request.url.path.rstrip("/").rpartition("/")[2]
-    ask = await _open(request, "config")
-    return await _show(ask, "table", part, **views.TABLES[part](ask.ctx))
+    ask = await open_settings(request, "config")
+    return await show_settings(ask, "table", part, **views.TABLES[part](ask.ctx))
 
 
 @get("/settings/entities/{key:str}")
 async def entity(request: Request, key: FromPath[str]) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     if key not in ask.ctx.config.entities:
         raise NotFound()
-    return await _show(ask, "entity", "entities", **views.entity_detail(ask.ctx, key))
+    return await show_settings(ask, "entity", "entities", **views.entity_detail(ask.ctx, key))
 
 
 @get("/settings/pipelines/{key:str}")
 async def pipeline(request: Request, key: FromPath[str]) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     if key not in ask.ctx.config.pipelines:
         raise NotFound()
-    return await _show(ask, "pipeline", "pipelines", **views.pipeline_detail(ask.ctx, key))
+    return await show_settings(ask, "pipeline", "pipelines", **views.pipeline_detail(ask.ctx, key))
 
 
 @get("/settings/roles/{key:str}")
 async def role(request: Request, key: FromPath[str]) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     if key not in ask.ctx.config.roles:
         raise NotFound()
-    return await _show(ask, "role", "roles", **views.role_detail(ask.ctx, key))
+    return await show_settings(ask, "role", "roles", **views.role_detail(ask.ctx, key))
 
 
 # ---- option sets -------------------------------------------------------------------------------------------------------
@@ -96,7 +92,7 @@ async def role(request: Request, key: FromPath[str]) -> Response[Any]:
 
 @get("/settings/option-sets/{key:str}")
 async def option_set(request: Request, key: FromPath[str]) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     return await _option_set(ask, key)
 
 
@@ -106,7 +102,7 @@ async def _option_set(ask: Ask, key: str, *, error: str = "", errors: Mapping[st
         raise NotFound()
     rows = [{"key": o.key, "label": pick(o.label), "en": o.label.get("en", ""), "zh_CN": o.label.get("zh_CN", ""), "color": o.color, "active": o.active} for o in found.options]
     used = [titled(pick(e.defn.label), pick(f.label)) for e in ask.ctx.config.entities.values() for f in e.defn.fields if f.options.get("set") == key]
-    return await _show(
+    return await show_settings(
         ask, "option_set", "option-sets", status=status, key=key, title=pick(found.label), rows=rows, used=used, colours=[Choice(c, _colour_name(c)) for c in COLOURS],
         revision=ask.ctx.config.revision, error=error, errors=errors or {}, typed=typed or {},
     )  # fmt: skip
@@ -122,7 +118,7 @@ def _colour_name(key: str) -> str:
 @post("/settings/option-sets/{key:str}", status_code=200)
 async def save_option_set(request: Request, key: FromPath[str]) -> Response[Any]:
     """Rename, recolour, switch off, and add: one form, one new revision. Options are never removed: records may hold them."""
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     form = await ask.form()
     raw = await _bundle(ask)
     found = next((s for s in raw.get("option_sets", []) if s["key"] == key), None)
@@ -180,7 +176,7 @@ async def _bundle(ask: Ask) -> dict[str, Any]:
 
 async def publish(ask: Ask, raw: Mapping[str, Any], base: str, message: str) -> None:
     """A new revision on top of the one the form was made from. Errors: InvalidDefinition, Conflict."""
-    number = int(base) if base.isdigit() else ask.ctx.config.revision
+    number = whole_number(base) or ask.ctx.config.revision
     async with tenant_transaction(ask.ctx.tenant_id) as conn:
         revision = await store.publish(ask.ctx.tenant_id, raw, base_revision=number, message=message, author_id=ask.ctx.user_id)
         await record_audit(conn, ask.ctx.tenant_id, "config.published", actor_id=ask.ctx.user_id, target=str(revision.number), request_id=ask.ctx.request_id)
@@ -196,7 +192,7 @@ def _words(error: AppError) -> str:
 
 @get("/settings/values")
 async def setting_values(request: Request) -> Response[Any]:
-    return await _values(await _open(request, "config"))
+    return await _values(await open_settings(request, "config"))
 
 
 async def _values(ask: Ask, *, errors: Mapping[str, str] | None = None, typed: Mapping[str, Any] | None = None, error: str = "", status: int = 200) -> Response[Any]:
@@ -204,12 +200,12 @@ async def _values(ask: Ask, *, errors: Mapping[str, str] | None = None, typed: M
         {"key": s.key, "label": pick(s.label), "help": pick(s.help), "type": s.type, "value": (typed or {}).get(s.key, "" if s.default is None else s.default), "error": (errors or {}).get(s.key, "")}
         for s in ask.ctx.config.bundle.settings
     ]  # fmt: skip
-    return await _show(ask, "values", "values", status=status, rows=rows, revision=ask.ctx.config.revision, error=error)
+    return await show_settings(ask, "values", "values", status=status, rows=rows, revision=ask.ctx.config.revision, error=error)
 
 
 @post("/settings/values", status_code=200)
 async def save_values(request: Request) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     form = await ask.form()
     raw = await _bundle(ask)
     errors: dict[str, str] = {}
@@ -256,20 +252,20 @@ def _setting_value(setting: Any, text: str) -> Any:
 
 @get("/settings/revisions")
 async def revisions(request: Request) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     found = await store.revisions(ask.ctx.tenant_id, limit=100)
     names = {u["id"]: u["name"] for u in await list_users(ask.ctx.tenant_id)}
     rows = [{"number": r.number, "message": r.message, "author": names.get(r.author_id, ""), "at": formats.full(ask.ctx, r.created_at), "hash": r.hash[:10], "current": r.number == ask.ctx.config.revision} for r in found]
-    return await _show(ask, "revisions", "revisions", rows=rows, revision=ask.ctx.config.revision)
+    return await show_settings(ask, "revisions", "revisions", rows=rows, revision=ask.ctx.config.revision)
 
 
 @post("/settings/revisions/{number:int}/revert", status_code=200)
 async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
-    ask = await _open(request, "config")
+    ask = await open_settings(request, "config")
     form = await ask.form()
     base = str(form.get("revision") or "")
     async with tenant_transaction(ask.ctx.tenant_id) as conn:
-        made = await store.revert(ask.ctx.tenant_id, number, base_revision=int(base) if base.isdigit() else ask.ctx.config.revision, author_id=ask.ctx.user_id)
+        made = await store.revert(ask.ctx.tenant_id, number, base_revision=whole_number(base) or ask.ctx.config.revision, author_id=ask.ctx.user_id)
         await record_audit(conn, ask.ctx.tenant_id, "config.reverted", actor_id=ask.ctx.user_id, target=str(made.number), request_id=ask.ctx.request_id, data={"to": number})
     forget_host(ask.ctx.tenant.slug)
     return ask.redirect("/settings/revisions", Toast(_("Revision %(number)s is live again, as revision %(new)s.", number=number, new=made.number)))
@@ -280,17 +276,17 @@ async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
 
 @get("/settings/brand")
 async def brand(request: Request) -> Response[Any]:
-    ask = await _open(request, "brand")
+    ask = await open_settings(request, "brand")
     return await _brand(ask, ask.ctx.tenant.name, str(ask.ctx.tenant.brand.get("color") or f"#{DEFAULT_COLOUR}"), {})
 
 
 async def _brand(ask: Ask, name: str, colour: str, errors: Mapping[str, str], *, status: int = 200) -> Response[Any]:
-    return await _show(ask, "brand", "brand", status=status, name=name, colour=colour, errors={"name": "", "color": "", **errors})
+    return await show_settings(ask, "brand", "brand", status=status, name=name, colour=colour, errors={"name": "", "color": "", **errors})
 
 
 @post("/settings/brand", status_code=200)
 async def save_brand(request: Request) -> Response[Any]:
-    ask = await _open(request, "brand")
+    ask = await open_settings(request, "brand")
     form = await ask.form()
     name, colour = str(form.get("name") or "").strip()[:100], str(form.get("color") or "").strip().lower()
     errors = {}
@@ -308,108 +304,7 @@ async def save_brand(request: Request) -> Response[Any]:
     return ask.redirect("/settings/brand", Toast(_("Saved")))
 
 
-# ---- people ------------------------------------------------------------------------------------------------------------
-
-
-@get("/settings/users")
-async def users(request: Request) -> Response[Any]:
-    ask = await _open(request, "users")
-    people, departments = await list_users(ask.ctx.tenant_id), await list_departments(ask.ctx.tenant_id)
-    return await _show(ask, "users", "users", rows=views.people(ask.ctx, people, departments))
-
-
-@get("/settings/users/new")
-async def new_user(request: Request) -> Response[Any]:
-    return await _user_form(await _open(request, "users"), None, {}, {})
-
-
-@get("/settings/users/{user_id:uuid}")
-async def user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
-    ask = await _open(request, "users")
-    return await _user_form(ask, await _person(ask, user_id), {}, {})
-
-
-async def _person(ask: Ask, user_id: UUID) -> dict[str, Any]:
-    found = next((u for u in await list_users(ask.ctx.tenant_id) if u["id"] == user_id), None)
-    if found is None:
-        raise NotFound()
-    return found
-
-
-async def _user_form(ask: Ask, person: dict[str, Any] | None, typed: Mapping[str, Any], errors: Mapping[str, str], *, status: int = 200) -> Response[Any]:
-    ctx = ask.ctx
-    values = {"email": "", "name": "", "title": "", "phone": "", "status": "active", **(person or {}), **typed}
-    roles = typed.get("roles", (person or {}).get("role_keys", []))
-    chosen = typed.get("department") or str(next(iter((person or {}).get("department_ids", [])), ""))
-    superior = typed.get("superior") or str((person or {}).get("superior_id") or "")
-    people = [Choice(str(u["id"]), u["name"], str(u["id"]) == superior) for u in await list_users(ctx.tenant_id, only_active=True) if not person or u["id"] != person["id"]]
-    departments = [Choice(str(d["id"]), "  " * d["depth"] + pick(d["name"], ctx.locale), str(d["id"]) == chosen) for d in await list_departments(ctx.tenant_id)]
-    return await _show(
-        ask, "user", "users", status=status, person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
-        roles=[Choice(r.key, pick(r.label, ctx.locale), r.key in roles) for r in ctx.config.bundle.roles], action=f"/settings/users/{person['id']}" if person else "/settings/users/new",
-    )  # fmt: skip
-
-
-@post("/settings/users/new", status_code=200)
-async def add_user(request: Request) -> Response[Any]:
-    ask = await _open(request, "users")
-    typed, changes, password = await _typed(ask)
-    try:
-        _check_roles(ask, typed["roles"], ())
-        async with tenant_transaction(ask.ctx.tenant_id):
-            user_id = await create_user(ask.ctx.tenant_id, typed["email"], password or "", typed["name"], typed["roles"], title=typed["title"], phone=typed["phone"], superior_id=changes["superior_id"], actor_id=ask.ctx.user_id)
-            if changes["department_ids"]:
-                await update_user(ask.ctx.tenant_id, user_id, {"department_ids": changes["department_ids"]}, actor_id=ask.ctx.user_id)
-    except (InvalidInput, Conflict) as error:
-        return await _user_form(ask, None, typed, _field_errors(error), status=error.status)
-    return ask.redirect("/settings/users", Toast(_("%(name)s can sign in now.", name=typed["name"]) if password else _("%(name)s was added.", name=typed["name"])))
-
-
-@post("/settings/users/{user_id:uuid}", status_code=200)
-async def save_user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
-    ask = await _open(request, "users")
-    person = await _person(ask, user_id)
-    typed, changes, password = await _typed(ask)
-    try:
-        _check_roles(ask, typed["roles"], person["role_keys"])
-        if user_id == ask.ctx.user_id and (typed["status"] != "active" or (not any(ask.ctx.config.roles[r].admin for r in typed["roles"] if r in ask.ctx.config.roles) and permissions.is_admin(ask.ctx))):
-            raise InvalidInput([FieldProblem("roles", "own_rights", lazy("You cannot take away your own access. Ask another administrator."))])
-        async with tenant_transaction(ask.ctx.tenant_id):
-            await update_user(ask.ctx.tenant_id, user_id, {"name": typed["name"], "title": typed["title"], "phone": typed["phone"], "status": typed["status"], "role_keys": typed["roles"], **changes}, actor_id=ask.ctx.user_id)
-            if password:
-                await set_password(ask.ctx.tenant_id, user_id, password, must_change=user_id != ask.ctx.user_id, keep_session=ask.session.id, actor_id=ask.ctx.user_id)
-    except (InvalidInput, Conflict) as error:
-        return await _user_form(ask, person, typed, _field_errors(error), status=error.status)
-    return ask.redirect("/settings/users", Toast(_("Saved")))
-
-
-async def _typed(ask: Ask) -> tuple[dict[str, Any], dict[str, Any], str]:
-    form = await ask.form()
-    typed: dict[str, Any] = {name: str(form.get(name) or "").strip() for name in ("email", "name", "title", "phone", "department", "superior")}
-    typed["status"] = "inactive" if form.get("status") == "inactive" else "active"
-    typed["roles"] = [str(r) for r in form.getall("roles", []) if str(r) in ask.ctx.config.roles]
-    changes = {"superior_id": _uuid(typed["superior"]), "department_ids": [d for d in [_uuid(typed["department"])] if d]}
-    return typed, changes, str(form.get("password") or "")
-
-
-def _check_roles(ask: Ask, wanted: Any, before: Any) -> None:
-    """Nobody may hand out more than they have, nor touch the account of somebody who has more: a new password would be theirs."""
-    known = ask.ctx.config.roles
-    if any(not permissions.may_give(ask.ctx, known[r]) for r in before if r in known):
-        raise InvalidInput([FieldProblem("roles", "forbidden", lazy("Only an administrator can change this person."))])
-    if any(not permissions.may_give(ask.ctx, known[r]) for r in wanted if r in known):
-        raise InvalidInput([FieldProblem("roles", "forbidden", lazy("Only an administrator can give or take this role."))])
-    if not wanted:
-        raise InvalidInput([FieldProblem("roles", "required", lazy("Choose at least one role."))])
-
-
-def _field_errors(error: AppError) -> dict[str, str]:
-    if isinstance(error, Conflict):
-        return {"email": str(error.message)}
-    return {p.field if p.field in ("email", "name", "password", "roles", "department") else "": str(p.message) for p in error.problems if isinstance(p, FieldProblem)}
-
-
-def _uuid(text: str) -> UUID | None:
+def uuid_of(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
@@ -421,33 +316,32 @@ def _uuid(text: str) -> UUID | None:
 
 @get("/settings/audit")
 async def audit(request: Request) -> Response[Any]:
-    ask = await _open(request, "audit")
-    before = _uuid(request.query_params.get("before", ""))
+    ask = await open_settings(request, "audit")
+    before = uuid_of(request.query_params.get("before", ""))
     found = await list_audit(ask.ctx.tenant_id, limit=PAGE, before=before, kind=request.query_params.get("kind") or None)
     names = {str(u["id"]): u["name"] for u in await list_users(ask.ctx.tenant_id)}
     rows = [
         {"at": formats.full(ask.ctx, r["at"]), "actor": r["actor_name"] or "", "kind": r["kind"], "what": str(views.AUDIT_EVENTS.get(r["kind"], r["kind"])), "target": names.get(r["target"], r["target"] or ""), "ip": r["ip"], "data": json.dumps(r["data"], ensure_ascii=False) if r["data"] else ""}
         for r in found
     ]  # fmt: skip
-    return await _show(ask, "audit", "audit", rows=rows, next_url=f"/settings/audit?before={found[-1]['id']}" if len(found) == PAGE else "")
+    return await show_settings(ask, "audit", "audit", rows=rows, next_url=f"/settings/audit?before={found[-1]['id']}" if len(found) == PAGE else "")
 
 
 @get("/settings/jobs")
 async def jobs(request: Request) -> Response[Any]:
-    ask = await _open(request, "jobs")
+    ask = await open_settings(request, "jobs")
     async with ask.work() as conn:
         found = await conn.fetch(
             "SELECT j.id, j.kind, j.status, j.progress, j.total, j.error, j.attempts, j.run_at, j.created_at, j.finished_at, u.name AS who "
             "FROM job j LEFT JOIN app_user u ON u.tenant_id = j.tenant_id AND u.id = j.created_by WHERE j.tenant_id = $1 ORDER BY j.created_at DESC LIMIT $2",
             ask.ctx.tenant_id, PAGE,
         )  # fmt: skip
-    return await _show(ask, "jobs", "jobs", rows=views.jobs(ask.ctx, found))
+    return await show_settings(ask, "jobs", "jobs", rows=views.jobs(ask.ctx, found))
 
 
 router = Router(
     "",
     route_handlers=[
-        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, brand, save_brand, users, new_user, user, add_user,
-        save_user, audit, jobs,
+        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, brand, save_brand, audit, jobs,
     ],
 )  # fmt: skip

@@ -12,13 +12,14 @@ from litestar.params import FromPath
 from saas.errors import AppError, Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
+from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.forms import form_state
 from saas.runtime.records import entity_of
-from saas.ui.forms import Drawing, form_values, has_uploads, shown_problems, version_of
+from saas.ui.forms import Drawing, depends_on, form_values, has_uploads, shown_problems, version_of
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.pages.records import FORM_BYTES, toasts
 from saas.ui.record_page import CSS, button
@@ -94,7 +95,8 @@ async def _dialog(
     state = await form_state(ctx, entity.key, record_id=record.id, typed=typed or {})
     drawing = Drawing(ctx, entity, state, prefix="t", typed=typed, problems=problems)
     await drawing.load(conn, asked)
-    fields = tuple([await drawing.field(k, required=k in transition.require, force=True) for k in asked if state.fields[k].access != "hidden" or k in transition.require])
+    drawn = [k for k in asked if k in transition.require or (state.fields[k].access != "hidden" and (state.fields[k].visible or not _asked_about(entity, k, asked)))]
+    fields = tuple([await drawing.field(k, required=k in transition.require, force=True) for k in drawn])
     files = any("max_mb" in entity.fields[k].options for k in asked)
     url = f"/r/{entity.key}/{record.id}"
     shown: dict[str, Any] = {}
@@ -109,8 +111,32 @@ async def _dialog(
         title=offer.label, action=f"{url}/transitions/{quote(offer.key)}", submit=offer.label, cancel_url=local_path(next_, url), id="transition-form",
         entity_plural=pick(entity.defn.plural, ctx.locale), list_url=f"/r/{entity.key}", record_url=url, record_title=record.title, version=record.version,
         sections=(FormSection("", fields, 1),) if fields else (), hidden=(("next", next_),) if next_ else (), confirm=offer.confirm, dialog=ask.target in ("dialog", "board"),
+        depends=" ".join(k for k in depends_on(entity).split() if k in asked), refresh_url=f"{url}/transitions/{quote(offer.key)}/form",
         submit_css={"danger": "danger solid"}.get(offer.style, CSS["primary"]), enctype="multipart/form-data" if files else "application/x-www-form-urlencoded", **shown,
     )  # fmt: skip
+
+
+def _asked_about(entity: Entity, key: str, asked: list[str]) -> bool:
+    """Whether the field's condition looks at another answer of the same dialog. Conditions on the stage say nothing about
+    what leads to it."""
+    condition = entity.fields[key].visible_if
+    return bool(condition) and any(path[0] in asked for path in ex.needs(ex.parse(condition)).paths if path[0] != key)
+
+
+@post("/r/{entity:str}/{record_id:uuid}/transitions/{key:str}/form", status_code=200, request_max_body_size=FORM_BYTES)
+async def refresh(request: Request, entity: FromPath[str], record_id: FromPath[UUID], key: FromPath[str]) -> Response[Any]:
+    """What the dialog asks, again, after an answer that others depend on has changed. Nothing is written."""
+    ask = await signed_in(request)
+    found, form = entity_of(ask.ctx, entity), await ask.form()
+    transition = transition_of(found, key)
+    async with ask.work() as conn:
+        record = await execute(ask.ctx, ops.Get(entity=found.key, id=record_id))
+        offer = _offer(record, key)
+        if offer is None:
+            raise PermissionDenied(lazy("“%(label)s” is not possible for this record now.", label=pick(transition.label)))
+        typed = form_values(ask.ctx, found, form, (*transition.require, *transition.ask))
+        view = await _dialog(ask, conn, found, record, offer, typed=typed)
+    return ask.fragment("records/_sections.html", form=view)
 
 
 def _show(ask: Ask, view: FormView, *, status: int = 200, move: str = "") -> Response[Any]:
@@ -168,4 +194,4 @@ def _leading_to(entity: Entity, record: ops.Record, to: str) -> ops.TransitionOf
     return None
 
 
-router = Router("", route_handlers=[ask_values, run, moves, drop])
+router = Router("", route_handlers=[ask_values, run, refresh, moves, drop])
