@@ -303,6 +303,14 @@ def test_what_went_wrong_is_never_said_in_one_language_only():
     assert bare == []
 
 
+def test_every_event_of_the_audit_log_has_a_name():
+    from saas.ui.settings_views import AUDIT_EVENTS
+
+    kinds = {kind for path in (ROOT / "saas").rglob("*.py") for kind in re.findall(r'record_audit\((?:[^()]|\n)*?"([a-z_]+\.[a-z_]+)"', path.read_text("utf-8"))}
+    assert len(kinds) > 10
+    assert kinds - set(AUDIT_EVENTS) == set()
+
+
 def test_every_word_of_a_refused_value_is_translated():
     """The sentences for what JSON Schema and the field types find wrong, and the labels of all kinds."""
     from saas.metadata import kinds, problems, shape_words, value_words
