@@ -23,6 +23,7 @@ from saas.runtime import operations as ops
 from saas.runtime.forms import FieldState, FormState, choices
 from saas.runtime.present import display_text, names_for
 from saas.ui.filters import has_options
+from saas.ui.guards import whole_number
 from saas.ui.render import markup
 from saas.ui.values import is_wide
 from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Link, Problem
@@ -59,9 +60,9 @@ def form_values(ctx: Context, entity: Entity, form: FormMultiDict, keys: Iterabl
 
 
 def inherited_values(ctx: Context, entity: Entity, query: Any) -> dict[str, Any]:
-    """For a record created from inside another form (`source` names its entity): references that both have, such as the same
+    """For a record created from inside another form (`source.entity` names its entity): references that both have, such as the same
     customer, are taken over from `source.<field>`."""
-    source = ctx.config.entities.get(query.get("source", ""))
+    source = ctx.config.entities.get(query.get("source.entity", ""))
     if source is None:
         return {}
     chosen = {f.options["to"]: query.get(f"source.{key}") for key, f in source.declared.items() if "to" in f.options and _is_uuid(query.get(f"source.{key}"))}
@@ -69,8 +70,7 @@ def inherited_values(ctx: Context, entity: Entity, query: Any) -> dict[str, Any]
 
 
 def version_of(form: FormMultiDict) -> int | None:
-    text = str(form.get("version") or "")
-    return int(text) if text.isdigit() and len(text) < 10 else None
+    return whole_number(str(form.get("version") or ""))
 
 
 def has_uploads(form: FormMultiDict) -> bool:
@@ -159,7 +159,7 @@ class Drawing:
         target = field.options.get("to")
         if not target or field_types.get(field.type).expr_type != "ref" or not permissions.may(self.ctx, "create", target):
             return ""
-        return f"/r/{quote(target)}/new?inline=1&source={self.entity.key}"
+        return f"/r/{quote(target)}/new?inline=1&source.entity={self.entity.key}"
 
 
 # ---- whole forms -------------------------------------------------------------------------------------------------------
