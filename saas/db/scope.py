@@ -17,7 +17,7 @@ from saas.db import embedded
 from saas.db.engine import DB
 from saas.db.reasons import SystemReason
 from saas.db.roles import APP, SYSTEM, role_login
-from saas.errors import Conflict, Unavailable
+from saas.errors import BadRequest, Conflict, Unavailable
 from saas.i18n import lazy
 from saas.settings import Settings
 
@@ -267,6 +267,8 @@ class Scope:
             raise _unavailable() from error
         if isinstance(error, asyncpg.DeadlockDetectedError):
             raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="deadlock") from error
+        if isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)):  # NUL: whatever page or body it came in by
+            raise BadRequest(lazy("This text contains characters that cannot be stored.")) from error
         if isinstance(error, asyncpg.QueryCanceledError):
             raise Unavailable(lazy("This took too long and was stopped")) from error
         return False

@@ -19,7 +19,7 @@ from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
 from saas.tenants.users import insert_user
 
-SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 RESERVED_SLUGS = frozenset(
     ["admin", "api", "app", "apex", "assets", "auth", "billing", "blog", "cdn", "console", "dashboard", "demo-admin", "docs", "email", "ftp", "help", "imap", "internal", "login", "localhost", "mail", "metrics", "mx", "news", "ns", "ns1", "ns2", "operator", "ops", "pop", "root", "security", "shop", "signup", "smtp", "sso", "static", "status", "store", "support", "system", "test-operator", "www"]
 )

@@ -26,9 +26,9 @@ from saas.errors import (
 )
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
-from saas.ui.guards import html, page_data
+from saas.ui.guards import PasswordDue, html, page_data, redirect
 from saas.ui.render import render
-from saas.ui.views import Link
+from saas.ui.views import Link, Toast
 
 log = logging.getLogger(__name__)
 BY_STATUS: dict[int, type[AppError]] = {400: BadRequest, 401: NotAuthenticated, 402: PlanLimitReached, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: PayloadTooLarge, 429: TooManyRequests, 503: Unavailable}  # fmt: skip
@@ -97,6 +97,8 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
         return problem_response(request, error)
     if isinstance(error, NotAuthenticated) and error.status == 401 and request.scope["path"] != "/login":
         return _to_sign_in(request)
+    if isinstance(error, PasswordDue):
+        return redirect(request, "/profile", Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
     return _page(request, error)

@@ -18,6 +18,7 @@ from saas.metadata.expressions.filters import OPS
 from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime import Context
+from saas.ui.guards import whole_number
 from saas.ui.views import Choice
 
 MAX_TRAIL = 12
@@ -88,11 +89,11 @@ def read_state(path: str, query: Any, entity: Entity, *, view: str | None) -> St
             advanced = raw
         else:
             conditions += found
-    limit = query.get("limit", "")
+    limit = whole_number(query.get("limit", ""))
     return State(
         path=path, view=view, q=(query.get("q") or "").strip()[:200], conditions=tuple(conditions), advanced=advanced,
         sort=tuple(s for s in (query.get("sort") or "").split(",") if s), columns=tuple(c for c in query.getall("cols", []) if c in entity.fields),
-        limit=min(max(int(limit), 5), 200) if limit.isdigit() else None, after=query.get("after") or None,
+        limit=min(max(limit, 5), 200) if limit is not None else None, after=query.get("after") or None,
         trail=tuple(query.getall("trail", []))[-MAX_TRAIL:], exact=query.get("count") == "exact",
     )  # fmt: skip
 

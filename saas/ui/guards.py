@@ -26,6 +26,7 @@ from saas.ui.render import base_data, render
 from saas.ui.views import Toast
 
 SESSION_COOKIE = "session"
+WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
@@ -140,6 +141,11 @@ def read_toasts(request: Request) -> tuple[Toast, ...]:
         return ()
 
 
+def whole_number(text: str, *, digits: int = 9) -> int | None:
+    """A number that people or links wrote; None for anything else, also for digits that only look like some."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 def local_path(text: str | None, default: str = "/") -> str:
     """A path on this host to go on to; anything else (another site, a script) becomes the default."""
     return text if text and _LOCAL.match(text) and len(text) < 2000 else default
@@ -168,6 +174,15 @@ async def check_token(request: Request, secret: str) -> None:
         raise PermissionDenied(lazy("This page is out of date. Please reload it and try again."), reason="csrf")
 
 
+class PasswordDue(PermissionDenied):
+    """Somebody else set the person's password: until they choose their own, it opens nothing."""
+
+
+def refuse_given_password(session: SessionInfo) -> None:
+    if session.user.must_change_password:
+        raise PasswordDue(lazy("Please choose a password of your own."), reason="password")
+
+
 async def signed_in(request: Request) -> Ask:
     """The person behind the session cookie. Errors: NotAuthenticated, NotFound (not a tenant's host), PermissionDenied (forged)."""
     tenant = site_of(request).tenant
@@ -184,6 +199,8 @@ async def signed_in(request: Request) -> Ask:
     if session.user.locale:
         state["locale"] = session.user.locale
     set_locale(state["locale"])
+    if request.url.path not in WITHOUT_OWN_PASSWORD:
+        refuse_given_password(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
     return ask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,7 +116,7 @@ def plan_of(ctx: Context, sheet: Sheet, raw: Mapping[str, Any]) -> ImportPlan:
     mapping: dict[int, str] = {}
     given = raw.get("mapping")
     for column, key in (given.items() if given else guess_mapping(ctx, entity, sheet.headers).items()):
-        number = int(column) if str(column).isdigit() else sheet.headers.index(column) if column in sheet.headers else -1
+        number = int(column) if re.fullmatch("[0-9]{1,4}", str(column)) else sheet.headers.index(column) if column in sheet.headers else -1
         if not 0 <= number < len(sheet.headers):
             raise BadRequest(lazy("The table has no column “%(name)s”.", name=str(column)[:80]), field="mapping")
         if not key:

@@ -15,7 +15,7 @@ from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session
 from saas.ui.api import bodies
-from saas.ui.guards import SAFE_METHODS, SESSION_COOKIE, check_token, cookies_of, refuse_foreign, site_of
+from saas.ui.guards import SAFE_METHODS, SESSION_COOKIE, check_token, cookies_of, refuse_foreign, refuse_given_password, site_of
 
 
 def bearer(request: Request) -> str | None:
@@ -62,6 +62,7 @@ async def context(request: Request) -> Context:
     if cookie and request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
+    refuse_given_password(session)
     locale = negotiate(accept, tenant.locale) if accept else session.user.locale or tenant.locale
     speak(request, locale)
     return await context_of(session, origin="api", locale=locale, request_id=request.scope["state"]["request_id"])
