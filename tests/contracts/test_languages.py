@@ -17,9 +17,13 @@ import pytest_asyncio
 
 import saas.app  # noqa: F401  so that every class of errors is there
 from saas import errors
+from saas.db import tenant_transaction
 from saas.i18n import LOCALES, LazyString, gettext, use_locale
+from saas.runtime import jobs
+from saas.runtime.contexts import context_for_user
 from saas.runtime.kinds import load_kinds
-from saas.tenants import open_session, update_user
+from saas.runtime.worker import run_now
+from saas.tenants import create_user, open_session, update_user
 from tests.acceptance.api import Person
 from tests.conftest import PASSWORD
 from tools import messages
@@ -261,6 +265,33 @@ async def test_problems_of_the_api_are_in_the_language_asked_for(http, chinese):
         assert answer.status_code == 401
         assert bool(CHINESE.search(answer.json()["title"])) is expected
         assert bool(CHINESE.search(answer.json()["detail"])) is expected
+
+
+# ---- work in the background --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("own", "chinese_expected"), [(None, True), ("en", False)])
+async def test_background_work_speaks_the_language_of_its_person(tenant_factory, own, chinese_expected):
+    tenant = await tenant_factory(pack="baseline-crm", locale="zh_CN")
+    await update_user(tenant.id, tenant.admin_id, {"locale": own})
+    ctx = await context_for_user(tenant.id, tenant.admin_id)
+    async with tenant_transaction(tenant.id) as conn:
+        job_id = await jobs.enqueue(conn, ctx, "export_records", {"entity": "customer", "format": "csv", "columns": ["nothing"]})
+    with use_locale("en" if chinese_expected else "zh_CN"):  # whatever the worker did before
+        job = await run_now(ctx, job_id)
+    assert job.status == "failed" and job.error
+    assert bool(CHINESE.search(job.error)) is chinese_expected
+
+
+async def test_background_work_of_somebody_who_left_speaks_the_companys_language(tenant_factory):
+    tenant = await tenant_factory(pack="baseline-crm", locale="zh_CN")
+    leaver = await create_user(tenant.id, f"leaver@{tenant.slug}.example", PASSWORD, "Leaver", ["sales"], locale="en")
+    ctx = await context_for_user(tenant.id, leaver)
+    async with tenant_transaction(tenant.id) as conn:
+        job_id = await jobs.enqueue(conn, ctx, "export_records", {"entity": "customer", "format": "csv"})
+    await update_user(tenant.id, leaver, {"status": "inactive"})
+    job = await run_now(ctx, job_id)
+    assert job.status == "failed" and CHINESE.search(job.error)
 
 
 # ---- errors ------------------------------------------------------------------------------------------------------------

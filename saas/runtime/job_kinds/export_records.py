@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saas.i18n import lazy, pick
+from saas.i18n import lazy, pick, use_locale
 from saas.runtime.files import store_file
 from saas.runtime.jobs import JobKind, JobRun, job_kinds
 from saas.runtime.transfer.exports import write_export
@@ -26,10 +26,11 @@ class ExportRecords(JobKind):
         folder = await asyncio.to_thread(tempfile.TemporaryDirectory)
         try:
             path = Path(folder.name) / "export"
-            rows = await write_export(
-                ctx, path, asked["entity"], asked["format"], columns=asked["columns"], progress=job.progress,
-                **{k: asked.get(k) for k in ("filter", "view", "q", "sort")},
-            )  # fmt: skip
+            with use_locale(ctx.locale):
+                rows = await write_export(
+                    ctx, path, asked["entity"], asked["format"], columns=asked["columns"], progress=job.progress,
+                    **{k: asked.get(k) for k in ("filter", "view", "q", "sort")},
+                )  # fmt: skip
             name = f"{pick(entity.defn.plural, ctx.locale)} {ctx.today.isoformat()}.{asked['format']}"
             info = await store_file(ctx, name, path)
         finally:
