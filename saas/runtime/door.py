@@ -78,10 +78,10 @@ def _said(ctx: Context, entity: Entity, key: str, standard: str) -> str:
     return pick(entity.defn.messages.get(key), ctx.locale) or standard
 
 
-async def _change(act: Act, entity: Entity, record_id: UUID, message: str) -> ops.Change:
+async def _change(act: Act, entity: Entity, record_id: UUID, message: str, *, brief: bool = False) -> ops.Change:
     """The result of a write: the record as it stands after all effects, as far as the person may still see it."""
     record = None
-    if permissions.may(act.ctx, "read", entity.key):
+    if not brief and permissions.may(act.ctx, "read", entity.key):
         found = await _find(act.conn, act.ctx, entity, record_id)
         if found is not None:
             record = await _shown(act.conn, act.ctx, entity, found)
@@ -105,13 +105,13 @@ async def _shown(conn: Any, ctx: Context, entity: Entity, row: Row) -> ops.Recor
 async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
     act = Act(conn, ctx)
     row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, record_id=op.id)
-    return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")))
+    return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")), brief=op.brief)
 
 
 async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> ops.Change:
     act = Act(conn, ctx)
     await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates)
-    return await _change(act, entity, op.id, _said(ctx, entity, "updated", _("Saved")))
+    return await _change(act, entity, op.id, _said(ctx, entity, "updated", _("Saved")), brief=op.brief)
 
 
 async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
@@ -129,7 +129,7 @@ async def _restore(conn: Any, ctx: Context, entity: Entity, op: ops.Restore) -> 
 async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transition) -> ops.Change:
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
-    return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"))
+    return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
 
 
 # ---- reads -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from uuid import UUID
 
 Values = Mapping[str, Any]
 
+# Writes are answered with the record as it then stands. Who does not look at it (sample data, imports, bulk edits) asks for a
+# `brief` answer, without: reading it back costs as much as the write.
+
 
 # ---- what can be asked -------------------------------------------------------------------------------------------------
 
@@ -22,6 +25,7 @@ class Create:
     values: Values
     confirm_duplicates: bool = False
     id: UUID | None = None
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class Update:
     values: Values
     version: int | None = None
     confirm_duplicates: bool = False
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ class Transition:
     key: str
     values: Values = field(default_factory=dict)
     version: int | None = None
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ class Names:
 
 
 async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any]]) -> Names:
-    """Resolve the ids found in (field, JSON value) pairs: one query for users, one for departments, one per target entity."""
+    """Resolve the ids found in (field, JSON value) pairs: one query for people and departments, one per target entity."""
     users: set[str] = set()
     departments: set[str] = set()
     records: dict[str, set[str]] = {}
@@ -48,30 +48,20 @@ async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any
         elif field.type == "m2m":
             records.setdefault(field.options["to"], set()).update(value)
     names = Names()
-    if users:
+    if users or departments:
         found = await conn.fetch(
-            "SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
-            ctx.tenant_id,
-            [UUID(u) for u in users],
-        )
-        names.users = {str(r[0]): r[1] for r in found}
-    if departments:
-        found = await conn.fetch(
-            "SELECT id, name FROM department WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
-            ctx.tenant_id,
-            [UUID(d) for d in departments],
-        )
-        names.departments = {str(r[0]): pick(_label(r[1]), ctx.locale) for r in found}
+            "SELECT true, id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[]) "
+            "UNION ALL SELECT false, id, name::text FROM department WHERE tenant_id = $1 AND id = ANY($3::uuid[])",
+            ctx.tenant_id, [UUID(u) for u in users], [UUID(d) for d in departments],
+        )  # fmt: skip
+        names.users = {str(r[1]): r[2] for r in found if r[0]}
+        names.departments = {str(r[1]): pick(json.loads(r[2]), ctx.locale) for r in found if not r[0]}
     for entity_key, ids in records.items():
         target = ctx.config.entities.get(entity_key)
         if target is not None:
             titles = await titles_of(conn, ctx, target, [UUID(i) for i in ids])
             names.records.update({(entity_key, str(i)): t for i, t in titles.items()})
     return names
-
-
-def _label(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 
 async def titles_of(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) -> dict[UUID, str]:

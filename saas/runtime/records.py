@@ -86,6 +86,7 @@ async def create(
     await numbers.number(act.conn, ctx, entity, row)
     row.department = await _department(act, entity, row)
     row.version = 1
+    row.values.update(rollups.of_nothing(ctx, entity))
     await _insert(act, entity, row)
     changes = {
         k: (None, v)
@@ -96,8 +97,6 @@ async def create(
         changes["owner"] = (None, str(row.owner))
     await events.append(act.conn, ctx, entity, row, "created", changes)
     await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=True)
-    if own := [f for f in entity.declared.values() if f.type == "rollup"]:
-        await rollups.refresh(act.conn, ctx, entity, row.id, own)
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.effect("create", entity.key, row.id)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -91,17 +92,23 @@ async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fiel
     if values:
         await store(conn, ctx, entity, record_id, values)
         row = Row(id=record_id, entity=entity.key, version=1)
-        for _, relation, _ in relations_with_rollups(ctx, entity.key):
-            value = await conn.fetchval(*_ref_query(ctx, entity, relation, record_id))
-            row.values[relation.field] = str(value) if value else None
+        for _, relation, above in relations_with_rollups(ctx, entity.key):
+            if any(_concerned(ctx, entity, f, relation, set(values)) for f in above):
+                link = scope.value_sql(entity.fields[relation.field])
+                value = await conn.fetchval(f"SELECT {link} FROM record t WHERE t.entity_id = {entity.number} AND t.id = $1", record_id)  # noqa: S608  compiled
+                row.values[relation.field] = json.loads(value) if isinstance(value, str) else str(value) if value else None
         if row.values:
             await refresh_parents(conn, ctx, entity, row, None, set(values), depth + 1)
 
 
-def _ref_query(ctx: Context, entity: Entity, relation: Relation, record_id: UUID) -> tuple[str, UUID]:
-    scope = RecordScope(Statement(ctx), entity, "t")
-    sql = "NULL::uuid" if relation.many else scope.value_sql(entity.fields[relation.field])
-    return f"SELECT {sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = $1", record_id
+def of_nothing(ctx: Context, entity: Entity) -> dict[str, Any]:
+    """The rollup values of a record that has no children yet."""
+
+    def make() -> dict[str, Any]:
+        fields = [f for f in entity.declared.values() if f.type == "rollup" and f.options["fn"] in ("count", "sum")]
+        return {f.key: field_types.get("rollup").from_expr(f, Decimal(0), ctx.config) for f in fields}
+
+    return ctx.config.cached(("rollups.nothing", entity.key), make)
 
 
 def rollup_node(declared: FieldDef) -> Any:

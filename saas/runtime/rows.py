@@ -54,19 +54,22 @@ class Projection:
     def __init__(self, scope: RecordScope, fields: Iterable[str] | None = None) -> None:
         self.scope, self.entity, self.config = scope, scope.entity, scope.config
         wanted = self.entity.declared if fields is None else {k: self.entity.declared[k] for k in fields if k in self.entity.declared}
+        compiled = self.config.cached(("rows.projection", self.entity.key, scope.alias, tuple(wanted)), lambda: self._compile(wanted.values()))
         self.items = [f"{scope.alias}.{column}" for column in META]
-        self.decoders: list[tuple[FieldDef, str]] = []
+        # A formula is written anew each time: it may take parameters of this statement.
+        self.items += [sql or scope.path((declared.key,))[0] for declared, _, sql in compiled]
+        self.decoders: list[tuple[FieldDef, str]] = [(declared, storage) for declared, storage, _ in compiled]
         self.flags: list[str] = []
-        for declared in wanted.values():
-            storage = storage_of(self.config, declared)
-            if storage == "state":
-                continue
-            if storage == "none":
-                self.items.append(scope.path((declared.key,))[0])
-            else:
-                self.items.append(field_sql(self.config, self.entity, declared, scope.alias))
-            self.decoders.append((declared, storage))
         self.pipeline_fields = [f.key for f in wanted.values() if f.type == "pipeline"]
+
+    def _compile(self, wanted: Iterable[FieldDef]) -> list[tuple[FieldDef, str, str | None]]:
+        """(field, storage, SQL; None for formulas) of each field that is read for itself."""
+        found = ((declared, storage_of(self.config, declared)) for declared in wanted)
+        return [
+            (declared, storage, None if storage == "none" else field_sql(self.config, self.entity, declared, self.scope.alias))
+            for declared, storage in found
+            if storage != "state"
+        ]
 
     def flag(self, name: str, condition: str) -> None:
         self.items.append(f"coalesce({condition}, false)")

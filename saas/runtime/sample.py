@@ -58,11 +58,11 @@ class Sample:
         entity = record["entity"]
         try:
             if "transition" in step:
-                await execute(ctx, ops.Transition(entity=entity, id=self.ids[record["key"]], key=step["transition"], values=values))
+                await execute(ctx, ops.Transition(entity=entity, id=self.ids[record["key"]], key=step["transition"], values=values, brief=True))
             elif "update" in step:
-                await execute(ctx, ops.Update(entity=entity, id=self.ids[record["key"]], values=values, confirm_duplicates=True))
+                await execute(ctx, ops.Update(entity=entity, id=self.ids[record["key"]], values=values, confirm_duplicates=True, brief=True))
             else:
-                change = await execute(ctx, ops.Create(entity=entity, values=values, confirm_duplicates=True))
+                change = await execute(ctx, ops.Create(entity=entity, values=values, confirm_duplicates=True, brief=True))
                 created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
                 if record.get("key"):
                     self.ids[record["key"]] = UUID(created)

@@ -5,6 +5,7 @@ Every check adds FieldProblems; the caller raises them all at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -281,6 +282,7 @@ def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef
 async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
     """Referenced records must exist, not be deleted, be readable by the person and pass the field's candidate filter."""
     broken = {p.field for p in draft.problems}
+    asked: dict[str, set[UUID]] = {}
     for declared in draft.entity.declared.values():
         if declared.type not in ("ref", "m2m") or declared.key in broken:
             continue
@@ -290,8 +292,20 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
                 continue
             # What stood there before may be kept, even if it was deleted or became unreadable since.
             ids -= _linked(draft.old.get(declared.key)) if draft.old else set()
-        if ids and len(await candidates(conn, ctx, draft.entity, declared, list(ids), draft.row.values)) < len(ids):
-            draft.problem(declared.key, "unknown_record", lazy("Choose one of the records offered."))
+        if ids:
+            asked[declared.key] = ids
+    if not asked:
+        return
+    statement, parts = Statement(ctx), []
+    for key, ids in asked.items():
+        declared = draft.entity.declared[key]
+        scope = RecordScope(statement, ctx.config.entity(declared.options["to"]), "t", new={"entity": draft.entity, "values": draft.row.values})
+        where = " AND ".join([*candidate_conditions(scope, declared), f"t.id = ANY({scope.param(list(ids), 'uuid[]')})"])
+        parts.append(f"SELECT '{key}' AS field FROM record t WHERE {where}")  # noqa: S608  compiled
+    found = Counter(r[0] for r in await conn.fetch(*statement.finish(" UNION ALL ".join(parts))))
+    for key, ids in asked.items():
+        if found[key] < len(ids):
+            draft.problem(key, "unknown_record", lazy("Choose one of the records offered."))
 
 
 def _linked(value: Any) -> set[UUID]:
@@ -302,22 +316,6 @@ def _filter_inputs(declared: FieldDef) -> set[str]:
     """Fields of the record that the candidate filter looks at: when they change, the choice is judged anew."""
     text = declared.options.get("filter")
     return {path[1] for path in ex.needs(ex.parse(text)).paths if path[0] == "new" and len(path) > 1} if text else set()
-
-
-async def candidates(
-    conn: Any, ctx: Context, entity: Entity, declared: FieldDef, ids: list[UUID], values: Mapping[str, Any]
-) -> set[UUID]:
-    """Which of `ids` may be referenced by the field."""
-    target = ctx.config.entity(declared.options["to"])
-    statement = Statement(ctx)
-    scope = RecordScope(statement, target, "t", new={"entity": entity, "values": values})
-    where = candidate_conditions(scope, declared)
-    found = await conn.fetch(
-        *statement.finish(
-            f"SELECT t.id FROM record t WHERE {' AND '.join(where)} AND t.id = ANY({scope.param(ids, 'uuid[]')})"  # noqa: S608  compiled
-        )
-    )
-    return {r[0] for r in found}
 
 
 def candidate_conditions(scope: RecordScope, declared: FieldDef) -> list[str]:
@@ -417,4 +415,4 @@ async def _height(conn: Any, draft: Draft, parent: str) -> int:
     )
 
 
-__all__ = ["Draft", "active_people", "candidate_conditions", "candidates", "check", "defaults", "forget_unreadable", "lay", "put", "take", "take_links"]
+__all__ = ["Draft", "active_people", "candidate_conditions", "check", "defaults", "forget_unreadable", "lay", "put", "take", "take_links"]

@@ -33,8 +33,9 @@ async def counted(ctx, operation) -> int:
 
 
 def kinds_of_links(entity: Entity, fields: list[str]) -> int:
-    """People and departments are read once, records once for each entity they belong to."""
-    found = {entity.fields[f].type if entity.fields[f].type in ("user", "dept") else entity.fields[f].options["to"] for f in fields if entity.fields[f].type in ("user", "dept", "ref", "m2m")}
+    """People and departments are read together, records once for each entity they belong to."""
+    links = [entity.fields[f] for f in fields if entity.fields[f].type in ("user", "dept", "ref", "m2m")]
+    found = {"people" if f.type in ("user", "dept") else f.options["to"] for f in links}
     return len(found)
 
 
