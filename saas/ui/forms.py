@@ -233,7 +233,7 @@ def duplicates_view(error: DuplicateFound) -> DuplicatesView:
         if match.get("id"):
             links.append(Link(f"{match['title']}{owner}", f"/r/{entity}/{match['id']}"))
         else:
-            links.append(Link(_("A record you may not see%(owner)s", owner=owner), ""))
+            links.append(Link(_("A record you may not see") + owner, ""))
     return DuplicatesView(str(error.message), tuple(links), error.data.get("action") != "block")
 
 
