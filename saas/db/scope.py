@@ -267,6 +267,8 @@ class Scope:
             raise _unavailable() from error
         if isinstance(error, asyncpg.DeadlockDetectedError):
             raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="deadlock") from error
+        if isinstance(error, asyncpg.LockNotAvailableError):
+            raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="locked") from error
         if isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)):  # NUL: whatever page or body it came in by
             raise BadRequest(lazy("This text contains characters that cannot be stored.")) from error
         if isinstance(error, asyncpg.QueryCanceledError):

@@ -93,6 +93,12 @@ async def test_an_equal_record_does_not_name_a_hidden_owner(lab, account):
     assert [m["owner"] for m in caught.value.data["matches"]] == [None]
 
 
+async def test_the_schema_does_not_tell_the_stages_of_a_hidden_pipeline(lab, http):
+    token, _csrf, _expires = await open_session(lab.tenant_id, lab.people["veiled"], "api")
+    answer = await http.get("/api/v1/schema/deal", headers={"host": f"{lab.slug}.localhost", "authorization": f"Bearer {token}"})
+    assert answer.status_code == 200 and "x-pipeline" not in answer.json() and "stage" not in answer.json()["properties"]
+
+
 # ---- guessing ------------------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ async def entity_schema(request: Request, entity: FromPath[str]) -> Response[Any
     if found is None or not (permissions.may(ctx, "read", entity) or permissions.may(ctx, "create", entity)):
         raise NotFound(lazy("There is nothing called “%(key)s” here.", key=entity))
     schema = record_schema_for(ctx.config, entity, permissions.static_access(ctx, found), ctx.locale)
-    if found.pipeline:
+    if found.pipeline and permissions.static_access(ctx, found).get(found.pipeline.field, "hidden") != "hidden":
         schema = {
             **schema,
             "x-pipeline": {

@@ -17,7 +17,7 @@ from saas.db import (
     system_transaction,
     tenant_transaction,
 )
-from saas.errors import Unavailable
+from saas.errors import BadRequest, Conflict, Unavailable
 from saas.tenants.tables import Tenant
 
 
@@ -209,3 +209,34 @@ async def _kill_connections(settings, role: str) -> None:
     )
     await admin.close()
     await asyncio.sleep(0.05)
+
+
+async def test_who_waits_too_long_for_a_row_is_asked_to_try_again(tenant_factory):
+    tenant = await tenant_factory()
+    held, done = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with tenant_transaction(tenant.id) as conn:
+            await conn.execute("SELECT 1 FROM tenant FOR UPDATE")
+            held.set()
+            await done.wait()
+
+    holder = asyncio.create_task(hold())
+    await held.wait()
+    try:
+        with pytest.raises(Conflict) as caught:
+            async with tenant_transaction(tenant.id) as conn:
+                await conn.execute("SET LOCAL lock_timeout = '50ms'")
+                await conn.execute("SELECT 1 FROM tenant FOR UPDATE")
+    finally:
+        done.set()
+        await holder
+    assert caught.value.data["reason"] == "locked"
+
+
+@pytest.mark.parametrize("sql", ["SELECT $1::text", "SELECT to_jsonb($1::text)"])
+async def test_characters_no_column_can_hold_are_the_senders_mistake(tenant_factory, sql):
+    tenant = await tenant_factory()
+    with pytest.raises(BadRequest):
+        async with tenant_transaction(tenant.id) as conn:
+            await conn.fetchval(sql, "a\x00b")
