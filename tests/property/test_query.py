@@ -43,7 +43,7 @@ def _values(rng: random.Random, people: list[str], units: list[str], accounts: l
     return {
         "name": _some(rng, word), "note": _some(rng, word), "rank": _some(rng, lambda: rng.choice([-5, 0, 1, 2, 2, 10, 2**53 + 1, -(2**40)])),
         "size": _some(rng, lambda: rng.choice([0, 0.1, -2.5, 3, 3, 1e9])), "share": _some(rng, lambda: rng.choice([0, 12.5, 100])),
-        "vip": _some(rng, lambda: rng.random() < 0.5), "due": _some(rng, lambda: rng.choice(["2024-02-29", "2025-03-03", "2025-03-04", "1999-12-31", "0001-01-01", "9999-12-31"])),
+        "vip": _some(rng, lambda: rng.random() < 0.5), "due": _some(rng, lambda: rng.choice(["2024-02-29", "2025-03-03", "2025-03-04", "1999-12-31", "0001-01-02", "9999-12-31"])),
         "met": _some(rng, lambda: rng.choice(["2025-03-03T00:00:00Z", "2025-03-02T16:00:00Z", "2025-03-02T15:59:59Z", "2024-12-31T23:30:00Z"])),
         "clock": _some(rng, lambda: rng.choice(["08:30", "23:59"])), "phone": _some(rng, lambda: rng.choice(["13800138000", "+14155552671"])),
         "price": _some(rng, lambda: rng.choice(["0.01", "12.50", "-3", "1000000.00"])), "color": _some(rng, lambda: rng.choice(["red", "green", "blue"])),

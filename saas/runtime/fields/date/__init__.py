@@ -15,6 +15,7 @@ from saas.runtime.fields._shared import dates
 from saas.runtime.fields._shared.schemas import options, prop
 from saas.runtime.fields._shared.texts import encodable
 
+EARLIEST = date(1, 1, 2)  # the driver writes the very first day as minus infinity
 _BOUND = {"type": ["string", "null"], "maxLength": 500}
 
 
@@ -34,11 +35,12 @@ class Date(FieldType):
             "max": prop(N_("Latest"), N_("A date such as 2025-03-31, or an expression such as today()"), None, **_BOUND),
         }
     )
-    EXAMPLES = ("2025-03-03", "2024-02-29", "0001-01-01", "9999-12-31")
+    EXAMPLES = ("2025-03-03", "2024-02-29", "0001-01-02", "9999-12-31")
     BAD_EXAMPLES = (
         "2025-02-29",
         "2025-13-01",
         "0000-01-01",
+        "0001-01-01",
         "10000-01-01",
         "03/04/2025",
         "tomorrow",
@@ -60,7 +62,7 @@ class Date(FieldType):
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         """Bounds given as expressions need a record and are checked by the engine."""
         day = dates.parse_date(value)
-        if day is None:
+        if day is None or day < EARLIEST:
             return [("date", lazy("This day does not exist."))]
         low, high = (dates.parse_date(field.options.get(name) or "") for name in ("min", "max"))
         if low and day < low:
