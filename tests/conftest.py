@@ -25,6 +25,10 @@ from saas.db.migrate import migrate
 from saas.db.scope import Database
 from saas.settings import Settings
 
+# The same examples every time: a run that fails fails again. HYPOTHESIS_PROFILE=default looks for new ones.
+hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
 ROOT = Path(__file__).parent.parent
 SECRET = "tests-only-secret-key-0123456789abcdef"
 PASSWORD = "correct horse battery"
