@@ -113,6 +113,8 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
             # "All" or "Mine" says nothing in a menu of many kinds of records
             name = _("%(kind)s · %(view)s", kind=pick(entity.defn.plural, ctx.locale), view=name)
         return Link(name, url, entity.defn.icon, here.startswith(url), note=pick(entity.defn.plural, ctx.locale))
+    if kind == "board" and any(item.partition(":")[0] == entity_key for group in _menus(ctx) for item in group.items):
+        name = _("%(kind)s · %(view)s", kind=name, view=_("Board"))  # beside lists of the same records
     return Link(name, url, entity.defn.icon, path == f"/r/{entity_key}" or path.startswith(f"/r/{entity_key}/"))
 
 

@@ -11,11 +11,11 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from saas.errors import AppError, Conflict, DuplicateFound, InvalidInput, NotFound, PermissionDenied, StaleVersion
+from saas.errors import AppError, Conflict, DuplicateFound, FieldProblem, InvalidInput, NotFound, PermissionDenied, StaleVersion
 from saas.i18n import gettext as _
 from saas.i18n import pick, sentences
 from saas.metadata.config import Entity
-from saas.runtime import execute, permissions
+from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.files import open_file, open_thumbnail
 from saas.runtime.forms import choices, form_state
@@ -73,14 +73,25 @@ async def create(request: Request, entity: FromPath[str]) -> Response[Any]:
             if has_uploads(form):
                 typed = form_values(ctx, found, await store_uploads(ctx, found.key, form))
             change = await execute(ctx, ops.Create(entity=found.key, values=typed, confirm_duplicates=form.get("confirm_duplicates") == "1"))
-        except (InvalidInput, DuplicateFound, Conflict) as error:
-            view = await _new_form(ask, conn, found, typed, next_=next_, inline=inline, error=error)
-            return _form_page(ask, view, status=error.status)
+        except (InvalidInput, DuplicateFound, Conflict, PermissionDenied) as error:
+            if isinstance(error, PermissionDenied) and not permissions.may(ctx, "create", found.key):
+                raise
+            shown = await _missing(ctx, found, typed) or error if isinstance(error, PermissionDenied) else error
+            view = await _new_form(ask, conn, found, typed, next_=next_, inline=inline, error=shown)
+            return _form_page(ask, view, status=shown.status)
     if inline and ask.is_fragment and change.record is not None:
         made = {"value": str(change.record.id), "text": change.record.title}
         return ask.fragment("records/_made.html", title=change.record.title, headers={"X-Created": quote(json.dumps(made))})
     url = f"/r/{found.key}/{change.record.id}" if change.record else f"/r/{found.key}"
     return ask.redirect(local_path(next_, url), *toasts(change))
+
+
+async def _missing(ctx: Context, entity: Entity, typed: dict[str, Any]) -> InvalidInput | None:
+    """Whether one may create this here is often asked of a field that was forgotten: then say that, not that it is forbidden."""
+    state = await form_state(ctx, entity.key, typed=typed)
+    empty = [k for k, s in state.fields.items() if s.required and s.visible and s.access == "write" and state.values.get(k) in (None, "", [])]
+    problems = [FieldProblem(k, "required", pick(entity.fields[k].message, ctx.locale) or _("This field is required.")) for k in empty]
+    return InvalidInput(problems) if problems else None
 
 
 async def _new_form(ask: Ask, conn: Any, entity: Entity, typed: dict[str, Any], *, next_: str | None, inline: bool, error: AppError | None = None) -> FormView:

@@ -15,7 +15,7 @@
     const ink = { text: solid("--text"), soft: solid("--text-2"), line: solid("--line"), raised: solid("--bg-raised"), bg: solid("--bg"), brand: solid("--brand") };
     const font = css("--font");
     const base = {
-      color: [ink.brand, ...palette], animationDuration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 250,
+      color: [ink.brand, ...palette], animation: !matchMedia("(prefers-reduced-motion: reduce)").matches, animationDuration: 250,
       textStyle: { fontFamily: font, fontSize: 12, color: ink.soft }, aria: { enabled: true },
       tooltip: { trigger: data.type === "pie" || data.type === "funnel" ? "item" : "axis", renderMode: "richText", confine: true, backgroundColor: ink.raised, borderColor: ink.line, borderWidth: 1, padding: [7, 10],
         textStyle: { color: ink.text, fontSize: 12, fontFamily: font }, axisPointer: { type: "shadow", shadowStyle: { color: ink.line, opacity: 0.35 } }, valueFormatter: (v) => (v == null ? "–" : full.format(v)) },
@@ -28,7 +28,7 @@
       const points = data.labels.map((name, i) => ({ name, value: data.series[0].values[i], itemStyle: data.colors?.[i] ? { color: stageColours[data.colors[i]] } : undefined }));
       option = { ...base, legend: data.type === "pie" ? (wide ? { ...legend, bottom: "middle", right: 0, orient: "vertical" } : legend) : undefined,
         series: [data.type === "pie"
-          ? { type: "pie", radius: ["54%", "80%"], center: wide ? ["34%", "50%"] : ["50%", "44%"], itemStyle: { borderColor: ink.bg, borderWidth: 2 }, label: { show: false }, data: points }
+          ? { type: "pie", animationDuration: 250, radius: ["54%", "80%"], center: wide ? ["34%", "50%"] : ["50%", "44%"], itemStyle: { borderColor: ink.bg, borderWidth: 2 }, label: { show: false }, data: points }
           : { type: "funnel", sort: "none", gap: 2, left: 8, right: 8, top: 4, bottom: 4, minSize: "6%", label: { position: "inside", color: "#fff", fontSize: 12, formatter: (p) => `${p.name}  ${full.format(p.value)}` }, itemStyle: { borderWidth: 0 }, data: points }] };
     } else {
       const flat = data.type === "bar" && (data.horizontal ?? (data.labels.length > 7 || data.labels.some((label) => label.length > 14)));
