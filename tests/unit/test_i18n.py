@@ -88,6 +88,11 @@ def test_an_update_keeps_translations_and_drops_what_is_gone(tmp_path: Path):
     assert b"Date" not in messages.dump(made, "zh_CN")
 
 
+def test_moving_a_text_to_another_file_leaves_the_catalogue_fresh():
+    assert messages._texts_only(b'#: saas/a.py\nmsgid "x"\n') == messages._texts_only(b'#: saas/b.py\nmsgid "x"\n')
+    assert messages._texts_only(b'#, fuzzy\nmsgid "x"\n') != messages._texts_only(b'msgid "x"\n')
+
+
 # ---- texts -------------------------------------------------------------------------------------------------------------
 
 
