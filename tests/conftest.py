@@ -17,6 +17,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 import pytest_asyncio
 
