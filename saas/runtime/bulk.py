@@ -121,8 +121,8 @@ def _operation(plan: BulkPlan, record_id: UUID) -> Any:
     if plan.action == "restore":
         return ops.Restore(entity=plan.entity, id=record_id)
     if plan.action == "transition":
-        return ops.Transition(entity=plan.entity, id=record_id, key=plan.key or "", values=plan.values)
-    return ops.Update(entity=plan.entity, id=record_id, values=plan.values)
+        return ops.Transition(entity=plan.entity, id=record_id, key=plan.key or "", values=plan.values, brief=True)
+    return ops.Update(entity=plan.entity, id=record_id, values=plan.values, brief=True)
 
 
 def _message(ctx: Context, plan: BulkPlan, error: AppError) -> str:

@@ -35,7 +35,7 @@ async def deliver(conn: Any, ctx: Context, user_ids: Sequence[UUID], notice: Not
     """Write one notification for each active person. Returns how many."""
     people = await conn.fetch("SELECT id, locale FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status = 'active'", ctx.tenant_id, list(user_ids))
     for person in people:
-        locale = person["locale"] or ctx.tenant.locale
+        locale = person["locale"] if person["locale"] in notice.titles else ctx.tenant.locale
         await conn.execute(
             "INSERT INTO notification (tenant_id, id, user_id, created_at, title, body, entity_key, record_id, kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             ctx.tenant_id, new_id(ctx.now), person["id"], ctx.now, notice.titles.get(locale, ""), notice.bodies.get(locale, ""),

@@ -29,9 +29,11 @@ async def render(run: ActionRun, template: str, locale: str) -> str:
     """The text with displayed values filled in. A template that fails gives itself, so that no record change is lost over a typo."""
     if "{" not in template:
         return template
-    values = await _shown(run, run.entity, run.row, locale)
+    values = await _shown(run, run.entity, run.row, locale, template)
     values["result"] = {
-        alias: await _shown(run, made.entity, made.row, locale) for alias, made in run.results.items() if isinstance(made, RecordEnv)
+        alias: await _shown(run, made.entity, made.row, locale, template)
+        for alias, made in run.results.items()
+        if isinstance(made, RecordEnv) and alias in template
     }
     values["me"] = run.ctx.user.name if run.ctx.user else ""
     values["today"] = run.ctx.today.isoformat()
@@ -41,8 +43,9 @@ async def render(run: ActionRun, template: str, locale: str) -> str:
         return template[:MAX_LENGTH]
 
 
-async def _shown(run: ActionRun, entity: Entity, row: Row, locale: str) -> dict[str, Any]:
+async def _shown(run: ActionRun, entity: Entity, row: Row, locale: str, template: str) -> dict[str, Any]:
+    """Displayed texts of the fields that the template can mean: those whose key stands in it."""
     ctx = run.ctx.replace(locale=locale)
-    pairs = [(field, row.get(field.key)) for field in entity.fields.values()]
+    pairs = [(field, row.get(field.key)) for field in entity.fields.values() if field.key in template]
     names = await names_for(run.act.conn, ctx, pairs)
     return {field.key: display_text(ctx, entity, field, value, names) for field, value in pairs}

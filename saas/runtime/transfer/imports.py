@@ -276,9 +276,9 @@ class Runner:
             return "skipped", []
         try:
             if there is not None:
-                await execute(self.ctx, ops.Update(entity=self.entity.key, id=there, values=values, confirm_duplicates=True))
+                await execute(self.ctx, ops.Update(entity=self.entity.key, id=there, values=values, confirm_duplicates=True, brief=True))
                 return "updated", []
-            change = await execute(self.ctx, ops.Create(entity=self.entity.key, values=values, confirm_duplicates=self.plan.confirm))
+            change = await execute(self.ctx, ops.Create(entity=self.entity.key, values=values, confirm_duplicates=self.plan.confirm, brief=True))
         except InvalidInput as error:
             return "failed", [self._said(p) for p in error.problems] or [{"field": "", "message": str(error.message)}]
         except AppError as error:
