@@ -195,6 +195,8 @@ def field_rights(ctx: Context, entity: Entity) -> Mapping[str, list[FieldRight]]
 
     def make() -> dict[str, list[FieldRight]]:
         found = entity_rights(ctx, entity.key)
+        # A role that only lets people add records says nothing about what they may see of others.
+        found = [r for r in found if r.read or r.update] or found
         limited = {f for r in found for f in r.fields}
         return {f: [r.fields.get(f, WRITE) for r in found] for f in limited}
 

@@ -28,7 +28,6 @@ from saas.tenants import list_tenants, new_id
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-LOOK_BACK_DAYS = 400
 PERIOD_FORMATS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y", "ever": "ever"}
 
 
