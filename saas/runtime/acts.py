@@ -98,7 +98,7 @@ class ActionRun:
         if not value:
             return None
         entity, record_id = entity_at(self, tuple(path.split("."))), UUID(str(value))
-        sql = f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1"  # noqa: S608  a number
+        sql = f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1"
         return (entity, record_id) if await self.act.conn.fetchval(sql, record_id) else None
 
 

@@ -154,7 +154,7 @@ async def _read_children(conn: Any, env: RecordEnv, nodes: list[Any]) -> None:
     parts = [ex.to_sql(node, scope) for node in nodes]
     found = await conn.fetchrow(
         *statement.finish(
-            f"SELECT {', '.join(parts)} FROM record t WHERE t.entity_id = {env.entity.number} AND t.id = {scope.param(env.row.id, 'uuid')}"  # noqa: S608  parts are compiled
+            f"SELECT {', '.join(parts)} FROM record t WHERE t.entity_id = {env.entity.number} AND t.id = {scope.param(env.row.id, 'uuid')}"
         )
     )
     for node, value in zip(nodes, found or (), strict=False):
@@ -187,7 +187,7 @@ async def read_row(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, 
     projection = Projection(scope)
     found = await conn.fetchrow(
         *statement.finish(
-            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"  # noqa: S608  compiled
+            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"
             + (" FOR UPDATE OF t" if lock else "")
         )
     )

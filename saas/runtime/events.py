@@ -68,6 +68,6 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
                 id=f"{item['at'].isoformat()}~{item['version']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
                 actor=actors.get(item["actor_id"]) or str(ORIGIN_NAMES.get(item["origin"], gettext("System"))),
                 origin=item["origin"], changes=lines, transition=pick(label.label, ctx.locale) if label else item["transition"],
-            )  # fmt: skip
+            )
         )
     return entries

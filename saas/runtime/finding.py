@@ -48,7 +48,7 @@ async def _entities_with(conn: Any, ctx: Context, terms: list[tuple[str, bool]])
         params += [term, term + LAST] if prefix else [term]
         last = len(params)
         match = f"s.token >= ${last - 1} AND s.token < ${last}" if prefix else f"s.token = ${last}"
-        conditions.append(f"EXISTS (SELECT 1 FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = e AND {match})")  # noqa: S608  placeholders only
-    rows = await conn.fetch(f"SELECT e FROM unnest($2::int4[]) e WHERE {' AND '.join(conditions)}", *params)  # noqa: S608  placeholders only
+        conditions.append(f"EXISTS (SELECT 1 FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = e AND {match})")
+    rows = await conn.fetch(f"SELECT e FROM unnest($2::int4[]) e WHERE {' AND '.join(conditions)}", *params)
     have = {r[0] for r in rows}
     return [key for number, key in numbers.items() if number in have]

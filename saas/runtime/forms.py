@@ -172,7 +172,7 @@ async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, 
     subtitle = target.fields.get(target.defn.subtitle or "")
     shown = subtitle is not None and subtitle.type not in ("ref", "user", "dept", "m2m", "formula") and access.get(subtitle.key) in ("read", "write")
     detail = field_sql(ctx.config, target, subtitle, "t") if shown else "NULL"
-    sql = f"SELECT t.id, {title_sql(scope)}, {detail} FROM record t WHERE {' AND '.join(where)} ORDER BY t.updated_at DESC, t.id LIMIT {scope.param(limit, 'int8')}"  # noqa: S608  compiled
+    sql = f"SELECT t.id, {title_sql(scope)}, {detail} FROM record t WHERE {' AND '.join(where)} ORDER BY t.updated_at DESC, t.id LIMIT {scope.param(limit, 'int8')}"
     found = await conn.fetch(*statement.finish(sql))
     result = []
     for item in found:

@@ -43,7 +43,7 @@ async def stage_figures(
     summed = _summed(query, sum_field)
     tenant, now = query.statement.param(ctx.tenant_id, "uuid"), query.statement.param(ctx.now, "timestamptz")
     sql = (
-        f"SELECT s.stage, count(*), sum(s.value), avg(s.seconds), CASE WHEN count(*) <= {MAX_IDS} THEN array_agg(s.record_id ORDER BY s.record_id) END "  # noqa: S608  compiled
+        f"SELECT s.stage, count(*), sum(s.value), avg(s.seconds), CASE WHEN count(*) <= {MAX_IDS} THEN array_agg(s.record_id ORDER BY s.record_id) END "
         "FROM (SELECT h.stage, h.record_id, min(r.value) AS value, "
         f"sum(extract(epoch FROM coalesce(h.left_at, greatest({now}, h.entered_at)) - h.entered_at)) AS seconds "
         f"FROM stage_history h JOIN (SELECT t.id, {summed} AS value {query.sql}) r ON r.id = h.record_id "

@@ -65,7 +65,7 @@ class JobRun:
         if state is not None:
             self.state = dict(state)
         kept = await conn.fetchval(
-            "UPDATE job SET progress = $4, total = coalesce($5, total), result = coalesce($6::jsonb, result), "  # noqa: S608  constant
+            "UPDATE job SET progress = $4, total = coalesce($5, total), result = coalesce($6::jsonb, result), "
             f"locked_until = now() + interval '{LEASE_SECONDS} seconds' "
             "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'running' RETURNING true",
             self.ctx.tenant_id, self.id, self.attempt, done, total, _dump(state) if state is not None else None,
@@ -158,7 +158,7 @@ def _info(row: Any) -> JobInfo:
 async def get_job(ctx: Context, job_id: UUID) -> JobInfo:
     """A job of one's own, or any with the right to see jobs. Raises NotFound."""
     async with tenant_transaction(ctx.tenant_id) as conn:
-        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job_id)  # noqa: S608  constant
+        row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job_id)
     if row is None or not (ctx.unrestricted or row["created_by"] == ctx.user_id or permissions.may_configure(ctx, "jobs")):
         raise NotFound(lazy("There is no such job."))
     return _info(row)
@@ -170,7 +170,7 @@ async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None
         permissions.require_setting(ctx, "jobs")
     async with tenant_transaction(ctx.tenant_id) as conn:
         rows = await conn.fetch(
-            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND ($2 OR created_by = $3) AND ($4::text IS NULL OR status = $4) "  # noqa: S608  constant
+            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND ($2 OR created_by = $3) AND ($4::text IS NULL OR status = $4) "
             "ORDER BY created_at DESC, id DESC LIMIT $5",
             ctx.tenant_id, everybody, ctx.user_id, status, min(limit, 200),
         )  # fmt: skip
@@ -210,7 +210,7 @@ async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
 # ---- for the worker ----------------------------------------------------------------------------------------------------
 
 _DUE = "((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now()))"
-_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, locked_until = now() + interval '{LEASE_SECONDS} seconds' "  # noqa: S608
+_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, locked_until = now() + interval '{LEASE_SECONDS} seconds' "
 _RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by"
 # Each tenant's oldest due job stands for it; the tenant with the fewest running jobs comes first. The condition is repeated
 # outside, where PostgreSQL checks it again after it got the lock.
@@ -221,7 +221,7 @@ _CLAIM = f"""
     WHERE {_DUE}
     ORDER BY (SELECT count(*) FROM job r WHERE r.tenant_id = j.tenant_id AND r.status = 'running' AND r.locked_until >= now()), j.run_at
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
-) {_RETURNING}"""  # noqa: S608  constants of this file
+) {_RETURNING}"""
 
 
 async def claim_next() -> Claim | None:
@@ -261,14 +261,14 @@ _MINE = "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'runnin
 async def renew(claim: Claim) -> bool:
     """Keep the lease; False when the job is no longer ours."""
     async with tenant_transaction(claim.tenant_id) as conn:
-        sql = f"UPDATE job SET locked_until = now() + interval '{LEASE_SECONDS} seconds' {_MINE} RETURNING true"  # noqa: S608  constant
+        sql = f"UPDATE job SET locked_until = now() + interval '{LEASE_SECONDS} seconds' {_MINE} RETURNING true"
         return bool(await conn.fetchval(sql, claim.tenant_id, claim.id, claim.attempt))
 
 
 async def finish(claim: Claim, result: Mapping[str, Any]) -> None:
     async with tenant_transaction(claim.tenant_id) as conn:
         await conn.execute(
-            f"UPDATE job SET status = 'done', result = $4::jsonb, finished_at = now(), locked_until = NULL, progress = coalesce(total, progress) {_MINE}",  # noqa: S608  constant
+            f"UPDATE job SET status = 'done', result = $4::jsonb, finished_at = now(), locked_until = NULL, progress = coalesce(total, progress) {_MINE}",
             claim.tenant_id, claim.id, claim.attempt, _dump(result),
         )  # fmt: skip
 
@@ -278,7 +278,7 @@ async def fail(claim: Claim, error: str, *, again: bool) -> None:
     dead = not again or claim.attempt >= MAX_ATTEMPTS
     async with tenant_transaction(claim.tenant_id) as conn:
         await conn.execute(
-            "UPDATE job SET status = $4, error = $5, locked_until = NULL, finished_at = CASE WHEN $4 = 'failed' THEN now() END, "  # noqa: S608  constant
+            "UPDATE job SET status = $4, error = $5, locked_until = NULL, finished_at = CASE WHEN $4 = 'failed' THEN now() END, "
             f"run_at = now() + make_interval(secs => $6) {_MINE}",
             claim.tenant_id, claim.id, claim.attempt, "failed" if dead else "queued", error[:2000], 5.0 * 3 ** (claim.attempt - 1),
         )  # fmt: skip
@@ -288,6 +288,6 @@ async def give_back(claim: Claim) -> None:
     """The worker is asked to stop: the job goes on elsewhere, and this attempt does not count."""
     async with tenant_transaction(claim.tenant_id) as conn:
         await conn.execute(
-            f"UPDATE job SET status = 'queued', locked_until = NULL, run_at = now(), attempts = attempts - 1 {_MINE}",  # noqa: S608  constant
+            f"UPDATE job SET status = 'queued', locked_until = NULL, run_at = now(), attempts = attempts - 1 {_MINE}",
             claim.tenant_id, claim.id, claim.attempt,
         )  # fmt: skip

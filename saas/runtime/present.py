@@ -72,7 +72,7 @@ async def titles_of(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]
     title = title_sql(scope)
     found = await conn.fetch(
         *statement.finish(
-            f"SELECT t.id, {title}, {readable} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"  # noqa: S608  compiled
+            f"SELECT t.id, {title}, {readable} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
         )
     )
     return {r[0]: (title_text(ctx, entity, r[1]) or str(r[0])[:8]) if r[2] else UNREADABLE for r in found}
@@ -228,7 +228,7 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
                 confirm=pick(transition.confirm, ctx.locale),
                 missing=missing,
                 ask=tuple(k for k in transition.ask if k not in missing),
-            )  # fmt: skip
+            )
         )
     return tuple(found)
 

@@ -159,7 +159,7 @@ class _Keyset:
             order = order[1:]
         extra = ", ".join(f"{k}" for k, _ in self.keys)
         limit_sql = base.param(limit, "int8")
-        sql = f"SELECT {self.projection.sql}, {extra} FROM record t WHERE {' AND '.join(where)} ORDER BY {', '.join(order)} LIMIT {limit_sql}"  # noqa: S608  compiled
+        sql = f"SELECT {self.projection.sql}, {extra} FROM record t WHERE {' AND '.join(where)} ORDER BY {', '.join(order)} LIMIT {limit_sql}"
         finished = base.finish(sql)
         del base.params[kept:]
         return finished
@@ -267,7 +267,7 @@ async def count(conn: Any, query: Query, mode: str) -> ops.Count | None:
     if mode == "capped":
         value = await conn.fetchval(
             *query.statement.finish(f"SELECT count(*) FROM (SELECT 1 {query.sql} LIMIT {COUNT_CAP + 1}) c")
-        )  # noqa: S608  compiled
+        )
         return ops.Count(min(value, COUNT_CAP), value <= COUNT_CAP)
     if mode == "exact":
         return ops.Count(await conn.fetchval(*query.statement.finish(f"SELECT count(*) {query.sql}")), True)  # compiled

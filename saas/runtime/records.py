@@ -39,7 +39,7 @@ async def load(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock
     can_flags(ctx, scope, projection.flag)
     found = await conn.fetchrow(
         *statement.finish(
-            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')} "  # noqa: S608  compiled
+            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')} "
             f"AND t.deleted_at IS {'NOT ' if deleted else ''}NULL AND {readable}{' FOR UPDATE OF t' if lock else ''}"
         )
     )
@@ -50,7 +50,7 @@ async def load(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock
 
 async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:
     """Whether there is such a record and it is not deleted, whoever asks."""
-    return bool(await conn.fetchval(f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1", record_id))  # noqa: S608  a number
+    return bool(await conn.fetchval(f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1", record_id))
 
 
 def refuse_stale(row: Row, version: int | None) -> None:
@@ -163,7 +163,7 @@ async def _insert(act: Act, entity: Entity, row: Row) -> None:
     }  # fmt: skip
     columns = {k: v for k, v in columns.items() if v[0] is not None}
     places = ", ".join(f"${i}::{pg}" for i, (_, pg) in enumerate(columns.values(), 1))
-    await act.conn.execute(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", *(v for v, _ in columns.values()))  # noqa: S608  compiled
+    await act.conn.execute(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", *(v for v, _ in columns.values()))
     await _write_links(act, entity, row, encoded, fresh=True)
     await _attach_files(act, entity, row)
     if row.state is not None:
@@ -280,7 +280,7 @@ async def _update_row(act: Act, entity: Entity, row: Row, changed: set[str]) -> 
     if encoded.doc:
         params.append(json.dumps(encoded.doc, ensure_ascii=False))
         sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
-    await act.conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)  # noqa: S608  compiled
+    await act.conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)
     await _write_links(act, entity, row, encoded, fresh=False)
     if any(entity.fields[k].type in ("file", "image") for k in changed):
         await _attach_files(act, entity, row)
@@ -300,7 +300,7 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
         if relation.on_delete == "restrict" and not relation.many:
             await _refuse_children(act, relation, row)
     await act.conn.execute(
-        f"UPDATE record SET deleted_at = $2, deleted_by = $3, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",  # noqa: S608  a number
+        f"UPDATE record SET deleted_at = $2, deleted_by = $3, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",
         row.id, ctx.now, ctx.user_id,
     )  # fmt: skip
     row.version, row.deleted_at = row.version + 1, ctx.now
@@ -322,7 +322,7 @@ async def _children(act: Act, relation: Relation, row: Row, extra: str = "", del
     statement = Statement(act.ctx)
     link = children_sql(act.ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
     when = f"= {statement.param(deleted_at, 'timestamptz')}" if deleted_at else "IS NULL"
-    sql = f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at {when} AND {link} ORDER BY t.id {extra}"  # noqa: S608  compiled
+    sql = f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at {when} AND {link} ORDER BY t.id {extra}"
     return [r[0] for r in await act.conn.fetch(*statement.finish(sql))]
 
 
@@ -355,7 +355,7 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
     if not row.holds["delete"]:
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
     await act.conn.execute(
-        f"UPDATE record SET deleted_at = NULL, deleted_by = NULL, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",  # noqa: S608  a number
+        f"UPDATE record SET deleted_at = NULL, deleted_by = NULL, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",
         row.id,
     )
     deleted_at, row.deleted_at, row.version = row.deleted_at, None, row.version + 1

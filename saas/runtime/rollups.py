@@ -76,7 +76,7 @@ async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fiel
     stored = [scope.value_sql(f) for f in fields]
     found = await conn.fetchrow(
         *statement.finish(
-            f"SELECT {', '.join([*parts, *stored])} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"  # noqa: S608  compiled
+            f"SELECT {', '.join([*parts, *stored])} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')}"
         )
     )
     if found is None:
@@ -95,7 +95,7 @@ async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fiel
         for _, relation, above in relations_with_rollups(ctx, entity.key):
             if any(_concerned(ctx, entity, f, relation, set(values)) for f in above):
                 link = scope.value_sql(entity.fields[relation.field])
-                value = await conn.fetchval(f"SELECT {link} FROM record t WHERE t.entity_id = {entity.number} AND t.id = $1", record_id)  # noqa: S608  compiled
+                value = await conn.fetchval(f"SELECT {link} FROM record t WHERE t.entity_id = {entity.number} AND t.id = $1", record_id)
                 row.values[relation.field] = json.loads(value) if isinstance(value, str) else str(value) if value else None
         if row.values:
             await refresh_parents(conn, ctx, entity, row, None, set(values), depth + 1)
@@ -129,4 +129,4 @@ async def store(conn: Any, ctx: Context, entity: Entity, record_id: UUID, values
     if encoded.doc:
         params.append(json.dumps(encoded.doc))
         sets.append(f"doc = doc || ${len(params)}::jsonb")
-    await conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)  # noqa: S608  compiled
+    await conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)

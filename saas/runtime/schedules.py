@@ -93,7 +93,7 @@ async def _is_finished(ctx: Context, schedule: ScheduleDef, tick: datetime) -> b
             await conn.fetchval(
                 "SELECT true FROM schedule_run WHERE tenant_id = $1 AND schedule_key = $2 AND record_id = $3 AND period = $4",
                 ctx.tenant_id, schedule.key, UUID(int=0), f"tick {tick.isoformat()}",
-            )  # fmt: skip
+            )
         )
 
 

@@ -167,7 +167,7 @@ class RecordScope(ex.SqlScope):
         if kind in ("text", "option") and field is not _ID and storage_of(self.config, field) == "doc":
             return f"({self.alias}.doc->>'{field.key}')"
         if kind == "any":  # an object of texts, such as an address: found by what stands in any of them
-            return f"(SELECT string_agg(e.value, ' ' ORDER BY e.key) FROM jsonb_each_text({sql}) e)"  # noqa: S608  compiled
+            return f"(SELECT string_agg(e.value, ' ' ORDER BY e.key) FROM jsonb_each_text({sql}) e)"
         if kind == "bool":
             return f"({sql} = 1)"
         if kind == "number" and storage_of(self.config, field) == "int" and is_money(self.config, field):

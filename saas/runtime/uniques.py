@@ -115,7 +115,7 @@ async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, 
     mark = scope.param(_mark(rule, unique_key(row, rule.match) or ""), "text")
     found = await conn.fetch(
         *statement.finish(
-            f"SELECT t.id, {title_sql(scope)}, {right_sql('read', scope)}, "  # noqa: S608  compiled
+            f"SELECT t.id, {title_sql(scope)}, {right_sql('read', scope)}, "
             "(SELECT u.name FROM app_user u WHERE u.tenant_id = t.tenant_id AND u.id = t.owner_id) "
             f"FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND t.id <> {me} AND t.id IN "
             f"(SELECT s.record_id FROM search_token s WHERE s.tenant_id = {tenant} AND s.entity_id = {entity.number} AND s.token = {mark}) "

@@ -109,7 +109,7 @@ async def forget_unreadable(conn: Any, ctx: Context, entity: Entity, row: Row, o
             continue
         seen = await conn.fetchval(
             *statement.finish(
-                f"SELECT count(*) FROM record t WHERE t.entity_id = {target.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')}) AND {readable}"  # noqa: S608  compiled
+                f"SELECT count(*) FROM record t WHERE t.entity_id = {target.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')}) AND {readable}"
             )
         )
         if seen < len(ids):
@@ -301,7 +301,7 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
         declared = draft.entity.declared[key]
         scope = RecordScope(statement, ctx.config.entity(declared.options["to"]), "t", new={"entity": draft.entity, "values": draft.row.values})
         where = " AND ".join([*candidate_conditions(scope, declared), f"t.id = ANY({scope.param(list(ids), 'uuid[]')})"])
-        parts.append(f"SELECT '{key}' AS field FROM record t WHERE {where}")  # noqa: S608  compiled
+        parts.append(f"SELECT '{key}' AS field FROM record t WHERE {where}")
     found = Counter(r[0] for r in await conn.fetch(*statement.finish(" UNION ALL ".join(parts))))
     for key, ids in asked.items():
         if found[key] < len(ids):
@@ -392,7 +392,7 @@ async def _check_tree(conn: Any, ctx: Context, draft: Draft) -> None:
     start = scope.param(UUID(draft.row.get(tree["parent"])), "uuid")
     found = await conn.fetch(
         *statement.finish(
-            f"WITH RECURSIVE up AS (SELECT t.id, {parent} AS parent, 1 AS depth FROM record t WHERE t.entity_id = {draft.entity.number} AND t.id = {start} "  # noqa: S608  compiled
+            f"WITH RECURSIVE up AS (SELECT t.id, {parent} AS parent, 1 AS depth FROM record t WHERE t.entity_id = {draft.entity.number} AND t.id = {start} "
             f"UNION ALL SELECT t.id, {parent}, up.depth + 1 FROM record t JOIN up ON t.id = up.parent WHERE t.entity_id = {draft.entity.number} AND up.depth < 100) "
             "SELECT id, depth FROM up"
         )
@@ -408,7 +408,7 @@ async def _height(conn: Any, draft: Draft, parent: str) -> int:
     if draft.old is None:
         return 1
     return await conn.fetchval(
-        f"WITH RECURSIVE down AS (SELECT $1::uuid AS id, 1 AS depth "  # noqa: S608  compiled
+        f"WITH RECURSIVE down AS (SELECT $1::uuid AS id, 1 AS depth "
         f"UNION ALL SELECT t.id, down.depth + 1 FROM record t JOIN down ON {parent} = down.id "
         f"WHERE t.entity_id = {draft.entity.number} AND t.deleted_at IS NULL AND down.depth < 100) SELECT max(depth) FROM down",
         draft.row.id,

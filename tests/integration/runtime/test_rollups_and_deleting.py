@@ -186,7 +186,7 @@ async def test_more_children_than_a_page(fresh_lab):
     parent = await lab.make("account", name="Many")
     first = await lab.make("line", account=str(parent), name="one")
     await lab.fetch(
-        "INSERT INTO record (tenant_id, entity_id, id, version, doc, created_at, updated_at, "
+        "INSERT INTO record (tenant_id, entity_id, id, version, doc, created_at, updated_at, "  # noqa: S608  a number
         + (columns := ", ".join(c for c in (await lab.ctx()).config.entity("line").columns.values()))
         + f") SELECT tenant_id, entity_id, gen_random_uuid(), 1, doc, created_at, updated_at, {columns} FROM record, generate_series(1, 1100) "  # noqa: S608
         "WHERE tenant_id = $1 AND id = $2 RETURNING 1", first,
