@@ -120,6 +120,7 @@ CASES: dict[str, Case] = {
     "POST /r/{entity:str}/{record_id:uuid}/restore": fills({}, entity="customer", record_id="$gone"),
     "GET /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": Case(params={"entity": "opportunity", "record_id": "$opportunity", "key": "qualify"}),
     "POST /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": fills({"confirmed": "1"}, entity="opportunity", record_id="$opportunity", key="qualify"),
+    "POST /r/{entity:str}/{record_id:uuid}/transitions/{key:str}/form": fills({"confirmed": "1"}, entity="opportunity", record_id="$opportunity", key="qualify"),
     "GET /search": reads({"q": "$word"}),
     "GET /jobs/{job_id:uuid}": Case(params={"job_id": "$job"}), "GET /jobs/{job_id:uuid}/failed-rows": Case(params={"job_id": "$job"}), "POST /jobs/{job_id:uuid}/cancel": fills({}, job_id="$queued"),
     "GET /r/{entity:str}/export": reads({}, {"q": "$word"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/export": fills({"format": "csv", "q": "$word"}, {"format": "csv", "query": "q=$word"}, **CUSTOMER),
