@@ -130,7 +130,7 @@ async def test_acceptance_scenario(people) -> None:
     assert sum(r.done for r in first) >= 1
     warnings = await zhao.list("churn", filter=f'{{"field":"customer","op":"eq","value":"{cid}"}}')
     assert len(warnings) == 1 and warnings[0]["state"] == "warning"
-    assert any(n["record"] == warnings[0]["id"] or "流失" in n["title"] for n in (await zhao.get("/notifications"))["data"])
+    assert any(n["record"] == warnings[0]["id"] and "流失" in n["title"] for n in (await zhao.get("/notifications"))["data"])
     await run_due(await system_context(tenant.id, at=later + timedelta(days=1)))
     assert len(await zhao.list("churn", filter=f'{{"field":"customer","op":"eq","value":"{cid}"}}')) == 1
 

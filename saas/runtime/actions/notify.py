@@ -10,6 +10,7 @@ from saas.i18n import lazy, pick
 from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.actions.block import MESSAGE
+from saas.runtime.actions.set import TARGET
 from saas.runtime.acts import ActionRun
 from saas.runtime.notifications import Notice, deliver, people_with_role
 from saas.runtime.templates import render
@@ -26,6 +27,7 @@ class Notify(ActionType):
                    "description": N_("Expressions that give people (owner, assigned_to), or role:key.")},
             "title": {**MESSAGE, "title": N_("Title")},
             "body": {**MESSAGE, "title": N_("Text")},
+            "target": TARGET,
         },
         "required": ["to", "title"],
         "additionalProperties": False,
@@ -49,4 +51,5 @@ class Notify(ActionType):
         locales = {run.ctx.tenant.locale, "en", "zh_CN"}
         titles = {locale: await text(options["title"], locale) for locale in locales}
         bodies = {locale: await text(options.get("body"), locale) for locale in locales}
-        await deliver(run.act.conn, run.ctx, list(ids), Notice(titles, bodies, run.entity.key, run.row.id, "automation"))
+        entity, record_id = await run.target(options.get("target")) or (run.entity, run.row.id)
+        await deliver(run.act.conn, run.ctx, list(ids), Notice(titles, bodies, entity.key, record_id, "automation"))
