@@ -92,17 +92,21 @@ async def test_a_savepoint_keeps_the_transaction_usable(tenant_factory):
 async def test_failed_commits_and_cancelled_requests_do_not_leak_connections(tenant_factory, settings):
     tenant = await tenant_factory()
     owner = await _owner(settings)
-    await owner.execute("ALTER TABLE department DROP CONSTRAINT IF EXISTS late")
-    await owner.execute("ALTER TABLE department ADD CONSTRAINT late UNIQUE (tenant_id, position) DEFERRABLE INITIALLY DEFERRED")
+    await owner.execute("CREATE OR REPLACE FUNCTION fail_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'too late'; END $$")
+    await owner.execute("DROP TRIGGER IF EXISTS late ON department")
+    await owner.execute(
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON department DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.key = 'too_late') "
+        "EXECUTE FUNCTION fail_late()"
+    )
     pool = current_database().app
     try:
         for _ in range(pool.get_max_size() + 3):
-            with pytest.raises(asyncpg.UniqueViolationError):  # at commit, not before
+            with pytest.raises(asyncpg.RaiseError):  # at commit, not before
                 async with tenant_transaction(tenant.id) as conn:
-                    for key in ("a", "b"):
-                        await conn.execute("INSERT INTO department (tenant_id, id, key) VALUES ($1, $2, $3)", tenant.id, uuid.uuid4(), key)
+                    await conn.execute("INSERT INTO department (tenant_id, id, key) VALUES ($1, $2, 'too_late')", tenant.id, uuid.uuid4())
     finally:
-        await owner.execute("ALTER TABLE department DROP CONSTRAINT late")
+        await owner.execute("DROP TRIGGER late ON department")
+        await owner.execute("DROP FUNCTION fail_late()")
         await owner.close()
 
     async def slow() -> None:
