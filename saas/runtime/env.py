@@ -4,7 +4,6 @@ read beforehand, in one batch per parent and one statement for all children."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +13,10 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.context import Context
 from saas.runtime.rows import Projection, Row, expr_value
-from saas.runtime.sql import RecordScope, Statement, expr_type, formula_node, setting_value
+from saas.runtime.sql import Constants, RecordScope, Statement, expr_type, formula_node
 
 
-class RecordEnv(ex.Env):
+class RecordEnv(Constants, ex.Env):
     """The names of one record for Python evaluation. `extra` gives further roots such as `result`: {name: RecordEnv | value | dict}."""
 
     def __init__(
@@ -58,24 +57,6 @@ class RecordEnv(ex.Env):
         if self.before is None:
             return self.row.get(field) is not None
         return self.row.get(field) != self.before.get(field)
-
-    def setting(self, key: str) -> Any:
-        return setting_value(self.ctx, key)
-
-    def me(self) -> str | None:
-        return str(self.ctx.user_id) if self.ctx.user_id else None
-
-    def my_dept(self) -> str | None:
-        return str(self.ctx.user.department_id) if self.ctx.user and self.ctx.user.department_id else None
-
-    def has_role(self, key: str) -> bool:
-        return bool(self.ctx.user and key in self.ctx.user.role_keys)
-
-    def today(self) -> date:
-        return self.ctx.today
-
-    def now(self) -> datetime:
-        return self.ctx.now
 
     @property
     def zone(self) -> Any:

@@ -104,7 +104,31 @@ class Guard(Protocol):
         """SQL condition: the reader may read the scope's record. Raises PermissionDenied where that is never so."""
 
 
-class RecordScope(ex.SqlScope):
+class Constants:
+    """What expressions know of their surroundings, the same in SQL and in Python."""
+
+    ctx: Context
+
+    def setting(self, key: str) -> Any:
+        return self.ctx.config.settings[key].default
+
+    def me(self) -> str | None:
+        return str(self.ctx.user_id) if self.ctx.user_id else None
+
+    def my_dept(self) -> str | None:
+        return str(self.ctx.user.department_id) if self.ctx.user and self.ctx.user.department_id else None
+
+    def has_role(self, key: str) -> bool:
+        return bool(self.ctx.user and key in self.ctx.user.role_keys)
+
+    def today(self) -> date:
+        return self.ctx.today
+
+    def now(self) -> datetime:
+        return self.ctx.now
+
+
+class RecordScope(Constants, ex.SqlScope):
     """The names of one entity's record `alias` inside `statement`.
 
     With a `guard`, only what the reader may see can be named: hidden and masked fields are unknown, refs and children are
@@ -250,26 +274,6 @@ class RecordScope(ex.SqlScope):
         value = emit(ex.Path((node.field,)), inner) if node.field else ""
         return f"(SELECT {ex.aggregate_sql(node, value, newest=f'{a}.created_at DESC, {a}.id DESC')} {base})"
 
-    # -- constants ------------------------------------------------------------------------------------------------------
-
-    def setting(self, key: str) -> Any:
-        return setting_value(self.ctx, key)
-
-    def me(self) -> str | None:
-        return str(self.ctx.user_id) if self.ctx.user_id else None
-
-    def my_dept(self) -> str | None:
-        return str(self.ctx.user.department_id) if self.ctx.user and self.ctx.user.department_id else None
-
-    def has_role(self, key: str) -> bool:
-        return bool(self.ctx.user and key in self.ctx.user.role_keys)
-
-    def today(self) -> date:
-        return self.ctx.today
-
-    def now(self) -> datetime:
-        return self.ctx.now
-
     @property
     def zone_name(self) -> str:
         return self.ctx.tenant.time_zone
@@ -298,10 +302,6 @@ def expr_type(config: Config, field: FieldDef) -> str:
 
 def formula_node(config: Config, entity: Entity, field: FieldDef) -> Any:
     return ex.parse(field.options["expr"])
-
-
-def setting_value(ctx: Context, key: str) -> Any:
-    return ctx.config.settings[key].default
 
 
 def is_money(config: Config, field: FieldDef) -> bool:
