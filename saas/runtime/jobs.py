@@ -148,10 +148,14 @@ async def enqueue(conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any]
 _COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at"
 
 
-def _info(row: Any) -> JobInfo:
+def _info(ctx: Context, row: Any) -> JobInfo:
     values = dict(row)
     values["payload"] = json.loads(values["payload"])
     values["result"] = json.loads(values["result"]) if values["result"] else None
+    if not ctx.unrestricted and values["created_by"] != ctx.user_id:
+        # Whoever watches the jobs sees that they go well, not the records they are about.
+        values["payload"] = {}
+        values["result"] = {k: v for k, v in (values["result"] or {}).items() if isinstance(v, int)} or None
     return JobInfo(**values)
 
 
@@ -161,7 +165,7 @@ async def get_job(ctx: Context, job_id: UUID) -> JobInfo:
         row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job_id)
     if row is None or not (ctx.unrestricted or row["created_by"] == ctx.user_id or permissions.may_configure(ctx, "jobs")):
         raise NotFound(lazy("There is no such job."))
-    return _info(row)
+    return _info(ctx, row)
 
 
 async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None = None, limit: int = 50) -> list[JobInfo]:
@@ -174,7 +178,7 @@ async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None
             "ORDER BY created_at DESC, id DESC LIMIT $5",
             ctx.tenant_id, everybody, ctx.user_id, status, min(limit, 200),
         )  # fmt: skip
-    return [_info(row) for row in rows]
+    return [_info(ctx, row) for row in rows]
 
 
 async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:

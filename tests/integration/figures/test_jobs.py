@@ -276,3 +276,19 @@ async def test_search_finds_only_what_may_be_read(company):
     assert await titles("lim", "fal wing") == ["Falcon wing"]
     page = await execute(await lab.ctx("lim"), ops.List(entity="deal", q="hush"))
     assert page.records == []
+
+
+async def test_the_watcher_of_jobs_sees_counts_but_not_other_peoples_records(company):
+    lab = await company()
+    worker, watcher = await lab.ctx("ann"), await lab.ctx("admin")
+    async with tenant_transaction(lab.tenant_id) as conn:
+        job_id = uuid4()
+        await conn.execute(
+            "INSERT INTO job (tenant_id, id, kind, status, payload, progress, result, attempts, run_at, created_at, created_by) "
+            "VALUES ($1, $2, 'bulk_edit', 'done', $3::jsonb, 2, $4::jsonb, 1, now(), now(), $5)",
+            lab.tenant_id, job_id, '{"ids": ["x"]}', '{"done": 1, "failed_count": 1, "failed": [{"title": "Secret Ltd"}]}', worker.user_id,
+        )  # fmt: skip
+    assert (await jobs.get_job(worker, job_id)).result["failed"] == [{"title": "Secret Ltd"}]
+    seen = await jobs.get_job(watcher, job_id)
+    assert (seen.result, seen.payload) == ({"done": 1, "failed_count": 1}, {})
+    assert "Secret" not in str(await jobs.list_jobs(watcher, everybody=True))
