@@ -189,8 +189,8 @@ async def test_board_moves_refuses_and_asks(acme, visit) -> None:
     await expect(column("proposal").locator(".card")).to_have_count(1)
     await expect(column("proposal").locator(".board-sum")).to_contain_text("1,250.50")
 
-    await drag(tao, card, column("qualified"))  # asks for nothing: moved at once
-    await expect(column("qualified").locator(".card")).to_have_count(1)
+    await drag(tao, card, column("qualified"))  # asks for nothing: moved at once, and saved a moment later
+    await expect(column("qualified").locator(".card:not(.is-saving)")).to_have_count(1)
     await page.reload()
     await expect(column("qualified").locator(".card")).to_have_count(1)
 
