@@ -1,7 +1,7 @@
 """List queries: filter, search, sort and page over one entity's records, under the reader's rights.
 
 Keyset paging on up to three sort keys and the id, nulls last. The first key is read in two segments (set, then null), so
-that the partial indexes of the slot columns serve the page (shared/design.md, section 4).
+that the partial indexes of the slot columns serve the page (docs/adr/0002-typed-slots.md).
 """
 
 from __future__ import annotations

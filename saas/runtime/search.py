@@ -1,7 +1,7 @@
 """Full text search by an inverted table of tokens: words and their prefixes for Latin text, bigrams for Chinese.
 
 The plain b-tree of `search_token` is used under row security, which trigram and full text indexes are not
-(shared research, "Search over a million names").
+(their operators are not leakproof).
 """
 
 from __future__ import annotations
