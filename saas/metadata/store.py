@@ -156,7 +156,6 @@ async def publish(
             tenant_id, number, hash_, text, message, author_id,
         )  # fmt: skip
         await conn.execute("UPDATE tenant SET config_revision = $2 WHERE id = $1", tenant_id, number)
-        await conn.execute("DELETE FROM config_draft WHERE tenant_id = $1", tenant_id)
         await conn.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{tenant_id}:{number}")
     return Revision(number, hash_, message, author_id, created_at)
 
@@ -218,8 +217,8 @@ async def install_pack(tenant_id: UUID, pack_key: str, author_id: UUID | None = 
 
 
 async def plan(tenant_id: UUID, raw: Mapping[str, Any], *, author_id: UUID | None = None) -> Plan:
-    """What publishing `raw` now would change, with the number of records each change touches. Kept as the tenant's draft, so
-    that `publish_plan` can carry it out. Errors: InvalidDefinition."""
+    """What publishing `raw` now would change, with the number of records each change touches. Kept, so that `publish_plan` can
+    carry it out. Errors: InvalidDefinition."""
     new = await asyncio.to_thread(parse_bundle, raw)
     hash_ = content_hash(raw)
     async with tenant_transaction(tenant_id) as conn:
@@ -230,26 +229,25 @@ async def plan(tenant_id: UUID, raw: Mapping[str, Any], *, author_id: UUID | Non
             old = build_bundle(json.loads(row["bundle"]))
             numbers, columns = await slots.load(conn, tenant_id, old)
             changes = [await _counted(conn, tenant_id, c, numbers, columns) for c in diff(old, new)]
+        plan_id = new_id()
         await conn.execute(
-            "INSERT INTO config_draft (tenant_id, base_revision, bundle, updated_by) VALUES ($1, $2, $3::jsonb, $4) "
-            "ON CONFLICT (tenant_id) DO UPDATE SET base_revision = $2, bundle = $3::jsonb, updated_by = $4, updated_at = now()",
-            tenant_id, base, json.dumps(raw, ensure_ascii=False), author_id,
+            "INSERT INTO config_plan (tenant_id, id, base_revision, hash, bundle, author_id) VALUES ($1, $2, $3, $4, $5::jsonb, $6)",
+            tenant_id, plan_id, base, hash_, json.dumps(raw, ensure_ascii=False), author_id,
         )  # fmt: skip
-    return Plan(plan_id(base, hash_), base, hash_, tuple(changes))
+    return Plan(str(plan_id), base, hash_, tuple(changes))
 
 
-def plan_id(base_revision: int, hash_: str) -> str:
-    return f"{base_revision}-{hash_[:32]}"
-
-
-async def publish_plan(tenant_id: UUID, plan_id_: str, *, message: str = "", author_id: UUID | None = None) -> Revision:
-    """Publish the plan made last. Errors: Conflict when it is no longer the one made last, or somebody published since."""
+async def publish_plan(tenant_id: UUID, plan_id: str, *, message: str = "", author_id: UUID | None = None) -> Revision:
+    """Publish a plan. Errors: NotFound, Conflict when somebody published since it was made."""
+    try:
+        wanted = UUID(plan_id)
+    except ValueError:
+        raise NotFound(lazy("There is no such plan.")) from None
     async with tenant_transaction(tenant_id) as conn:
-        row = await conn.fetchrow("SELECT base_revision, bundle FROM config_draft WHERE tenant_id = $1", tenant_id)
-    raw = json.loads(row["bundle"]) if row else None
-    if raw is None or plan_id(row["base_revision"], content_hash(raw)) != plan_id_:
-        raise Conflict(lazy("This plan is out of date. Make it again."))
-    return await publish(tenant_id, raw, base_revision=row["base_revision"], message=message, author_id=author_id)
+        row = await conn.fetchrow("SELECT base_revision, bundle FROM config_plan WHERE tenant_id = $1 AND id = $2", tenant_id, wanted)
+    if row is None:
+        raise NotFound(lazy("There is no such plan."))
+    return await publish(tenant_id, json.loads(row["bundle"]), base_revision=row["base_revision"], message=message, author_id=author_id)
 
 
 async def _counted(
