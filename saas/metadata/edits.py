@@ -147,5 +147,5 @@ def _plain(text: str) -> str:
         from pypinyin import lazy_pinyin  # its dictionary takes a moment to load, and few processes ever need it
 
         text = " ".join(lazy_pinyin(text))
-    plain = re.sub(r"[^a-z0-9]+", "_", latin.lower()).strip("_")[:40].rstrip("_")
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40].rstrip("_")
     return plain if plain and plain[0].isalpha() else ""
