@@ -105,6 +105,46 @@ def lazy(message: str, /, **values: Any) -> LazyString:
     return LazyString(message, values)
 
 
+class LazyPlural(LazyString):
+    """A LazyString in two forms; `%(count)s` is among its values."""
+
+    __slots__ = ("plural",)
+
+    def __init__(self, message: str, plural: str, values: Mapping[str, Any]) -> None:
+        super().__init__(message, values)
+        self.plural = plural
+
+    def __str__(self) -> str:
+        return ngettext(self.message, self.plural, self.values["count"], **self.values)
+
+    __repr__ = __str__
+
+
+def lazy_plural(singular: str, plural: str, count: int, /, **values: Any) -> LazyPlural:
+    """As `ngettext`, translated when it is shown."""
+    return LazyPlural(singular, plural, {"count": count, **values})
+
+
+class LazyLabel:
+    """A tenant's label in the language of whoever it is shown to."""
+
+    __slots__ = ("label",)
+
+    def __init__(self, label: Mapping[str, str] | str) -> None:
+        self.label = label
+
+    def __str__(self) -> str:
+        return pick(self.label)
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return self.label == other.label if isinstance(other, LazyLabel) else str(self) == other
+
+    def __hash__(self) -> int:
+        return hash(str(self.label))
+
+
 def noop(message: str) -> str:
     """Marks a text for the catalogue where a plain string is needed (titles in JSON Schemas); import it as `N_` and translate
     with gettext when it is shown."""

@@ -33,7 +33,7 @@ COMPLETE = ("zh_CN",)  # languages in which every message must be translated; En
 PLURAL_FORMS = {"en": "nplurals=2; plural=(n != 1);", "zh_CN": "nplurals=1; plural=0;"}
 
 # Marker -> how many leading arguments are texts.
-MARKERS = {"_": 1, "gettext": 1, "lazy": 1, "noop": 1, "N_": 1, "ngettext": 2}
+MARKERS = {"_": 1, "gettext": 1, "lazy": 1, "noop": 1, "N_": 1, "ngettext": 2, "lazy_plural": 2}
 TEMPLATE_MARKERS = {name: count for name, count in MARKERS.items() if name in ("_", "gettext", "ngettext")}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\{[^{}]*\}\}|\{\w*\}")
 SCRIPT_TEXT = re.compile(r"(?<!%)%(?![(%])")

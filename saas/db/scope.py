@@ -285,20 +285,26 @@ class Scope:
                 connection.terminate()
 
 
-def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None) -> Any:
+_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None, snapshot: bool = False) -> Any:
     """A transaction of the app role that sees and writes one tenant only: `async with tenant_transaction(id) as conn`.
 
     Joins the transaction open in this context if it is the same tenant's (an error caught inside needs
     `conn.transaction()`, a savepoint); refuses to nest in another tenant's. jsonb travels as text.
+    With `snapshot` all its statements see the same moment, and it writes nothing; it joins no other.
     Errors: Unavailable if the database is away; ValueError for an id that is none.
     """
     tenant = tenant_id if isinstance(tenant_id, UUID) else UUID(str(tenant_id))
     open_scope = _open_scope()
+    if open_scope is not None and snapshot:
+        raise RuntimeError("a snapshot is a transaction of its own")
     if open_scope is not None:
         if open_scope.tenant_id != tenant:
             raise RuntimeError("a transaction of another tenant, or of the system, is open in this context")
         return _Join(open_scope)
-    prelude = [_set_tenant(tenant), *_timeout(timeout_seconds)]
+    prelude = [*([_SNAPSHOT] if snapshot else []), _set_tenant(tenant), *_timeout(timeout_seconds)]
     return Scope(current_database().app, prelude, tenant_id=tenant)
 
 
