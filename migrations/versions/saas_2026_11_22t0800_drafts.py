@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS config_draft_step (
     author_id uuid NOT NULL,
     number int NOT NULL,
     title text NOT NULL,
+    base_revision int NOT NULL,
     bundle jsonb NOT NULL,
     data jsonb NOT NULL DEFAULT '[]',
     at timestamptz NOT NULL DEFAULT now(),

@@ -207,3 +207,12 @@ async def load(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> tuple[dict[str, 
         wanted = storages(config, entity.key)
         columns[entity.key] = {key: by_field[key, storage] for key, storage in wanted.items() if (key, storage) in by_field}
     return numbers, columns
+
+
+async def preview(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
+    """What `assign` and then `load` would give, without writing. Entities that are not there yet get numbers no record has."""
+    numbers, existing = await _read(conn, tenant_id)
+    config = Config(bundle)
+    for place, key in enumerate((e.key for e in bundle.entities if e.key not in numbers), 1):
+        numbers[key] = -place
+    return numbers, {e.key: allocate(config, e.key, existing.get(e.key, ())).columns for e in bundle.entities}

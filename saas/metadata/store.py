@@ -81,6 +81,11 @@ def content_hash(raw: Any) -> str:
     return hashlib.sha256(canonical(raw)).hexdigest()
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two bundles, or parts of them, say the same."""
+    return canonical(one) == canonical(other)
+
+
 # ---- reading ------------------------------------------------------------------------------------------------------------
 
 

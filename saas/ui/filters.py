@@ -126,7 +126,7 @@ def _plain_conditions(raw: str, entity: Entity) -> list[Condition] | None:
 
 def filter_json(ctx: Context, entity: Entity, state: State) -> Any:
     """The state's filter for the door; None if it states none."""
-    parts: list[Any] = [_json(ctx, entity, c) for c in state.conditions]
+    parts: list[Any] = [condition_json(ctx, entity, c) for c in state.conditions]
     if state.advanced:
         parts.append(json.loads(state.advanced))
     if not parts:
@@ -134,7 +134,7 @@ def filter_json(ctx: Context, entity: Entity, state: State) -> Any:
     return parts[0] if len(parts) == 1 else {"and": parts}
 
 
-def _json(ctx: Context, entity: Entity, c: Condition) -> dict[str, Any]:
+def condition_json(ctx: Context, entity: Entity, c: Condition) -> dict[str, Any]:
     takes = OPS[c.op].takes
     field = entity.fields.get(c.field)
     value: Any
