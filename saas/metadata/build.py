@@ -32,6 +32,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {r.key: r for r in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
 
@@ -171,6 +172,27 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
         where=raw.get("where"),
         once_per=raw.get("once_per", "run"),
         active=raw.get("active", True),
+    )
+
+
+def _example(raw: Raw) -> m.ExampleDef:
+    when = raw["when"]
+    act = next((name for name in m.EXAMPLE_ACTS if name in when), m.EXAMPLE_ACTS[0])
+    values = when.get("values", NONE) if act == "transition" else when[act] if isinstance(when.get(act), Mapping) else NONE
+    return m.ExampleDef(
+        key=raw["key"],
+        label=raw["label"],
+        entity=raw["entity"],
+        role=raw["as"],
+        act=act,
+        expect=raw["expect"],
+        values=values,
+        transition=when.get("transition"),
+        given=raw.get("given", NONE),
+        records=tuple(m.ExampleRecord(r["key"], r["entity"], r["values"]) for r in raw.get("records", ())),
+        state=raw.get("state"),
+        message=raw.get("message"),
+        then=tuple(raw.get("then", ())),
     )
 
 

@@ -56,6 +56,7 @@ NOUNS: Mapping[str, tuple[LazyString, LazyString, LazyString]] = {
     "dashboards": (lazy("Dashboard “%(key)s” is new."), lazy("Dashboard “%(key)s” changes."), lazy("Dashboard “%(key)s” goes.")),
     "automations": (lazy("Automation “%(key)s” is new."), lazy("Automation “%(key)s” changes."), lazy("Automation “%(key)s” goes.")),
     "schedules": (lazy("Schedule “%(key)s” is new."), lazy("Schedule “%(key)s” changes."), lazy("Schedule “%(key)s” goes.")),
+    "examples": (lazy("Example “%(key)s” is new."), lazy("Example “%(key)s” changes."), lazy("Example “%(key)s” goes.")),
 }
 
 

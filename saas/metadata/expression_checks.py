@@ -96,6 +96,9 @@ def _places(check: Check) -> Iterator[Place]:
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
     for scene in check.scenes():
         yield from _actions(check, scene)
+    for example in check.bundle.examples:
+        for number, text in enumerate(example.then):
+            yield Place(f"examples[{example.key}].then[{number}]", text, example.entity, "bool")
 
 
 def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:

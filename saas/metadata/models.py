@@ -404,6 +404,38 @@ class ScheduleDef:
     active: bool = True
 
 
+EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
+SYSTEM = "system"  # in the place of a role: no rights are asked
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRecord:
+    """A record an example needs beside its own; others name it as "@key"."""
+
+    key: str
+    entity: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleDef:
+    """One situation and what must happen in it. `act` is create update transition delete or read; `values` are what it is given."""
+
+    key: str
+    label: Label
+    entity: str
+    role: str  # "as": a role's key, or SYSTEM
+    act: str
+    expect: str  # allowed | refused
+    values: Mapping[str, Any] = field(default_factory=dict)
+    transition: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    records: tuple[ExampleRecord, ...] = ()
+    state: str | None = None
+    message: str | None = None
+    then: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -421,3 +453,4 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    examples: tuple[ExampleDef, ...] = ()

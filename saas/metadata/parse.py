@@ -13,6 +13,7 @@ from saas.metadata.check import Check
 from saas.metadata.config import Config
 from saas.metadata.cycles import check_cycles
 from saas.metadata.defaults import check_defaults
+from saas.metadata.example_checks import check_examples
 from saas.metadata.expression_checks import check_expressions
 from saas.metadata.problems import Problems
 from saas.metadata.references import check_references
@@ -47,6 +48,7 @@ def examine(raw: Any) -> tuple[m.Bundle | None, list[DefinitionProblem]]:
     check_meaning(check)
     check_expressions(check)
     check_templates(check)
+    check_examples(check, clean)
     check_cycles(check)
     if not problems:  # defaults are validated by the field types, which expect a sound configuration
         check_defaults(check)

@@ -22,6 +22,7 @@ UNKNOWN: dict[str, LazyString] = {
     "dashboard": lazy("There is no such dashboard here."),
     "widget": lazy("There is no such widget here."),
     "view": lazy("There is no such view here."),
+    "example_record": lazy("No record of this example that stands earlier has this name."),
     "relation": lazy("There is no such list of related records here."),
     "department": lazy("There is no such department here."),
     "property": lazy("There is no such property here."),

@@ -41,6 +41,8 @@ EXPECTED: dict[str, LazyString] = {
     "format": lazy("Write \"format\": 1."),
     "type": lazy("Write the name of the type in quotes."),
     "text": lazy("Write a text in quotes."),
+    "literals": lazy("Write each field with its value, for example {\"name\": \"Smith Ltd\", \"amount\": 500}."),
+    "example_act": lazy("Write one of: {\"create\": {}}, {\"update\": {…}}, {\"transition\": \"…\"}, {\"delete\": true}, {\"read\": true}."),
 }
 BY_TYPE: dict[str, LazyString] = {
     "object": lazy("Write an object in curly brackets: {\"name\": value}."),
