@@ -60,6 +60,7 @@ class Entity:
     defn: m.EntityDef
     number: int = 0  # entity_id of the record table
     columns: Mapping[str, str] = field(default_factory=dict)  # field key -> record column for typed storage ("t1", "d3", …)
+    places: Mapping[str, str] = field(default_factory=dict)  # field key -> key in the document or link table, where it is another
     pipeline: m.PipelineDef | None = None
     children: Mapping[str, Relation] = field(default_factory=dict)  # by inverse key
 
@@ -78,6 +79,10 @@ class Entity:
 
     def type_of(self, field_key: str) -> FieldType:
         return field_types.get(self.fields[field_key].type)
+
+    def place(self, field_key: str) -> str:
+        """The key under which the document or the link table keeps the field's values."""
+        return self.places.get(field_key, field_key)
 
 
 class Config:
@@ -110,7 +115,7 @@ class Config:
             e.key: Entity(
                 defn=e,
                 number=(numbers or {}).get(e.key, 0),
-                columns=(columns or {}).get(e.key, {}),
+                **_places((columns or {}).get(e.key, {})),
                 pipeline=pipelines.get(e.key),
                 children={r.key: r for r in relations if r.parent == e.key},
             )
@@ -166,6 +171,12 @@ class Config:
             o if isinstance(o, m.OptionDef) else m.OptionDef(o["key"], o["label"], o.get("color", "gray"), o.get("active", True), o.get("parent"))
             for o in fld.options.get("options") or ()
         )
+
+
+def _places(columns: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Columns of the row, and keys elsewhere ("doc:notes", "link:tags")."""
+    elsewhere = {key: name.partition(":")[2] for key, name in columns.items() if ":" in name}
+    return {"columns": {key: name for key, name in columns.items() if key not in elsewhere}, "places": elsewhere}
 
 
 def _relations(bundle: m.Bundle) -> Iterator[Relation]:

@@ -1,17 +1,21 @@
-"""Which column of the record row a field's value lives in, and which number an entity has: assigned once, never reused.
+"""Where a field's values live, and which number an entity has: assigned once, never reused.
 
-A field keeps its column for as long as it exists; when it disappears its column is retired, and taken up again if the field
-comes back with the same storage. A retired assignment whose key is needed for another storage is kept as `key~column`.
+A place is a typed column of the record row ("t1"), a key of its document ("doc:notes") or of the link table ("link:tags"). A
+field keeps its place for as long as it exists and is written the same way; when it disappears its place is retired, and taken
+up again if the field comes back written the same way. A field whose type changes gets another place, so that no value is ever
+read as what it is not; the earlier assignment is kept as `key~place`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from saas.metadata import models as m
+from saas.metadata.build import build_bundle
 from saas.metadata.config import Config
 from saas.metadata.kinds import field_types
 
@@ -24,24 +28,33 @@ SLOTS: Mapping[str, tuple[str, int, int]] = {
     "uuid": ("r", 24, 8),
 }
 RETIRED = "~"
+IN_DOCUMENT, IN_LINKS = "doc:", "link:"
+# Options that say how a stored value is to be read: an id of which entity, minor units of which currency.
+READ_BY = ("to", "currency")
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A row of field_column."""
+    """A row of field_column. `shape` says how the values are written; empty in rows from before shapes were kept."""
 
     field_key: str
     column: str
     storage: str
     retired: bool = False
+    shape: str = ""
+
+    def holds(self, storage: str, shape: str) -> bool:
+        return self.storage == storage and self.shape in ("", shape)
 
 
 @dataclass(slots=True)
 class Allocation:
-    """What must change in field_column for one entity."""
+    """What must change in field_column for one entity. `columns` leaves out what lies in the document or the link table under
+    the field's own key."""
 
     columns: dict[str, str] = field(default_factory=dict)
     added: list[Assignment] = field(default_factory=list)
+    shaped: list[tuple[str, str]] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     renamed: list[tuple[str, str]] = field(default_factory=list)
@@ -51,46 +64,95 @@ class Allocation:
 
 
 def allocate(config: Config, entity_key: str, existing: Iterable[Assignment]) -> Allocation:
-    """Columns for the entity's fields, given what was assigned before. Fields beyond the columns stay in the document."""
+    """Places for the entity's fields, given what was assigned before. Fields beyond the columns lie in the document until a
+    column becomes free."""
     result, rows = Allocation(), {row.field_key: row for row in existing}
     taken = {row.column for row in rows.values()}
-    wanted = storages(config, entity_key)
-    waiting = []
-    for key, storage in wanted.items():
+    wanted = shapes(config, entity_key)
+    waiting: list[tuple[str, str, str]] = []
+    for key, (storage, shape) in wanted.items():
         row = rows.get(key)
-        if row is not None and row.storage == storage:
-            result.columns[key] = row.column
-            if row.retired:
-                result.restored.append(key)
+        if row is not None and row.holds(storage, shape):
+            _keep(result, row, key)
+            if not row.shape:
+                result.shaped.append((key, shape))
+            if storage in SLOTS and row.column.startswith(IN_DOCUMENT) and not row.retired:
+                waiting.append((key, storage, shape))
             continue
         if row is not None:
             result.renamed.append((key, f"{key}{RETIRED}{row.column}"))
-        earlier = next((r for r in rows.values() if r.field_key.startswith(f"{key}{RETIRED}") and r.storage == storage), None)
+        earlier = _earlier(rows, key, storage, shape)
         if earlier is not None:
             result.renamed.append((earlier.field_key, key))
-            result.columns[key] = earlier.column
-            result.restored.append(key)
+            _keep(result, earlier, key)
+            if key not in result.restored:
+                result.restored.append(key)
         else:
-            waiting.append((key, storage))
+            waiting.append((key, storage, shape))
     ranks = _ranks(config, entity_key)
-    for key, storage in sorted(waiting, key=lambda pair: ranks.get(pair[0], LAST)):  # stable: equal ranks keep the bundle's order
-        column = _free(storage, taken, indexed=key in ranks)
-        if column is not None:
-            taken.add(column)
-            result.columns[key] = column
-            result.added.append(Assignment(key, column, storage))
+    for key, storage, shape in sorted(waiting, key=lambda w: ranks.get(w[0], LAST)):  # stable: equal ranks keep the bundle's order
+        column = _free(storage, taken, indexed=key in ranks) if storage in SLOTS else None
+        row = rows.get(key)
+        if row is not None and row.holds(storage, shape):  # lies in the document so far
+            if column is None:
+                continue
+            result.renamed.append((key, f"{key}{RETIRED}{row.column}"))
+            result.columns.pop(key, None)
+        column = column or _place(key, storage, taken)
+        taken.add(column)
+        _name(result, key, column)
+        result.added.append(Assignment(key, column, storage, shape=shape))
     result.retired = [k for k, row in rows.items() if k not in wanted and not row.retired and RETIRED not in k]
     return result
 
 
-def storages(config: Config, entity_key: str) -> dict[str, str]:
-    """Field key -> storage, of the fields that live in a typed column."""
+def _keep(result: Allocation, row: Assignment, key: str) -> None:
+    _name(result, key, row.column)
+    if row.retired:
+        result.restored.append(key)
+
+
+def _name(result: Allocation, key: str, column: str) -> None:
+    if column not in (IN_DOCUMENT + key, IN_LINKS + key):
+        result.columns[key] = column
+
+
+def _earlier(rows: Mapping[str, Assignment], key: str, storage: str, shape: str) -> Assignment | None:
+    """An assignment the field had when it was written this way; a column before a place in the document."""
+    found = [r for r in rows.values() if r.field_key.startswith(f"{key}{RETIRED}") and r.holds(storage, shape)]
+    return min(found, key=lambda r: (":" in r.column, r.shape != shape), default=None)
+
+
+def shapes(config: Config, entity_key: str) -> dict[str, tuple[str, str]]:
+    """Field key -> (storage, shape), of the fields that have a place of their own."""
     found = {}
     for fld in config.entity(entity_key).defn.fields:
         storage = field_types.get(fld.type).storage_of(fld, config)
-        if storage in SLOTS:
-            found[fld.key] = storage
+        if storage in SLOTS or storage in ("doc", "links"):
+            found[fld.key] = (storage, shape_of(fld))
     return found
+
+
+def shape_of(fld: m.FieldDef) -> str:
+    """How the field's values are written: its type, and the options without which they cannot be read."""
+    return ":".join([fld.type, *(f"{name}={fld.options[name]}" for name in READ_BY if fld.options.get(name))])
+
+
+def place_of(config: Config, entity_key: str, key: str) -> str | None:
+    """Where the field's values live, as in field_column; None for what has no place of its own (formulas, the stage)."""
+    entity = config.entity(entity_key)
+    storage = field_types.get(entity.declared[key].type).storage_of(entity.declared[key], config)
+    if storage in ("none", "state"):
+        return None
+    prefix = IN_LINKS if storage == "links" else IN_DOCUMENT
+    return entity.columns.get(key) or prefix + entity.place(key)
+
+
+def _place(key: str, storage: str, taken: set[str]) -> str:
+    """A key of the document or the link table that nothing else of this entity was ever written under."""
+    prefix = IN_LINKS if storage == "links" else IN_DOCUMENT
+    names = (prefix + key, *(f"{prefix}{key}{RETIRED}{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
 
 
 def _free(storage: str, taken: set[str], *, indexed: bool) -> str | None:
@@ -141,7 +203,7 @@ def filter_fields(filter_: Any) -> Iterable[str]:
 
 
 async def assign(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> None:
-    """Give every entity its number and every field its column, inside the caller's transaction and lock."""
+    """Give every entity its number and every field its place, inside the caller's transaction and lock."""
     config = Config(bundle)
     await conn.execute(
         "INSERT INTO entity (tenant_id, key) SELECT $1, k FROM unnest($2::text[]) WITH ORDINALITY AS t(k, n) ORDER BY n "
@@ -150,6 +212,9 @@ async def assign(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> None:
         [e.key for e in bundle.entities],
     )
     numbers, existing = await _read(conn, tenant_id)
+    if any(not row.shape and not row.retired for rows in existing.values() for row in rows):
+        await _name_shapes(conn, tenant_id, numbers, existing)
+        numbers, existing = await _read(conn, tenant_id)
     for entity in bundle.entities:
         await _write(conn, tenant_id, numbers[entity.key], allocate(config, entity.key, existing.get(entity.key, ())))
     gone = [numbers[key] for key in numbers if key not in config.entities]
@@ -161,7 +226,21 @@ async def assign(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> None:
         )
 
 
+async def _name_shapes(conn: Any, tenant_id: UUID, numbers: Mapping[str, int], existing: Mapping[str, list[Assignment]]) -> None:
+    """Rows from before shapes were kept: the configuration that is still live says how their values are written."""
+    text = await conn.fetchval(
+        "SELECT r.bundle FROM config_revision r JOIN tenant t ON t.id = r.tenant_id AND t.config_revision = r.number WHERE r.tenant_id = $1", tenant_id
+    )
+    live = Config(build_bundle(json.loads(text))) if text else None
+    for key in live.entities if live else ():
+        await _write(conn, tenant_id, numbers[key], allocate(live, key, existing.get(key, ())))
+
+
 async def _write(conn: Any, tenant_id: UUID, number: int, change: Allocation) -> None:
+    for key, shape in change.shaped:
+        await conn.execute(
+            "UPDATE field_column SET shape = $4 WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3", tenant_id, number, key, shape
+        )
     for old, new in change.renamed:
         await conn.execute(
             "UPDATE field_column SET field_key = $4, retired_at = coalesce(retired_at, now()) "
@@ -176,37 +255,45 @@ async def _write(conn: Any, tenant_id: UUID, number: int, change: Allocation) ->
             )  # fmt: skip
     if change.added:
         await conn.execute(
-            "INSERT INTO field_column (tenant_id, entity_id, field_key, column_name, storage) "
-            "SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[])",
-            tenant_id, number, [a.field_key for a in change.added], [a.column for a in change.added], [a.storage for a in change.added],
+            "INSERT INTO field_column (tenant_id, entity_id, field_key, column_name, storage, shape) "
+            "SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])",
+            tenant_id, number, *(list(column) for column in zip(*((a.field_key, a.column, a.storage, a.shape) for a in change.added), strict=True)),
         )  # fmt: skip
 
 
 async def _read(conn: Any, tenant_id: UUID) -> tuple[dict[str, int], dict[str, list[Assignment]]]:
     rows = await conn.fetch(
-        "SELECT e.key, e.id, f.field_key, f.column_name, f.storage, f.retired_at IS NOT NULL AS retired FROM entity e "
+        "SELECT e.key, e.id, f.field_key, f.column_name, f.storage, f.retired_at IS NOT NULL AS retired, f.shape FROM entity e "
         "LEFT JOIN field_column f ON f.tenant_id = e.tenant_id AND f.entity_id = e.id WHERE e.tenant_id = $1",
         tenant_id,
     )
     numbers: dict[str, int] = {}
     found: dict[str, list[Assignment]] = {}
-    for key, number, field_key, column, storage, retired in rows:
+    for key, number, field_key, column, storage, retired, shape in rows:
         numbers[key] = number
         if field_key is not None:
-            found.setdefault(key, []).append(Assignment(field_key, column, storage, retired))
+            found.setdefault(key, []).append(Assignment(field_key, column, storage, retired, shape))
     return numbers, found
 
 
 async def load(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
-    """Entity numbers and the columns of this bundle's fields, in one query. An older revision finds its retired columns, too."""
+    """Entity numbers and the places of this bundle's fields, in one query. An older revision finds its retired places, too."""
     numbers, existing = await _read(conn, tenant_id)
     config = Config(bundle)
-    columns: dict[str, dict[str, str]] = {}
-    for entity in bundle.entities:
-        by_field = {(a.field_key.partition(RETIRED)[0], a.storage): a.column for a in existing.get(entity.key, ())}
-        wanted = storages(config, entity.key)
-        columns[entity.key] = {key: by_field[key, storage] for key, storage in wanted.items() if (key, storage) in by_field}
-    return numbers, columns
+    return numbers, {e.key: find_places(config, e.key, existing.get(e.key, ())) for e in bundle.entities}
+
+
+def find_places(config: Config, entity_key: str, existing: Iterable[Assignment]) -> dict[str, str]:
+    """Where the fields' values are, as far as they were given a place: what is live before what is retired."""
+    by_field: dict[str, list[Assignment]] = {}
+    for row in sorted(existing, key=lambda r: (r.retired, ":" in r.column)):
+        by_field.setdefault(row.field_key.partition(RETIRED)[0], []).append(row)
+    found = Allocation()
+    for key, (storage, shape) in shapes(config, entity_key).items():
+        row = next((r for r in by_field.get(key, ()) if r.holds(storage, shape)), None)
+        if row is not None:
+            _name(found, key, row.column)
+    return found.columns
 
 
 async def preview(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> tuple[dict[str, int], dict[str, dict[str, str]]]:

@@ -265,8 +265,9 @@ async def _counted(
     if change.stage is not None:
         where, args = " AND state = $3", [*args, change.stage]
     elif change.field is not None:
-        column = columns[change.entity].get(change.field)
-        where, args = (f" AND {column} IS NOT NULL", args) if column else (" AND doc ? $3", [*args, change.field])
+        place = columns[change.entity].get(change.field, f"{slots.IN_DOCUMENT}{change.field}")
+        column = None if ":" in place else place
+        where, args = (f" AND {column} IS NOT NULL", args) if column else (" AND doc ? $3", [*args, place.partition(":")[2]])
         if column and change.value is not None:
             where, args = f" AND {column} = $3", [*args, change.value]
     count = await conn.fetchval(

@@ -140,7 +140,7 @@ def encode(config: Config, entity: Entity, values: Mapping[str, Any]) -> Encoded
             continue
         kind = field_types.get(declared.type)
         if storage == "links":
-            out.links[key] = [UUID(v) for v in value or ()]
+            out.links[entity.place(key)] = [UUID(v) for v in value or ()]
             continue
         stored = None if value is None else kind.to_column(declared, value, config)
         column = column_of(config, entity, declared)
@@ -148,7 +148,7 @@ def encode(config: Config, entity: Entity, values: Mapping[str, Any]) -> Encoded
             out.columns[column] = (stored, PG_TYPES[storage])
         elif storage in PG_TYPES:
             # overflow of the slots: the column's value as text, which `field_sql` casts back
-            out.doc[key] = stored.isoformat() if isinstance(stored, datetime) else (str(stored) if stored is not None else None)
+            out.doc[entity.place(key)] = stored.isoformat() if isinstance(stored, datetime) else (str(stored) if stored is not None else None)
         else:
-            out.doc[key] = stored
+            out.doc[entity.place(key)] = stored
     return out

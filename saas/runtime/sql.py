@@ -83,7 +83,7 @@ def field_sql(config: Config, entity: Entity, field: FieldDef, alias: str) -> st
     if column:
         return f"{alias}.{column}"
     storage = storage_of(config, field)
-    key = field.key  # keys match ^[a-z][a-z0-9_]*$, checked when the bundle was parsed
+    key = entity.place(field.key)  # keys match ^[a-z][a-z0-9_]*$, checked when the bundle was parsed; places add ~ and a number
     if storage in PG_TYPES:
         # overflow: the document holds what the column would, as text
         return f"({alias}.doc->>'{key}')::{PG_TYPES[storage]}"
@@ -189,7 +189,7 @@ class RecordScope(Constants, ex.SqlScope):
         sql = f"{self.alias}.id" if field is _ID else field_sql(self.config, self.entity, field, self.alias)
         kind = expr_type(self.config, field)
         if kind in ("text", "option") and field is not _ID and storage_of(self.config, field) == "doc":
-            return f"({self.alias}.doc->>'{field.key}')"
+            return f"({self.alias}.doc->>'{self.entity.place(field.key)}')"
         if kind == "any":  # an object of texts, such as an address: found by what stands in any of them
             return f"(SELECT string_agg(e.value, ' ' ORDER BY e.key) FROM jsonb_each_text({sql}) e)"
         if kind == "bool":
@@ -287,7 +287,7 @@ def children_sql(config: Config, relation: Any, target: Entity, alias: str, pare
     if relation.many:
         return (
             f"EXISTS (SELECT 1 FROM record_link k WHERE k.tenant_id = {alias}.tenant_id AND k.entity_id = {target.number} "
-            f"AND k.field_key = '{relation.field}' AND k.to_id = {parent_id} AND k.from_id = {alias}.id)"
+            f"AND k.field_key = '{target.place(relation.field)}' AND k.to_id = {parent_id} AND k.from_id = {alias}.id)"
         )
     return f"{field_sql(config, target, target.fields[relation.field], alias)} = {parent_id}"
 

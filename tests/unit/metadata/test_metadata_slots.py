@@ -8,7 +8,7 @@ from bundles import field, good_bundle
 
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
-from saas.metadata.slots import SLOTS, Allocation, Assignment, allocate
+from saas.metadata.slots import SLOTS, Allocation, Assignment, allocate, find_places
 from saas.runtime.kinds import load_kinds
 
 load_kinds()
@@ -24,11 +24,11 @@ def with_fields(*fields: dict[str, Any], **entity: Any) -> Config:
 def after(rows: list[Assignment], change: Allocation) -> list[Assignment]:
     """What the table holds once the change is carried out."""
     names = dict(change.renamed)
-    kept = []
+    kept, shapes = [], dict(change.shaped)
     for row in rows:
         key = names.get(row.field_key, row.field_key)
         retired = (row.retired or key in change.retired or "~" in key) and key not in change.restored
-        kept.append(Assignment(key, row.column, row.storage, retired))
+        kept.append(Assignment(key, row.column, row.storage, retired, shapes.get(row.field_key, row.shape)))
     return kept + change.added
 
 
@@ -100,3 +100,48 @@ def test_more_fields_than_columns_stay_in_the_document():
     columns = allocate(config, "thing", []).columns
     used = [c for c in columns.values() if c.startswith(letter)]
     assert len(used) == len(set(used)) == count
+
+
+def test_a_type_written_into_the_same_kind_of_column_gets_another_one():
+    """Nothing may be read as what it is not: 1250 as an amount is 12.50."""
+    first = allocate(with_fields(field("a", "int")), "thing", [])
+    change = allocate(with_fields(field("a", "money")), "thing", first.added)
+    assert change.columns["a"] != first.columns["a"] and change.columns["a"].startswith("i")
+    rows = after(first.added, change)
+    assert allocate(with_fields(field("a", "int")), "thing", rows).columns["a"] == first.columns["a"]
+
+
+def test_a_link_to_another_entity_is_another_place():
+    first = allocate(with_fields(field("a", "ref", to="customer"), field("b", "m2m", to="customer")), "thing", [])
+    assert set(first.columns) == {"subject", "a"} and "link:b" in {r.column for r in first.added}
+    change = allocate(with_fields(field("a", "ref", to="deal"), field("b", "m2m", to="deal")), "thing", first.added)
+    assert change.columns["a"] != first.columns["a"] and change.columns["b"] == "link:b~2"
+
+
+def test_documents_keep_values_of_another_type_apart():
+    first = allocate(with_fields(field("a", "longtext")), "thing", [])
+    assert first.columns.keys() == {"subject"}
+    change = allocate(with_fields(field("a", "tags")), "thing", first.added)
+    assert change.columns["a"] == "doc:a~2"
+    rows = after(first.added, change)
+    assert "a" not in allocate(with_fields(field("a", "longtext")), "thing", rows).columns
+    assert find_places(with_fields(field("a", "longtext")), "thing", rows) == first.columns
+    assert find_places(with_fields(field("a", "tags")), "thing", rows)["a"] == "doc:a~2"
+
+
+def test_a_field_in_the_document_moves_when_a_column_is_free():
+    _, count, _ = SLOTS["time"]
+    fields = [field(f"d{n}", "datetime") for n in range(count + 1)]
+    rows = allocate(with_fields(*fields), "thing", []).added
+    assert "doc:d20" in {r.column for r in rows}
+    assert "d20" not in allocate(with_fields(*fields), "thing", rows).columns
+    freed = [r for r in rows if r.field_key != "d3"]
+    change = allocate(with_fields(*(f for f in fields if f["key"] != "d3")), "thing", freed)
+    assert change.columns["d20"] == next(r.column for r in rows if r.field_key == "d3")
+    assert find_places(with_fields(*fields), "thing", after(freed, change))["d20"] == change.columns["d20"]
+
+
+def test_rows_from_before_shapes_are_named_and_kept():
+    rows = [Assignment(r.field_key, r.column, r.storage) for r in allocate(with_fields(field("a", "int")), "thing", []).added]
+    change = allocate(with_fields(field("a", "int")), "thing", rows)
+    assert ("a", "int") in change.shaped and not change.renamed
