@@ -61,6 +61,7 @@ class Context:
     operation_id: UUID | None = None  # groups the events of one act
     elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
     running: tuple[str, ...] = ()  # automations being run, outermost first
+    viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves
 
     @property
     def tenant_id(self) -> UUID:
