@@ -139,6 +139,8 @@ def _may_look(ctx: Context, entity: Entity, *, deleted: bool) -> None:
     """What was deleted is for those who could delete it, and bring it back."""
     if deleted:
         permissions.require(ctx, "delete", entity.key)
+        if ctx.viewer is not None and not permissions.is_admin(ctx.viewer):
+            permissions.require(ctx.viewer, "delete", entity.key)
 
 
 async def _get(conn: Any, ctx: Context, entity: Entity, op: ops.Get) -> ops.Record:

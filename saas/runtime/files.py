@@ -231,7 +231,7 @@ async def _readable(ctx: Context, file_id: UUID) -> FileInfo:
 
 async def _may_read(ctx: Context, row: Any) -> bool:
     if row["record_id"] is None:
-        return ctx.user is None or row["created_by"] == ctx.user_id
+        return ctx.user is None or (row["created_by"] == ctx.user_id and ctx.viewer is None)
     if row["entity_key"] not in ctx.config.entities:
         return False
     try:

@@ -119,24 +119,30 @@ def right_sql(right: str, scope: RecordScope) -> str:
     ctx, entity = scope.ctx, scope.entity
     if ctx.unrestricted:
         return "true"
+    condition = any_of(all_of(*rule_sql(rule, scope)) for rule in rules(ctx, right, entity.key))
+    if ctx.viewer is None:
+        return condition
+    return all_of(condition, right_sql("read", RecordScope(scope.statement.under(ctx.viewer), entity, scope.alias)))
+
+
+def rule_sql(rule: ScopeRule, scope: RecordScope) -> tuple[str, str]:
+    """SQL of a rule's scope, and of its condition."""
     # The rules are the configuration's own words: evaluated without a guard.
-    plain = RecordScope(scope.statement, entity, scope.alias)
-    parts = []
-    for rule in rules(ctx, right, entity.key):
-        condition = _scope_sql(rule.scope, plain)
-        if rule.condition:
-            extra = ex.to_where(ex.parse(rule.condition), plain)
-            condition = extra if condition == "true" else f"({condition} AND {extra})"
-        if condition == "true":
-            return "true"
-        parts.append(condition)
-    return any_of(parts)
+    plain = RecordScope(scope.statement, scope.entity, scope.alias)
+    return _scope_sql(rule.scope, plain), ex.to_where(ex.parse(rule.condition), plain) if rule.condition else "true"
+
+
+def all_of(*parts: str) -> str:
+    kept = [p for p in parts if p != "true"]
+    if "false" in kept:
+        return "false"
+    return " AND ".join(f"({p})" for p in kept) if kept else "true"
 
 
 def any_of(parts: Iterable[str]) -> str:
     parts = list(dict.fromkeys(p for p in parts if p != "false"))
-    if not parts:
-        return "false"
+    if not parts or "true" in parts:
+        return "true" if parts else "false"
     return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
 
 
@@ -213,7 +219,16 @@ def static_access(ctx: Context, entity: Entity) -> Mapping[str, str]:
             for key, field in entity.fields.items()
         }
 
-    return ctx.config.cached(("permissions.static", None if ctx.unrestricted else ctx.user.role_keys, entity.key), make)
+    found = ctx.config.cached(("permissions.static", None if ctx.unrestricted else ctx.user.role_keys, entity.key), make)
+    return _no_more_than_the_viewer(ctx, entity, found)
+
+
+def _no_more_than_the_viewer(ctx: Context, entity: Entity, found: Mapping[str, str]) -> Mapping[str, str]:
+    """What the viewer could not read themselves, always and openly, stays hidden from them here, too."""
+    if ctx.unrestricted or ctx.viewer is None or is_admin(ctx.viewer):
+        return found
+    own = static_access(ctx.viewer, entity)
+    return {key: level if LEVELS[own.get(key, "hidden")] >= LEVELS["read"] else "hidden" for key, level in found.items()}
 
 
 def conditions(ctx: Context, entity: Entity) -> list[str]:
@@ -231,7 +246,7 @@ def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[s
     for key, rights in field_rights(ctx, entity).items():
         effective = [r.access if not r.condition or holds.get(r.condition, True) else "write" for r in rights]
         result[key] = max(effective, key=LEVELS.__getitem__)
-    return result
+    return _no_more_than_the_viewer(ctx, entity, result)
 
 
 def mask_of(ctx: Context, entity: Entity, field_key: str) -> str:

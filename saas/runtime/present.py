@@ -180,8 +180,8 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
     update = permissions.right_sql("update", plain) if permissions.may(ctx, "update", entity.key) else "false"
     delete = permissions.right_sql("delete", plain) if permissions.may(ctx, "delete", entity.key) else "false"
     frozen = "false" if (defn.read_only or defn.append_only) and not ctx.unrestricted else "true"
-    flag("update", _both(update, frozen, _condition(ctx, plain, defn.editable_if)))
-    flag("delete", _both(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
+    flag("update", permissions.all_of(update, frozen, _condition(ctx, plain, defn.editable_if)))
+    flag("delete", permissions.all_of(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
     flag("rights:update", update)
     if entity.pipeline:
         for transition in entity.pipeline.transitions:
@@ -189,7 +189,7 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
             if verdict is False:
                 continue
             base = "true" if verdict else update
-            flag(f"t:{transition.key}", _both(base, _condition(ctx, plain, transition.allow_if)))
+            flag(f"t:{transition.key}", permissions.all_of(base, _condition(ctx, plain, transition.allow_if)))
     for condition in permissions.conditions(ctx, entity):
         flag(condition, _condition(ctx, plain, condition))
 
@@ -198,13 +198,6 @@ def _condition(ctx: Context, scope: RecordScope, text: str | None) -> str:
     if not text or ctx.unrestricted:
         return "true"
     return ex.to_where(ex.parse(text), scope)
-
-
-def _both(*parts: str) -> str:
-    kept = [p for p in parts if p != "true"]
-    if "false" in kept:
-        return "false"
-    return " AND ".join(f"({p})" for p in kept) if kept else "true"
 
 
 def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer, ...]:

@@ -6,6 +6,7 @@ becomes SQL: keys are looked up in the compiled configuration, values are parame
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -45,7 +46,13 @@ class Statement:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.params: list[Any] = []
-        self._aliases = 0
+        self._aliases = itertools.count(1)
+
+    def under(self, ctx: Context) -> Statement:
+        """The same statement with somebody else's eyes: conditions of both may stand in it."""
+        other = Statement(ctx)
+        other.params, other._aliases = self.params, self._aliases
+        return other
 
     def param(self, value: Any, pg_type: str) -> str:
         self.params.append(value)
@@ -59,8 +66,7 @@ class Statement:
         return [_PLACE.sub(lambda m: f"${numbers[int(m[1])]}", sql), *(self.params[n - 1] for n in used)]
 
     def alias(self) -> str:
-        self._aliases += 1
-        return f"x{self._aliases}"
+        return f"x{next(self._aliases)}"
 
 
 def storage_of(config: Config, field: FieldDef) -> str:

@@ -44,12 +44,12 @@ def everything(entity: Entity) -> ViewDef:
 
 
 async def saved_views(conn: Any, ctx: Context, entity: Entity) -> list[ViewDef]:
-    """The person's own views and those shared with everybody."""
+    """The person's own views and those shared with everybody; who looks through another's eyes sees the latter only."""
     if ctx.user is None:
         return []
     found = await conn.fetch(
         "SELECT key, definition FROM saved_view WHERE tenant_id = $1 AND entity_key = $2 AND (user_id = $3 OR shared) ORDER BY position, created_at",
-        ctx.tenant_id, entity.key, ctx.user_id,
+        ctx.tenant_id, entity.key, ctx.user_id if ctx.viewer is None else None,
     )  # fmt: skip
     return [_view(entity, item["key"], json.loads(item["definition"])) for item in found]
 
