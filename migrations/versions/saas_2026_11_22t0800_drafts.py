@@ -1,4 +1,4 @@
-"""Drafts per author with their steps, plans, installed packs, indexes of single fields, paused jobs, viewing as another role."""
+"""Drafts per author with their steps, plans, installed packs, indexes of single fields, paused jobs, viewing as another role, logos."""
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 
@@ -65,12 +65,21 @@ CREATE TABLE IF NOT EXISTS field_index (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, entity_id, column_name)
 );
+CREATE TABLE IF NOT EXISTS brand_file (
+    tenant_id uuid NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('logo', 'icon')),
+    content bytea NOT NULL,
+    content_type text NOT NULL,
+    hash text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, kind)
+);
 ALTER TABLE config_revision ADD COLUMN IF NOT EXISTS data jsonb NOT NULL DEFAULT '[]';
 ALTER TABLE session ADD COLUMN IF NOT EXISTS view_as jsonb;
 ALTER TABLE job DROP CONSTRAINT IF EXISTS job_status_check;
 ALTER TABLE job ADD CONSTRAINT job_status_check CHECK (status IN ('queued', 'running', 'paused', 'done', 'failed', 'cancelled'));
 """
-FULL = ("config_draft", "config_draft_step", "config_plan", "pack_install", "field_index")
+FULL = ("brand_file", "config_draft", "config_draft_step", "config_plan", "pack_install", "field_index")
 
 
 async def make_tables() -> None:

@@ -108,8 +108,8 @@ def page_data(request: Request, *, csrf: str = "") -> dict[str, Any]:
 
 
 def brand_url(brand: Mapping[str, Any]) -> str:
-    colour = str(brand.get("color", "")).lstrip("#")
-    return f"/brand.css?v={quote(colour)}" if colour else ""
+    colours = "-".join(str(brand.get(name) or "").lstrip("#") for name in ("color", "color_dark")).strip("-")
+    return f"/brand.css?v={quote(colours)}" if colours else ""
 
 
 def html(text: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:

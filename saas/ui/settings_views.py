@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from saas.i18n import LazyString, lazy, listed, ngettext, pick, sentences, titled
 from saas.i18n import gettext as _
-from saas.i18n import lazy, listed, ngettext, pick, sentences, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import action_types, field_types, trigger_types
 from saas.metadata.models import ActionDef, EntityRights, FieldDef, RoleDef, ScopeRule, TriggerDef
 from saas.runtime import Context, permissions
+from saas.runtime.jobs import job_kinds
 from saas.ui import formats
 from saas.ui.render import SCOPES
 from saas.ui.views import Link, NavGroup
@@ -19,26 +20,50 @@ from saas.ui.views import Link, NavGroup
 Table = dict[str, Any]
 
 
+# (group, [(address below /settings, name, icon, the right it needs)])
+PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"))),
+    (
+        lazy("Data"),
+        (
+            ("entities", lazy("Entities"), "database", "config"), ("relations", lazy("Relations"), "relations", "config"), ("option-sets", lazy("Option lists"), "tags", "config"),
+            ("numbering", lazy("Numbering"), "numbering", "config"), ("values", lazy("Values"), "adjustments", "config"), ("labels", lazy("Labels"), "language", "config"),
+        ),
+    ),
+    (
+        lazy("Screens"),
+        (
+            ("views", lazy("Views"), "list-details", "config"), ("layouts", lazy("Layouts"), "layout", "config"), ("menus", lazy("Menus"), "menu", "config"),
+            ("reports", lazy("Reports"), "reports", "config"), ("dashboards", lazy("Dashboards"), "dashboard", "config"),
+        ),
+    ),
+    (
+        lazy("Behaviour"),
+        (
+            ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"),
+            ("examples", lazy("Examples"), "flask", "config"),
+        ),
+    ),
+    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"))),
+    (
+        lazy("Changes"),
+        (
+            ("draft", lazy("Draft"), "pencil", "config"), ("revisions", lazy("Revisions"), "history", "config"), ("data-changes", lazy("Changes to records"), "replace", "config"),
+            ("removed", lazy("Removed"), "archive", "config"),
+        ),
+    ),
+    (lazy("Watch"), (("audit", lazy("Audit log"), "eye", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
+)  # fmt: skip
+
+
 def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
     """Groups of settings pages the person may open."""
     groups = []
-    if permissions.may_configure(ctx, "config"):
-        data = [
-            ("entities", _("Entities"), "database"), ("option-sets", _("Option lists"), "tags"), ("pipelines", _("Pipelines"), "pipeline"),
-            ("views", _("Views"), "list-details"), ("reports", _("Reports"), "chart-bar"),
-        ]  # fmt: skip
-        behaviour = [("automations", _("Automations"), "bolt"), ("schedules", _("Schedules"), "calendar-time"), ("values", _("Values"), "adjustments"), ("revisions", _("Revisions"), "history")]
-        groups += [(_("Data"), data), (_("Behaviour"), behaviour)]
-    people = [("roles", _("Roles"), "shield")] if permissions.may_configure(ctx, "config") else []
-    if permissions.may_configure(ctx, "users"):
-        people.insert(0, ("users", _("People"), "users"))
-    watch = [(part, name, icon) for part, name, icon in (("audit", _("Audit log"), "eye"), ("jobs", _("Jobs"), "server")) if permissions.may_configure(ctx, part)]
-    if permissions.may_configure(ctx, "brand"):
-        groups.insert(0, (_("Workspace"), [("brand", _("Name and colour"), "palette")]))
-    groups += [(_("People"), people), (_("Watch"), watch)]
-    return tuple(
-        NavGroup(title, tuple(Link(name, f"/settings/{part}", icon, part == current) for part, name, icon in items)) for title, items in groups if items
-    )
+    for title, pages in PAGES:
+        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if permissions.may_configure(ctx, right))
+        if links:
+            groups.append(NavGroup(str(title), links))
+    return tuple(groups)
 
 
 def _cell(text: Any, *, url: str = "", css: str = "", color: str = "") -> dict[str, Any]:
@@ -339,17 +364,23 @@ def people(ctx: Context, users: list[dict[str, Any]], departments: list[dict[str
     ]  # fmt: skip
 
 
+def _job_name(key: str) -> str:
+    kind = job_kinds.find(key)
+    return str(kind.label) if kind else key
+
+
 def jobs(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     status = {
-        "queued": (_("waiting"), "gray"), "running": (_("running"), "blue"), "done": (_("done"), "green"), "failed": (_("failed"), "red"), "cancelled": (_("cancelled"), "gray"),
+        "queued": (_("waiting"), "gray"), "running": (_("running"), "blue"), "paused": (_("paused"), "yellow"), "done": (_("done"), "green"), "failed": (_("failed"), "red"), "cancelled": (_("cancelled"), "gray"),
     }  # fmt: skip
     rows = []
     for job in found:
         text, color = status.get(job["status"], (job["status"], "gray"))
         rows.append(
             {
-                "kind": job["kind"], "status": text, "color": color, "progress": job["progress"] or 0, "total": job["total"] or 0, "who": job["who"] or "",
+                "id": str(job["id"]), "kind": _job_name(job["kind"]), "status": text, "color": color, "progress": job["progress"] or 0, "total": job["total"] or 0, "who": job["who"] or "",
                 "error": job["error"] or "", "attempts": job["attempts"], "at": formats.full(ctx, job["created_at"]),
+                "can_pause": job["status"] in ("queued", "running"), "can_resume": job["status"] == "paused",
                 "finished": formats.full(ctx, job["finished_at"]) if job["finished_at"] else "",
             }
         )  # fmt: skip

@@ -34,6 +34,7 @@ def shell_of(ask: Ask) -> Shell:
         user_color=colour_of(user.name), nav=groups, bottom=tuple(flat[:4]), creates=tuple(creates(ctx)), unread=ask.unread,
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
+        logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
     )  # fmt: skip
 
 

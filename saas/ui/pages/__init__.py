@@ -1,10 +1,24 @@
 """One controller file per noun; `routers` lists them for the composition root."""
 
-from saas.ui.pages import builder, figures, home, inbox, lists, people, records, sessions, settings, stages, system, transfers
+from saas.ui.pages import (
+    brand,
+    builder,
+    figures,
+    home,
+    inbox,
+    lists,
+    people,
+    records,
+    sessions,
+    settings,
+    stages,
+    system,
+    transfers,
+)
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
-    transfers.router, builder.router,
+    transfers.router, builder.router, brand.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

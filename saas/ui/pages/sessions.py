@@ -49,6 +49,7 @@ def _login_page(request: Request, *, next_: str, email: str = "", error: str = "
     site = site_of(request)
     name = site.tenant.name if site.tenant else _("Operator console")
     data = {**page_data(request), "brand_name": name, "mark": name[:1].upper(), "next": local_path(next_), "email": email, "error": error, "operator": site.kind == "operator"}
+    data["logo"] = f"/brand/logo?v={site.tenant.brand['logo']}" if site.tenant and site.tenant.brand.get("logo") else ""
     return html(render("auth/login.html", **data), status=status)
 
 

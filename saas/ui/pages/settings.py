@@ -27,7 +27,6 @@ from saas.tenants import (
 from saas.ui import formats
 from saas.ui import settings_views as views
 from saas.ui.guards import Ask, signed_in, whole_number
-from saas.ui.pages.system import DEFAULT_COLOUR
 from saas.ui.views import Choice, Toast
 
 PAGE = 60
@@ -271,39 +270,6 @@ async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
     return ask.redirect("/settings/revisions", Toast(_("Revision %(number)s is live again, as revision %(new)s.", number=number, new=made.number)))
 
 
-# ---- workspace ---------------------------------------------------------------------------------------------------------
-
-
-@get("/settings/brand")
-async def brand(request: Request) -> Response[Any]:
-    ask = await open_settings(request, "brand")
-    return await _brand(ask, ask.ctx.tenant.name, str(ask.ctx.tenant.brand.get("color") or f"#{DEFAULT_COLOUR}"), {})
-
-
-async def _brand(ask: Ask, name: str, colour: str, errors: Mapping[str, str], *, status: int = 200) -> Response[Any]:
-    return await show_settings(ask, "brand", "brand", status=status, name=name, colour=colour, errors={"name": "", "color": "", **errors})
-
-
-@post("/settings/brand", status_code=200)
-async def save_brand(request: Request) -> Response[Any]:
-    ask = await open_settings(request, "brand")
-    form = await ask.form()
-    name, colour = str(form.get("name") or "").strip()[:100], str(form.get("color") or "").strip().lower()
-    errors = {}
-    if not name:
-        errors["name"] = _("Please give a name")
-    if not re.fullmatch(r"#[0-9a-f]{6}", colour):
-        errors["color"] = _("Choose a colour such as #3b5bdb.")
-    if errors:
-        return await _brand(ask, name, colour, errors, status=422)
-    kept = json.dumps({**ask.ctx.tenant.brand, "color": colour})
-    async with tenant_transaction(ask.ctx.tenant_id) as conn:
-        await conn.execute("UPDATE tenant SET name = $2, brand = $3::jsonb WHERE id = $1", ask.ctx.tenant_id, name, kept)
-        await record_audit(conn, ask.ctx.tenant_id, "brand.changed", actor_id=ask.ctx.user_id, request_id=ask.ctx.request_id, data={"name": name, "color": colour})
-    forget_host(ask.ctx.tenant.slug)
-    return ask.redirect("/settings/brand", Toast(_("Saved")))
-
-
 def uuid_of(text: str) -> UUID | None:
     try:
         return UUID(text)
@@ -342,6 +308,6 @@ async def jobs(request: Request) -> Response[Any]:
 router = Router(
     "",
     route_handlers=[
-        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, brand, save_brand, audit, jobs,
+        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, audit, jobs,
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from saas.db import tenant_transaction
 from saas.errors import NotFound
+from saas.tenants.brand import COLOUR, brand_file, ink_on
 from saas.ui.assets import by_url
 from saas.ui.guards import site_of
 
@@ -37,25 +38,24 @@ def brand_colour(request: Request) -> str:
     return found[1] if found else DEFAULT_COLOUR
 
 
-def ink_on(colour: str) -> str:
-    """Black or white, whichever stands out more from the colour (WCAG relative luminance)."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return "#fff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#16161a"
-
-
 @get("/brand.css")
 async def brand_css(request: Request) -> Response[str]:
     """The tenant's colour. Its own file, because inline styles are forbidden by the policy; the address changes with it."""
-    colour = brand_colour(request)
+    colour, tenant = brand_colour(request), site_of(request).tenant
     text = f":root{{--brand-base:#{colour};--on-brand:{ink_on(colour)}}}"
+    if tenant and COLOUR.fullmatch(dark := str(tenant.brand.get("color_dark") or "")):
+        rule = f"--brand-base:{dark};--brand:{dark};--on-brand:{ink_on(dark)}"
+        text += f':root[data-theme="dark"]{{{rule}}}@media (prefers-color-scheme:dark){{:root:not([data-theme="light"]){{{rule}}}}}'
     return Response(text, media_type="text/css; charset=utf-8", headers={"cache-control": "private, max-age=86400"})
 
 
 @get("/favicon.svg")
-async def favicon(request: Request) -> Response[str]:
+async def favicon(request: Request) -> Response[Any]:
+    """The tenant's icon, else the first letter of its name."""
     colour, tenant = brand_colour(request), site_of(request).tenant
+    own = await brand_file(tenant.id, "icon") if tenant and tenant.brand.get("icon") else None
+    if own is not None:
+        return Response(own.content, media_type=own.content_type, headers={"cache-control": "private, max-age=3600", "content-security-policy": "default-src 'none'; sandbox"})
     letter = (tenant.name[:1].upper() if tenant else "S").replace("&", "&amp;").replace("<", "&lt;")
     text = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#{colour}"/>'

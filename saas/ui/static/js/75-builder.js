@@ -103,3 +103,10 @@ onContent((root) => each(root, "[data-expression]", (box) => {
     area.dispatchEvent(new Event("input", { bubbles: true }));
   });
 }));
+
+// Colours are judged while they are chosen.
+onContent((root) => each(root, "[data-contrast]", (box) => box.addEventListener("input", async () => {
+  const colours = new URLSearchParams($$("input", box).map((input) => [input.name, input.value]));
+  const answer = await ask(`${box.dataset.contrast}?${colours}`).catch(() => null);
+  if (answer?.ok) $("#contrast").outerHTML = await answer.text();
+})));
