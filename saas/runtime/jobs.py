@@ -32,21 +32,49 @@ CRASHED = N_("Something unexpected went wrong. The operator of this service can 
 
 class JobKind:
     """What a job does. Registered in saas/runtime/job_kinds/, one file each. `run` must be safe to run again after it was
-    interrupted: what it has done is in `job.state`, written together with the work by `job.checkpoint`."""
+    interrupted: what it has done is in `job.state`, written together with the work by `job.checkpoint`.
+
+    `right`: the part of the settings whose holders see and steer these jobs, beside those who may see all jobs.
+    `for_company`: it goes on when its person has left, as the system. `resumable`: cancelled, it can go on from where it stopped.
+    """
 
     key: ClassVar[str]
     label: ClassVar[LazyString]
+    right: ClassVar[str | None] = None
+    for_company: ClassVar[bool] = False
+    resumable: ClassVar[bool] = False
 
     async def run(self, job: JobRun) -> Mapping[str, Any]:
-        """Do the work as `job.ctx`; the result is kept with the job."""
+        """Do the work as `job.ctx`; the result is kept with the job. Raises JobWaits when it is not its turn yet."""
         raise NotImplementedError
+
+    def report(self, info: JobInfo) -> list[JobLine]:
+        """What is done and what is not, for the page of the job."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A part of a job in words. `state`: done, running, undone or problem."""
+
+    text: str
+    state: str
+    detail: str = ""
 
 
 job_kinds: Registry[JobKind] = Registry("job kind")
 
 
 class JobLost(Exception):
-    """The job was cancelled, or its lease ended and another worker has it."""
+    """The job was paused or cancelled, or its lease ended and another worker has it."""
+
+
+class JobWaits(Exception):
+    """Something else must be over first: the job is put back for a while."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 @dataclass(slots=True)
@@ -104,6 +132,15 @@ class JobInfo:
     def is_over(self) -> bool:
         return self.status in ("done", "failed", "cancelled")
 
+    @property
+    def can_retry(self) -> bool:
+        kind = job_kinds.find(self.kind)
+        return self.status == "failed" or (self.status == "cancelled" and kind is not None and kind.resumable)
+
+    def report(self) -> list[JobLine]:
+        kind = job_kinds.find(self.kind)
+        return kind.report(self) if kind else []
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": str(self.id), "kind": self.kind, "label": self.label, "status": self.status, "progress": self.progress, "total": self.total,
@@ -152,20 +189,36 @@ def _info(ctx: Context, row: Any) -> JobInfo:
     values = dict(row)
     values["payload"] = json.loads(values["payload"])
     values["result"] = json.loads(values["result"]) if values["result"] else None
-    if not ctx.unrestricted and values["created_by"] != ctx.user_id:
+    if not ctx.unrestricted and values["created_by"] != ctx.user_id and not _has_right(ctx, values["kind"]):
         # Whoever watches the jobs sees that they go well, not the records they are about.
         values["payload"] = {}
         values["result"] = {k: v for k, v in (values["result"] or {}).items() if isinstance(v, int)} or None
     return JobInfo(**values)
 
 
+def _has_right(ctx: Context, kind_key: str) -> bool:
+    kind = job_kinds.find(kind_key)
+    return kind is not None and kind.right is not None and permissions.may_configure(ctx, kind.right)
+
+
 async def get_job(ctx: Context, job_id: UUID) -> JobInfo:
-    """A job of one's own, or any with the right to see jobs. Raises NotFound."""
+    """A job of one's own, or any with the right to see jobs or those of its kind. Raises NotFound."""
     async with tenant_transaction(ctx.tenant_id) as conn:
         row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job_id)
-    if row is None or not (ctx.unrestricted or row["created_by"] == ctx.user_id or permissions.may_configure(ctx, "jobs")):
+    if row is None or not (ctx.unrestricted or row["created_by"] == ctx.user_id or permissions.may_configure(ctx, "jobs") or _has_right(ctx, row["kind"])):
         raise NotFound(lazy("There is no such job."))
     return _info(ctx, row)
+
+
+async def list_of_kind(ctx: Context, kind_key: str, *, limit: int = 50) -> list[JobInfo]:
+    """All jobs of a kind, newest first, for those who have its right. Raises PermissionDenied."""
+    if not (ctx.unrestricted or _has_right(ctx, kind_key)):
+        raise PermissionDenied()
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        rows = await conn.fetch(
+            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND kind = $2 ORDER BY created_at DESC, id DESC LIMIT $3", ctx.tenant_id, kind_key, min(limit, 200)
+        )
+    return [_info(ctx, row) for row in rows]
 
 
 async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None = None, limit: int = 50) -> list[JobInfo]:
@@ -185,9 +238,10 @@ async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:
     """Stop a job; what it has committed stays. Raises NotFound, Conflict when it is over."""
     await get_job(ctx, job_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
+        # The lease stays until its worker has noticed, so that nobody starts the job again beside it.
         stopped = await conn.fetchval(
-            "UPDATE job SET status = 'cancelled', finished_at = now(), locked_until = NULL WHERE tenant_id = $1 AND id = $2 "
-            "AND status IN ('queued', 'running') RETURNING true",
+            "UPDATE job SET status = 'cancelled', finished_at = now() WHERE tenant_id = $1 AND id = $2 "
+            "AND status IN ('queued', 'running', 'paused') RETURNING true",
             ctx.tenant_id, job_id,
         )  # fmt: skip
     if not stopped:
@@ -195,17 +249,53 @@ async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:
     return await get_job(ctx, job_id)
 
 
-async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
-    """Let a failed job try again, from where it stopped. Raises NotFound, Conflict when it has not failed."""
-    info = await get_job(ctx, job_id)
-    if info.created_by != ctx.user_id and not permissions.may_configure(ctx, "jobs"):
-        raise PermissionDenied()
+async def pause_job(ctx: Context, job_id: UUID) -> JobInfo:
+    """Let a job rest: it stops at its next checkpoint and keeps what it has done. Raises NotFound, Conflict when it is over."""
+    await _steered(ctx, job_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        again = await conn.fetchval(
-            "UPDATE job SET status = 'queued', attempts = 0, error = NULL, finished_at = NULL, run_at = now() WHERE tenant_id = $1 AND id = $2 "
-            "AND status = 'failed' RETURNING true",
+        paused = await conn.fetchval(
+            "UPDATE job SET status = 'paused' WHERE tenant_id = $1 AND id = $2 AND status IN ('queued', 'running') RETURNING true", ctx.tenant_id, job_id
+        )
+    if not paused:
+        raise Conflict(lazy("Only a job that is waiting or running can be paused."))
+    return await get_job(ctx, job_id)
+
+
+async def resume_job(ctx: Context, job_id: UUID) -> JobInfo:
+    """Let a paused job go on, from where it stopped. Raises NotFound, Conflict when it is not paused."""
+    await _steered(ctx, job_id)
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        # While its worker has not noticed the pause it still has the job, and simply goes on.
+        resumed = await conn.fetchval(
+            "UPDATE job SET status = CASE WHEN locked_until IS NULL THEN 'queued' ELSE 'running' END WHERE tenant_id = $1 AND id = $2 "
+            "AND status = 'paused' RETURNING true",
             ctx.tenant_id, job_id,
         )  # fmt: skip
+    if not resumed:
+        raise Conflict(lazy("Only a paused job can go on."))
+    return await get_job(ctx, job_id)
+
+
+async def _steered(ctx: Context, job_id: UUID) -> JobInfo:
+    """A job the person may pause and let go on. Raises NotFound, PermissionDenied."""
+    info = await get_job(ctx, job_id)
+    if not (ctx.unrestricted or info.created_by == ctx.user_id or permissions.may_configure(ctx, "jobs") or _has_right(ctx, info.kind)):
+        raise PermissionDenied()
+    return info
+
+
+async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
+    """Let a failed job try again, or one that was cancelled where its kind can go on: from where it stopped.
+    Raises NotFound, Conflict when there is nothing to try again."""
+    info = await _steered(ctx, job_id)
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        again = info.can_retry and await conn.fetchval(
+            "UPDATE job SET status = 'queued', attempts = 0, error = NULL, finished_at = NULL, run_at = now(), locked_until = NULL "
+            "WHERE tenant_id = $1 AND id = $2 AND (status = 'failed' OR (status = 'cancelled' AND coalesce(locked_until, now()) <= now())) RETURNING true",
+            ctx.tenant_id, job_id,
+        )  # fmt: skip
+    if not again and info.can_retry:
+        raise Conflict(lazy("This job is still stopping. Try again in a moment."))
     if not again:
         raise Conflict(lazy("Only a failed job can be tried again."))
     return await get_job(ctx, job_id)
@@ -269,12 +359,11 @@ async def renew(claim: Claim) -> bool:
         return bool(await conn.fetchval(sql, claim.tenant_id, claim.id, claim.attempt))
 
 
-async def finish(claim: Claim, result: Mapping[str, Any]) -> None:
+async def finish(claim: Claim, result: Mapping[str, Any]) -> bool:
+    """Keep the result; False when the job is no longer ours."""
     async with tenant_transaction(claim.tenant_id) as conn:
-        await conn.execute(
-            f"UPDATE job SET status = 'done', result = $4::jsonb, finished_at = now(), locked_until = NULL, progress = coalesce(total, progress) {_MINE}",
-            claim.tenant_id, claim.id, claim.attempt, _dump(result),
-        )  # fmt: skip
+        sql = f"UPDATE job SET status = 'done', result = $4::jsonb, finished_at = now(), locked_until = NULL, progress = coalesce(total, progress) {_MINE}"
+        return bool(await conn.fetchval(f"{sql} RETURNING true", claim.tenant_id, claim.id, claim.attempt, _dump(result)))
 
 
 async def fail(claim: Claim, error: str, *, again: bool) -> None:
@@ -288,10 +377,13 @@ async def fail(claim: Claim, error: str, *, again: bool) -> None:
         )  # fmt: skip
 
 
-async def give_back(claim: Claim) -> None:
-    """The worker is asked to stop: the job goes on elsewhere, and this attempt does not count."""
+async def give_back(claim: Claim, *, seconds: float = 0) -> None:
+    """The worker stops although the job is not over: it goes on elsewhere or later, and this attempt does not count. One that
+    was paused or cancelled stays so, and its lease ends."""
     async with tenant_transaction(claim.tenant_id) as conn:
         await conn.execute(
-            f"UPDATE job SET status = 'queued', locked_until = NULL, run_at = now(), attempts = attempts - 1 {_MINE}",
-            claim.tenant_id, claim.id, claim.attempt,
+            "UPDATE job SET status = CASE status WHEN 'running' THEN 'queued' ELSE status END, locked_until = NULL, attempts = attempts - 1, "
+            "run_at = now() + make_interval(secs => $4) "
+            "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status IN ('running', 'paused', 'cancelled') AND locked_until IS NOT NULL",
+            claim.tenant_id, claim.id, claim.attempt, float(seconds),
         )  # fmt: skip

@@ -16,7 +16,7 @@ from saas.i18n import gettext, lazy, use_locale
 from saas.runtime import files, jobs, schedules
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
-from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, job_kinds
+from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
 from saas.tenants import clean_up, list_tenants
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,22 @@ async def run_now(ctx: Context, job_id: UUID) -> JobInfo:
     return await jobs.get_job(ctx, job_id)
 
 
+async def run_for(ctx: Context, job_id: UUID, seconds: float) -> JobInfo:
+    """Like `run_now`, for at most so long: what is left then goes on in the background."""
+    if in_transaction():
+        raise RuntimeError("a job runs in transactions of its own: commit first")
+    claim = await jobs.claim_this(ctx, job_id)
+    if claim is not None:
+        task = asyncio.create_task(run_claim(claim))
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        finally:
+            task.cancel()  # nothing to a task that is done
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    return await jobs.get_job(ctx, job_id)
+
+
 async def run_claim(claim: Claim) -> None:
     """One attempt at a job, under a lease that is renewed meanwhile."""
     started = time.monotonic()
@@ -76,18 +92,24 @@ async def run_claim(claim: Claim) -> None:
     beat = asyncio.create_task(_beat(claim, work))
     outcome = "done"
     try:
-        await jobs.finish(claim, await work)
+        if not await jobs.finish(claim, await work):
+            raise JobLost
     except JobLost:
         outcome = "lost"
+        with contextlib.suppress(Unavailable):
+            await jobs.give_back(claim)
+    except JobWaits as wait:
+        outcome = "waits"
+        await jobs.give_back(claim, seconds=wait.seconds)
     except asyncio.CancelledError:
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await work
         outcome = "lost"
+        with contextlib.suppress(Unavailable):
+            await jobs.give_back(claim)
         current = asyncio.current_task()
         if current is not None and current.cancelling():  # the worker stops; otherwise the heartbeat found the job gone
-            with contextlib.suppress(Unavailable):
-                await jobs.give_back(claim)
             raise
     except Unavailable:
         outcome = "interrupted"  # the lease ends by itself; another attempt follows when the database is back
@@ -113,8 +135,9 @@ async def _work(claim: Claim) -> object:
 
 
 async def _context(claim: Claim) -> Context:
-    """The job's person with the rights of now; who has left runs nothing any more."""
-    if claim.created_by is None:
+    """The job's person with the rights of now; who has left runs nothing any more, except the company's own work."""
+    kind = job_kinds.find(claim.kind)
+    if claim.created_by is None or (kind is not None and kind.for_company):
         return await system_context(claim.tenant_id)
     async with tenant_transaction(claim.tenant_id) as conn:
         status = await conn.fetchval("SELECT status FROM app_user WHERE tenant_id = $1 AND id = $2", claim.tenant_id, claim.created_by)
@@ -134,7 +157,7 @@ async def _words(claim: Claim, error: AppError) -> str:
 
 
 async def _beat(claim: Claim, work: asyncio.Task[object]) -> None:
-    """Renew the lease while the work goes on; stop the work when the job was cancelled or given to another worker."""
+    """Renew the lease while the work goes on; stop the work when the job was paused, cancelled or given to another worker."""
     while not work.done():
         await asyncio.sleep(BEAT_SECONDS)
         try:

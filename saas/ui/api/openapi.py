@@ -129,6 +129,8 @@ def _fixed(ctx: Context) -> Json:
         "/jobs/{id}": {"get": {"summary": _("One job"), "operationId": "job", "parameters": [ID], "responses": answers(200, ref("Job"), 404)}},
         "/jobs/{id}/result": {"get": {"summary": _("What a job made"), "operationId": "job_result", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
         "/jobs/{id}/cancel": {"post": {"summary": _("Stop a job"), "operationId": "cancel_job", "parameters": [ID], "responses": answers(200, ref("Job"), 404, 409)}},
+        "/jobs/{id}/pause": {"post": {"summary": _("Let a job rest"), "operationId": "pause_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
+        "/jobs/{id}/resume": {"post": {"summary": _("Let a paused job go on"), "operationId": "resume_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
         "/jobs/{id}/retry": {"post": {"summary": _("Let a failed job try again"), "operationId": "retry_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
         "/files/{id}": {"get": {"summary": _("A file"), "operationId": "file", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
     }  # fmt: skip

@@ -11,7 +11,7 @@ _QUERY: Json = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
     "count": {"type": "string", "enum": ["none", "capped", "exact"]},
     "deleted": {"type": "boolean"}, "unread": {"type": "boolean"}, "everybody": {"type": "boolean"},
-    "status": {"type": "string", "enum": ["queued", "running", "done", "failed", "cancelled"]},
+    "status": {"type": "string", "enum": ["queued", "running", "paused", "done", "failed", "cancelled"]},
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ SHARED: Json = {
         "type": "object",
         "properties": {
             "id": {"type": "string", "format": "uuid"}, "kind": {"type": "string"}, "label": {"type": "string"},
-            "status": {"type": "string", "enum": ["queued", "running", "done", "failed", "cancelled"]}, "progress": {"type": "integer"},
+            "status": {"type": "string", "enum": ["queued", "running", "paused", "done", "failed", "cancelled"]}, "progress": {"type": "integer"},
             "total": {"type": ["integer", "null"]}, "result": {"type": ["object", "null"]}, "error": {"type": ["string", "null"]},
         },
         "required": ["id", "kind", "status"],

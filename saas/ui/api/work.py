@@ -195,8 +195,8 @@ async def list_jobs(request: Request) -> Response[Any]:
     """The caller's jobs, newest first; with `everybody` all of the workspace, for those who may see them."""
     ctx = await access.context(request)
     status = request.query_params.get("status") or None
-    if status not in (None, "queued", "running", "done", "failed", "cancelled"):
-        raise BadRequest(lazy("“status” is queued, running, done, failed or cancelled."), field="status")
+    if status not in (None, "queued", "running", "paused", "done", "failed", "cancelled"):
+        raise BadRequest(lazy("“status” is queued, running, paused, done, failed or cancelled."), field="status")
     found = await jobs.list_jobs(ctx, everybody=access.flag(request, "everybody"), status=status, limit=access.integer(request, "limit", 50, 200))
     return access.answer({"data": [info.to_json() for info in found]})
 
@@ -228,6 +228,18 @@ async def job_result(request: Request, jid: FromPath[str]) -> Response[Any] | St
 async def cancel_job(request: Request, jid: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     return access.answer((await jobs.cancel_job(ctx, _job_id(jid))).to_json())
+
+
+@post("/jobs/{jid:str}/pause", status_code=200)
+async def pause_job(request: Request, jid: FromPath[str]) -> Response[Any]:
+    ctx = await access.context(request)
+    return access.answer((await jobs.pause_job(ctx, _job_id(jid))).to_json())
+
+
+@post("/jobs/{jid:str}/resume", status_code=200)
+async def resume_job(request: Request, jid: FromPath[str]) -> Response[Any]:
+    ctx = await access.context(request)
+    return access.answer((await jobs.resume_job(ctx, _job_id(jid))).to_json())
 
 
 @post("/jobs/{jid:str}/retry", status_code=200)
@@ -292,5 +304,5 @@ async def _parts(upload: UploadFile) -> AsyncIterator[bytes]:
 
 
 HANDLERS = [
-    search, bulk_records, start_export, start_import, list_jobs, get_job, job_result, cancel_job, retry_job, upload_file, get_file,
+    search, bulk_records, start_export, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
 ]  # fmt: skip

@@ -10,14 +10,15 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import UploadFile
 from litestar.params import FromPath
 
-from saas.errors import AppError, Conflict, InvalidInput, PayloadTooLarge
+from saas.errors import AppError, Conflict, InvalidInput, NotFound, PayloadTooLarge
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick, sentences
+from saas.i18n import noop as N_
 from saas.metadata.config import Entity
 from saas.runtime import files, jobs, permissions, transfer
 from saas.runtime.records import entity_of
 from saas.ui import filters
-from saas.ui.guards import Ask, signed_in
+from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.listing import open_listing
 from saas.ui.views import Choice, Toast
 
@@ -175,7 +176,7 @@ async def show_job(request: Request, job_id: FromPath[UUID]) -> Response[Any]:
 
 def _job_view(ask: Ask, job: jobs.JobInfo) -> dict[str, Any]:
     result = dict(job.result or {})
-    words = {"queued": (_("Waiting"), "gray"), "running": (_("Running"), "blue"), "done": (_("Done"), "green"), "failed": (_("Failed"), "red"), "cancelled": (_("Cancelled"), "gray")}
+    words = {"queued": (_("Waiting"), "gray"), "running": (_("Running"), "blue"), "paused": (_("Paused"), "yellow"), "done": (_("Done"), "green"), "failed": (_("Failed"), "red"), "cancelled": (_("Cancelled"), "gray")}
     text, color = words.get(job.status, (job.status, "gray"))
     counts = [(name, result[key]) for key, name in (("created", _("Created")), ("updated", _("Updated")), ("skipped", _("Skipped")), ("failed", _("Failed")), ("done", _("Done"))) if isinstance(result.get(key), int)]
     errors = [{"row": e.get("row", ""), "message": e.get("message", "")} for e in result.get("errors", []) if isinstance(e, dict)][:100]
@@ -184,15 +185,35 @@ def _job_view(ask: Ask, job: jobs.JobInfo) -> dict[str, Any]:
         "id": str(job.id), "title": job.label, "status": text, "color": color, "over": job.is_over, "progress": job.progress, "total": job.total or 0, "counts": counts,
         "errors": errors, "error": _(job.error) if job.error else "", "file": f"/files/{result['file_id']}?download=1" if job.status == "done" and result.get("file_id") else "",
         "file_note": ngettext("%(count)s row", "%(count)s rows", result.get("rows", 0)) if result.get("file_id") else "", "failed_rows": bool(errors) and job.is_over and job.kind == "import_records",
-        "back": f"/r/{entity}" if entity in ask.ctx.config.entities else "/", "can_cancel": not job.is_over,
+        "back": f"/r/{entity}" if entity in ask.ctx.config.entities else "/", "can_cancel": not job.is_over, "can_pause": job.status in ("queued", "running"),
+        "can_resume": job.status == "paused", "can_retry": job.can_retry, "live": job.status in ("queued", "running"), "lines": job.report(),
     }  # fmt: skip
 
 
 @post("/jobs/{job_id:uuid}/cancel", status_code=200)
 async def cancel(request: Request, job_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
+    form = await ask.form()
     await jobs.cancel_job(ask.ctx, job_id)
-    return ask.redirect(f"/jobs/{job_id}", Toast(_("Stopped. What was done before stays.")))
+    return ask.redirect(local_path(str(form.get("next") or ""), f"/jobs/{job_id}"), Toast(_("Stopped. What was done before stays.")))
+
+
+@post("/jobs/{job_id:uuid}/{act:str}", status_code=200)
+async def steer(request: Request, job_id: FromPath[UUID], act: FromPath[str]) -> Response[Any]:
+    """Pause, resume, retry; `next` says which page to come back to."""
+    ask = await signed_in(request)
+    if act not in STEERING:
+        raise NotFound()
+    form = await ask.form()
+    change, words = STEERING[act]
+    await change(ask.ctx, job_id)
+    return ask.redirect(local_path(str(form.get("next") or ""), f"/jobs/{job_id}"), Toast(_(words)))
+
+
+STEERING = {
+    "pause": (jobs.pause_job, N_("Paused. What is done so far stays.")), "resume": (jobs.resume_job, N_("It goes on from where it stopped.")),
+    "retry": (jobs.retry_job, N_("It goes on from where it stopped.")),
+}  # fmt: skip
 
 
 @get("/jobs/{job_id:uuid}/failed-rows")
@@ -203,4 +224,4 @@ async def failed_rows(request: Request, job_id: FromPath[UUID]) -> Response[byte
     return Response(content, media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", headers=headers)
 
 
-router = Router("", route_handlers=[ask_export, start_export, choose_table, take_table, map_columns, run_import, show_job, cancel, failed_rows])
+router = Router("", route_handlers=[ask_export, start_export, choose_table, take_table, map_columns, run_import, show_job, cancel, steer, failed_rows])
