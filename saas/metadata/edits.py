@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from saas.metadata.check import OWNED, RESERVED
 from saas.metadata.problems import PER_ENTITY
 
-_STEP = re.compile(r"([a-z_]+|\*)|\[([^\]]*)\]")
+_STEP = re.compile(r"([A-Za-z0-9_$]+|\*)|\[([^\]]*)\]")
 MAX_KEY = 48
 
 Step = str | tuple[str]  # a property, or (key,) of a list's item
@@ -133,8 +135,8 @@ def reorder(raw: Mapping[str, Any], section_path: str, keys: Iterable[str]) -> d
 
 
 def key_for(label: Mapping[str, str], taken: Iterable[str], fallback: str) -> str:
-    """A machine name from what people call it: English words, else the Chinese in pinyin, else `fallback`; never one `taken`."""
-    used = set(taken)
+    """A machine name from what people call it: English words, else the Chinese in pinyin, else `fallback`; never one `taken` or reserved."""
+    used = {*taken, *RESERVED, *OWNED}
     base = next((k for text in (label.get("en", ""), label.get("zh_CN", "")) if (k := _plain(text))), fallback)
     key, number = base, 2
     while key in used:
@@ -147,5 +149,6 @@ def _plain(text: str) -> str:
         from pypinyin import lazy_pinyin  # its dictionary takes a moment to load, and few processes ever need it
 
         text = " ".join(lazy_pinyin(text))
-    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40].rstrip("_")
+    text = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    plain = re.sub(r"[^a-z0-9]+", "_", text).strip("_")[:40].rstrip("_")
     return plain if plain and plain[0].isalpha() else ""

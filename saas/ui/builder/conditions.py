@@ -3,6 +3,7 @@ expression that is simple enough is shown as rows again."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,11 +70,18 @@ def from_filter(ctx: Context, entity: Entity, filter_: Any) -> Rows | None:
         if not isinstance(item, dict) or item.get("field") not in entity.fields or item.get("op") not in ex.OPS:
             return None
         value = item.get("value")
-        values = value if isinstance(value, list) else [value]
-        if any(isinstance(v, (dict, list)) or v is None for v in values):
+        values = [v.get("amount") if isinstance(v, dict) else v for v in (value if isinstance(value, list) else [value])]
+        if any(isinstance(v, list) or v is None for v in values):
             return None
-        found.append(Condition(item["field"], item["op"], tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in values)))
+        found.append(Condition(item["field"], item["op"], tuple(_plain(v) for v in values)))
     return Rows(join, tuple(found))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", text) else text
 
 
 def text_of(filter_: Any, ctx: Context, entity: Entity) -> str:
@@ -107,8 +115,8 @@ def _row(entity: Entity, node: ex.Node) -> Condition | None:
             return _made(entity, path, "relative", _texts([value]))
         case ex.In(item=ex.Path() as path, options=ex.List(items=items), negated=negated):
             return _made(entity, path, "not_in" if negated else "in", _texts(items))
-        case ex.In(item=ex.Literal() as value, options=ex.Path() as path, negated=negated):
-            return _made(entity, path, "not_in" if negated else "in", _texts([value]))
+        case ex.In(item=ex.Literal() as value, options=ex.Path() as path, negated=False):
+            return _made(entity, path, "contains", _texts([value]))
         case ex.Path() as path:
             return _made(entity, path, "eq", ["true"])
         case ex.Binary(op=op, left=ex.Path() as path, right=right) if op in _COMPARISONS:
