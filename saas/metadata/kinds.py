@@ -6,6 +6,7 @@ Metadata checks definitions through these without knowing the engine. Contract: 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from saas.i18n import LazyString, lazy
@@ -24,6 +25,51 @@ Storage = Literal["text", "int", "float", "time", "uuid", "doc", "state", "links
 # Types of the expression language. ref and user compare as ids, option as its key, money as its amount.
 ExprType = Literal["text", "number", "bool", "date", "datetime", "ref", "user", "dept", "option", "list", "any"]
 
+# Where the gallery of types shows a type.
+Group = Literal["text", "number", "choice", "time", "people", "link", "file", "computed", "special"]
+GROUPS: Mapping[str, LazyString] = {
+    "text": lazy("Text"),
+    "number": lazy("Numbers"),
+    "choice": lazy("Choices"),
+    "time": lazy("Date and time"),
+    "people": lazy("People"),
+    "link": lazy("Links to records"),
+    "file": lazy("Files"),
+    "computed": lazy("Computed"),
+    "special": lazy("Special"),
+}
+
+# What the ids in a value are ids of; "" where the value holds none.
+Held = Literal["", "record", "user", "dept", "file"]
+
+_MISREAD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)  # what values of unknown origin may cause
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A value of another field that is to become one of this type: the JSON `value` and its displayed `text`. For a formula or
+    rollup, `kind` and `field` are those of its result."""
+
+    kind: FieldType
+    field: FieldDef
+    value: Any
+    text: str
+
+    def number(self, config: Config) -> Decimal | None:
+        """Its number, where it has one."""
+        return self.kind.to_number(self.field, self.value, config)
+
+    def written(self, config: Config) -> str:
+        """It as text; empty where no text says what it is."""
+        return self.kind.to_text(self.field, self.value, self.text, config)
+
+    def expr_type(self, config: Config) -> ExprType:
+        return self.kind.expr_type_of(self.field, config)
+
+    def points_like(self, kind: FieldType, field: FieldDef) -> bool:
+        """Whether its ids are ids of the same things as those of `field`."""
+        return self.kind.holds == kind.holds != "" and self.field.options.get("to") == field.options.get("to")
+
 
 class FieldType:
     """Behaviour of one field type. Values are JSON values as the API shows them (docs/packs.md, section 5); null is never passed
@@ -32,6 +78,8 @@ class FieldType:
 
     key: ClassVar[str]
     label: ClassVar[LazyString]
+    description: ClassVar[LazyString]  # when to use it, in one line
+    group: ClassVar[Group]
     icon: ClassVar[str] = "text"
     storage: ClassVar[Storage]
     expr_type: ClassVar[ExprType]
@@ -44,6 +92,8 @@ class FieldType:
     summable: ClassVar[bool] = False  # may be a measure other than count
     computed: ClassVar[bool] = False  # never written by people
     align_end: ClassVar[bool] = False  # right-aligned tabular figures
+    holds: ClassVar[Held] = ""
+    many: ClassVar[bool] = False  # the value is a list
     grouped: ClassVar[bool] = False  # its control is several inputs, named by the label's id `l-{id}` instead of <label for>
     # What to type; shown when a value does not have the shape value_schema wants.
     expects: ClassVar[LazyString] = lazy("This value cannot be understood")
@@ -127,14 +177,75 @@ class FieldType:
         None: show `text`, escaped. `text` is the displayed text, with names resolved."""
         return None
 
+    # ---- when a field's type changes
+
+    def convert(self, field: FieldDef, old_field: FieldDef, value: Any, text: str, config: Config) -> Any:
+        """The canonical JSON value for a `value` of `old_field` that is displayed as `text`; None when it is lost. Whatever a type
+        may mean by it (`readings`) is tried in turn; nothing is cut, rounded or guessed to make it fit. Never raises."""
+        if value is None:
+            return None
+        try:
+            source = Source(*_result(old_field, config), value, text)
+            return next((found for reading in self.readings(field, source, config) if (found := self.taken(field, reading, config)) is not None), None)
+        except _MISREAD:
+            return None
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterable[Any]:
+        """What a value of another type may mean here, the best first: JSON values, not yet normalised or validated."""
+        yield source.value
+        yield self.from_form(field, [source.text], config)
+
+    def taken(self, field: FieldDef, value: Any, config: Config) -> Any:
+        """The canonical value, or None where it is empty or would be refused."""
+        value = None if value is None else self.normalise(field, value, config)
+        if value is None:
+            return None
+        # The entry keeps the field, so its id is never reused within this configuration.
+        validator = config.cached(("kinds.validator", id(field)), lambda: (field, fast_validator(self.value_schema(field, config))))[1]
+        return value if validator.is_valid(value) and not self.problems(field, value, config) else None
+
+    def to_number(self, field: FieldDef, value: Any, config: Config) -> Decimal | None:
+        """The number a value stands for when a field becomes numeric; None where it stands for none."""
+        return self.to_expr(field, value, config) if self.expr_type_of(field, config) == "number" else None
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        """What becomes of a value when a field becomes text: what people see (`text`), unless that depends on who looks."""
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class WidgetParts:
+    """What a widget can be put together from. `orders` says what it can be sorted by: "figures" (value, label), "records" (fields) or
+    "" (nothing); `over_time`: periods make the better picture."""
+
+    dimensions: int = 0  # at most
+    measures: int = 0  # at most
+    orders: Literal["figures", "records", ""] = ""
+    over_time: bool = False
+
+
+def _result(field: FieldDef, config: Config) -> tuple[FieldType, FieldDef]:
+    """What describes the values of a field of another revision: what it is computed from may be gone from this one."""
+    kind = field_types.get(field.type)
+    try:
+        return kind.result_of(field, config)
+    except _MISREAD:
+        return kind, field
+
 
 class WidgetType:
     """One kind of figure or chart; the runtime loads it, a template in its folder draws it."""
 
     key: ClassVar[str]
     label: ClassVar[LazyString]
+    icon: ClassVar[str] = "chart-bar"
+    about: ClassVar[LazyString | str] = ""  # one line for those who choose
     options_schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
     min_dimensions: ClassVar[int] = 0  # fewest dimensions it can draw
+
+    def parts(self, options: Mapping[str, Any]) -> WidgetParts:
+        """What the designer offers for it, given its own options."""
+        return WidgetParts(dimensions=self.min_dimensions)
 
     async def load(self, ctx: Any, widget: Any, extra_filter: Any = None) -> Any:
         """Read what the template needs: a plain dict, JSON-serialisable (the API returns the same)."""

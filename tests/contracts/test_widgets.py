@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -13,9 +14,11 @@ from saas.metadata.models import WidgetDef
 from saas.runtime import load_kinds
 from saas.runtime.kinds import TEMPLATE_DIRECTORY
 from saas.runtime.widgets._shared.reading import FigureWidget
+from saas.ui.assets import DIRECTORY
 from saas.ui.render import environment, markup
 
 load_kinds()
+SYMBOLS = re.findall(r'<symbol id="([a-z0-9-]+)"', (DIRECTORY / "vendor" / "icons.svg").read_text())
 KINDS = [pytest.param(kind, id=kind.key) for kind in widget_types]
 
 
@@ -36,6 +39,9 @@ def test_options_are_described(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_has_a_name_and_a_template(kind):
     assert isinstance(kind.label, LazyString) and str(kind.label)
+    assert str(kind.about) and kind.icon in SYMBOLS
+    parts = kind.parts({})
+    assert parts.dimensions >= kind.min_dimensions and (not parts.dimensions or parts.measures)
     assert (TEMPLATE_DIRECTORY / "widgets" / kind.key / "widget.html").is_file()
     source = (TEMPLATE_DIRECTORY / "widgets" / kind.key / "widget.html").read_text()
     assert "|safe" not in source and "style=" not in source

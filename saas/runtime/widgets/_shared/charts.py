@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from saas.i18n import gettext as _
 from saas.i18n import pick, use_locale
+from saas.metadata.kinds import WidgetParts
 from saas.metadata.models import DimensionDef, MeasureDef, WidgetDef
 from saas.runtime import operations as ops
 from saas.runtime.aggregates import bucket_end
@@ -26,6 +27,10 @@ class ChartWidget(FigureWidget):
     """One dimension gives the categories; a second one stacks, else each measure is a series."""
 
     min_dimensions = 1
+    over_time: ClassVar[bool] = False
+
+    def parts(self, options: Mapping[str, Any]) -> WidgetParts:
+        return WidgetParts(dimensions=2, measures=5, orders="figures", over_time=self.over_time)
 
     async def figures(self, ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:
         return await chart(ctx, widget, extra)

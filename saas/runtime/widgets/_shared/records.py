@@ -17,7 +17,7 @@ from saas.runtime.views import default_columns
 from saas.runtime.widgets._shared.drill import Drill
 from saas.runtime.widgets._shared.reading import resolve, visible
 
-COLUMNS = {"type": "array", "title": N_("Columns"), "items": {"type": "string", "maxLength": 150}, "maxItems": 20, "default": []}
+COLUMNS = {"type": "array", "title": N_("Columns"), "items": {"type": "string", "maxLength": 150}, "maxItems": 20, "default": [], "x-control": "paths"}
 
 
 def shown_columns(ctx: Context, widget: WidgetDef) -> list[str]:

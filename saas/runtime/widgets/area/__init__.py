@@ -11,3 +11,6 @@ from saas.runtime.widgets._shared.charts import ChartWidget
 class Area(ChartWidget):
     key = "area"
     label = lazy("Area chart")
+    icon = "chart-area"
+    about = lazy("How much, over time")
+    over_time = True

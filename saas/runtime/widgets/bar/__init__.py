@@ -11,3 +11,5 @@ from saas.runtime.widgets._shared.charts import ChartWidget
 class Bar(ChartWidget):
     key = "bar"
     label = lazy("Bar chart")
+    icon = "chart-bar"
+    about = lazy("Compares a few things, or stacks them")

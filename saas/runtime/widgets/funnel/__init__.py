@@ -24,15 +24,18 @@ from saas.runtime.widgets._shared.texts import MeasureText
 class Funnel(FigureWidget):
     key = "funnel"
     label = lazy("Funnel")
+    icon = "chart-funnel"
+    about = lazy("How far records come in a pipeline")
     options_schema = {
         "type": "object",
         "properties": {
-            "pipeline": {"type": "string", "title": N_("Pipeline"), "maxLength": 48},
+            "pipeline": {"type": "string", "title": N_("Pipeline"), "maxLength": 48, "x-control": "pipeline"},
             "basis": {
                 "type": "string", "title": N_("Counts"), "enum": ["current", "ever_reached"], "default": "current",
+                "x-labels": {"current": N_("Records that stand in a stage now"), "ever_reached": N_("Records that ever reached it")},
                 "description": N_("Records that stand in a stage now, or that ever stood in it"),
             },
-            "sum": {**TEXT, "title": N_("Sum"), "description": N_("A number or amount to add up by stage")},
+            "sum": {**TEXT, "title": N_("Sum"), "description": N_("A number or amount to add up by stage"), "x-control": "number_field"},
         },
         "required": ["pipeline"],
         "additionalProperties": False,

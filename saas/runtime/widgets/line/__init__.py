@@ -11,3 +11,6 @@ from saas.runtime.widgets._shared.charts import ChartWidget
 class Line(ChartWidget):
     key = "line"
     label = lazy("Line chart")
+    icon = "chart-line"
+    about = lazy("How something moves over time")
+    over_time = True

@@ -15,7 +15,7 @@ from saas.db import tenant_transaction
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
 from saas.i18n import noop as N_
-from saas.metadata.kinds import widget_types
+from saas.metadata.kinds import WidgetParts, widget_types
 from saas.metadata.models import WidgetDef
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
@@ -38,18 +38,33 @@ THAN = {
 class Number(FigureWidget):
     key = "number"
     label = lazy("Number")
+    icon = "hash"
+    about = lazy("One figure, compared with before or with a target")
     options_schema = {
         "type": "object",
         "properties": {
             "compare": {
                 "type": ["string", "null"], "title": N_("Compare with"), "enum": [None, *(f"previous_{p}" for p in PERIODS)], "default": None,
+                "x-labels": {
+                    "previous_day": N_("The day before"), "previous_week": N_("The week before"), "previous_month": N_("The month before"),
+                    "previous_quarter": N_("The quarter before"), "previous_year": N_("The year before"),
+                },
                 "description": N_("Shows the current period and how it differs from the one before"),
             },
-            "date": {**TEXT, "title": N_("Date"), "description": N_("The field that says which period a record belongs to")},
-            "target": {**TEXT, "maxLength": 2000, "title": N_("Target"), "description": N_("An expression that gives a number")},
+            "date": {
+                **TEXT, "title": N_("Date"), "description": N_("The field that says which period a record belongs to"), "x-control": "date_field",
+                "x-show-if": {"compare": [f"previous_{p}" for p in PERIODS]},
+            },
+            "target": {
+                **TEXT, "maxLength": 2000, "title": N_("Target"), "description": N_("A number, or an expression that gives one"), "x-control": "expression",
+                "x-result": "number",
+            },
         },
         "additionalProperties": False,
     }  # fmt: skip
+
+    def parts(self, options: Mapping[str, Any]) -> WidgetParts:
+        return WidgetParts(measures=1)
 
     def paths(self, widget: WidgetDef) -> Iterable[str]:
         yield from super().paths(widget)

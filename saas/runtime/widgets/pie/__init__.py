@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
 from saas.i18n import noop as N_
-from saas.metadata.kinds import widget_types
+from saas.metadata.kinds import WidgetParts, widget_types
 from saas.metadata.models import WidgetDef
 from saas.runtime.context import Context
 from saas.runtime.widgets._shared.charts import Category, colors, dimension_label, natural, total
@@ -22,6 +23,8 @@ MAX_ROWS = 5000
 class Pie(FigureWidget):
     key = "pie"
     label = lazy("Pie chart")
+    icon = "chart-pie"
+    about = lazy("Shares of a whole")
     min_dimensions = 1
     options_schema = {
         "type": "object",
@@ -33,6 +36,9 @@ class Pie(FigureWidget):
         },
         "additionalProperties": False,
     }  # fmt: skip
+
+    def parts(self, options: Mapping[str, Any]) -> WidgetParts:
+        return WidgetParts(dimensions=1, measures=1, orders="figures")
 
     async def figures(self, ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:
         dimension, measure = widget.dimensions[0], (widget.measures or (COUNT,))[0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saas.i18n import lazy
-from saas.metadata.kinds import widget_types
+from saas.i18n import noop as N_
+from saas.metadata.kinds import WidgetParts, widget_types
 from saas.metadata.models import WidgetDef
 from saas.runtime.context import Context
 from saas.runtime.widgets._shared.charts import dimension_label, natural
@@ -20,7 +21,19 @@ from saas.runtime.widgets._shared.texts import MeasureText, bucket_text
 class Table(FigureWidget):
     key = "table"
     label = lazy("Table")
-    options_schema = {"type": "object", "properties": {"columns": COLUMNS}, "additionalProperties": False}
+    icon = "table"
+    about = lazy("Figures in rows, with totals")
+    options_schema = {
+        "type": "object", "additionalProperties": False,
+        "properties": {
+            "columns": {**COLUMNS, "title": N_("Records instead of figures"), "description": N_("Tick columns to list the records themselves"), "x-advanced": True},
+        },
+    }  # fmt: skip
+
+    def parts(self, options: Mapping[str, Any]) -> WidgetParts:
+        if options.get("columns"):
+            return WidgetParts(orders="records")
+        return WidgetParts(dimensions=3, measures=10, orders="figures")
 
     def paths(self, widget: WidgetDef) -> Iterable[str]:
         return () if widget.options.get("columns") else super().paths(widget)
