@@ -258,7 +258,7 @@ def _view(raw: Raw) -> m.ViewDef:
         columns=_keys(raw, "columns"),
         filter=as_filter(raw.get("filter")),
         sort=tuple(raw.get("sort", ())),
-        page_size=raw.get("page_size", 25),
+        page_size=raw.get("page_size", 50),
         group=raw.get("group"),
         default=raw.get("default", False),
         roles=_keys(raw, "roles"),
@@ -272,7 +272,7 @@ def as_filter(raw: Any) -> Any:
 
 
 def _layout(raw: Raw) -> m.LayoutDef:
-    return m.LayoutDef(raw["key"], raw["entity"], tuple(_tab(t) for t in raw["tabs"]), _keys(raw, "header"), _keys(raw, "roles"))
+    return m.LayoutDef(raw["key"], raw["entity"], tuple(_tab(t) for t in raw["tabs"]), _keys(raw, "header"), _keys(raw, "roles"), raw.get("timeline", True))
 
 
 def _tab(raw: Raw) -> m.TabDef:

@@ -276,7 +276,7 @@ class ViewDef:
     columns: tuple[str, ...] = ()
     filter: Any = None
     sort: tuple[str, ...] = ()
-    page_size: int = 25
+    page_size: int = 50
     group: str | None = None
     default: bool = False
     roles: tuple[str, ...] = ()
@@ -313,6 +313,7 @@ class LayoutDef:
     tabs: tuple[TabDef, ...]
     header: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    timeline: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def _view(entity: Entity, key: str, definition: Mapping[str, Any]) -> ViewDef:
     return ViewDef(
         key=key, entity=entity.key, label=definition["label"], kind=definition.get("kind", "list"),
         columns=tuple(k for k in definition.get("columns") or default_columns(entity) if k in entity.fields),
-        filter=definition.get("filter"), sort=tuple(definition.get("sort") or ()), page_size=definition.get("page_size", 25),
+        filter=definition.get("filter"), sort=tuple(definition.get("sort") or ()), page_size=definition.get("page_size", 50),
         board=definition.get("board"),
     )  # fmt: skip
 
@@ -79,7 +79,7 @@ async def save_view(conn: Any, ctx: Context, entity: Entity, name: str, definiti
     Query(ctx, entity).filter(kept.get("filter"))  # refuses what the person may not name
     parse_sort(ctx, entity, kept.get("sort"))
     kept["label"] = {ctx.locale: name}
-    kept["page_size"] = min(max(int(kept.get("page_size", 25)), 5), 200)
+    kept["page_size"] = min(max(int(kept.get("page_size", 50)), 5), 200)
     view_id = new_id(ctx.now)
     key = f"u_{re.sub('[^a-z0-9]', '', view_id.hex)[-12:]}"
     await conn.execute(

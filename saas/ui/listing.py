@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -16,6 +17,7 @@ from saas.metadata.models import FieldDef, ViewDef
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.present import names_for
+from saas.runtime.query import MAX_SORTS
 from saas.runtime.views import ALL_KEY, all_views, default_columns, everything
 from saas.ui import filters, formats, values
 from saas.ui.views import (
@@ -31,8 +33,6 @@ from saas.ui.views import (
     RowView,
     ShownField,
 )
-
-DEFAULT_LIMIT = 50
 
 
 class Listing:
@@ -62,7 +62,21 @@ class Listing:
         return self.state.sort or tuple(s for s in self.view.sort if self.access.get(s.removeprefix("-")) in ("read", "write"))
 
     def limit(self) -> int:
-        return self.state.limit or (self.view.page_size if self.view.page_size != 25 else DEFAULT_LIMIT)
+        return self.state.limit or self.view.page_size
+
+    def group(self) -> str:
+        """The field by whose values the rows stand together, as far as the person may know it; "" for none."""
+        key = self.view.group or ""
+        readable = key in self.entity.fields and self.access.get(key) in ("read", "write")
+        return key if readable and field_types.get(self.entity.fields[key].type).sortable else ""
+
+    def order(self) -> tuple[str, ...] | None:
+        """What the rows are read by: the group first, in the direction asked for."""
+        asked, group = self.sort(), self.group()
+        if not group:
+            return asked or None
+        first = next((s for s in asked if s.removeprefix("-") == group), group)
+        return (first, *(s for s in asked or ("-created_at",) if s.removeprefix("-") != group))[:MAX_SORTS]
 
     # ---- parts both lists and boards have
 
@@ -180,16 +194,29 @@ class Listing:
         url = f"{self.url}/{record.id}" + ("?deleted=1" if deleted else "")
         return RowView(str(record.id), url, record.title, tuple(cells), f"{self.url}/{record.id}/restore" if deleted else "")
 
+    def grouped(self, rows: Sequence[RowView], records: Sequence[ops.Record]) -> tuple[RowView, ...]:
+        """The first row of each group says what its records have in common."""
+        group = self.group()
+        if not group:
+            return tuple(rows)
+        field, found, before = self.entity.fields[group], [], None
+        for row, record in zip(rows, records, strict=True):
+            text = record.display.get(group, "")
+            head = values.value_html(self.ctx, field, values.raw_value(record, group), text) if text else _("Not set")
+            found.append(replace(row, group=head) if text != before else row)
+            before = text
+        return tuple(found)
+
     async def list_view(self, conn: Any, *, adding: str | None = None) -> ListView:
-        keys = self.columns()
+        keys, group = self.columns(), self.group()
         page: ops.Page = await execute(
             self.ctx,
             ops.List(
                 entity=self.entity.key, view=self.view.key, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None,
-                sort=self.sort() or None, fields=keys, limit=self.limit(), after=self.state.after, count="exact" if self.state.exact else "capped",
+                sort=self.order(), fields=list(dict.fromkeys((*keys, *([group] if group else [])))), limit=self.limit(), after=self.state.after, count="exact" if self.state.exact else "capped",
             ),
         )  # fmt: skip
-        rows = tuple(self.row(record, keys) for record in page.records)
+        rows = self.grouped([self.row(record, keys) for record in page.records], page.records)
         common = await self.common(conn, adding)
         may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
         return ListView(

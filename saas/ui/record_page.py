@@ -79,6 +79,7 @@ class RecordPage:
                 days, age = formats.age(ctx, record.state_since)
                 late = bool(current.age_alert_days and days >= current.age_alert_days)
         layout = layout_of(ctx, entity)
+        timeline = not deleted and (layout is None or layout.timeline)
         header_keys = [k for k in (layout.header if layout and layout.header else ("owner",)) if not entity.pipeline or k != entity.pipeline.field]
         header = [values.shown(ctx, entity, key, record) for key in header_keys]
         may = record.can or ops.Can()
@@ -90,7 +91,7 @@ class RecordPage:
             transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
             tabs=tuple(TabView(pick(t.label, ctx.locale), self.url + (f"?tab={quote(t.key)}" if i else ""), t is self.tab) for i, t in enumerate(self.tabs)),
             sections=await self._sections(conn), related=tuple([r for d in self.tab.related if (r := await self._related(d.key, d.columns))]) if not deleted else (),
-            timeline=None if deleted else await self._timeline(), side_timeline=not deleted,
+            timeline=await self._timeline() if timeline else None, side_timeline=timeline,
             deleted_text=_("This record is in the recycle bin.") if deleted else "",
             restore_url=f"{self.url}/restore" if deleted and permissions.may(ctx, "delete", entity.key) else "",
         )  # fmt: skip

@@ -103,6 +103,7 @@ class RowView:
     title: str
     cells: tuple[Cell, ...]
     restore_url: str = ""
+    group: Text = ""  # what this row and those below it have in common
 
 
 @dataclass(frozen=True, slots=True)

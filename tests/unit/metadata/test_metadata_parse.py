@@ -293,7 +293,7 @@ def test_defaults_are_filled_in():
     name = bundle.entities[0].fields[0]
     assert name.options["max_length"] == 50
     assert next(f for f in bundle.entities[1].fields if f.key == "subject").options["max_length"] == 255
-    assert bundle.views[0].page_size == 25
+    assert bundle.views[0].page_size == 50
 
 
 def test_unique_field_becomes_a_unique_rule():
