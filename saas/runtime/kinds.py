@@ -6,7 +6,10 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-KIND_PACKAGES = ("saas.runtime.fields", "saas.runtime.widgets", "saas.runtime.triggers", "saas.runtime.actions", "saas.runtime.job_kinds")
+KIND_PACKAGES = (
+    *("saas.runtime.fields", "saas.runtime.widgets", "saas.runtime.triggers", "saas.runtime.actions", "saas.runtime.job_kinds"),
+    "saas.runtime.impact",
+)
 
 # Root of the templates that belong to kinds: "fields/<key>/input.html", "fields/<key>/cell.html", "widgets/<key>/…".
 TEMPLATE_DIRECTORY = Path(__file__).parent

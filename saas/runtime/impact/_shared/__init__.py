@@ -1,0 +1,1 @@
+"""Code shared by the kinds of impact: what an impact is, one look at the data, counting and sampling."""
