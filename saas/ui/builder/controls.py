@@ -19,11 +19,12 @@ from markupsafe import Markup
 
 from saas.i18n import LOCALES
 from saas.i18n import gettext as _
-from saas.metadata.config import Entity
+from saas.metadata.config import Config, Entity
 from saas.metadata.expressions.errors import FilterError
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.registry import Registry
+from saas.runtime.sql import expr_type
 from saas.ui import filters
 from saas.ui.builder import conditions
 from saas.ui.builder.desk import Desk
@@ -406,6 +407,17 @@ class ValueControl(ControlKind):
         return {"inner": inner}
 
 
+def is_time(config: Config, field: FieldDef) -> bool:
+    """Whether a field holds days or moments."""
+    return expr_type(config, field) in ("date", "datetime")
+
+
+def is_summable(config: Config, field: FieldDef) -> bool:
+    """Whether sums and averages of a field mean something."""
+    kind, _result = field_types.get(field.type).result_of(field, config)
+    return kind.summable and expr_type(config, field) == "number"
+
+
 # ---- from a JSON Schema -------------------------------------------------------------------------------------------------
 
 
@@ -424,7 +436,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
         found.append(
             Control(
                 name, kind, _(prop.get("title", name)), _(prop["description"]) if prop.get("description") else "", name in required, prop.get("default"), choices, entity,
-                prop.get("x-result", ""), more=more,
+                prop.get("x-result", ""), show_if=prop.get("x-show-if", {}), advanced=bool(prop.get("x-advanced")), more=more,
             )
         )  # fmt: skip
     return found
@@ -433,6 +445,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
+    "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
 
@@ -463,6 +476,10 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((e.key, e.defn.label) for e in config.entities.values())
     elif hint in ("field", "fields") and entity:
         pairs = ((f.key, f.label) for f in entity.fields.values())
+    elif hint in ("date_field", "number_field") and entity:
+        pairs = ((f.key, f.label) for f in entity.fields.values() if (is_time if hint == "date_field" else is_summable)(config, f))
+    elif hint == "paths":
+        return tuple(c for c in insertable(desk, entity_key) if "(" not in c.key)
     elif hint == "relation" and entity:
         pairs = ((r.key, r.label) for r in entity.children.values())
     elif hint == "child_field" and entity:
@@ -477,6 +494,6 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
 
 
 __all__ = [
-    "COLOURS", "ICONS", "Control", "ControlKind", "Drawn", "colour_name", "control_kinds", "controls_of", "draw", "insertable", "laid",
-    "left_over", "read", "read_rows", "row_view",
+    "COLOURS", "ICONS", "Control", "ControlKind", "Drawn", "colour_name", "control_kinds", "controls_of", "draw", "insertable", "is_summable", "is_time",
+    "laid", "left_over", "read", "read_rows", "row_view",
 ]  # fmt: skip
