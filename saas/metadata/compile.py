@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema_rs
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from referencing import Registry
 
@@ -16,7 +15,7 @@ from saas.errors import FieldProblem
 from saas.i18n import LazyString, lazy, pick
 from saas.metadata import models as m
 from saas.metadata.config import Config
-from saas.metadata.formats import FORMATS
+from saas.metadata.formats import FORMATS, fast_validator
 from saas.metadata.kinds import field_types
 from saas.metadata.problems import closest
 from saas.metadata.value_words import explain_value
@@ -112,15 +111,6 @@ def _annotations(config: Config, entity_key: str, field: m.FieldDef, access: str
 
 
 # ---- validating ---------------------------------------------------------------------------------------------------------
-
-
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"external schema {uri} is not allowed")
-
-
-def fast_validator(schema: Mapping[str, Any]) -> Any:
-    """jsonschema-rs: the hot path. Linear-time patterns, nothing is ever fetched."""
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, formats=FORMATS, retriever=_refuse)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:

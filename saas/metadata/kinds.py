@@ -5,11 +5,13 @@ Metadata checks definitions through these without knowing the engine. Contract: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from saas.i18n import LazyString, lazy
+from saas.metadata.formats import fast_validator
 from saas.registry import Registry
 
 if TYPE_CHECKING:  # names for readers only

@@ -486,6 +486,106 @@ def test_link_needs_a_safe_scheme() -> None:
     assert 'rel="noopener noreferrer nofollow"' in render_cell(kind, fld, config, "https://example.com")
 
 
+# ---- a field's type changes ----------------------------------------------------------------------------------------------
+
+
+def displayed(kind: FieldType, fld: m.FieldDef, value: Any, config: Config, locale: str = "en") -> str:
+    """As saas.runtime.present shows it: ids are named by the caller."""
+    if kind.holds in ("record", "user", "dept"):
+        return ", ".join(f"Name {n}" for n, _ in enumerate(value if isinstance(value, list) else [value], 1))
+    with use_locale(locale):
+        return kind.display(fld, value, config, locale)
+
+
+@pytest.mark.parametrize("new", KEYS)
+@pytest.mark.parametrize("old", KEYS)
+def test_any_value_is_converted_or_lost(old: str, new: str) -> None:
+    before, old_field, old_config = make(old)
+    after, new_field, config = make(new)
+    for value in before.EXAMPLES:
+        kept = after.convert(new_field, old_field, value, displayed(before, old_field, value, old_config), config)
+        if kept is not None:
+            assert same(after.normalise(new_field, kept, config), kept)
+            assert refusals(after, new_field, kept, config) == []
+        if old == new:
+            assert same(kept, value)
+
+
+@pytest.mark.parametrize("new", KEYS)
+@pytest.mark.parametrize("value", [*HOSTILE[:16], 10**400, math.nan, [], {}, [None], [[1]], {"amount": None}, True, ["\ud800"]], ids=range(25))
+def test_converting_never_raises(new: str, value: Any) -> None:
+    """What was written long ago, or under a definition that is gone, need not be what its type would take today."""
+    after, new_field, config = make(new)
+    for old in KEYS:
+        _, old_field, _ = make(old)
+        for text in ("", str(value)[:2000]):
+            kept = after.convert(new_field, old_field, value, text, config)
+            assert kept is None or refusals(after, new_field, kept, config) == []
+
+
+CHOICES = {"options": [{"key": "gold", "label": {"en": "Gold", "zh_CN": "金牌"}}, {"key": "yes", "label": {"en": "Yes", "zh_CN": "是"}}, {"key": "five", "label": {"en": "5"}}]}
+ONE, TWO = "0196f3c2-7d1a-7b3e-9c4d-2a5b6c7d8e9f", "0196f3c2-7d1a-7b3e-9c4d-2a5b6c7d8ea0"
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "text", "new", "options", "expected"),
+    [
+        # to text: what people see, unless that depends on who looks
+        ("option", "gold", "金牌", "text", {}, "金牌"), ("multi", ["mail", "visit"], "Mail, Visit", "text", {}, "Mail, Visit"), ("user", ONE, "Ada", "text", {}, "Ada"),
+        ("ref", ONE, "Acme Ltd", "longtext", {}, "Acme Ltd"), ("m2m", [ONE, TWO], "Acme, Globex", "text", {}, "Acme, Globex"), ("tags", ["a", "b"], "a, b", "text", {}, "a, b"),
+        ("bool", True, "Yes", "text", {}, "Yes"), ("int", 1234567, "1,234,567 pieces", "text", {}, "1234567"), ("number", 1234.5, "1,234.50", "text", {}, "1234.5"),
+        ("percent", 40, "40%", "text", {}, "40%"), ("money", {"amount": "1234.50", "currency": "CNY"}, "¥1,234.50", "text", {}, "1234.50 CNY"),
+        ("date", "2025-03-03", "Mar 3, 2025", "text", {}, "2025-03-03"), ("datetime", "2025-03-03T08:00:00Z", "Mar 3, 2025, 4:00 PM", "text", {}, "2025-03-03 16:00"),
+        ("time", "16:05", "4:05 PM", "text", {}, "16:05"), ("phone", "+8613800138000", "138 0013 8000", "text", {}, "+8613800138000"),
+        ("richtext", "<p>a &amp; <b>b</b></p><p>c</p>", "a & b", "longtext", {}, "a & b\nc"), ("longtext", "a\nb", "a\nb", "text", {}, "a b"),
+        ("address", {"city": "上海", "street": "南京路"}, "上海 南京路", "text", {}, "上海 南京路"), ("pipeline", "won", "Won", "text", {}, "Won"), ("file", [ONE], "1 file", "text", {}, None),
+        ("longtext", "x" * 300, "x" * 300, "text", {"max_length": 255}, None), ("longtext", "x" * 255, "x" * 255, "text", {"max_length": 255}, "x" * 255),
+        ("text", "a <b>\n\nc", "a <b>", "richtext", {}, "<p>a &lt;b&gt;</p><p>c</p>"), ("text", "no number", "", "phone", {}, None), ("text", "a@b.example", "", "email", {}, "a@b.example"),
+        ("int", 13800138000, "13,800,138,000", "phone", {"country": "CN"}, "+8613800138000"), ("text", "example.com", "", "url", {}, "https://example.com"),
+        # to numbers
+        ("text", "1,234.50", "1,234.50", "number", {}, 1234.5), ("text", "１２３", "", "int", {}, 123), ("text", "3万", "", "int", {}, 30000), ("text", "12 kg", "", "number", {"unit": {"en": "kg"}}, 12),
+        ("text", "40 %", "", "percent", {}, 40), ("text", "a few", "", "number", {}, None), ("number", 12.5, "12.50", "int", {}, None), ("number", 12, "12.00", "int", {}, 12),
+        ("number", 7, "7", "int", {"max": 5}, None), ("percent", 40, "40%", "number", {}, 40), ("number", 40, "40", "percent", {}, 40), ("bool", True, "Yes", "int", {}, 1),
+        ("option", "five", "5", "int", {}, 5), ("rating", 4, "4/5", "int", {}, 4), ("text", "★★★", "", "rating", {}, 3), ("date", "2025-03-03", "", "int", {}, None),
+        ("score", 75, "75 Hot", "number", {}, 75),
+        ("money", {"amount": "12.50", "currency": "CNY"}, "¥12.50", "number", {}, 12.5), ("number", 12.5, "12.50", "money", {}, {"amount": "12.50", "currency": "CNY"}),
+        ("number", 12.345, "12.345", "money", {}, None), ("text", "¥1,234.50", "", "money", {}, {"amount": "1234.50", "currency": "CNY"}),
+        ("money", {"amount": "12.50", "currency": "USD"}, "$12.50", "money", {"currency": "CNY"}, None),
+        # to yes and no
+        ("text", "是", "是", "bool", {}, True), ("text", "No", "No", "bool", {}, False), ("option", "yes", "是", "bool", {}, True), ("int", 1, "1", "bool", {}, True), ("int", 2, "2", "bool", {}, None),
+        ("text", "true", "true", "bool", {}, True), ("text", "否", "否", "bool", {}, False),
+        # to days and moments; the tenant is in Shanghai
+        ("date", "2025-03-03", "", "datetime", {}, "2025-03-02T16:00:00Z"), ("datetime", "2025-03-02T20:00:00Z", "", "date", {}, "2025-03-03"),
+        ("datetime", "2025-03-03T08:00:00Z", "", "time", {}, "16:00"), ("text", "2025/3/3", "", "date", {}, "2025-03-03"), ("text", "2025年3月3日", "", "datetime", {}, "2025-03-02T16:00:00Z"),
+        ("text", "2025-03-03 16:00", "", "datetime", {}, "2025-03-03T08:00:00Z"), ("text", "3/4/2025", "", "date", {}, None), ("text", "下午3:30", "", "time", {}, "15:30"), ("date", "2025-03-03", "", "time", {}, None),
+        # to choices: by key, or by label in any language
+        ("text", "金牌", "金牌", "option", CHOICES, "gold"), ("text", "GOLD", "GOLD", "option", CHOICES, "gold"), ("text", "bronze", "bronze", "option", CHOICES, None),
+        ("option", "old_key", "Gold", "option", CHOICES, "gold"), ("option", "gold", "Anything", "option", CHOICES, "gold"), ("bool", True, "", "option", CHOICES, "yes"), ("int", 5, "5", "option", CHOICES, "five"),
+        ("multi", ["gold", "yes"], "Gold, Yes", "option", CHOICES, "gold"), ("option", "gold", "Gold", "multi", CHOICES, ["gold"]), ("tags", ["金牌", "Yes"], "金牌, Yes", "multi", CHOICES, ["gold", "yes"]),
+        ("tags", ["金牌", "bronze"], "金牌, bronze", "multi", CHOICES, None), ("text", "Gold, 是", "Gold, 是", "multi", CHOICES, ["gold", "yes"]), ("option", "won", "Won", "pipeline", {"pipeline": "flow"}, "won"),
+        ("multi", ["mail", "visit"], "邮件、拜访", "tags", {}, ["邮件", "拜访"]), ("text", "a, b；c", "", "tags", {}, ["a", "b", "c"]), ("m2m", [ONE, TWO], "Acme, Globex", "tags", {}, ["Acme", "Globex"]),
+        ("m2m", [ONE, TWO], "A, Inc., Globex", "tags", {}, None), ("option", "gold", "Gold", "tags", {}, ["Gold"]), ("ref", ONE, "Gold", "option", CHOICES, "gold"),
+        # to people and records: only ids of the same things
+        ("ref", ONE, "Acme", "m2m", {"to": "thing"}, [ONE]), ("m2m", [TWO, ONE], "", "ref", {"to": "thing"}, TWO), ("ref", ONE, "Acme", "ref", {"to": "holder"}, None),
+        ("user", ONE, "Ada", "dept", {}, None), ("text", ONE, ONE, "user", {}, None), ("file", [ONE], "1 file", "image", {}, [ONE]), ("file", [ONE, TWO], "2 files", "image", {"multiple": False}, None),
+        ("text", "南京路 1 号", "", "address", {}, {"street": "南京路 1 号"}), ("text", "12", "12", "formula", {"returns": "number", "expr": "1"}, None),
+    ],
+)  # fmt: skip
+def test_a_value_becomes_what_people_expect(old: str, value: Any, text: str, new: str, options: dict[str, Any], expected: Any) -> None:
+    _, old_field, _ = make(old)
+    kind, fld, config = make(new, **options) if options else make(new)
+    text = text or (value if isinstance(value, str) else "")
+    assert same(kind.convert(fld, old_field, value, text, config), expected)
+
+
+def test_a_computed_value_is_converted_as_what_it_results_in() -> None:
+    _, old_field, _ = make("formula", returns="money", expr="1")
+    kind, fld, config = make("number")
+    assert kind.convert(fld, old_field, {"amount": "12.50", "currency": "CNY"}, "¥12.50", config) == 12.5
+    _, gone, _ = make("rollup", of="nothing", fn="max", field="nowhere")
+    assert kind.convert(fld, gone, 3, "3", config) == 3
+
+
 # ---- documentation -----------------------------------------------------------------------------------------------------
 
 

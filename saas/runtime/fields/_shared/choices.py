@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from saas.i18n import LazyString, lazy, pick
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType
+from saas.metadata.kinds import FieldType, Source
 from saas.metadata.models import FieldDef, OptionDef
 from saas.runtime.fields._shared.ids import unique
 from saas.runtime.fields._shared.schemas import COLORS
 from saas.runtime.fields._shared.texts import encodable, narrow
 
+SEPARATORS = re.compile(r"[,，;；、\n]")
+_WORDS = {True: ("yes", "true"), False: ("no", "false")}
 _UNKNOWN = OptionDef(key="", label={}, color="gray", active=False)
 
 
@@ -58,6 +61,24 @@ def find_option(field: FieldDef, text: str, config: Config) -> str:
     return text
 
 
+def find_among(field: FieldDef, names: tuple[str, ...], config: Config) -> str:
+    """The key of the option that one of the names belongs to; else the last name."""
+    found = [find_option(field, name, config) for name in names if name]
+    return next((key for key in found if key in option_map(field, config)), found[-1] if found else "")
+
+
+def names_of(source: Source, config: Config) -> list[tuple[str, ...]]:
+    """What each entry of a value is called: keys before labels; what an id points to by its title alone."""
+    if not isinstance(source.value, list):
+        words = _WORDS[source.value] if isinstance(source.value, bool) else (source.value,) if isinstance(source.value, str) else ()
+        return [(*(words if not source.kind.holds else ()), source.text, source.written(config))]
+    labels = [label.strip() for label in SEPARATORS.split(source.text)]
+    if len(labels) != len(source.value):  # a label has a comma in it
+        labels = [source.text.strip()] if len(source.value) == 1 else [""] * len(source.value)
+    keys = ["" if source.kind.holds else str(item) for item in source.value]
+    return [] if source.kind.holds == "file" else list(zip(keys, labels, strict=True))
+
+
 class ChoiceType(FieldType):
     """Base of the types whose value is one key."""
 
@@ -85,6 +106,10 @@ class ChoiceType(FieldType):
             return None
         return badge(option_map(field, config).get(value, _UNKNOWN).color, text)
 
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """The option with this key, or with this label in any language; of several choices the first."""
+        yield from (find_among(field, names, config) for names in names_of(source, config)[:1])
+
 
 class ChoiceListType(FieldType):
     """Base of the types whose value is a list of short texts."""
@@ -92,6 +117,7 @@ class ChoiceListType(FieldType):
     icon = "tag"
     storage = "doc"
     expr_type = "list"
+    many = True
     operators = ("contains", "is_empty")
     sortable = False
     most = 200
@@ -118,6 +144,14 @@ class ChoiceListType(FieldType):
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         separator = "、" if locale.startswith("zh") else ", "
         return separator.join(option_text(field, item, config, locale) for item in value)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Each entry by its key, or by its label in any language; a text as one entry or as several with commas between. If one of
+        them is not among the options, all are lost."""
+        found = names_of(source, config)
+        yield [find_among(field, names, config) for names in found]
+        if not isinstance(source.value, list):
+            yield self.from_form(field, [word.strip() for word in SEPARATORS.split(source.written(config))], config)
 
     def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
         if not isinstance(value, list):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 from saas.i18n import lazy
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType
+from saas.metadata.kinds import FieldType, Source
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.texts import encodable
 
@@ -74,11 +75,17 @@ class IdType(FieldType):
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
         return read_id(value)
 
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Only ids of the same things are taken over, of several the first: names could mean anybody."""
+        if source.points_like(self, field):
+            yield source.value[0] if isinstance(source.value, list) else source.value
+
 
 class IdListType(FieldType):
     """Base of the types whose value is a list of ids."""
 
     expr_type = "list"
+    many = True
     sortable = False
     expects = lazy("Choose from the list")
     EXAMPLES = ([EXAMPLE_IDS[0]], list(EXAMPLE_IDS))
@@ -108,3 +115,8 @@ class IdListType(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return ", ".join(value)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Only ids of the same things are taken over: names could mean anybody."""
+        if source.points_like(self, field):
+            yield source.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
@@ -13,7 +14,7 @@ from babel.numbers import format_currency, format_decimal, get_currency_precisio
 
 from saas.i18n import LazyString, lazy, pick
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType
+from saas.metadata.kinds import FieldType, Source
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.texts import encodable, narrow
 
@@ -218,6 +219,26 @@ class NumberType(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return self.with_unit(field, format_number(value, self.digits_of(field), locale), locale)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """A number or amount as far as it fits without rounding, yes as 1, and texts such as "1,234.50" or "12 kg" with the
+        field's own unit."""
+        number = source.number(config)
+        if number is not None:
+            yield number
+        elif isinstance(source.value, bool):
+            yield int(source.value)
+        else:
+            yield self.from_form(field, [self.without_unit(field, source.written(config))], config)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        return format(Decimal(repr(value)), "f")
+
+    def without_unit(self, field: FieldDef, text: str) -> str:
+        text = text.strip()
+        units = sorted((field.options.get("unit") or {}).values(), key=len, reverse=True)
+        found = next((unit for unit in units if unit and text.casefold().endswith(unit.casefold())), "")
+        return text[: len(text) - len(found)]
 
     def with_unit(self, field: FieldDef, text: str, locale: str) -> str:
         unit = field.options.get("unit")

@@ -80,6 +80,10 @@ class ResultType(FieldType):
         kind, result = self.result_of(field, config)
         return kind.display(result, value, config, locale)
 
+    def convert(self, field: FieldDef, old_field: FieldDef, value: Any, text: str, config: Config) -> Any:
+        """Nothing else becomes a result: it is computed."""
+        return super().convert(field, old_field, value, text, config) if old_field.type == self.key else None
+
     def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
         kind, result = self.result_of(field, config)
         return kind.cell(result, value, text, config, locale)

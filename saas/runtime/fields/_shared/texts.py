@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from saas.i18n import LazyString, lazy
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, Storage
+from saas.metadata.kinds import FieldType, Source, Storage
 from saas.metadata.models import FieldDef
 
 # An index row of PostgreSQL holds about 2,700 bytes and several text slots are indexed, so more than this goes to the document.
@@ -76,6 +77,15 @@ class TextType(FieldType):
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
         return self.normalise(field, value if isinstance(value, str) else expr_text(value), config)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """What people saw: the label of an option, the title of a record, the name of a person. Numbers, days and moments are
+        written without grouping, units and months' names, so that they mean the same in every language and can be read back. A
+        text that is too long here is lost rather than cut."""
+        yield source.written(config)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        return value
 
 
 def expr_text(value: Any) -> str:

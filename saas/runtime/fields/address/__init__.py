@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from saas.i18n import LazyString, lazy
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.texts import FORBIDDEN_CHARACTER, character_problems, clean_line
 
@@ -56,6 +57,9 @@ class Address(FieldType):
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
         return self.normalise(field, value, config)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        yield source.value if isinstance(source.kind, Address) else source.written(config)
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         """From large to small in Chinese, from small to large in other languages."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from markupsafe import Markup
 
 from saas.i18n import LazyString, get_locale, lazy, use_locale
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.texts import encodable, narrow
 
@@ -55,6 +56,11 @@ class Bool(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return _words(_YES if value else _NO, locale)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Yes and no in the words that people and spreadsheets use, the keys and labels of options too; 1 and 0."""
+        yield source.value
+        yield source.written(config)
 
     def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:
         if not isinstance(value, bool):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
 from saas.i18n import LazyString, lazy
 from saas.i18n import noop as N_
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared import dates
 from saas.runtime.fields._shared.schemas import options, prop
@@ -94,3 +94,13 @@ class Date(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return dates.show_date(date.fromisoformat(value), locale)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """A moment is its day in the tenant's zone; a text is read as if it were typed."""
+        if source.expr_type(config) in ("date", "datetime"):
+            yield self.from_expr(field, source.kind.to_expr(source.field, source.value, config), config)
+        else:
+            yield self.from_form(field, [source.written(config)], config)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        return value

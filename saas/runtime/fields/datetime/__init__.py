@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from saas.i18n import LazyString, lazy
 from saas.i18n import noop as N_
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared import dates
 from saas.runtime.fields._shared.schemas import options, prop
@@ -124,3 +124,16 @@ class DateTime(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return dates.show_datetime(datetime.fromisoformat(value), config.time_zone, locale)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """A day is its midnight in the tenant's zone; a text is read as if it were typed."""
+        if source.expr_type(config) in ("date", "datetime"):
+            yield self.from_expr(field, source.kind.to_expr(source.field, source.value, config), config)
+            return
+        text = source.written(config)
+        yield self.from_form(field, [text], config)
+        yield self.from_expr(field, dates.read_date(text), config)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        """Local time in ISO form."""
+        return str(self.to_form(field, value, config)).replace("T", " ")

@@ -13,4 +13,5 @@ class Dept(IdType):
     label = lazy("Department")
     icon = "building"
     expr_type = "dept"
+    holds = "dept"
     expects = lazy("Choose a department")

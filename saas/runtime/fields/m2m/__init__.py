@@ -15,6 +15,7 @@ class ManyToMany(IdListType):
     label = lazy("Several references")
     icon = "link"
     storage = "links"
+    holds = "record"
     operators = ("contains", "is_empty")
     expects = lazy("Choose records")
     options_schema = options({"to": TO, "inverse": INVERSE}, required=("to",))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from saas.i18n import LazyString, lazy
 from saas.i18n import noop as N_
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.numbers import (
     INT8_MAX,
@@ -158,6 +159,19 @@ class Money(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return format_money(Decimal(value["amount"]), value["currency"], locale)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Numbers and typed amounts are in this field's currency; money of another currency is not, and is lost."""
+        number = source.number(config)
+        if isinstance(source.kind, Money):
+            yield source.value
+        elif number is not None:
+            yield number
+        else:
+            yield self.from_form(field, [source.written(config)], config)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        return f"{value['amount']} {value['currency']}"
 
 
 def minor_text(minor: int, digits: int) -> str:

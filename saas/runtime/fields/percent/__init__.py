@@ -42,5 +42,8 @@ class Percent(NumberType):
         found = super().from_form(field, [bare], config)
         return text if isinstance(found, str) else found
 
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        return super().to_text(field, value, text, config) + "%"
+
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return super().display(field, value, config, locale) + "%"

@@ -29,6 +29,7 @@ class Ref(IdType):
     label = lazy("Reference")
     icon = "link"
     expr_type = "ref"
+    holds = "record"
     expects = lazy("Choose a record")
     options_schema = options(
         {

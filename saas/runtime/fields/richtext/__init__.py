@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import nh3
@@ -12,7 +13,7 @@ from markupsafe import Markup
 from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.config import Config
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.schemas import options, prop
 from saas.runtime.fields._shared.texts import TextType, clean_block
@@ -97,6 +98,17 @@ class RichText(TextType):
         return self.normalise(field, html.escape(str(value), quote=False), config)
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
+        return plain_text(value)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Formatted text as it is; plain text with its lines and paragraphs."""
+        if isinstance(source.kind, RichText):
+            yield source.value
+        else:
+            paragraphs = re.split(r"\n{2,}", html.escape(clean_block(source.written(config)), quote=False))
+            yield "".join(f"<p>{paragraph.replace(chr(10), '<br>')}</p>" for paragraph in paragraphs)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
         return plain_text(value)
 
     def cell(self, field: FieldDef, value: Any, text: str, config: Config, locale: str) -> Markup | None:

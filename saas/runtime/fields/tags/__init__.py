@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Any
 
 from saas.i18n import LazyString, lazy
 from saas.i18n import noop as N_
 from saas.metadata.config import Config
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import Source, field_types
 from saas.metadata.models import FieldDef
-from saas.runtime.fields._shared.choices import ChoiceListType, find_option, option_map
+from saas.runtime.fields._shared.choices import SEPARATORS, ChoiceListType, find_option, names_of, option_map
 from saas.runtime.fields._shared.schemas import KEY_PATTERN, options, prop
 from saas.runtime.fields._shared.texts import FORBIDDEN_CHARACTER, character_problems, clean_line, encodable
-
-_SEPARATORS = re.compile(r"[,，;；、\n]")
 
 
 @field_types.register
@@ -46,12 +44,21 @@ class Tags(ChoiceListType):
     def problems(self, field: FieldDef, value: Any, config: Config) -> list[tuple[str, LazyString]]:
         if any(character_problems(item) for item in value):
             return [FORBIDDEN_CHARACTER]
-        if any(_SEPARATORS.search(item) for item in value):
+        if any(SEPARATORS.search(item) for item in value):
             return [("separator", lazy("A tag cannot contain a comma or semicolon."))]
         return []
 
     def from_form(self, field: FieldDef, raw: list[str], config: Config) -> Any:
-        words = [word for text in raw for word in _SEPARATORS.split(encodable(text))]
+        words = [word for text in raw for word in SEPARATORS.split(encodable(text))]
         if field.options.get("set"):
             words = [find_option(field, word, config) for word in words]
         return self.normalise(field, words, config)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Free tags are the words people saw; tags of a set are found by key or label."""
+        if field.options.get("set"):
+            yield from super().readings(field, source, config)
+        elif isinstance(source.value, list):
+            yield [next((name for name in reversed(names) if name), None) for names in names_of(source, config)]
+        else:
+            yield self.from_form(field, [source.written(config)], config)

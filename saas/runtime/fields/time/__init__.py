@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import time
+from collections.abc import Iterator
+from datetime import datetime, time
 from typing import Any
 
 from saas.i18n import LazyString, lazy
 from saas.i18n import noop as N_
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared import dates
 from saas.runtime.fields._shared.schemas import options, prop
@@ -62,3 +63,14 @@ class Time(FieldType):
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return dates.show_time(time.fromisoformat(value), locale)
+
+    def readings(self, field: FieldDef, source: Source, config: Config) -> Iterator[Any]:
+        """Of a moment its time of day in the tenant's zone; a text is read as if it were typed."""
+        moment = source.kind.to_expr(source.field, source.value, config)
+        if isinstance(moment, datetime):
+            yield dates.in_zone(moment, config.time_zone).time().isoformat()
+        else:
+            yield source.written(config)
+
+    def to_text(self, field: FieldDef, value: Any, text: str, config: Config) -> str:
+        return value

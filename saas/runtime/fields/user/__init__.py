@@ -15,6 +15,7 @@ class User(IdType):
     label = lazy("Person")
     icon = "user"
     expr_type = "user"
+    holds = "user"
     expects = lazy("Choose a person")
     options_schema = options(
         {
