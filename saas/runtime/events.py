@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from saas.errors import BadRequest
 from saas.i18n import gettext, lazy, pick
+from saas.metadata.compile import fast_validator, value_schema
 from saas.metadata.config import Entity
+from saas.metadata.models import FieldDef
 from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
@@ -19,17 +23,49 @@ from saas.tenants import new_id
 
 ORIGIN_NAMES = {
     "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
+    "configuration": lazy("Configuration"),
 }  # fmt: skip
+
+
+_APPEND = (
+    "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, transition, version, changes) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)"
+)
 
 
 async def append(conn: Any, ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> None:
     """kind: created updated deleted restored transition."""
-    await conn.execute(
-        "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, transition, version, changes) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)",
+    await conn.execute(_APPEND, *_event(ctx, entity, row, kind, changes, transition))
+
+
+async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:
+    """An update of each of several records."""
+    await conn.executemany(_APPEND, [_event(ctx, entity, row, "updated", changes) for row, changes in updates])
+
+
+def _event(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> tuple[Any, ...]:
+    return (
         ctx.tenant_id, entity.number, row.id, new_id(ctx.now), ctx.now, ctx.user_id, ctx.origin, kind, ctx.operation_id, transition, row.version,
         json.dumps({k: list(v) for k, v in changes.items()}, ensure_ascii=False),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What somebody last made of a field. `by_configuration`: that was no person's act."""
+
+    value: Any
+    by_configuration: bool
+
+
+async def last_touches(conn: Any, ctx: Context, entity: Entity, key: str, ids: Sequence[UUID], since: datetime | None = None) -> dict[UUID, Touch]:
+    """The last change of a field of each of these records, as far as the history knows."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT ON (record_id) record_id, origin, changes -> $4 -> 1 AS value FROM record_event WHERE tenant_id = $1 AND entity_id = $2 "
+        "AND record_id = ANY($3::uuid[]) AND changes ? $4 AND at >= coalesce($5, '-infinity'::timestamptz) ORDER BY record_id, at DESC, version DESC",
+        ctx.tenant_id, entity.number, list(ids), key, since,
+    )  # fmt: skip
+    return {r["record_id"]: Touch(json.loads(r["value"]) if r["value"] else None, r["origin"] == "configuration") for r in rows}
 
 
 async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int, before: str | None) -> list[ops.HistoryEntry]:
@@ -50,7 +86,7 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
     )
     access = permissions.access(ctx, entity, row.holds)
     events = [(item, {k: v for k, v in json.loads(item["changes"]).items() if access.get(k, "hidden") != "hidden"}) for item in found]
-    pairs = [(entity.fields[k], v) for _, changes in events for k, both in changes.items() for v in both]
+    pairs = [(entity.fields[k], v) for _, changes in events for k, both in changes.items() for v in both if _fits(ctx, entity.fields[k], v)]
     names = await names_for(conn, ctx, pairs)
     actors = {r["id"]: r["name"] for r in await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, list({i["actor_id"] for i, _ in events if i["actor_id"]}))}
     entries = []
@@ -58,7 +94,7 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
         lines = []
         for key, (old, new) in changes.items():
             field = entity.fields[key]
-            texts = [display_text(ctx, entity, field, v, names) for v in (old, new)]
+            texts = [display_text(ctx, entity, field, v, names) if _fits(ctx, field, v) else _plain(v) for v in (old, new)]
             if access[key] == "masked":
                 texts = [permissions.masked(t, permissions.mask_of(ctx, entity, key)) if t else t for t in texts]
             lines.append({"field": key, "label": pick(field.label, ctx.locale), "old": texts[0], "new": texts[1]})
@@ -71,3 +107,21 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
             )
         )
     return entries
+
+
+def _fits(ctx: Context, field: FieldDef, value: Any) -> bool:
+    """Whether it is a value of the field's present type: what was written before a change of type may be anything."""
+    if value in (None, "", []):
+        return True
+    fits = ctx.config.cached(("events.fits", id(field)), lambda: (fast_validator(value_schema(ctx.config, field)), field))[0]
+    try:
+        return fits.is_valid(value)
+    except (ValueError, TypeError, OverflowError):
+        return False
+
+
+def _plain(value: Any) -> str:
+    """A value without its type: its texts."""
+    if isinstance(value, Mapping):
+        return " ".join(str(v) for v in value.values())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

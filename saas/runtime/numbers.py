@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -23,13 +24,55 @@ async def number(conn: Any, ctx: Context, entity: Entity, row: Row) -> None:
 
 
 async def _next(conn: Any, ctx: Context, entity: Entity, declared: FieldDef) -> str:
-    period = ctx.today.strftime(PERIODS[declared.options.get("reset", "never")])
-    value = await conn.fetchval(
-        "INSERT INTO counter (tenant_id, entity_id, field_key, period, value) VALUES ($1, $2, $3, $4, 1) "
-        "ON CONFLICT (tenant_id, entity_id, field_key, period) DO UPDATE SET value = counter.value + 1 RETURNING value",
-        ctx.tenant_id, entity.number, declared.key, period,
+    [text] = await give(conn, ctx, entity, declared, [ctx.today])
+    return text
+
+
+async def give(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, days: Sequence[date]) -> list[str]:
+    """Numbers for records of these days, in their order: the next ones of each day's period."""
+    periods = [period_of(declared, day) for day in days]
+    last: dict[str, int] = {}
+    for period in sorted(set(periods)):
+        count = periods.count(period)
+        last[period] = await _count_on(conn, ctx, entity, declared, period, count) - count
+    numbers = []
+    for period, day in zip(periods, days, strict=True):
+        last[period] += 1
+        numbers.append(render(declared.options["pattern"], last[period], day))
+    return numbers
+
+
+async def _count_on(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, period: str, count: int) -> int:
+    return await conn.fetchval(
+        "INSERT INTO counter (tenant_id, entity_id, field_key, period, value) VALUES ($1, $2, $3, $4, $5) "
+        "ON CONFLICT (tenant_id, entity_id, field_key, period) DO UPDATE SET value = counter.value + $5 RETURNING value",
+        ctx.tenant_id, entity.number, declared.key, period, count,
     )  # fmt: skip
-    return render(declared.options["pattern"], value, ctx.today)
+
+
+async def reserve(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, used: Mapping[str, int]) -> None:
+    """Go on after the numbers that records have already: {period: highest}."""
+    for period, value in sorted(used.items()):
+        await conn.execute(
+            "INSERT INTO counter (tenant_id, entity_id, field_key, period, value) VALUES ($1, $2, $3, $4, $5) "
+            "ON CONFLICT (tenant_id, entity_id, field_key, period) DO UPDATE SET value = greatest(counter.value, $5)",
+            ctx.tenant_id, entity.number, declared.key, period, value,
+        )  # fmt: skip
+
+
+def period_of(declared: FieldDef, day: date) -> str:
+    return day.strftime(PERIODS[declared.options.get("reset", "never")])
+
+
+def sequence_in(pattern: str, text: str) -> int | None:
+    """The counter's part of a number that was given by this pattern; None for any other text."""
+    parts, end = [], 0
+    for match in _PART.finditer(pattern):
+        kind = match[1]
+        parts += [re.escape(pattern[end : match.start()]), r"(?P<seq>\d{1,12})" if kind == "seq" else rf"\d{{{len(kind)}}}"]
+        end = match.end()
+    found = re.fullmatch("".join([*parts, re.escape(pattern[end:])]), text, re.ASCII)
+    return int(found["seq"]) if found else None
 
 
 def render(pattern: str, value: int, day: date) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from saas.runtime.env import prepare
 from saas.runtime.present import can_flags
 from saas.runtime.rows import Encoded, Projection, Row, encode
 from saas.runtime.sql import RecordScope, Statement, children_sql
-from saas.runtime.validate import Draft, check, defaults, forget_unreadable, lay, take, take_links
+from saas.runtime.validate import EMPTY, Draft, check, defaults, forget_unreadable, lay, take, take_links
 from saas.tenants import new_id
 
 
@@ -164,7 +165,7 @@ async def _insert(act: Act, entity: Entity, row: Row) -> None:
     columns = {k: v for k, v in columns.items() if v[0] is not None}
     places = ", ".join(f"${i}::{pg}" for i, (_, pg) in enumerate(columns.values(), 1))
     await act.conn.execute(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", *(v for v, _ in columns.values()))
-    await _write_links(act, entity, row, encoded, fresh=True)
+    await put_links(act.conn, ctx, entity, row.id, encoded, fresh=True)
     await _attach_files(act, entity, row)
     if row.state is not None:
         await enter_stage(act, entity, row)
@@ -178,17 +179,17 @@ async def enter_stage(act: Act, entity: Entity, row: Row) -> None:
     )  # fmt: skip
 
 
-async def _write_links(act: Act, entity: Entity, row: Row, encoded: Encoded, *, fresh: bool) -> None:
+async def put_links(conn: Any, ctx: Context, entity: Entity, record_id: UUID, encoded: Encoded, *, fresh: bool) -> None:
     for key, ids in encoded.links.items():
-        args = (act.ctx.tenant_id, entity.number, key, row.id)
+        args = (ctx.tenant_id, entity.number, key, record_id)
         if not fresh:
-            await act.conn.execute(
+            await conn.execute(
                 "DELETE FROM record_link WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3 AND from_id = $4 AND NOT to_id = ANY($5::uuid[])",
                 *args,
                 ids,
             )
         if ids:
-            await act.conn.execute(
+            await conn.execute(
                 "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, $4, unnest($5::uuid[]) ON CONFLICT DO NOTHING",
                 *args,
                 ids,
@@ -256,7 +257,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
     await _update_row(act, entity, row, set(changes))
     await events.append(act.conn, ctx, entity, row, "transition" if transition else "updated", changes, transition)
-    if set(changes) & {*(entity.defn.search or (entity.defn.title,)), *(key for rule in entity.defn.duplicates for key in rule.match)}:
+    if set(changes) & search_keys(entity):
         await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=False)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
     if not transition:
@@ -281,7 +282,7 @@ async def _update_row(act: Act, entity: Entity, row: Row, changed: set[str]) -> 
         params.append(json.dumps(encoded.doc, ensure_ascii=False))
         sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
     await act.conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)
-    await _write_links(act, entity, row, encoded, fresh=False)
+    await put_links(act.conn, act.ctx, entity, row.id, encoded, fresh=False)
     if any(entity.fields[k].type in ("file", "image") for k in changed):
         await _attach_files(act, entity, row)
 
@@ -316,18 +317,18 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
     return row
 
 
-async def _children(act: Act, relation: Relation, row: Row, extra: str = "", deleted_at: Any = None) -> list[UUID]:
+async def children_of(conn: Any, ctx: Context, relation: Relation, row: Row, extra: str = "", deleted_at: Any = None) -> list[UUID]:
     """Ids of the record's living children; with `deleted_at` those that were deleted at that moment."""
-    child = act.ctx.config.entity(relation.child)
-    statement = Statement(act.ctx)
-    link = children_sql(act.ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
+    child = ctx.config.entity(relation.child)
+    statement = Statement(ctx)
+    link = children_sql(ctx.config, relation, child, "t", statement.param(row.id, "uuid"))
     when = f"= {statement.param(deleted_at, 'timestamptz')}" if deleted_at else "IS NULL"
     sql = f"SELECT t.id FROM record t WHERE t.entity_id = {child.number} AND t.deleted_at {when} AND {link} ORDER BY t.id {extra}"
-    return [r[0] for r in await act.conn.fetch(*statement.finish(sql))]
+    return [r[0] for r in await conn.fetch(*statement.finish(sql))]
 
 
 async def _refuse_children(act: Act, relation: Relation, row: Row) -> None:
-    count = len(await _children(act, relation, row, "LIMIT 1000"))
+    count = len(await children_of(act.conn, act.ctx, relation, row, "LIMIT 1000"))
     if count:
         child = act.ctx.config.entity(relation.child)
         raise Conflict(
@@ -340,7 +341,7 @@ async def _refuse_children(act: Act, relation: Relation, row: Row) -> None:
 async def _leave_children(act: Act, relation: Relation, row: Row) -> None:
     child = act.ctx.config.entity(relation.child)
     inner = act.under(elevated=True)
-    for child_id in await _children(act, relation, row):
+    for child_id in await children_of(act.conn, act.ctx, relation, row):
         if relation.on_delete == "cascade":
             if await is_live(act.conn, child, child_id):  # another way down may have deleted it already
                 await delete(inner, child, child_id)
@@ -366,9 +367,124 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
     for relation in entity.children.values():
         if relation.on_delete == "cascade" and not relation.many:
             child = ctx.config.entity(relation.child)
-            for child_id in await _children(act, relation, row, deleted_at=deleted_at):
+            for child_id in await children_of(act.conn, ctx, relation, row, deleted_at=deleted_at):
                 if not await is_live(act.conn, child, child_id):
                     await restore(inner, child, child_id)
     act.effect("restore", entity.key, row.id)
     await dispatch(act, Happening("restore", entity, row))
     return row
+
+
+# ---- what the configuration makes of existing records --------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Rewrite:
+    """A record under lock, with the old values of what changes, and its new values."""
+
+    row: Row
+    values: Mapping[str, Any]
+    changes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+async def lock_many(conn: Any, entity: Entity, ids: Sequence[UUID]) -> None:
+    """Lock records of one entity in the order of their ids, deleted ones too."""
+    await conn.execute(f"SELECT 1 FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY($1::uuid[]) ORDER BY t.id FOR UPDATE", list(ids))
+
+
+async def follow_configuration(conn: Any, ctx: Context, entity: Entity, rewrites: Iterable[Rewrite]) -> list[uniques.Collision]:
+    """Write values that follow from a change of the configuration, into records that are locked, deleted ones too.
+
+    No right is asked, no rule checked, no automation run, nobody notified, and the time and person of the last change stay those
+    of the last person. The version grows, the history names `ctx`, and claims, tokens and rollups follow. Where a unique value
+    is taken the record keeps the value without a claim; such records are returned.
+    """
+    changed = [r for r in rewrites if _compare(r)]
+    if not changed:
+        return []
+    keys = {key for r in changed for key in r.changes}
+    ids = sorted(r.row.id for r in changed)
+    for r in changed:
+        r.row.version += 1
+    await _write_many(conn, ctx, entity, changed)
+    await events.append_many(conn, ctx, entity, [(r.row, r.changes) for r in changed])
+    collisions = await uniques.sync(conn, ctx, entity, ids, uniques.rules_about(ctx, entity, keys))
+    if keys & search_keys(entity):
+        await reindex(conn, ctx, entity, ids)
+    before = {key: [UUID(v) for r in changed if key in r.changes for v in _ids_in(r.changes[key][0])] for key in keys if entity.fields[key].type in ("ref", "m2m")}
+    await rollups.refresh_above(conn, ctx, entity, ids, keys, also=before)
+    return collisions
+
+
+def _compare(rewrite: Rewrite) -> bool:
+    old = {key: rewrite.row.get(key) for key in rewrite.values}
+    rewrite.changes = {k: (old[k], v) for k, v in rewrite.values.items() if old[k] != v and not (old[k] in EMPTY and v in EMPTY)}
+    return bool(rewrite.changes)
+
+
+def _ids_in(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def search_keys(entity: Entity) -> set[str]:
+    """Fields whose values stand in the search index, as words or as marks of the duplicate rules."""
+    return {*search.searched(entity), *(key for rule in entity.defn.duplicates for key in rule.match)}
+
+
+async def reindex(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) -> None:
+    """Make the tokens of locked records anew."""
+    statement = Statement(ctx)
+    scope = RecordScope(statement, entity, "t")
+    projection = Projection(scope, search_keys(entity))
+    sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
+    rows = [projection.row(found) for found in await conn.fetch(*statement.finish(sql))]
+    wanted = {row.id: search.tokens(search.searchable_text(ctx, entity, row)) | set(uniques.marks(entity, row)) for row in rows}
+    await search.index_many(conn, ctx, entity, wanted)
+
+
+async def _write_many(conn: Any, ctx: Context, entity: Entity, changed: Sequence[Rewrite]) -> None:
+    """Rows and links. Rows that change the same columns are sent together."""
+    batches: dict[str, list[list[Any]]] = {}
+    links: list[tuple[UUID, Encoded]] = []
+    stage = entity.pipeline.field if entity.pipeline else None
+    for r in changed:
+        encoded = encode(ctx.config, entity, {k: new for k, (_, new) in r.changes.items() if k in entity.declared})
+        columns: dict[str, tuple[Any, str]] = {"version": (r.row.version, "int4"), **encoded.columns}
+        if stage in r.changes:
+            columns |= {"state": (r.changes[stage][1], "text"), "state_since": (ctx.now, "timestamptz")}
+        if "owner" in r.changes:
+            owner = r.changes["owner"][1]
+            columns |= {"owner_id": (UUID(owner) if owner else None, "uuid")}
+        params, sets = [r.row.id], []
+        for column, (value, pg) in columns.items():
+            params.append(value)
+            sets.append(f"{column} = ${len(params)}::{pg}")
+        if encoded.doc:
+            params.append(json.dumps(encoded.doc, ensure_ascii=False))
+            sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
+        batches.setdefault(", ".join(sets), []).append(params)
+        if encoded.links:
+            links.append((r.row.id, encoded))
+    for sets, rows in batches.items():
+        await conn.executemany(f"UPDATE record SET {sets} WHERE entity_id = {entity.number} AND id = $1", rows)
+    for record_id, encoded in links:
+        await put_links(conn, ctx, entity, record_id, encoded, fresh=False)
+    if stage and (moved := [r for r in changed if stage in r.changes]):
+        await _enter_stages(conn, ctx, entity, [(r.row.id, r.changes[stage][1]) for r in moved])
+    if owned := [r.row.id for r in changed if "owner" in r.changes]:
+        await conn.execute(
+            "UPDATE record t SET department_id = (SELECT d.department_id FROM user_department d WHERE d.tenant_id = t.tenant_id AND d.user_id = t.owner_id "
+            f"ORDER BY d.is_primary DESC LIMIT 1) WHERE t.entity_id = {entity.number} AND t.id = ANY($1::uuid[])",
+            owned,
+        )
+
+
+async def _enter_stages(conn: Any, ctx: Context, entity: Entity, moves: Sequence[tuple[UUID, str | None]]) -> None:
+    await conn.execute(
+        "UPDATE stage_history SET left_at = $4 WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[]) AND left_at IS NULL",
+        ctx.tenant_id, entity.number, [record_id for record_id, _ in moves], ctx.now,
+    )  # fmt: skip
+    await conn.executemany(
+        "INSERT INTO stage_history (tenant_id, entity_id, record_id, id, stage, entered_at, user_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [(ctx.tenant_id, entity.number, record_id, new_id(ctx.now), stage, ctx.now, ctx.user_id) for record_id, stage in moves if stage],
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -101,6 +101,54 @@ async def refresh(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fiel
             await refresh_parents(conn, ctx, entity, row, None, set(values), depth + 1)
 
 
+async def refresh_many(conn: Any, ctx: Context, entity: Entity, ids: Iterable[UUID], fields: Iterable[FieldDef], depth: int = 0) -> int:
+    """`refresh` for many records of one entity at once; returns how many changed."""
+    wanted, fields = sorted(set(ids)), list(fields)
+    if not wanted or not fields or depth >= MAX_DEPTH:
+        return 0
+    await conn.execute(f"SELECT 1 FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY($1::uuid[]) ORDER BY t.id FOR NO KEY UPDATE", wanted)
+    statement = Statement(ctx)
+    scope = RecordScope(statement, entity, "t")
+    parts = [*(ex.to_sql(rollup_node(f), scope) for f in fields), *(scope.value_sql(f) for f in fields)]
+    found = await conn.fetch(
+        *statement.finish(
+            f"SELECT t.id, {', '.join(parts)} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(wanted, 'uuid[]')}) ORDER BY t.id"
+        )
+    )
+    changed: dict[UUID, dict[str, Any]] = {}
+    keys: set[str] = set()
+    for item in found:
+        fresh, kept = item[1 : len(fields) + 1], item[len(fields) + 1 :]
+        if tuple(fresh) == tuple(kept):
+            continue
+        kind = field_types.get("rollup")
+        changed[item[0]] = {
+            f.key: None if value is None else kind.from_expr(f, expr_value(expr_type(ctx.config, f), value), ctx.config)
+            for f, value in zip(fields, fresh, strict=True)
+        }
+        keys |= {f.key for f, new, old in zip(fields, fresh, kept, strict=True) if new != old}
+    if changed:
+        await _store_many(conn, ctx, entity, changed)
+        await refresh_above(conn, ctx, entity, list(changed), keys, depth=depth + 1)
+    return len(changed)
+
+
+async def refresh_above(
+    conn: Any, ctx: Context, child: Entity, ids: Sequence[UUID], changed: set[str], *, also: Mapping[str, Iterable[UUID]] | None = None, depth: int = 0
+) -> None:
+    """Recompute the rollups over `changed` fields of the parents that these records have; `also`: further parents by link field,
+    those they had before."""
+    for parent, relation, fields in relations_with_rollups(ctx, child.key):
+        concerned = [f for f in fields if _concerned(ctx, child, f, relation, changed)]
+        if not concerned:
+            continue
+        scope = RecordScope(Statement(ctx), child, "t")
+        link = scope.value_sql(child.fields[relation.field])
+        rows = await conn.fetch(f"SELECT {link} FROM record t WHERE t.entity_id = {child.number} AND t.id = ANY($1::uuid[])", list(ids))
+        parents = {UUID(str(v)) for row in rows if row[0] for v in (json.loads(row[0]) if isinstance(row[0], str) else [row[0]])}
+        await refresh_many(conn, ctx, parent, parents | set((also or {}).get(relation.field, ())), concerned, depth)
+
+
 def of_nothing(ctx: Context, entity: Entity) -> dict[str, Any]:
     """The rollup values of a record that has no children yet."""
 
@@ -120,13 +168,18 @@ def rollup_node(declared: FieldDef) -> Any:
 
 
 async def store(conn: Any, ctx: Context, entity: Entity, record_id: UUID, values: dict[str, Any]) -> None:
-    encoded = encode(ctx.config, entity, values)
-    params: list[Any] = [record_id]
-    sets = []
-    for column, (value, pg) in encoded.columns.items():
-        params.append(value)
-        sets.append(f"{column} = ${len(params)}::{pg}")
-    if encoded.doc:
-        params.append(json.dumps(encoded.doc))
-        sets.append(f"doc = doc || ${len(params)}::jsonb")
-    await conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)
+    await _store_many(conn, ctx, entity, {record_id: values})
+
+
+async def _store_many(conn: Any, ctx: Context, entity: Entity, values: Mapping[UUID, Mapping[str, Any]]) -> None:
+    """Write rollups of several records, the same fields of each."""
+    rows, sets = [], []
+    for record_id, own in values.items():
+        encoded = encode(ctx.config, entity, own)
+        sets = [f"{column} = ${place}::{pg}" for place, (column, (_, pg)) in enumerate(encoded.columns.items(), 2)]
+        row = [record_id, *(value for value, _ in encoded.columns.values())]
+        if encoded.doc:
+            row.append(json.dumps(encoded.doc))
+            sets.append(f"doc = doc || ${len(row)}::jsonb")
+        rows.append(row)
+    await conn.executemany(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -80,7 +80,7 @@ def visible_condition(scope: RecordScope, text: str | None) -> str | None:
     """SQL condition for a guarded scope: each term also stands in a text the reader may see. Tokens do not tell which field they
     come from, so without this a masked phone number could be guessed digit by digit. None where nothing searched is kept from them."""
     entity, guard = scope.entity, scope.guard
-    fields = [entity.fields[k] for k in entity.defn.search or (entity.defn.title,)]
+    fields = [entity.fields[k] for k in searched(entity)]
     if guard is None or not text or all(guard.visible(entity, f) for f in fields):
         return None
     shown = [scope.path((f.key,)) for f in fields if guard.visible(entity, f)]
@@ -91,9 +91,14 @@ def visible_condition(scope: RecordScope, text: str | None) -> str | None:
     return "(" + " AND ".join(f"strpos({haystack}, {scope.param(term, 'text')}) > 0" for term, _prefix in search_terms(text)) + ")"
 
 
+def searched(entity: Entity) -> tuple[str, ...]:
+    """Fields the index is made of."""
+    return entity.defn.search or (entity.defn.title,)
+
+
 def searchable_text(ctx: Context, entity: Entity, row: Row) -> str:
     parts = []
-    for key in entity.defn.search or (entity.defn.title,):
+    for key in searched(entity):
         value = row.get(key)
         if value in (None, "", []):
             continue
@@ -121,6 +126,26 @@ async def index(conn: Any, ctx: Context, entity: Entity, row: Row, marks: Iterab
             ctx.tenant_id, entity.number, row.id, list(have - wanted),
         )  # fmt: skip
     await _insert(conn, ctx, entity, row.id, wanted - have)
+
+
+async def index_many(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UUID, set[str]]) -> None:
+    """Make these the tokens of these records, and no others."""
+    rows = await conn.fetch(
+        "SELECT record_id, token FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[])", ctx.tenant_id, entity.number, list(wanted)
+    )
+    have = {(r[0], r[1]) for r in rows}
+    want = {(record_id, token) for record_id, tokens_ in wanted.items() for token in tokens_}
+    if gone := sorted(have - want):
+        await conn.execute(
+            "DELETE FROM search_token s USING unnest($3::uuid[], $4::text[]) AS g (record_id, token) "
+            "WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = g.token AND s.record_id = g.record_id",
+            ctx.tenant_id, entity.number, [r for r, _ in gone], [t for _, t in gone],
+        )  # fmt: skip
+    if new := sorted(want - have):
+        await conn.execute(
+            "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, t, r FROM unnest($3::uuid[], $4::text[]) AS n (r, t) ON CONFLICT DO NOTHING",
+            ctx.tenant_id, entity.number, [r for r, _ in new], [t for _, t in new],
+        )  # fmt: skip
 
 
 async def _insert(conn: Any, ctx: Context, entity: Entity, record_id: UUID, wanted: Iterable[str]) -> None:

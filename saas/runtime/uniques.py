@@ -6,17 +6,21 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from saas.errors import DuplicateFound, FieldProblem, InvalidInput
 from saas.i18n import lazy, pick
+from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.models import DuplicateDef, UniqueDef
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
 from saas.runtime.permissions import right_sql, static_access
 from saas.runtime.present import title_sql, title_text
-from saas.runtime.rows import Row
+from saas.runtime.rows import Projection, Row
 from saas.runtime.sql import RecordScope, Statement
 
 _SPACE = re.compile(r"\s+")
@@ -72,6 +76,90 @@ async def claim(conn: Any, ctx: Context, entity: Entity, row: Row | None, old: R
             )  # fmt: skip
             if taken is None:
                 raise InvalidInput([_taken(entity, rule)])
+
+
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """A record whose value another record holds already."""
+
+    rule: str
+    record_id: UUID
+    holder_id: UUID | None
+
+
+def rules_about(ctx: Context, entity: Entity, keys: set[str]) -> list[UniqueDef]:
+    """The rules whose claims may be others when these fields change; one that asks for formulas, parents or children always is."""
+
+    def make() -> list[tuple[UniqueDef, set[str] | None]]:
+        return [(rule, _looks_at(entity, rule)) for rule in entity.defn.unique]
+
+    return [rule for rule, fields in ctx.config.cached(("uniques.about", entity.key), make) if fields is None or fields & keys]
+
+
+def _looks_at(entity: Entity, rule: UniqueDef) -> set[str] | None:
+    needs = ex.needs(ex.parse(rule.when)) if rule.when else None
+    fields = {*rule.fields, *((path[0] for path in needs.paths) if needs else ())}
+    beyond = needs is not None and (needs.children or any(len(path) > 1 for path in needs.paths))
+    if beyond or any(key in entity.declared and entity.declared[key].type == "formula" for key in fields):
+        return None
+    return fields
+
+
+async def sync(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID], rules: Sequence[UniqueDef]) -> list[Collision]:
+    """Make the records' claims under these rules what their values say. Where one is taken the holder keeps it; among the
+    records given the one with the smallest id is first."""
+    if not rules or not ids:
+        return []
+    wanted = await _wanted_by(conn, ctx, entity, ids, rules)
+    keys = [rule.key for rule in rules]
+    rows = await conn.fetch(
+        "SELECT rule_key, value, record_id FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[]) AND rule_key = ANY($4::text[])",
+        ctx.tenant_id, entity.number, list(ids), keys,
+    )  # fmt: skip
+    have = {tuple(row) for row in rows}
+    if gone := sorted(have - wanted):
+        await conn.execute(
+            "DELETE FROM unique_value u USING unnest($3::text[], $4::text[], $5::uuid[]) AS g (rule_key, value, record_id) "
+            "WHERE u.tenant_id = $1 AND u.entity_id = $2 AND u.rule_key = g.rule_key AND u.value = g.value AND u.record_id = g.record_id",
+            ctx.tenant_id, entity.number, *_columns(gone),
+        )  # fmt: skip
+    new = sorted(wanted - have)
+    if not new:
+        return []
+    taken = await conn.fetch(
+        "INSERT INTO unique_value (tenant_id, entity_id, rule_key, value, record_id) SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::uuid[]) "
+        "ON CONFLICT DO NOTHING RETURNING rule_key, value, record_id",
+        ctx.tenant_id, entity.number, *_columns(new),
+    )  # fmt: skip
+    late = sorted(set(new) - {tuple(row) for row in taken})
+    if not late:
+        return []
+    holders = await conn.fetch(
+        "SELECT u.rule_key, u.value, u.record_id FROM unique_value u JOIN unnest($3::text[], $4::text[]) AS g (rule_key, value) USING (rule_key, value) "
+        "WHERE u.tenant_id = $1 AND u.entity_id = $2",
+        ctx.tenant_id, entity.number, *_columns(late)[:2],
+    )  # fmt: skip
+    held = {(row[0], row[1]): row[2] for row in holders}
+    return [Collision(rule, record_id, held.get((rule, value))) for rule, value, record_id in late]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def _wanted_by(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID], rules: Sequence[UniqueDef]) -> set[tuple[str, str, UUID]]:
+    """(rule, value, record) of what the living ones among these records should hold, as they are stored."""
+    statement = Statement(ctx)
+    scope = RecordScope(statement, entity, "t")
+    projection = Projection(scope, {key for rule in rules for key in rule.fields})
+    for rule in rules:
+        if rule.when:
+            projection.flag(rule.key, ex.to_where(ex.parse(rule.when), scope))
+    sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
+    rows = [projection.row(found) for found in await conn.fetch(*statement.finish(sql))]
+    return {
+        (rule.key, key, row.id) for row in rows for rule in rules if row.holds.get(rule.key, True) and (key := unique_key(row, rule.fields)) is not None
+    }
 
 
 def _taken(entity: Entity, rule: UniqueDef) -> FieldProblem:
