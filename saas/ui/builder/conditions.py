@@ -84,6 +84,14 @@ def _plain(value: Any) -> str:
     return text.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", text) else text
 
 
+def kept(text: str | None, was: str) -> str | None:
+    """The expression as it was written before, if the new one says the same."""
+    try:
+        return was if text and was and ex.parse(text) == ex.parse(was) else text
+    except ExpressionError:
+        return text
+
+
 def text_of(filter_: Any, ctx: Context, entity: Entity) -> str:
     """A filter as an expression, for those who write one."""
     if not filter_:

@@ -80,6 +80,7 @@ class ControlKind:
 
     key: ClassVar[str]
     grouped: ClassVar[bool] = False
+    nested: ClassVar[bool] = False  # shows the messages of what is inside it itself: `more["errors"]`, by what follows its name
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
         """The JSON value; None where nothing was given. What cannot be understood is returned as typed: the check says why."""
@@ -100,12 +101,15 @@ async def draw(desk: Desk, controls: Iterable[Control], values: Mapping[str, Any
     for control in controls:
         kind = control_kinds.get(control.kind)
         value = values.get(control.name, control.default)
-        error = next((text for path, text in (errors or {}).items() if path == control.name or path.startswith((f"{control.name}.", f"{control.name}["))), "")
+        mine = {path[len(control.name) :]: text for path, text in (errors or {}).items() if path == control.name or path.startswith((f"{control.name}.", f"{control.name}["))}
+        error = mine.get("", "") if kind.nested else next(iter(mine.values()), "")
+        if kind.nested and mine:
+            control = replace(control, more={**control.more, "errors": mine})
         more = await kind.view(desk, control, value)
         inner = markup(f"builder/controls/{kind.key}.html", c=control, value=value, error=error, id=f"c-{control.name}", locales=list(LOCALES), locale=desk.locale, **more)
         html = markup("builder/_control.html", c=control, control=inner, error=error, id=f"c-{control.name}", grouped=kind.grouped)
         show_if = json.dumps({k: list(v) for k, v in control.show_if.items()}) if control.show_if else ""
-        drawn.append(Drawn(control.name, control.kind, html, control.advanced, show_if, error))
+        drawn.append(Drawn(control.name, control.kind, html, control.advanced, show_if, error or next(iter(mine.values()), "")))
     return drawn
 
 
@@ -249,12 +253,13 @@ def colour_name(key: str) -> str:
 
 @control_kinds.register
 class ExpressionControl(ControlKind):
-    """An expression over records of `entity`, checked while it is typed; `result` names what it must give."""
+    """An expression over records of `entity`, checked while it is typed; `result` names what it must give. `more`: results
+    ({name: entity}, records made by earlier actions, which conditions may name, too)."""
 
     key = "expression"
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        return {"fields": insertable(desk, control.entity)}
+        return {"fields": _insertable(desk, control)}
 
 
 @control_kinds.register
@@ -266,10 +271,11 @@ class ConditionControl(ControlKind):
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
         entity = desk.config.entities.get(control.entity)
+        was = str(form.get(f"{control.name}.was") or "")
         if entity is None or form.get(f"{control.name}.mode") == "text":
-            return str(form.get(f"{control.name}.text") or "").strip() or None
+            return conditions.kept(str(form.get(f"{control.name}.text") or "").strip(), was) or None
         try:
-            return conditions.to_expression(desk.ctx, entity, read_rows(desk, entity, control.name, form))
+            return conditions.kept(conditions.to_expression(desk.ctx, entity, read_rows(desk, entity, control.name, form)), was)
         except FilterError as error:
             return f"⟨{error.message}⟩"  # no expression: refused with the reason in it
 
@@ -303,7 +309,7 @@ async def _rows_view(desk: Desk, control: Control, entity: Entity | None, rows: 
     spare = await row_view(desk, entity, control.name, len(shown), None) if entity else None
     return {
         "rows": shown, "spare": spare, "join": rows.join if rows else "and", "mode": "rows" if rows is not None else "text", "text": text,
-        "fields": insertable(desk, control.entity), "row_url": f"/settings/builder/condition?entity={control.entity}&name={control.name}",
+        "fields": _insertable(desk, control), "row_url": f"/settings/builder/condition?entity={control.entity}&name={control.name}",
     }  # fmt: skip
 
 
@@ -357,6 +363,14 @@ async def _people(desk: Desk, entity: Entity, field_def: FieldDef, c: Condition)
     found = [Choice(*special[t], on=special[t][0] in c.values) for t in (kind.expr_type,) if t in special]
     names = {v: filters.value_text(desk.ctx, entity, Condition(c.field, "eq", (v,)), {}) for v in c.values if not v.endswith("()")}
     return found + [Choice(v, names[v], True) for v in names]
+
+
+def _insertable(desk: Desk, control: Control) -> list[Choice]:
+    found = insertable(desk, control.entity)
+    for name, entity_key in control.more.get("results", {}).items():
+        entity = desk.config.entities.get(entity_key)
+        found += [Choice(f"result.{name}.{f.key}", f"{name} → {desk.words(f.label, f.key)}") for f in entity.fields.values()] if entity else []
+    return found
 
 
 def insertable(desk: Desk, entity_key: str) -> list[Choice]:
@@ -445,6 +459,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
+    "any_fields": "choices", "stage": "choice", "transition": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
@@ -474,7 +489,7 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         return tuple(Choice(str(v), _(str(labels.get(v, v)))) for v in prop["enum"] if v is not None)
     if hint == "entity":
         pairs = ((e.key, e.defn.label) for e in config.entities.values())
-    elif hint in ("field", "fields") and entity:
+    elif hint in ("field", "fields", "any_fields") and entity:
         pairs = ((f.key, f.label) for f in entity.fields.values())
     elif hint in ("date_field", "number_field") and entity:
         pairs = ((f.key, f.label) for f in entity.fields.values() if (is_time if hint == "date_field" else is_summable)(config, f))
@@ -488,6 +503,10 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
+    elif hint == "stage" and entity and entity.pipeline:
+        pairs = ((s.key, s.label) for s in entity.pipeline.stages)
+    elif hint == "transition" and entity and entity.pipeline:
+        pairs = ((t.key, t.label) for t in entity.pipeline.transitions)
     elif hint == "roles":
         pairs = ((r.key, r.label) for r in config.bundle.roles)
     return tuple(Choice(key, desk.words(label, key)) for key, label in pairs)

@@ -106,10 +106,13 @@ class Desk:
         """What a form carries as `_mark`, so that a change made meanwhile in another window is not lost."""
         return hashlib.sha256(canonical(edits.find(self.raw, path))).hexdigest()[:16]
 
-    async def save(self, path: str, definition: Any, title: str, *, mark: str | None = None, data: Sequence[Mapping[str, Any]] = (), after: str | None = None) -> Errors:
+    async def save(
+        self, path: str, definition: Any, title: str, *, mark: str | None = None, data: Sequence[Mapping[str, Any]] = (), after: str | None = None, within: str | None = None
+    ) -> Errors:  # fmt: skip
         """Put `definition` at `path` of the draft. Returns {} when it is saved, else what is wrong with it by property path below
         `path` ("" for the whole); then nothing is saved. What other definitions lose by it is no error here: the draft's problems
-        name it, and publishing waits until it is solved."""
+        name it, and publishing waits until it is solved. `within`: a path further up whose rules this could break (the pipeline of
+        a stage, "roles"); such errors come with their whole path."""
         there = edits.find(self.raw, path)
         if there is None and path.endswith("]"):
             new = edits.add(self.raw, edits.parent_of(path), definition, after=after)
@@ -117,6 +120,8 @@ class Desk:
             new = edits.put(self.raw, path, definition)
         if mark is not None and there is not None and mark != self.mark(path):
             return {"": _("This was changed in another window meanwhile. Your input is still here: compare, then save again.")}
+        if within is not None and (found := {p: text for p, text in (await self.check(new, within, whole=True)).items() if not is_below(p, path)}):
+            return {**await self.check(new, path), **found}
         return await self.take(new, title, path=path, data=data)
 
     async def take(self, new: Mapping[str, Any], title: str, *, path: str | None = None, data: Sequence[Mapping[str, Any]] = ()) -> Errors:
@@ -138,14 +143,14 @@ class Desk:
         await drafts.edit(self.ask.ctx.tenant_id, self.draft.author_id, title, change)
         return {}
 
-    async def check(self, new: Mapping[str, Any], path: str) -> Errors:
-        """New problems of the definition at `path` if the draft were `new`, by property path below it."""
+    async def check(self, new: Mapping[str, Any], path: str, *, whole: bool = False) -> Errors:
+        """New problems of the definition at `path` if the draft were `new`, by property path below it, or by their `whole` path."""
         _bundle, problems = await asyncio.to_thread(examine, new)
         before = {(p.path, p.code) for p in self.problems}
         errors: Errors = {}
         for problem in problems:
             if is_below(problem.path, path) and (problem.path, problem.code) not in before:
-                errors.setdefault(problem.path[len(path) :].lstrip("."), f"{problem.message} {problem.hint}".strip())
+                errors.setdefault(problem.path if whole else problem.path[len(path) :].lstrip("."), f"{problem.message} {problem.hint}".strip())
         return errors
 
     async def remove(self, path: str, title: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None) -> None:
