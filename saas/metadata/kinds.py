@@ -268,13 +268,16 @@ class TriggerType:
 class ActionType:
     """What an effect or automation does, inside the caller's transaction.
 
-    `expressions(options)` lists (path, expression text, entity hint or None, expected type or None) so that metadata can
+    The designer draws its form from `options_schema`, by `x-control` and, for texts, `x-rows`. `expressions(options)` lists (path, expression text, entity hint or None, expected type or None) so that metadata can
     check them; None as entity means the record the action runs on.
     """
 
     key: ClassVar[str]
     label: ClassVar[LazyString]
+    icon: ClassVar[str] = "bolt"
     options_schema: ClassVar[Mapping[str, Any]]
+    before_save: ClassVar[bool] = False  # possible while the record is not written yet
+    makes_record: ClassVar[bool] = False  # later actions may name what it made, by its `as`
 
     def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
         return []

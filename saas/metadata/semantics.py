@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
 from saas.metadata.check import OWNED, RESERVED, Check
-from saas.metadata.kinds import field_types, widget_types
+from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.semantics_pipelines import check_pipelines
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
@@ -348,7 +348,7 @@ def _cron(check: Check, schedule: m.ScheduleDef) -> None:
 
 def _before_save(check: Check, path: str, actions: Iterable[m.ActionDef]) -> None:
     for number, action in enumerate(actions):
-        if action.action not in ("set", "block", "warn") or (action.action == "set" and action.options.get("target")):
+        if not action_types.get(action.action).before_save or action.options.get("target"):
             check.problems.add(
                 f"{path}[{number}].action", "not_before_save",
                 lazy("Before saving, only the record itself can be changed: “%(action)s” is not possible here.", action=action.action),

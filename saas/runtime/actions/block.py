@@ -12,14 +12,22 @@ from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.acts import ActionRun
 from saas.runtime.templates import render
 
-MESSAGE = {"type": "object", "title": N_("Message"), "additionalProperties": {"type": "string", "maxLength": 1000}, "minProperties": 1}
+MESSAGE = {"type": "object", "title": N_("Message"), "x-control": "template", "additionalProperties": {"type": "string", "maxLength": 1000}, "minProperties": 1}
 
 
 @action_types.register
 class Block(ActionType):
     key = "block"
     label = lazy("Refuse with a message")
-    options_schema = {"type": "object", "properties": {"message": MESSAGE}, "required": ["message"], "additionalProperties": False}
+    icon = "ban"
+    before_save = True
+    options_schema = {
+        "type": "object",
+        "description": N_("Stops here: nothing is saved, and the person reads why."),
+        "properties": {"message": {**MESSAGE, "x-rows": 2}},
+        "required": ["message"],
+        "additionalProperties": False,
+    }
 
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         message = await render(run, pick(options["message"], run.ctx.locale), run.ctx.locale)

@@ -21,16 +21,21 @@ from saas.runtime.uniques import comparable, unique_key
 class Create(ActionType):
     key = "create"
     label = lazy("Create a record")
+    icon = "plus"
+    makes_record = True
     options_schema = {
         "type": "object",
+        "description": N_("Makes a new record, with values taken from this one."),
         "properties": {
-            "entity": {"type": "string", "maxLength": 48, "title": N_("Kind of record")},
+            "entity": {"type": "string", "maxLength": 48, "title": N_("Kind of record"), "x-control": "entity"},
             "values": VALUES,
             "unless_exists": {
                 "type": "array",
                 "items": {"type": "string"},
                 "maxItems": 5,
-                "title": N_("Link instead when equal in"),
+                "title": N_("Not if there is one already"),
+                "description": N_("A record that is equal in the ticked fields is used instead of making a second one."),
+                "x-control": "any_fields",
             },
         },
         "required": ["entity", "values"],

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.i18n import lazy
+from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.actions.set import TARGET
 from saas.runtime.acts import ActionRun
@@ -17,7 +18,13 @@ from saas.runtime.records import delete
 class Delete(ActionType):
     key = "delete"
     label = lazy("Delete a record")
-    options_schema = {"type": "object", "properties": {"target": TARGET}, "additionalProperties": False}
+    icon = "trash"
+    options_schema = {
+        "type": "object",
+        "description": N_("Moves a record to the recycle bin."),
+        "properties": {"target": TARGET},
+        "additionalProperties": False,
+    }
 
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         found = await run.target(options.get("target"))

@@ -20,14 +20,16 @@ from saas.runtime.templates import render
 class Notify(ActionType):
     key = "notify"
     label = lazy("Notify people")
+    icon = "bell"
     options_schema = {
         "type": "object",
+        "description": N_("Each person finds a message under the bell, in their own language."),
         "properties": {
             "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "minItems": 1, "maxItems": 20, "title": N_("To"),
-                   "description": N_("Expressions that give people (owner, assigned_to), or role:key.")},
+                   "description": N_("People named in the record, or everybody with a role."), "x-control": "people"},
             "title": {**MESSAGE, "title": N_("Title")},
-            "body": {**MESSAGE, "title": N_("Text")},
-            "target": TARGET,
+            "body": {**MESSAGE, "title": N_("Text"), "x-rows": 2},
+            "target": {**TARGET, "title": N_("Opens"), "description": N_("The record that the message leads to.")},
         },
         "required": ["to", "title"],
         "additionalProperties": False,

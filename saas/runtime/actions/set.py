@@ -13,15 +13,26 @@ from saas.runtime.acts import ActionRun
 from saas.runtime.records import update
 from saas.runtime.validate import put
 
-VALUES = {"type": "object", "title": N_("Field values"), "description": N_("Field: expression."), "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100}  # fmt: skip
-TARGET = {"type": "string", "maxLength": 200, "title": N_("Record"), "description": N_("A path of links, such as customer or result.order; empty for the record itself.")}
+VALUES = {
+    "type": "object", "title": N_("Field values"), "description": N_("Which fields get which values."), "x-control": "values",
+    "additionalProperties": {"type": "string", "maxLength": 2000}, "minProperties": 1, "maxProperties": 100,
+}  # fmt: skip
+TARGET = {"type": "string", "maxLength": 200, "title": N_("Record"), "description": N_("This record, one it links to, or one made by an earlier step."), "x-control": "target"}
 
 
 @action_types.register
 class Set(ActionType):
     key = "set"
     label = lazy("Set values")
-    options_schema = {"type": "object", "properties": {"values": VALUES, "target": TARGET}, "required": ["values"], "additionalProperties": False}
+    icon = "pencil"
+    before_save = True
+    options_schema = {
+        "type": "object",
+        "description": N_("Fills or changes fields."),
+        "properties": {"target": TARGET, "values": VALUES},
+        "required": ["values"],
+        "additionalProperties": False,
+    }
 
     def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
         return [(f"values.{key}", text, None, None) for key, text in options["values"].items()]

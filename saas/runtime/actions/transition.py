@@ -18,11 +18,13 @@ from saas.runtime.pipelines import move_record
 class Transition(ActionType):
     key = "transition"
     label = lazy("Move to another stage")
+    icon = "pipeline"
     options_schema = {
         "type": "object",
+        "description": N_("Moves a record along its pipeline, with everything that this causes."),
         "properties": {
-            "transition": {"type": "string", "maxLength": 48, "title": N_("Transition")},
             "target": TARGET,
+            "transition": {"type": "string", "maxLength": 48, "title": N_("Transition"), "x-control": "transition"},
             "values": {**VALUES, "minProperties": 0},
         },
         "required": ["transition"],

@@ -8,7 +8,7 @@ from saas.metadata.kinds import TriggerType, trigger_types
 from saas.metadata.models import TriggerDef
 from saas.runtime.acts import Happening
 
-_KEY = {"type": "string", "maxLength": 48}
+_STAGE = {"type": "string", "maxLength": 48, "x-control": "stage"}
 
 
 @trigger_types.register
@@ -17,7 +17,12 @@ class Moved(TriggerType):
     label = lazy("When a record moves to another stage")
     options_schema = {
         "type": "object",
-        "properties": {"from": {**_KEY, "title": N_("From stage")}, "to": {**_KEY, "title": N_("To stage")}, "key": {**_KEY, "title": N_("Transition")}},
+        "description": N_("A stage or transition that is left open means any."),
+        "properties": {
+            "from": {**_STAGE, "title": N_("From stage")},
+            "to": {**_STAGE, "title": N_("To stage")},
+            "key": {"type": "string", "maxLength": 48, "title": N_("Transition"), "x-control": "transition"},
+        },
         "additionalProperties": False,
     }
 

@@ -8,7 +8,7 @@ from saas.metadata.kinds import TriggerType, trigger_types
 from saas.metadata.models import TriggerDef
 from saas.runtime.acts import Happening
 
-FIELDS = {"type": "array", "items": {"type": "string"}, "maxItems": 50, "title": N_("Fields"), "description": N_("Only when one of these changed.")}
+FIELDS = {"type": "array", "items": {"type": "string"}, "maxItems": 50, "title": N_("Only when one of these changed"), "description": N_("Nothing ticked: any change counts."), "x-control": "any_fields"}
 
 
 @trigger_types.register
