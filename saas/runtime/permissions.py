@@ -58,7 +58,8 @@ def require_active(ctx: Context) -> None:
         raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
 
 
-def _rights(role: RoleDef, entity_key: str) -> EntityRights:
+def rights_of(role: RoleDef, entity_key: str) -> EntityRights:
+    """What one role says about an entity: its own entry, else its default for all others."""
     if role.admin:
         return ADMIN_RIGHTS
     return role.entities.get(entity_key) or role.entities.get("*") or NO_RIGHTS
@@ -68,8 +69,20 @@ def entity_rights(ctx: Context, entity_key: str) -> list[EntityRights]:
     """The rights of each of the person's roles that say anything about the entity."""
     if ctx.unrestricted:
         return [ADMIN_RIGHTS]
-    found = [_rights(role, entity_key) for role in roles(ctx)]
-    return [r for r in found if _grants(r)]
+    return [rights for _role, rights in granting(ctx, entity_key)]
+
+
+def granting(ctx: Context, entity_key: str) -> list[tuple[RoleDef, EntityRights]]:
+    """The person's roles that give any right on the entity, with what they give."""
+    found = [(role, rights_of(role, entity_key)) for role in roles(ctx)]
+    return [(role, rights) for role, rights in found if _grants(rights)]
+
+
+def deciding_fields(ctx: Context, entity_key: str) -> list[tuple[RoleDef, EntityRights]]:
+    """The person's roles that have a say about single fields of the entity."""
+    found = granting(ctx, entity_key)
+    # A role that only lets people add records says nothing about what they may see of others.
+    return [(role, rights) for role, rights in found if rights.read or rights.update] or found
 
 
 def _grants(rights: EntityRights) -> bool:
@@ -200,9 +213,7 @@ def field_rights(ctx: Context, entity: Entity) -> Mapping[str, list[FieldRight]]
     key = ("permissions.fields", ctx.user.role_keys if ctx.user else (), entity.key)
 
     def make() -> dict[str, list[FieldRight]]:
-        found = entity_rights(ctx, entity.key)
-        # A role that only lets people add records says nothing about what they may see of others.
-        found = [r for r in found if r.read or r.update] or found
+        found = [rights for _role, rights in deciding_fields(ctx, entity.key)]
         limited = {f for r in found for f in r.fields}
         return {f: [r.fields.get(f, WRITE) for r in found] for f in limited}
 
