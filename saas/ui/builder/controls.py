@@ -42,6 +42,13 @@ ICONS = (  # docs/packs.md, section 4
 SPARE_ROWS = 1  # empty rows offered without scripts
 
 
+class More(dict[str, Any]):
+    """Templates may ask for what is not there."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """One property. `name` is the form's name and, read back, the property; `entity` the entity that fields, conditions and
@@ -61,6 +68,9 @@ class Control:
     show_if: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     advanced: bool = False
     more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "more", More(self.more))
 
 
 @dataclass(frozen=True, slots=True)
