@@ -478,7 +478,7 @@ def _kind_of(prop: Mapping[str, Any]) -> str | None:
     """None for what only its own page can draw (inline options, bands, …): registered kinds of that name take it."""
     hint = prop.get("x-control")
     if hint:
-        return _BY_HINT.get(hint) or (hint if control_kinds.find(hint) else None)
+        return hint if control_kinds.find(hint) else _BY_HINT.get(hint)
     types = prop.get("type", "string")
     types = [types] if isinstance(types, str) else types
     if "enum" in prop:

@@ -124,8 +124,11 @@ class Desk:
             return {**await self.check(new, path), **found}
         return await self.take(new, title, path=path, data=data)
 
-    async def take(self, new: Mapping[str, Any], title: str, *, path: str | None = None, data: Sequence[Mapping[str, Any]] = ()) -> Errors:
-        """Make `new` the draft's bundle. With `path`: refuse problems at and below it that were not there before."""
+    async def take(
+        self, new: Mapping[str, Any], title: str, *, path: str | None = None, data: Sequence[Mapping[str, Any]] = (), forget: Callable[[Mapping[str, Any]], bool] | None = None
+    ) -> Errors:
+        """Make `new` the draft's bundle. With `path`: refuse problems at and below it that were not there before. `data` steps take the
+        place of earlier ones about the same thing; those that `forget` picks are taken back."""
         if path is not None:
             found = await self.check(new, path)
             if found:
@@ -137,8 +140,8 @@ class Desk:
                 from saas.metadata.merge import merge
 
                 merged = merge(self.raw, new, raw)
-                return merged.bundle, [*steps, *map(dict, data)]
-            return new, [*steps, *map(dict, data)]
+                return merged.bundle, _ordered(steps, data, forget)
+            return new, _ordered(steps, data, forget)
 
         await drafts.edit(self.ask.ctx.tenant_id, self.draft.author_id, title, change)
         return {}
@@ -166,6 +169,13 @@ class Desk:
 
     def words(self, label: Any, fallback: str = "") -> str:
         return pick(label or {}, self.locale) or fallback
+
+
+def _ordered(steps: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], forget: Callable[[Mapping[str, Any]], bool] | None) -> list[dict[str, Any]]:
+    """The data steps of the draft with new ones: one each about a field's filling, or about one of its options."""
+    about = [tuple(step.get(name) for name in ("do", "entity", "field", "from")) for step in new]
+    kept = [s for s in steps if tuple(s.get(name) for name in ("do", "entity", "field", "from")) not in about and not (forget and forget(s))]
+    return [*map(dict, kept), *map(dict, new)]
 
 
 def is_below(path: str, parent: str) -> bool:

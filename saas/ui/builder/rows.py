@@ -79,6 +79,14 @@ class HiddenControl(ControlKind):
 
 
 @control_kinds.register
+class FixedControl(ControlKind):
+    """A value that was decided before: shown, not changed here. `more`: text, icon, url (where to decide again)."""
+
+    key = "fixed"
+    grouped = True
+
+
+@control_kinds.register
 class SwatchControl(ControlKind):
     """A colour in little room: a dot that opens the colours."""
 

@@ -42,17 +42,25 @@ async def check_formula(request: Request) -> Response[Any]:
     desk = await open_desk(request)
     text = str((await desk.ask.form()).get("text") or "").strip()
     entity, result = request.query_params.get("entity", ""), request.query_params.get("result", "")
+    names = _names(request.query_params.get("names", ""))
     if entity not in desk.config.entities:
         raise NotFound()
     shown: dict[str, Any] = {"text": text, "problem": "", "kind": "", "samples": []}
     if text:
         try:
-            kind = ex.check(ex.parse(text), desk.config, entity, expect=_expected(result))
+            kind = ex.check(ex.parse(text), desk.config, entity, expect=_expected(result), names=names)
             shown["kind"] = _("This gives %(kind)s.", kind=NOUNS[kind])
-            shown["samples"] = [{"title": t, "value": v} for t, v in await _samples(desk, entity, text)]
+            if not names:
+                shown["samples"] = [{"title": t, "value": v} for t, v in await _samples(desk, entity, text)]
         except ExpressionError as error:
             shown["problem"] = str(error.message)
     return desk.fragment("builder/verdict", **shown)
+
+
+def _names(text: str) -> dict[str, Any]:
+    """Further names an expression may use: "new:order,parent:customer" are records of these entities."""
+    pairs = (part.partition(":") for part in text.split(",") if part)
+    return {name: ("ref", entity) for name, _colon, entity in pairs}
 
 
 def _expected(result: str) -> Any:
