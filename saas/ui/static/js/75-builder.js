@@ -1,6 +1,6 @@
 // The designer: rows that can be ordered, conditions that grow, formulas checked while typing, controls that depend on others.
 const keyMoves = { ArrowUp: -1, ArrowDown: 1 };
-const moveRow = (row, by) => {
+const shiftRow = (row, by) => {
   const other = by < 0 ? row.previousElementSibling : row.nextElementSibling;
   if (!other) return;
   other[by < 0 ? "before" : "after"](row);
@@ -14,7 +14,7 @@ onContent((root) => each(root, "[data-sorter]", (list) => {
     event.preventDefault();
     let row = grip;
     while (row.parentElement !== list) row = row.parentElement;
-    moveRow(row, keyMoves[event.key]);
+    shiftRow(row, keyMoves[event.key]);
     grip.focus();
   });
   if (list.dataset.post) list.addEventListener("change", () => {
