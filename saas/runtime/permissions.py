@@ -133,9 +133,15 @@ def right_sql(right: str, scope: RecordScope) -> str:
     if ctx.unrestricted:
         return "true"
     condition = any_of(all_of(*rule_sql(rule, scope)) for rule in rules(ctx, right, entity.key))
-    if ctx.viewer is None:
-        return condition
-    return all_of(condition, right_sql("read", RecordScope(scope.statement.under(ctx.viewer), entity, scope.alias)))
+    return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
+
+
+def _seen_by_viewer(viewer: Context, scope: RecordScope) -> str:
+    """The viewer's own right to read, under their own configuration: the person they look as may have an unpublished one."""
+    entity = viewer.config.entities.get(scope.entity.key)
+    if is_admin(viewer):
+        return "true"
+    return right_sql("read", RecordScope(scope.statement.under(viewer), entity, scope.alias)) if entity else "false"
 
 
 def rule_sql(rule: ScopeRule, scope: RecordScope) -> tuple[str, str]:
