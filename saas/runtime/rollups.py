@@ -159,12 +159,17 @@ def of_nothing(ctx: Context, entity: Entity) -> dict[str, Any]:
     return ctx.config.cached(("rollups.nothing", entity.key), make)
 
 
-def rollup_node(declared: FieldDef) -> Any:
-    """The aggregate a rollup stands for, as an expression."""
+def rollup_text(declared: FieldDef) -> str:
+    """The aggregate a rollup stands for, as people would write it."""
     options = declared.options
     where = f" where {options['where']}" if options.get("where") else ""
     target = f"{options['of']}.{options['field']}" if options.get("field") and options["fn"] != "count" else options["of"]
-    return ex.parse(f"{options['fn']}({target}{where})")
+    return f"{options['fn']}({target}{where})"
+
+
+def rollup_node(declared: FieldDef) -> Any:
+    """The aggregate a rollup stands for, as an expression."""
+    return ex.parse(rollup_text(declared))
 
 
 async def store(conn: Any, ctx: Context, entity: Entity, record_id: UUID, values: dict[str, Any]) -> None:
