@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -45,6 +46,11 @@ async def check_formula(request: Request) -> Response[Any]:
     names = _names(request.query_params.get("names", ""))
     if entity not in desk.config.entities:
         raise NotFound()
+    return desk.fragment("builder/verdict", **await judge(desk, entity, text, result, names))
+
+
+async def judge(desk: Desk, entity: str, text: str, result: str = "", names: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The verdict on an expression, as `builder/verdict.html` shows it. `names`: records it may name beside the entity's fields."""
     shown: dict[str, Any] = {"text": text, "problem": "", "kind": "", "samples": []}
     if text:
         try:
@@ -54,7 +60,7 @@ async def check_formula(request: Request) -> Response[Any]:
                 shown["samples"] = [{"title": t, "value": v} for t, v in await _samples(desk, entity, text)]
         except ExpressionError as error:
             shown["problem"] = str(error.message)
-    return desk.fragment("builder/verdict", **shown)
+    return shown
 
 
 def _names(text: str) -> dict[str, Any]:
