@@ -3,6 +3,7 @@ transaction, at most once per record and period however often it is run."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 from saas.db import tenant_transaction
 from saas.errors import AppError, Unavailable
@@ -50,6 +51,16 @@ def last_tick(cron: str, at: datetime) -> datetime | None:
         return next(CronSim(cron, at + timedelta(minutes=1), reverse=True))
     except StopIteration:
         return None
+
+
+def next_ticks(cron: str, at: datetime, count: int = 3) -> list[datetime]:
+    """The next moments after `at` (aware, in the tenant's zone) at which the cron expression fires; none for what is no cron expression."""
+    try:
+        if len(cron.split()) != 5:
+            return []
+        return list(itertools.islice(CronSim(cron, at), count))
+    except CronSimError:
+        return []
 
 
 async def tick() -> int:

@@ -90,6 +90,7 @@ class ControlKind:
 
     key: ClassVar[str]
     grouped: ClassVar[bool] = False
+    wide: ClassVar[bool] = False  # takes the whole width of a form
     nested: ClassVar[bool] = False  # shows the messages of what is inside it itself: `more["errors"]`, by what follows its name
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
@@ -117,7 +118,7 @@ async def draw(desk: Desk, controls: Iterable[Control], values: Mapping[str, Any
             control = replace(control, more={**control.more, "errors": mine})
         more = await kind.view(desk, control, value)
         inner = markup(f"builder/controls/{kind.key}.html", c=control, value=value, error=error, id=f"c-{control.name}", locales=list(LOCALES), locale=desk.locale, **more)
-        html = markup("builder/_control.html", c=control, control=inner, error=error, id=f"c-{control.name}", grouped=kind.grouped)
+        html = markup("builder/_control.html", c=control, control=inner, error=error, id=f"c-{control.name}", grouped=kind.grouped, wide=kind.wide)
         show_if = json.dumps({k: list(v) for k, v in control.show_if.items()}) if control.show_if else ""
         drawn.append(Drawn(control.name, control.kind, html, control.advanced, show_if, error or next(iter(mine.values()), "")))
     return drawn
