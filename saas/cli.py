@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from saas.commands import command, fail, opened, plain, read_settings, table
-from saas.errors import AppError, BadRequest, DefinitionProblem, InvalidDefinition, NotFound
+from saas.errors import AppError, BadRequest, Conflict, DefinitionProblem, InvalidDefinition, NotFound
 from saas.i18n import LOCALES
 from saas.settings import InvalidSettings, Settings
 
@@ -298,56 +299,159 @@ async def pack_list(settings: Settings) -> Any:
 
 @command(pack, "validate")
 @click.argument("file", type=click.Path(path_type=Path))
-async def pack_validate(settings: Settings, file: Path) -> Any:
+@click.option("--strict", is_flag=True, help="Refuse warnings, too: missing languages, dead ends, what nobody uses.")
+async def pack_validate(settings: Settings, file: Path, strict: bool) -> Any:
     """Check a bundle; lists every problem with its place."""
+    from saas.metadata.lint import lint
     from saas.metadata.parse import problems_of
     from saas.runtime import load_kinds
 
     load_kinds()
+    warnings: list[Any] = []
     try:
-        problems = [plain(problem) for problem in problems_of(_read_bundle(file))]
+        raw = _read_bundle(file)
+        problems = [plain(problem) for problem in problems_of(raw)]
+        warnings = [plain(warning) for warning in lint(raw)] if strict else []
     except InvalidDefinition as error:
         problems = [plain(problem) for problem in error.problems]
-    lines = [f"{problem['path']}: {problem['message']}" + (f"\n    {problem['hint']}" if problem["hint"] else "") for problem in problems]
-    text = "\n".join([*lines, f"{len(problems)} problems."]) if problems else "No problems."
-    return {"valid": not problems, "problems": problems}, text, 1 if problems else 0
+    text = "\n".join([*_problem_lines([*problems, *warnings]), _counts(len(problems), len(warnings), strict)])
+    document = {"valid": not problems and not warnings, "problems": problems, **({"warnings": warnings} if strict else {})}
+    return document, text, 0 if document["valid"] else 1
+
+
+def _problem_lines(problems: list[Any]) -> list[str]:
+    return [f"{problem['path']}: {problem['message']}" + (f"\n    {problem['hint']}" if problem["hint"] else "") for problem in problems]
+
+
+def _counts(problems: int, warnings: int, strict: bool) -> str:
+    if not problems and not warnings:
+        return "No problems."
+    return f"{problems} problems, {warnings} warnings." if strict else f"{problems} problems."
+
+
+_DECIDING = [
+    click.option("--mine", "side", flag_value="mine", help="Where both sides changed something, keep the company's."),
+    click.option("--theirs", "side", flag_value="theirs", help="Where both sides changed something, take the pack's."),
+    click.option("--choose", "chosen", multiple=True, metavar="PATH=SIDE", help="For one conflict: its path, and mine or theirs. May be given several times."),
+    click.option("--data", "steps", type=click.Path(path_type=Path, dir_okay=False), help="JSON file with data steps (docs/configuration.md)."),
+]  # fmt: skip
+
+
+def _deciding(function: Any) -> Any:
+    for option in reversed(_DECIDING):
+        function = option(function)
+    return function
+
+
+def _choices(side: str | None, chosen: tuple[str, ...]) -> Any:
+    found = {}
+    for item in chosen:
+        path, _, which = item.rpartition("=")
+        if not path or which not in ("mine", "theirs"):
+            raise BadRequest(f"{item!r} is not PATH=mine or PATH=theirs")
+        found[path] = which
+    if side and found:
+        raise BadRequest(f"Either --{side} for all conflicts, or --choose for each")
+    return side or found
 
 
 @command(pack, "plan")
 @click.argument("slug")
 @click.argument("file", type=click.Path(path_type=Path))
-async def pack_plan(settings: Settings, slug: str, file: Path) -> Any:
-    """Say what publishing a bundle would change in a company, and how many records it touches."""
-    from saas.metadata.store import plan
-    from saas.runtime import load_kinds
-    from saas.tenants import find_tenant
-
-    load_kinds()
+@_deciding
+async def pack_plan(settings: Settings, slug: str, file: Path, side: str | None, chosen: tuple[str, ...], steps: Path | None) -> Any:
+    """Say what applying a pack would change in a company and mean for its data. Changes nothing. Exit 0 if it could be applied."""
     raw = _read_bundle(file)
-    async with opened(settings):
-        row = await find_tenant(slug)
-        made = await plan(row.id, raw)
-    document = {**plain(made), "kind": made.kind}
-    lines = [" ".join(str(value) for value in change.values() if value not in (None, "")) for change in document["changes"]]
-    return document, "\n".join([*(lines or ["No changes."]), f"Plan {made.id} ({made.kind})"])
+    async with _company(settings, slug) as ctx:
+        _, _, document, text = await _planned(ctx, raw, _choices(side, chosen), steps)
+    return document, text, 0 if document["can_publish"] and not document["open"] else 1
 
 
 @command(pack, "apply")
 @click.argument("slug")
 @click.argument("file", type=click.Path(path_type=Path))
+@_deciding
+@click.option("--replace", is_flag=True, help="Replace a configuration that does not come from this pack.")
+@click.option("--yes", is_flag=True, help="Also when something destructive changes.")
 @click.option("--message", default="", help="Why; shown in the list of revisions.")
-async def pack_apply(settings: Settings, slug: str, file: Path, message: str) -> Any:
-    """Publish a bundle as a company's configuration, all or nothing."""
-    from saas.metadata.store import publish
+async def pack_apply(
+    settings: Settings, slug: str, file: Path, side: str | None, chosen: tuple[str, ...], steps: Path | None, replace: bool, yes: bool, message: str
+) -> Any:
+    """Publish a pack as a company's configuration, all or nothing; what its administrators changed themselves is kept."""
+    from saas.runtime.packs import apply_pack, refuse_open
+
+    raw = _read_bundle(file)
+    async with _company(settings, slug) as ctx:
+        found, made, document, text = await _planned(ctx, raw, _choices(side, chosen), steps)
+        if found.mode == "same":
+            return {**document, "number": found.base_revision, "applied": False}, "Nothing to do: the configuration is this pack already."
+        try:
+            refuse_open(found, replace=replace)
+        except Conflict as error:
+            hint = "--replace" if found.mode == "replace" else "--mine, --theirs or --choose PATH=SIDE"
+            return _not_applied(document, text, f"{error.message} ({hint})")
+        if not document["can_publish"]:
+            return _not_applied(document, text, "It cannot be applied: " + " ".join(document["obstacles"]))
+        if document["kind"] == "destructive" and not yes:
+            return _not_applied(document, text, "Something destructive would change: look at the plan, then repeat with --yes.")
+        revision = await apply_pack(ctx, found, plan_id=made.id, replace=replace, message=message or f"Applied {file.name}")
+    document = {**document, **plain(revision), "bundle": None, "applied": True}
+    return document, f"{text}\n\nPublished revision {revision.number}."
+
+
+def _not_applied(document: dict[str, Any], text: str, reason: str) -> Any:
+    return {**document, "applied": False, "reason": reason}, f"{text}\n\nNot applied. {reason}", 1
+
+
+@asynccontextmanager
+async def _company(settings: Settings, slug: str) -> AsyncIterator[Any]:
+    """The database, and the system's own context in one company."""
     from saas.runtime import load_kinds
+    from saas.runtime.contexts import system_context
     from saas.tenants import find_tenant
 
     load_kinds()
-    raw = _read_bundle(file)
     async with opened(settings):
-        row = await find_tenant(slug)
-        made = await publish(row.id, raw, base_revision=row.config_revision, message=message or f"Applied {file.name}")
-    return {**plain(made), "bundle": None}, f"Published revision {made.number}."
+        yield await system_context((await find_tenant(slug)).id)
+
+
+async def _planned(ctx: Any, raw: Any, choices: Any, steps: Path | None) -> tuple[Any, Any, dict[str, Any], str]:
+    """What the pack comes to, its plan, and both as a document and as text."""
+    from saas.runtime.configuration import make_plan
+    from saas.runtime.packs import conflict_json, plan_pack
+
+    found = await plan_pack(ctx, raw, choices)
+    made = await make_plan(ctx, found.raw, data=[*found.data, *(_read_bundle(steps) if steps else [])], base_revision=found.base_revision)
+    report = made.report
+    document = {
+        **plain(made), "kind": made.kind, "report": None, "bundle": None, "mode": found.mode, "pack": found.key, "version": found.version, "installed": found.installed,
+        "kept": list(found.kept), "conflicts": [conflict_json(c) for c in found.conflicts], "open": [c.path for c in found.open],
+        "changes": [{**plain(c), "message": str(c.message)} for c in report.changes], "problems": plain(list(report.problems)),
+        "impacts": [i.shown() for i in report.impacts], "examples": plain(list(report.examples)), "seconds": report.seconds,
+        "can_publish": report.can_publish, "obstacles": [str(o) for o in report.obstacles],
+    }  # fmt: skip
+    document = {k: v for k, v in document.items() if k not in ("report", "bundle")}
+    return found, made, document, "\n".join(_plan_lines(document))
+
+
+MODES = {
+    "same": "The configuration is this pack already.", "install": "Installs {pack} {version}.", "upgrade": "Brings {pack} from {installed} to {version}.",
+    "replace": "REPLACES the configuration with {pack} {version}: it does not come from this pack.",
+}  # fmt: skip
+
+
+def _plan_lines(document: dict[str, Any]) -> list[str]:
+    lines = [MODES[document["mode"]].format(**document)]
+    lines += [f"  {c['kind']}: {c['message']}" + (f" ({c['records']} records)" if c["records"] else "") for c in document["changes"]] or ["  No changes."]
+    if document["kept"]:
+        lines += ["Kept as the company has it:", *(f"  {path}" for path in document["kept"])]
+    if document["conflicts"]:
+        lines += ["Changed on both sides:", *(f"  {c['path']}" + (" (open)" if c["path"] in document["open"] else "") for c in document["conflicts"])]
+    if document["impacts"]:
+        lines += ["What it means for the data:", *(f"  {i['severity']}: {i['message']}" + (f" {i['note']}" if i["note"] else "") for i in document["impacts"])]
+    lines += [f"  {line}" for line in _problem_lines(document["problems"])]
+    lines += [f"  Example “{e['key']}” does not hold: {e['message']}" for e in document["examples"] if not e["passed"]]
+    return [*lines, f"Plan {document['id']} ({document['kind']})"]
 
 
 @command(pack, "export")

@@ -11,8 +11,7 @@ from saas.db import tenant_transaction
 from saas.errors import FieldProblem, InvalidInput
 from saas.i18n import lazy
 from saas.metadata.packs import load_pack, sample
-from saas.metadata.store import install_pack
-from saas.runtime import load_kinds
+from saas.runtime import configuration, load_kinds
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.sample import Sample
 from saas.tenants import create_tenant, create_user, find_user, list_audit, new_id, record_audit, update_user
@@ -39,11 +38,12 @@ async def provision_tenant(
     """Create a tenant with a pack; the administrator gets the pack's first role with `"admin": true`.
 
     Tenant, configuration and administrator come into being together or not at all; sample data follows in batches, and an audit
-    event says when it is complete (`has_sample`). Errors: those of `create_tenant` and
-    `install_pack`; InvalidInput for an unknown role.
+    event says when it is complete (`has_sample`). Errors: those of `create_tenant` and `configuration.install`; NotFound for an unknown
+    pack; InvalidInput for an unknown role.
     """
     load_kinds()
-    role_key = admin_role(load_pack(pack_key))
+    raw = load_pack(pack_key)
+    role_key = admin_role(raw)
     tenant_id = new_id()
     async with tenant_transaction(tenant_id):
         await create_tenant(
@@ -51,7 +51,7 @@ async def provision_tenant(
             admin_name=admin_name, tenant_id=tenant_id,
         )
         admin = await find_user(tenant_id, email=admin_email)
-        await install_pack(tenant_id, pack_key, admin["id"])
+        await configuration.install(await system_context(tenant_id), raw, author_id=admin["id"])
     if sample_data:
         await load_sample(tenant_id, slug, pack_key, locale, password=sample_password, progress=progress)
     return tenant_id

@@ -1,4 +1,4 @@
-"""Revisions of a tenant's configuration: publish, list, revert, install a pack, and the compiled one for a request."""
+"""Revisions of a tenant's configuration: writing and reading them, and the compiled one for a request."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from uuid import UUID
 
 from saas.db import in_transaction, tenant_transaction
 from saas.errors import Conflict, NotFound
-from saas.i18n import gettext, lazy
+from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata import slots
 from saas.metadata.build import build_bundle
 from saas.metadata.cache import ConfigCache
 from saas.metadata.config import Config
-from saas.metadata.evolve import Change, diff
-from saas.metadata.packs import load_pack
 from saas.metadata.parse import parse_bundle
 from saas.tenants.ids import new_id
 
+MAX_REVISION = 2**31 - 1  # what the column holds
 CHANNEL = "config"  # payload of its notifications: "<tenant id>:<revision>"
 NOTHING = m.Bundle(pack=m.PackInfo("nothing", "0.0.0", {}), entities=(), roles=())
 cache = ConfigCache()
@@ -31,7 +30,7 @@ cache = ConfigCache()
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One published configuration. `bundle` is left out of lists."""
+    """One published configuration. `bundle` and `data` are left out of lists."""
 
     number: int
     hash: str
@@ -39,22 +38,7 @@ class Revision:
     author_id: UUID | None
     created_at: datetime
     bundle: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What publishing a bundle would change. `id` names exactly this bundle on top of exactly this revision."""
-
-    id: str
-    base_revision: int
-    hash: str
-    changes: tuple[Change, ...]
-
-    @property
-    def kind(self) -> str:
-        """The gravest of its changes: safe, needs_backfill or destructive."""
-        kinds = {c.kind for c in self.changes}
-        return "destructive" if "destructive" in kinds else "needs_backfill" if "needs_backfill" in kinds else "safe"
+    data: Sequence[Mapping[str, Any]] = ()  # what was ordered for existing data together with it
 
 
 # ---- canonical form -----------------------------------------------------------------------------------------------------
@@ -104,13 +88,13 @@ async def revision(tenant_id: UUID, number: int | None = None) -> Revision:
     """One revision with its bundle; the current one without a number. Errors: NotFound."""
     async with tenant_transaction(tenant_id) as conn:
         row = await conn.fetchrow(
-            "SELECT r.number, r.hash, r.message, r.author_id, r.created_at, r.bundle FROM config_revision r "
+            "SELECT r.number, r.hash, r.message, r.author_id, r.created_at, r.bundle, r.data FROM config_revision r "
             "JOIN tenant t ON t.id = r.tenant_id WHERE r.tenant_id = $1 AND r.number = coalesce($2::int, t.config_revision)",
             tenant_id, number,
         )  # fmt: skip
     if row is None:
         raise NotFound(lazy("There is no such revision of the configuration."))
-    return Revision(**{**dict(row), "bundle": json.loads(row["bundle"])})
+    return Revision(**{**dict(row), "bundle": json.loads(row["bundle"]), "data": json.loads(row["data"])})
 
 
 async def current(
@@ -143,38 +127,57 @@ async def _load(tenant_id: UUID, number: int, currency: str, country: str, time_
 
 
 async def publish(
-    tenant_id: UUID, raw: Mapping[str, Any], *, base_revision: int, message: str = "", author_id: UUID | None = None
-) -> Revision:
-    """Make `raw` the tenant's configuration, all or nothing; seeds the bundle's departments that are not there.
+    tenant_id: UUID, raw: Mapping[str, Any], *, base_revision: int, message: str = "", author_id: UUID | None = None,
+    data: Sequence[Mapping[str, Any]] = (), bundle: m.Bundle | None = None,
+) -> Revision:  # fmt: skip
+    """Make `raw` the tenant's configuration, all or nothing; seeds the bundle's departments that are not there. The lower half of
+    saas.runtime.configuration.publish, which everybody else calls. `bundle`: `raw`, already parsed.
 
-    Errors: InvalidDefinition with every problem; Conflict when somebody published after `base_revision`.
+    Errors: InvalidDefinition with every problem; Conflict, saying who published what, when somebody did after `base_revision`.
     """
-    bundle = await asyncio.to_thread(parse_bundle, raw)  # tens of milliseconds: others go on meanwhile
+    if bundle is None:
+        bundle = await asyncio.to_thread(parse_bundle, raw)  # tens of milliseconds: others go on meanwhile
     text, hash_ = json.dumps(raw, ensure_ascii=False), content_hash(raw)
     async with tenant_transaction(tenant_id) as conn:
         number = await _lock(conn, tenant_id, base_revision) + 1
         await slots.assign(conn, tenant_id, bundle)
         await _seed_departments(conn, tenant_id, bundle)
         created_at = await conn.fetchval(
-            "INSERT INTO config_revision (tenant_id, number, hash, bundle, message, author_id) VALUES ($1, $2, $3, $4::jsonb, $5, $6) "
+            "INSERT INTO config_revision (tenant_id, number, hash, bundle, message, author_id, data) VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7::jsonb) "
             "RETURNING created_at",
-            tenant_id, number, hash_, text, message, author_id,
+            tenant_id, number, hash_, text, message, author_id, json.dumps(list(data), ensure_ascii=False),
         )  # fmt: skip
         await conn.execute("UPDATE tenant SET config_revision = $2 WHERE id = $1", tenant_id, number)
         await conn.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{tenant_id}:{number}")
-    return Revision(number, hash_, message, author_id, created_at)
+    return Revision(number, hash_, message, author_id, created_at, data=tuple(data))
 
 
 async def _lock(conn: Any, tenant_id: UUID, base_revision: int) -> int:
-    """The tenant's revision, locked against other publishers until the transaction ends."""
-    number = await conn.fetchval("SELECT config_revision FROM tenant WHERE id = $1 FOR UPDATE", tenant_id)
+    """The tenant's revision, locked against other publishers until the transaction ends; others may go on referring to the tenant."""
+    number = await conn.fetchval("SELECT config_revision FROM tenant WHERE id = $1 FOR NO KEY UPDATE", tenant_id)
     if number is None:
         raise NotFound()
     if number != base_revision:
-        raise Conflict(
-            lazy("Somebody published revision %(number)s in the meantime. Look at it and try again.", number=number), revision=number
-        )
+        raise await stale(conn, tenant_id, base_revision, number)
     return number
+
+
+async def stale(conn: Any, tenant_id: UUID, base_revision: int, number: int) -> Conflict:
+    """The refusal of a change that began at `base_revision` while `number` is live. `since` says who published what after it."""
+    rows = await conn.fetch(
+        "SELECT r.number, r.message, r.author_id, r.created_at, u.name FROM config_revision r "
+        "LEFT JOIN app_user u ON u.tenant_id = r.tenant_id AND u.id = r.author_id WHERE r.tenant_id = $1 AND r.number > $2 ORDER BY r.number DESC LIMIT 20",
+        tenant_id, min(base_revision, MAX_REVISION),
+    )  # fmt: skip
+    since = [
+        {"revision": r["number"], "author": r["name"] or "", "author_id": str(r["author_id"]) if r["author_id"] else None, "message": r["message"], "created_at": r["created_at"].isoformat()}
+        for r in rows
+    ]  # fmt: skip
+    if since and since[0]["author"]:
+        text = lazy("%(name)s published revision %(number)s in the meantime. Look at it and try again.", name=since[0]["author"], number=number)
+    else:
+        text = lazy("Somebody published revision %(number)s in the meantime. Look at it and try again.", number=number)
+    return Conflict(text, revision=number, since=since)
 
 
 async def _seed_departments(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> None:
@@ -202,76 +205,3 @@ def _parents_first(departments: Sequence[m.DepartmentDef]) -> list[m.DepartmentD
         done += ready
         waiting = [d for d in waiting if d not in ready]
     return done
-
-
-async def revert(tenant_id: UUID, number: int, *, base_revision: int, message: str = "", author_id: UUID | None = None) -> Revision:
-    """Publish an older revision again, as a new one. Fields that come back find their values again. Errors: as publish, NotFound."""
-    earlier = await revision(tenant_id, number)
-    text = message or gettext("Revert to revision %(number)s", number=number)
-    return await publish(tenant_id, earlier.bundle or {}, base_revision=base_revision, message=text, author_id=author_id)
-
-
-async def install_pack(tenant_id: UUID, pack_key: str, author_id: UUID | None = None) -> Revision:
-    """Publish a shipped pack as the tenant's first configuration. Errors: NotFound, Conflict when there is one already."""
-    raw = load_pack(pack_key)
-    message = f"{raw['pack']['key']} {raw['pack']['version']}"
-    return await publish(tenant_id, raw, base_revision=0, message=message, author_id=author_id)
-
-
-# ---- planning -----------------------------------------------------------------------------------------------------------
-
-
-async def plan(tenant_id: UUID, raw: Mapping[str, Any], *, author_id: UUID | None = None) -> Plan:
-    """What publishing `raw` now would change, with the number of records each change touches. Kept, so that `publish_plan` can
-    carry it out. Errors: InvalidDefinition."""
-    new = await asyncio.to_thread(parse_bundle, raw)
-    hash_ = content_hash(raw)
-    async with tenant_transaction(tenant_id) as conn:
-        base = await conn.fetchval("SELECT config_revision FROM tenant WHERE id = $1", tenant_id)
-        changes: Sequence[Change] = ()
-        if base:
-            row = await conn.fetchrow("SELECT bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, base)
-            old = build_bundle(json.loads(row["bundle"]))
-            numbers, columns = await slots.load(conn, tenant_id, old)
-            changes = [await _counted(conn, tenant_id, c, numbers, columns) for c in diff(old, new)]
-        plan_id = new_id()
-        await conn.execute(
-            "INSERT INTO config_plan (tenant_id, id, base_revision, hash, bundle, author_id) VALUES ($1, $2, $3, $4, $5::jsonb, $6)",
-            tenant_id, plan_id, base, hash_, json.dumps(raw, ensure_ascii=False), author_id,
-        )  # fmt: skip
-    return Plan(str(plan_id), base, hash_, tuple(changes))
-
-
-async def publish_plan(tenant_id: UUID, plan_id: str, *, message: str = "", author_id: UUID | None = None) -> Revision:
-    """Publish a plan. Errors: NotFound, Conflict when somebody published since it was made."""
-    try:
-        wanted = UUID(plan_id)
-    except ValueError:
-        raise NotFound(lazy("There is no such plan.")) from None
-    async with tenant_transaction(tenant_id) as conn:
-        row = await conn.fetchrow("SELECT base_revision, bundle FROM config_plan WHERE tenant_id = $1 AND id = $2", tenant_id, wanted)
-    if row is None:
-        raise NotFound(lazy("There is no such plan."))
-    return await publish(tenant_id, json.loads(row["bundle"]), base_revision=row["base_revision"], message=message, author_id=author_id)
-
-
-async def _counted(
-    conn: Any, tenant_id: UUID, change: Change, numbers: Mapping[str, int], columns: Mapping[str, Mapping[str, str]]
-) -> Change:
-    """The change with the number of records it touches, capped at 10,000."""
-    if change.kind == "safe" or change.entity not in numbers:
-        return change
-    where, args = "", [tenant_id, numbers[change.entity]]
-    if change.stage is not None:
-        where, args = " AND state = $3", [*args, change.stage]
-    elif change.field is not None:
-        place = columns[change.entity].get(change.field, f"{slots.IN_DOCUMENT}{change.field}")
-        column = None if ":" in place else place
-        where, args = (f" AND {column} IS NOT NULL", args) if column else (" AND doc ? $3", [*args, place.partition(":")[2]])
-        if column and change.value is not None:
-            where, args = f" AND {column} = $3", [*args, change.value]
-    count = await conn.fetchval(
-        f"SELECT count(*) FROM (SELECT 1 FROM record WHERE tenant_id = $1 AND entity_id = $2 AND deleted_at IS NULL{where} LIMIT 10000) t",  # noqa: S608  column names from our own table
-        *args,
-    )
-    return change.with_records(count)

@@ -65,6 +65,8 @@ PAGE = {"entity": "customer", "record_id": "$record"}
 CASES: dict[str, Case] = {
     # ---- the API
     "GET /api/v1/config": reads(), "GET /api/v1/config/revisions": reads(),
+    "GET /api/v1/config/revisions/{number:int}": reads(number="77"), "GET /api/v1/config/revisions/{number:int}/compare/{other:int}": reads(number="1", other="77"),
+    "GET /api/v1/config/plans/{plan_id:str}": reads(plan_id="$plan"),
     "POST /api/v1/config/plan": sends({"bundle": {}}),
     "POST /api/v1/config/publish": sends({"plan_id": "$plan", "message": "stolen"}),
     "POST /api/v1/config/revisions/{number:int}/revert": sends({}, number="77"),

@@ -10,7 +10,7 @@ import structlog
 
 from saas.runtime.impact._shared.model import GRAVITY, Check, Impact, ImpactKind, impact_kinds
 from saas.runtime.impact._shared.scan import scan
-from saas.runtime.impact._shared.survey import Lens, OutOfTime, Survey
+from saas.runtime.impact._shared.survey import Lens, OutOfTime, Survey, live
 
 log = structlog.get_logger(__name__)
 SECONDS = 10.0
@@ -75,4 +75,4 @@ async def _smallest_first(survey: Survey, entities: Iterable[str]) -> list[str]:
     return sorted(totals, key=lambda k: (totals[k] < 0, totals[k]))
 
 
-__all__ = ["SECONDS", "Check", "Impact", "ImpactKind", "OutOfTime", "Survey", "impact_kinds", "look"]
+__all__ = ["SECONDS", "Check", "Impact", "ImpactKind", "Lens", "OutOfTime", "Survey", "impact_kinds", "live", "look"]

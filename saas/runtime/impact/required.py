@@ -48,7 +48,7 @@ def _checks(survey: Survey, entity: Entity, field: FieldDef, path: str, conditio
         return seen.get(field.key) in EMPTY and await seen.holds(condition) and await seen.holds(field.visible_if)
 
     async def is_filled(seen: Any) -> bool:
-        return seen.get(field.key) not in EMPTY
+        return field.key in seen.filled
 
     def missing(count: int) -> Any:
         return lazy_plural(
@@ -68,7 +68,7 @@ def _checks(survey: Survey, entity: Entity, field: FieldDef, path: str, conditio
         return
     yield Check(code="required_missing", message=missing, judge=stays_empty, reads=asked.reads, remedies=tuple(_remedies(entity, field)), **common)
     if fills:
-        yield Check(code="required_filled", message=filled, where=empty_now, judge=is_filled, reads=asked.reads, severity="info", **common)
+        yield Check(code="required_filled", message=filled, judge=is_filled, reads=asked.reads, severity="info", **common)
 
 
 def _remedies(entity: Entity, field: FieldDef) -> Iterator[Mapping[str, Any]]:

@@ -32,14 +32,15 @@ class Returning(ImpactKind):
         return found
 
 
-def _values(entity: Entity, field: FieldDef) -> Check:
-    def message(count: int) -> Any:
-        return lazy_plural(
-            "%(count)s earlier value of “%(field)s” is shown again.", "%(count)s earlier values of “%(field)s” are shown again.", count, field=LazyLabel(field.label)
-        )
+def returned(count: int, field: FieldDef) -> Any:
+    return lazy_plural(
+        "%(count)s earlier value of “%(field)s” is shown again.", "%(count)s earlier values of “%(field)s” are shown again.", count, field=LazyLabel(field.label)
+    )
 
+
+def _values(entity: Entity, field: FieldDef) -> Check:
     return Check(
-        code="values_return", path=f"entities[{entity.key}].fields[{field.key}]", entity=entity.key, field=field.key, message=message,
+        code="values_return", path=f"entities[{entity.key}].fields[{field.key}]", entity=entity.key, field=field.key, message=lambda count: returned(count, field),
         where=lambda lens: lens.is_filled(field.key), severity="info",
     )  # fmt: skip
 

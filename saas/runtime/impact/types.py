@@ -9,6 +9,8 @@ from saas.i18n import LazyLabel, lazy, lazy_plural
 from saas.metadata.kinds import field_types
 from saas.runtime.impact._shared.model import Check, ImpactKind, impact_kinds
 from saas.runtime.impact._shared.survey import Lens, Pair, Survey
+from saas.runtime.impact.returning import returned
+from saas.runtime.permissions import all_of
 
 
 @impact_kinds.register
@@ -19,7 +21,7 @@ class Types(ImpactKind):
         for pair in survey.fields():
             if survey.is_converted(pair):
                 yield from _converted(pair)
-            elif pair.old.type != pair.new.type and (pair.old.type == "pipeline" or not field_types.get(pair.old.type).computed):
+            elif pair.old.type != pair.new.type and not field_types.get(pair.old.type).computed:
                 yield _covered(pair)
 
 
@@ -53,10 +55,14 @@ def _converted(pair: Pair) -> Iterator[Check]:
     common = {"path": _path(pair), "entity": pair.entity.key, "field": pair.key, "where": is_filled, "reads": (pair.key,), "show": pair.key}
     yield Check(code="values_lost", message=lost, judge=is_lost, **common)
     yield Check(code="values_converted", message=kept, judge=is_kept, severity="info", **common)
+    yield Check(
+        code="values_return", path=_path(pair), entity=pair.entity.key, field=pair.key, message=lambda count: returned(count, pair.new), severity="info",
+        where=lambda lens: all_of(lens.is_empty(pair.key, before=True), lens.is_filled(pair.key)),
+    )  # fmt: skip
 
 
 def _covered(pair: Pair) -> Check:
-    """Computed from now on, or a stage no more: what people typed is no longer shown."""
+    """Computed from now on, or a stage: what people typed is no longer shown."""
 
     def message(count: int) -> Any:
         return lazy_plural(

@@ -1,4 +1,4 @@
-"""The configuration as code: read, plan, publish, revisions, revert."""
+"""The configuration as code: read, plan, publish, look back, compare, revert."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from litestar.params import FromPath
 from litestar.response import Response
 
 from saas.errors import BadRequest, NotFound
-from saas.i18n import lazy
+from saas.i18n import lazy, pick
 from saas.metadata import store
-from saas.runtime import Context
+from saas.metadata.evolve import Change
+from saas.runtime import Context, configuration
 from saas.runtime.permissions import require_active, require_setting
 from saas.ui.api import access, shapes
 
-LAST_REVISION = 2**31 - 1  # what the column holds
+LAST_REVISION = store.MAX_REVISION
 
 
 async def _admin(request: Request) -> Context:
@@ -27,6 +28,9 @@ async def _admin(request: Request) -> Context:
     return ctx
 
 
+# ---- shapes -------------------------------------------------------------------------------------------------------------
+
+
 def _revision(found: store.Revision) -> dict[str, Any]:
     return {
         "revision": found.number, "hash": found.hash, "message": found.message, "author": str(found.author_id) if found.author_id else None,
@@ -34,11 +38,35 @@ def _revision(found: store.Revision) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@get("/config")
-async def get_config(request: Request) -> Response[Any]:
-    ctx = await _admin(request)
-    found = await store.revision(ctx.tenant_id)
-    return access.answer({"revision": found.number, "hash": found.hash, "bundle": found.bundle})
+def _change(found: Change) -> dict[str, Any]:
+    details = [{"name": str(d.name), "before": _plain(d.before), "after": _plain(d.after)} for d in getattr(found, "details", ())]
+    return {
+        "path": found.path, "kind": found.kind, "noun": str(getattr(found, "noun", "")), "title": str(getattr(found, "title", "")), "message": str(found.message), "records": found.records,
+        "details": details,
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float, list, dict)) else str(value)
+
+
+def _plan(found: configuration.Plan) -> dict[str, Any]:
+    report = found.report
+    problems = [
+        {"path": p["path"], "code": p["code"], "message": str(p["message"]), "hint": str(p["hint"]), "fixes": [{"key": f["key"], "label": str(f["label"])} for f in p["fixes"]]}
+        for p in report.problems
+    ]  # fmt: skip
+    return {
+        "plan_id": str(found.id), "base_revision": found.base_revision, "hash": found.hash, "kind": found.kind, "can_publish": report.can_publish,
+        "obstacles": [str(o) for o in report.obstacles], "changes": [_change(c) for c in report.changes], "problems": problems,
+        "impacts": [i.shown() for i in report.impacts],
+        "examples": [{"key": e.key, "label": pick(e.label), "passed": e.passed, "message": str(e.message)} for e in report.examples],
+        "seconds": report.seconds, "data": list(found.data), "created_at": shapes.moment(found.created_at),
+        "author": str(found.author_id) if found.author_id else None,
+    }  # fmt: skip
+
+
+# ---- what a request means -----------------------------------------------------------------------------------------------
 
 
 async def _bundle(ctx: Context, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,32 +90,66 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
+def _base(body: Mapping[str, Any]) -> int | None:
+    base = body.get("base_revision")
+    if base is not None and (not isinstance(base, int) or isinstance(base, bool)):
+        raise BadRequest(lazy("“base_revision” must be the revision your change starts from."), field="base_revision")
+    return base
+
+
+def _data(body: Mapping[str, Any]) -> Any:
+    found = body.get("data") or []
+    if not isinstance(found, list):
+        raise BadRequest(lazy("“data” must be a list of data steps."), field="data")
+    return found
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    return str(body.get("message") or "")[:500]
+
+
+def _number(number: int) -> int:
+    if not 0 < number <= LAST_REVISION:
+        raise NotFound(lazy("There is no such revision of the configuration."))
+    return number
+
+
+# ---- routes -------------------------------------------------------------------------------------------------------------
+
+
+@get("/config")
+async def get_config(request: Request) -> Response[Any]:
+    ctx = await _admin(request)
+    found = await store.revision(ctx.tenant_id)
+    return access.answer({"revision": found.number, "hash": found.hash, "bundle": found.bundle})
+
+
 @post("/config/plan", status_code=200)
 async def plan_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
-    plan = await store.plan(ctx.tenant_id, await _bundle(ctx, await access.body(request)), author_id=ctx.user_id)
-    return access.answer(
-        {
-            "plan_id": plan.id, "base_revision": plan.base_revision, "hash": plan.hash, "kind": plan.kind,
-            "changes": [{"path": c.path, "kind": c.kind, "message": str(c.message), "records": c.records} for c in plan.changes],
-        }
-    )  # fmt: skip
+    body = await access.body(request)
+    plan = await configuration.make_plan(ctx, await _bundle(ctx, body), data=_data(body), base_revision=_base(body))
+    return access.answer(_plan(plan))
+
+
+@get("/config/plans/{plan_id:str}")
+async def get_plan(request: Request, plan_id: FromPath[str]) -> Response[Any]:
+    ctx = await _admin(request)
+    found = await configuration.get_plan(ctx, plan_id)
+    return access.answer({**_plan(found), "bundle": found.bundle})
 
 
 @post("/config/publish", status_code=200)
 async def publish_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request)
-    message = str(body.get("message") or "")[:500]
     if "plan_id" in body:
         if not isinstance(body["plan_id"], str):
             raise BadRequest(lazy("“plan_id” must be the id that a plan was answered with."), field="plan_id")
-        found = await store.publish_plan(ctx.tenant_id, body["plan_id"], message=message, author_id=ctx.user_id)
+        found = await configuration.publish(ctx, plan_id=body["plan_id"], message=_message(body))
     else:
-        base = body.get("base_revision", ctx.config.revision)
-        if not isinstance(base, int) or isinstance(base, bool):
-            raise BadRequest(lazy("“base_revision” must be the revision your change starts from."), field="base_revision")
-        found = await store.publish(ctx.tenant_id, await _bundle(ctx, body), base_revision=base, message=message, author_id=ctx.user_id)
+        base, data = _base(body), _data(body)
+        found = await configuration.publish(ctx, raw=await _bundle(ctx, body), base_revision=base, data=data, message=_message(body))
     return access.answer(_revision(found))
 
 
@@ -99,14 +161,27 @@ async def list_revisions(request: Request) -> Response[Any]:
     return access.answer({"data": [_revision(r) for r in found], "next": found[-1].number if len(found) == limit else None})
 
 
+@get("/config/revisions/{number:int}")
+async def get_revision(request: Request, number: FromPath[int]) -> Response[Any]:
+    ctx = await _admin(request)
+    found = await store.revision(ctx.tenant_id, _number(number))
+    return access.answer({**_revision(found), "bundle": found.bundle, "data": list(found.data)})
+
+
+@get("/config/revisions/{number:int}/compare/{other:int}")
+async def compare_revisions(request: Request, number: FromPath[int], other: FromPath[int]) -> Response[Any]:
+    """What changed from the first to the second, whichever was published first."""
+    ctx = await _admin(request)
+    changes = await configuration.compare_revisions(ctx, _number(number), _number(other))
+    return access.answer({"from": number, "to": other, "changes": [_change(c) for c in changes]})
+
+
 @post("/config/revisions/{number:int}/revert", status_code=200)
 async def revert_config(request: Request, number: FromPath[int]) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request)
-    if not 0 < number <= LAST_REVISION:
-        raise NotFound(lazy("There is no such revision of the configuration."))
-    found = await store.revert(ctx.tenant_id, number, base_revision=ctx.config.revision, message=str(body.get("message") or "")[:500], author_id=ctx.user_id)
+    found = await configuration.revert(ctx, _number(number), base_revision=_base(body), data=_data(body), message=_message(body))
     return access.answer(_revision(found))
 
 
-HANDLERS = [get_config, plan_config, publish_config, list_revisions, revert_config]
+HANDLERS = [get_config, plan_config, get_plan, publish_config, list_revisions, get_revision, compare_revisions, revert_config]

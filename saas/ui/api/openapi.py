@@ -10,13 +10,13 @@ from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
 from saas.runtime import Context, permissions, reports
-from saas.ui.api.openapi_shapes import ID, ONCE, SHARED, Json, answers, body, page, query, ref
+from saas.ui.api.openapi_shapes import CONFIGURATION, ID, ONCE, SHARED, Json, answers, body, page, query, ref
 
 _WITHOUT = ("$schema", "$id", "additionalProperties", "required")
 
 
 def document(ctx: Context, server: str) -> Json:
-    paths, schemas = _fixed(ctx), dict(SHARED)
+    paths, schemas = _fixed(ctx), {**SHARED, **(CONFIGURATION if permissions.may_configure(ctx, "config") else {})}
     for entity in ctx.config.entities.values():
         if permissions.may(ctx, "read", entity.key) or permissions.may(ctx, "create", entity.key):
             schemas.update(_schemas(ctx, entity))
@@ -171,19 +171,27 @@ def _file_fields(ctx: Context) -> list[tuple[str, str]]:
 
 
 def _configuration() -> Json:
-    bundle: Json = {"bundle": {"type": "object"}, "patch": {"type": "object"}}
-    publish: Json = {**bundle, "plan_id": {"type": "string"}, "base_revision": {"type": "integer"}, "message": {"type": "string"}}
+    steps: Json = {"type": "array", "maxItems": 500, "items": {"type": "object", "properties": {"do": {"type": "string", "enum": ["fill", "convert", "replace", "role"]}}, "required": ["do"]}}
+    number: Json = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+    other: Json = {**number, "name": "other"}
+    base: Json = {"base_revision": {"type": "integer"}}
+    given: Json = {"bundle": {"type": "object"}, "patch": {"type": "object"}, "data": steps, **base}
+    message: Json = {"message": {"type": "string", "maxLength": 500}}
 
-    def act(summary: str, name: str, properties: Json, *errors: int) -> Json:
-        responses = answers(200, {"type": "object"}, 403, 422, *errors)
-        return {"post": {"summary": summary, "operationId": name, "requestBody": body({"type": "object", "properties": properties}), "responses": responses}}
+    def read(summary: str, name: str, schema: Json, *errors: int, parameters: list[Json] | None = None) -> Json:
+        return {"get": {"summary": summary, "operationId": name, "parameters": parameters or [], "responses": answers(200, schema, 403, *errors)}}
 
-    revert = act(_("Publish an older revision again"), "config_revert", {"message": {"type": "string"}}, 404, 409)
-    revert["post"]["parameters"] = [{"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}]
+    def act(summary: str, name: str, properties: Json, schema: Json, *errors: int, parameters: list[Json] | None = None) -> Json:
+        asked = body({"type": "object", "properties": properties}, required=bool(set(properties) & {"bundle"}))
+        return {"post": {"summary": summary, "operationId": name, "parameters": parameters or [], "requestBody": asked, "responses": answers(200, schema, 403, 409, 422, *errors)}}
+
     return {
-        "/config": {"get": {"summary": _("The configuration"), "operationId": "config", "responses": answers(200, {"type": "object"}, 403)}},
-        "/config/revisions": {"get": {"summary": _("Revisions of the configuration"), "operationId": "config_revisions", "parameters": query("limit"), "responses": answers(200, page({"type": "object"}), 403)}},
-        "/config/plan": act(_("What publishing would change"), "config_plan", bundle),
-        "/config/publish": act(_("Publish a configuration"), "config_publish", publish, 409),
-        "/config/revisions/{number}/revert": revert,
+        "/config": read(_("The configuration"), "config", {"type": "object"}),
+        "/config/plan": act(_("What publishing would change"), "config_plan", given, ref("Plan")),
+        "/config/plans/{id}": read(_("A plan made earlier"), "config_plan_made", ref("Plan"), 404, parameters=[ID]),
+        "/config/publish": act(_("Publish a configuration"), "config_publish", {**given, **message, "plan_id": {"type": "string"}}, ref("Revision")),
+        "/config/revisions": read(_("Revisions of the configuration"), "config_revisions", page(ref("Revision")), parameters=query("limit", "before")),
+        "/config/revisions/{number}": read(_("One revision with its configuration"), "config_revision", ref("Revision"), 404, parameters=[number]),
+        "/config/revisions/{number}/compare/{other}": read(_("What changed from one revision to another"), "config_compare", {"type": "object"}, 404, parameters=[number, other]),
+        "/config/revisions/{number}/revert": act(_("Publish an older revision again"), "config_revert", {**base, **message, "data": steps}, ref("Revision"), 404, parameters=[number]),
     }

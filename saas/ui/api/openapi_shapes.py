@@ -92,3 +92,38 @@ SHARED: Json = {
         "required": ["measures"],
     },
 }  # fmt: skip
+
+_TEXT: Json = {"type": "string"}
+_CHANGE: Json = {
+    "type": "object",
+    "properties": {
+        "path": _TEXT, "kind": {"type": "string", "enum": ["safe", "needs_backfill", "destructive"]}, "noun": _TEXT, "title": _TEXT, "message": _TEXT,
+        "records": {"type": ["integer", "null"]}, "details": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["path", "kind", "message", "records"],
+}  # fmt: skip
+# For those who may change the configuration.
+CONFIGURATION: Json = {
+    "Revision": {
+        "type": "object",
+        "properties": {"revision": {"type": "integer"}, "hash": _TEXT, "message": _TEXT, "author": {"type": ["string", "null"]}, "created_at": {"type": "string", "format": "date-time"}},
+        "required": ["revision", "hash", "message", "author", "created_at"],
+    },
+    "Plan": {
+        "type": "object",
+        "properties": {
+            "plan_id": {"type": "string", "format": "uuid"}, "base_revision": {"type": "integer"}, "hash": _TEXT,
+            "kind": {"type": "string", "enum": ["safe", "needs_backfill", "destructive"]}, "can_publish": {"type": "boolean"},
+            "obstacles": {"type": "array", "items": _TEXT}, "changes": {"type": "array", "items": _CHANGE}, "seconds": {"type": "number"},
+            "problems": {"type": "array", "items": {"type": "object", "properties": {"path": _TEXT, "code": _TEXT, "message": _TEXT, "hint": _TEXT, "fixes": {"type": "array", "items": {"type": "object"}}}}},
+            "impacts": {"type": "array", "items": {"type": "object", "properties": {
+                "code": _TEXT, "path": _TEXT, "entity": _TEXT, "field": {"type": ["string", "null"]}, "message": _TEXT, "note": _TEXT, "count": {"type": "integer"}, "exact": {"type": "boolean"},
+                "looked_at": {"type": "integer"}, "total": {"type": "integer"}, "severity": {"type": "string", "enum": ["info", "warn", "stop"]},
+                "samples": {"type": "array", "maxItems": 20, "items": {"type": "object"}}, "remedies": {"type": "array", "items": {"type": "object"}},
+            }}},
+            "examples": {"type": "array", "items": {"type": "object", "properties": {"key": _TEXT, "label": _TEXT, "passed": {"type": "boolean"}, "message": _TEXT}}},
+            "data": {"type": "array", "items": {"type": "object"}}, "created_at": {"type": "string", "format": "date-time"}, "author": {"type": ["string", "null"]},
+        },
+        "required": ["plan_id", "base_revision", "hash", "kind", "can_publish", "changes", "problems", "impacts", "examples", "seconds"],
+    },
+}  # fmt: skip

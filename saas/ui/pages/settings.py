@@ -12,17 +12,15 @@ from uuid import UUID
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
-from saas.db import tenant_transaction
 from saas.errors import AppError, Conflict, InvalidDefinition, NotFound, PermissionDenied
 from saas.i18n import LOCALES, lazy, pick, sentences, titled
 from saas.i18n import gettext as _
 from saas.metadata import store
-from saas.runtime import permissions
+from saas.runtime import configuration, permissions
 from saas.tenants import (
     forget_host,
     list_audit,
     list_users,
-    record_audit,
 )
 from saas.ui import formats
 from saas.ui import settings_views as views
@@ -176,9 +174,7 @@ async def _bundle(ask: Ask) -> dict[str, Any]:
 async def publish(ask: Ask, raw: Mapping[str, Any], base: str, message: str) -> None:
     """A new revision on top of the one the form was made from. Errors: InvalidDefinition, Conflict."""
     number = whole_number(base) or ask.ctx.config.revision
-    async with tenant_transaction(ask.ctx.tenant_id) as conn:
-        revision = await store.publish(ask.ctx.tenant_id, raw, base_revision=number, message=message, author_id=ask.ctx.user_id)
-        await record_audit(conn, ask.ctx.tenant_id, "config.published", actor_id=ask.ctx.user_id, target=str(revision.number), request_id=ask.ctx.request_id)
+    await configuration.publish(ask.ctx, raw=raw, base_revision=number, message=message)
     forget_host(ask.ctx.tenant.slug)
 
 
@@ -263,9 +259,7 @@ async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
     ask = await open_settings(request, "config")
     form = await ask.form()
     base = str(form.get("revision") or "")
-    async with tenant_transaction(ask.ctx.tenant_id) as conn:
-        made = await store.revert(ask.ctx.tenant_id, number, base_revision=whole_number(base) or ask.ctx.config.revision, author_id=ask.ctx.user_id)
-        await record_audit(conn, ask.ctx.tenant_id, "config.reverted", actor_id=ask.ctx.user_id, target=str(made.number), request_id=ask.ctx.request_id, data={"to": number})
+    made = await configuration.revert(ask.ctx, number, base_revision=whole_number(base) or ask.ctx.config.revision)
     forget_host(ask.ctx.tenant.slug)
     return ask.redirect("/settings/revisions", Toast(_("Revision %(number)s is live again, as revision %(new)s.", number=number, new=made.number)))
 

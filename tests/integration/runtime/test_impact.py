@@ -454,3 +454,46 @@ def test_impacts_keep_their_translation():
         assert "Name（中）" in str(again.message)
 
 
+
+
+# ---- other types -------------------------------------------------------------------------------------------------------
+
+
+
+async def test_a_type_changes_and_some_values_are_lost(lab):
+    raw = rich_bundle()
+    raw["automations"] = [a for a in raw["automations"] if a["entity"] != "thing"]
+    raw = edits.put(raw, "entities[thing].fields[note]", field("note", "int"))
+    found = await impacts(lab, raw)
+    lost = only(found, "values_lost")
+    assert (lost.count, lost.path, titles(lost)) == (2, "entities[thing].fields[note].type", ["Thing 4", "Thing 5"])
+    assert [s["value"] for s in lost.samples] == ["four", "four"]
+    assert only(found, "values_converted").count == 4
+
+
+async def test_rules_see_the_converted_values(lab):
+    raw = rich_bundle()
+    raw["automations"] = [a for a in raw["automations"] if a["entity"] != "thing"]
+    raw = edits.put(raw, "entities[thing].fields[note]", field("note", "int", required=True))
+    raw = edits.add(raw, "entities[thing].rules", {"key": "few", "expr": "note == null or note < 2", "message": label("Few")})
+    found = await impacts(lab, raw)
+    assert titles(only(found, "rule_broken")) == ["Thing 2", "Thing 3"]
+    assert titles(only(found, "required_missing")) == ["Thing 4", "Thing 5"]
+    found = await impacts(lab, raw, [{"do": "fill", "entity": "thing", "field": "note", "value": 9}])
+    assert titles(only(found, "rule_broken")) == ["Thing 2", "Thing 3", "Thing 4", "Thing 5"] and only(found, "required_filled").count == 2
+
+
+async def test_a_target_changes(lab):
+    thing = await lab.make("contract", name="Paper", account=str((await lab.fetch(
+        "SELECT r.id FROM record r JOIN entity e ON e.id = r.entity_id WHERE r.tenant_id = $1 AND e.key = 'account' AND r.deleted_at IS NULL LIMIT 1"))[0][0]))  # fmt: skip
+    raw = rich_bundle()
+    raw = edits.remove(raw, "entities[contract].fields[line].filter")
+    raw = edits.put(raw, "entities[contract].fields[account].to", "thing")
+    raw = edits.put(raw, "entities[contract].fields[account].inverse.key", "written")
+    lost = only(await impacts(lab, raw), "values_lost")
+    assert lost.count == 1 and titles(lost) == ["Paper"] and thing
+
+
+async def test_a_currency_changes(lab):
+    found = await impacts(lab, changed(f"{CUSTOMER}.fields[budget]", currency="JPY"))
+    assert sum(i.count for i in found if i.code in ("values_lost", "values_converted")) == 12

@@ -27,6 +27,7 @@ class Seen:
     before: Row
     row: Row
     lost: set[str] = field(default_factory=set)  # fields whose value does not survive its conversion
+    filled: set[str] = field(default_factory=set)  # fields that a data step gives a value
 
     @property
     def id(self) -> UUID:
@@ -72,7 +73,7 @@ class Future:
 
     # ---- what becomes of one record -----------------------------------------------------------------------------------------
 
-    async def carry_out(self, seen: Seen, keys: set[str], names: Names) -> None:
+    async def carry_out(self, seen: Seen, keys: set[str], names: tuple[Names, Names]) -> None:
         """Put the future values of the touched fields among `keys` into `seen.row`."""
         pending = [k for k in keys if k in self.touched]
         if not pending:
@@ -84,12 +85,17 @@ class Future:
             if step.get("entity") == self.new.key and step.get("field") in pending and step["field"] in self.new.fields:
                 await (self._fill(seen, step) if step["do"] == "fill" else self._replace(seen, step))
 
-    def _convert(self, seen: Seen, pair: Pair, names: Names) -> None:
-        value = seen.before.get(pair.key)
+    def _convert(self, seen: Seen, pair: Pair, names: tuple[Names, Names]) -> None:
+        """What stood in the field's place when it was last of this type stays, where it is what the value of today came from."""
+        survey, value, earlier = self.survey, seen.before.get(pair.key), seen.get(pair.key)
         if value in EMPTY:
             return
-        text = display_text(self.survey.ctx, pair.entity, pair.old, value, names)
-        kept = field_types.get(pair.new.type).convert(pair.new, pair.old, value, text, self.survey.after)
+        if earlier not in EMPTY:
+            text = display_text(survey.trial, self.new, pair.new, earlier, names[1])
+            if field_types.get(pair.old.type).convert(pair.old, pair.new, earlier, text, survey.before) == value:
+                return
+        kind, source = field_types.get(pair.new.type), field_types.get(pair.old.type).result_of(pair.old, survey.before)[1]
+        kept = kind.convert(pair.new, source, value, display_text(survey.ctx, pair.entity, pair.old, value, names[0]), survey.after)
         self._put(seen, pair.new, kept)
         if kept in EMPTY:
             seen.lost.add(pair.key)
@@ -105,6 +111,8 @@ class Future:
         else:
             value = None if step.get("value") is None else kind.normalise(declared, step["value"], self.survey.after)
         self._put(seen, declared, value)
+        if value not in EMPTY:
+            seen.filled.add(declared.key)
 
     async def _replace(self, seen: Seen, step: Mapping[str, Any]) -> None:
         declared, value = self.new.fields[step["field"]], seen.get(step["field"])
@@ -132,14 +140,13 @@ class Future:
 
 
 class Reading:
-    """The select list for records that are to be judged, and the way back. Fields that will be converted are read by the live
-    configuration, all others by the planned one: a field that comes back finds its old values."""
+    """The select list for records that are to be judged, and the way back. All fields are read by the planned configuration (one that
+    comes back finds its old values), those that will be converted by the live one, too."""
 
     def __init__(self, future: Future, lens: Lens, keys: set[str]) -> None:
         self.future, self.keys = future, keys
         self.converted = [p for p in future.converted if p.key in keys]
-        away = {p.key for p in self.converted}
-        self.old, self.new = Projection(lens.before, away), Projection(lens.after, keys - away)
+        self.old, self.new = Projection(lens.before, {p.key for p in self.converted}), Projection(lens.after, keys)
         self.split = len(self.old.items)
         self.width = self.split + len(self.new.items)
         self.sql = f"{self.old.sql}, {self.new.sql}"
@@ -147,8 +154,14 @@ class Reading:
     async def take(self, conn: Any, rows: Sequence[Any]) -> list[Seen]:
         future = self.future
         found = [Seen(future.survey, conn, future.new, self.old.row(r), self.new.row(r[self.split : self.width])) for r in rows]
-        pairs = [(p.old, s.before.get(p.key)) for p in self.converted for s in found]
-        names = await names_for(conn, future.survey.ctx, pairs) if pairs else Names()
+        names = Names(), Names()
+        if self.converted:
+            before, earlier = ([(f, row.get(f.key)) for f, row in pairs] for pairs in self._values(found))
+            names = await names_for(conn, future.survey.ctx, before), await names_for(conn, future.survey.trial, earlier)
         for seen in found:
             await future.carry_out(seen, self.keys, names)
         return found
+
+    def _values(self, found: Sequence[Seen]) -> tuple[list[tuple[FieldDef, Row]], list[tuple[FieldDef, Row]]]:
+        """(field, row) of every value that is to be converted, and of what stands in its new place."""
+        return [(p.old, s.before) for p in self.converted for s in found], [(p.new, s.row) for p in self.converted for s in found]

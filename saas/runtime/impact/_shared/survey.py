@@ -88,11 +88,10 @@ class Survey:
         return [s for s in self.data if s.get("do") == do and s.get("entity") == entity and (field is None or s.get("field") == field)]
 
     def is_converted(self, pair: Pair) -> bool:
-        """Whether the values of the field must be written anew in another place, because they are written differently."""
-        if field_types.get(pair.new.type).computed or field_types.get(pair.old.type).computed:
+        """Whether values must be written anew, because they are written differently from now on."""
+        if slots.shape_of(pair.old) == slots.shape_of(pair.new) or pair.new.type in ("pipeline", "rollup"):
             return False
-        places = [slots.place_of(c, pair.entity.key, pair.key) for c in (self.before, self.after)]
-        return None not in places and slots.shape_of(pair.old) != slots.shape_of(pair.new)
+        return storage_of(self.after, pair.new) not in ("none", "state")
 
     def touched(self, entity_key: str) -> frozenset[str]:
         """Fields of the entity whose stored values will be others than now."""
