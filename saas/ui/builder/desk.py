@@ -14,6 +14,7 @@ from saas.errors import DefinitionProblem, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick
 from saas.metadata import drafts, edits
+from saas.metadata.anatomy import key_of
 from saas.metadata.config import Config, Entity
 from saas.metadata.drafts import Draft
 from saas.metadata.examined import Examined
@@ -112,12 +113,12 @@ class Desk:
         """Put `definition` at `path` of the draft. Returns {} when it is saved, else what is wrong with it by property path below
         `path` ("" for the whole); then nothing is saved. What other definitions lose by it is no error here: the draft's problems
         name it, and publishing waits until it is solved. `within`: a path further up whose rules this could break (the pipeline of
-        a stage, "roles"); such errors come with their whole path."""
+        a stage, "roles"); such errors come with their whole path. `after`: the key behind which it shall stand in its list, "" for
+        the front; None leaves it where it is."""
         there = edits.find(self.raw, path)
-        if there is None and path.endswith("]"):
-            new = edits.add(self.raw, edits.parent_of(path), definition, after=after)
-        else:
-            new = edits.put(self.raw, path, definition)
+        new = edits.put(self.raw, path, definition)
+        if after is not None:
+            new = _behind(new, path, after)
         if mark is not None and there is not None and mark != self.mark(path):
             return {"": _("This was changed in another window meanwhile. Your input is still here: compare, then save again.")}
         if within is not None and (found := {p: text for p, text in (await self.check(new, within, whole=True)).items() if not is_below(p, path)}):
@@ -176,6 +177,15 @@ def _ordered(steps: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]
     about = [tuple(step.get(name) for name in ("do", "entity", "field", "from")) for step in new]
     kept = [s for s in steps if tuple(s.get(name) for name in ("do", "entity", "field", "from")) not in about and not (forget and forget(s))]
     return [*map(dict, kept), *map(dict, new)]
+
+
+def _behind(raw: Mapping[str, Any], path: str, after: str) -> Mapping[str, Any]:
+    """The bundle with the item at `path` moved behind its neighbour with the key `after`, or to the front."""
+    section, key = edits.parent_of(path), path[path.rindex("[") + 1 : -1]
+    keys = [key_of(section.rpartition(".")[2], item) or "" for item in edits.find(raw, section)]
+    rest = [k for k in keys if k != key]
+    at = rest.index(after) + 1 if after in rest else 0 if after == "" else len(rest)
+    return edits.reorder(raw, section, [*rest[:at], key, *rest[at:]])
 
 
 def is_below(path: str, parent: str) -> bool:
