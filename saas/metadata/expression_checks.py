@@ -21,6 +21,7 @@ EXAMPLES: dict[str, LazyString] = {
     "date": lazy("Write an expression that gives a date, for example: add_days(today(), 7)."),
     "datetime": lazy("Write an expression that gives a time, for example: now()."),
     "user": lazy("Write an expression that gives a person, for example: me() or owner."),
+    "people": lazy("Write an expression that gives a person, for example: me() or owner."),
 }
 ANY_EXAMPLE = lazy("Field names are written as they are; texts stand in single quotes, for example: status == 'open'.")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
@@ -36,7 +37,7 @@ class Place(NamedTuple):
     path: str
     text: str
     entity: str
-    expect: str | None = None
+    expect: str | tuple[str, ...] | None = None
     names: Names | None = None
     stored: bool = False
     into: tuple[str, m.FieldDef] | None = None
@@ -57,7 +58,7 @@ def _check(check: Check, place: Place) -> None:
         if place.into is not None and isinstance(node, x.Literal) and isinstance(node.value, str):
             _known_option(check, place.path, *place.into, node.value)
     except x.ExpressionError as error:
-        hint = EXAMPLES.get(place.expect or "", ANY_EXAMPLE)
+        hint = EXAMPLES.get(place.expect if isinstance(place.expect, str) else "", ANY_EXAMPLE)
         for problem in error.problems:
             check.problems.add(place.path, "bad_expression", problem.message, hint)
             break
@@ -141,10 +142,12 @@ def is_expression(value: Any) -> bool:
     return isinstance(value, Mapping) and set(value) == {"expr"} and isinstance(value["expr"], str)
 
 
-def wanted(check: Check, field: m.FieldDef) -> str | None:
-    """The type an expression must have to be put into the field."""
+def wanted(check: Check, field: m.FieldDef) -> str | tuple[str, ...] | None:
+    """The type an expression must have to be put into the field; a list of ids may be given a single one."""
+    kind = field_types.get(field.type)
     try:
-        return field_types.get(field.type).expr_type_of(field, check.config)
+        found = kind.expr_type_of(field, check.config)
+        return (found, x.ID_TYPES[kind.holds]) if found == "list" and kind.holds in x.ID_TYPES else found
     except (KeyError, TypeError, AttributeError):  # a broken definition, reported elsewhere
         return None
 

@@ -8,6 +8,7 @@ from typing import Any
 from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata.check import Check
+from saas.metadata.kinds import field_types
 
 SOURCES_OF_TIME = ("date", "datetime")
 
@@ -120,7 +121,7 @@ def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> N
                 f"{path}.depends_on", "not_an_option_field", lazy("“%(field)s” is not a choice.", field=parent.key),
                 lazy("Write a field of type option of the same entity."),
             )  # fmt: skip
-    if field.type == "user":
+    if field_types.get(field.type).holds == "user":
         _roles(check, f"{path}.roles", options.get("roles") or ())
     if field.type == "pipeline":
         check.known(f"{path}.pipeline", "pipeline", options.get("pipeline"), check.config.pipelines)

@@ -162,10 +162,10 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         )  # fmt: skip
     for key in entity.assignees:
         field = check.entities[entity.key].fields.get(key)
-        if field is not None and field.type != "user":
+        if field is not None and field_types.get(field.type).holds != "user":
             check.problems.add(
                 f"{path}.assignees[{key}]", "not_a_user", lazy("“%(field)s” does not hold a person.", field=key),
-                lazy("Name fields of type user."),
+                lazy("Name fields that hold people."),
             )  # fmt: skip
     for field in entity.fields:
         _field(check, f"{path}.fields[{field.key}]", entity, field)

@@ -119,7 +119,7 @@ class Choice:
 async def choices(
     ctx: Context, entity_key: str, field_key: str, *, q: str = "", values: Mapping[str, Any] | None = None, limit: int = 20
 ) -> list[Choice]:
-    """What a picker of a ref, m2m, user or dept field offers for the text typed so far; `values` are those of the form (for
+    """What a picker of a field that holds records, people or departments offers for the text typed so far; `values` are those of the form (for
     candidate filters that look at the record being edited). Errors: NotFound for a field the person may not see."""
     entity = entity_of(ctx, entity_key)
     declared = entity.fields.get(field_key)
@@ -127,11 +127,12 @@ async def choices(
     if declared is None or not known or permissions.static_access(ctx, entity).get(field_key) == "hidden":
         raise NotFound()
     async with tenant_transaction(ctx.tenant_id) as conn:
-        if declared.type == "user":
+        holds = field_types.get(declared.type).holds
+        if holds == "user":
             return await _people(conn, ctx, declared, q, limit)
-        if declared.type == "dept":
+        if holds == "dept":
             return await _departments(conn, ctx, q, limit)
-        if declared.type in ("ref", "m2m"):
+        if holds == "record":
             return await _records(conn, ctx, entity, declared, q, values or {}, limit)
     raise NotFound()
 
@@ -170,7 +171,7 @@ async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, 
             where.append(visible)
     access = permissions.static_access(ctx, target)
     subtitle = target.fields.get(target.defn.subtitle or "")
-    shown = subtitle is not None and subtitle.type not in ("ref", "user", "dept", "m2m", "formula") and access.get(subtitle.key) in ("read", "write")
+    shown = subtitle is not None and subtitle.type != "formula" and not field_types.get(subtitle.type).holds and access.get(subtitle.key) in ("read", "write")
     detail = field_sql(ctx.config, target, subtitle, "t") if shown else "NULL"
     sql = f"SELECT t.id, {title_sql(scope)}, {detail} FROM record t WHERE {' AND '.join(where)} ORDER BY t.updated_at DESC, t.id LIMIT {scope.param(limit, 'int8')}"
     found = await conn.fetch(*statement.finish(sql))

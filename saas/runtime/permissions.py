@@ -11,9 +11,10 @@ from saas.errors import PermissionDenied
 from saas.i18n import lazy
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context
-from saas.runtime.sql import RecordScope, field_sql
+from saas.runtime.sql import RecordScope, held_sql
 
 ALL = (ScopeRule("all"),)
 LEVELS = {"hidden": 0, "masked": 1, "read": 2, "write": 3}
@@ -177,10 +178,10 @@ def _scope_sql(name: str, scope: RecordScope) -> str:
     if name == "own":
         return f"{own} = {me}"
     if name in ("assigned", "participant"):
-        columns = [field_sql(scope.config, entity, entity.fields[key], a) for key in entity.defn.assignees]
+        people = [entity.fields[key] for key in entity.defn.assignees]
         if name == "participant":
-            columns = [field_sql(scope.config, entity, f, a) for f in entity.fields.values() if f.type == "user" and f.key != "updated_by"]
-        return any_of(f"{column} = {me}" for column in columns)
+            people = [f for f in entity.fields.values() if field_types.get(f.type).holds == "user" and f.key != "updated_by"]
+        return any_of(held_sql(scope.config, entity, f, a, me) for f in people)
     if name == "team":
         return f"{own} = ANY({scope.param([user.id, *user.team_ids], 'uuid[]')})"
     ids = user.department_ids if name == "dept" else user.department_tree_ids

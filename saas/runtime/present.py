@@ -30,6 +30,13 @@ class Names:
         self.departments: dict[str, str] = {}
         self.records: dict[tuple[str, str], str] = {}
 
+    def of(self, field: FieldDef, item: str) -> str | None:
+        """The name of what one id in a field's value is the id of; None where the field holds no such ids."""
+        holds = field_types.get(field.type).holds
+        if holds == "record":
+            return self.records.get((field.options["to"], item), "")
+        return {"user": self.users, "dept": self.departments}[holds].get(item, "") if holds in ("user", "dept") else None
+
 
 async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any]]) -> Names:
     """Resolve the ids found in (field, JSON value) pairs: one query for people and departments, one per target entity."""
@@ -39,14 +46,14 @@ async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any
     for field, value in pairs:
         if value in (None, "", []):
             continue
-        if field.type == "user":
-            users.add(value)
-        elif field.type == "dept":
-            departments.add(value)
-        elif field.type == "ref":
-            records.setdefault(field.options["to"], set()).add(value)
-        elif field.type == "m2m":
-            records.setdefault(field.options["to"], set()).update(value)
+        kind = field_types.get(field.type)
+        ids = value if kind.many else [value]
+        if kind.holds == "user":
+            users.update(ids)
+        elif kind.holds == "dept":
+            departments.update(ids)
+        elif kind.holds == "record":
+            records.setdefault(field.options["to"], set()).update(ids)
     names = Names()
     if users or departments:
         found = await conn.fetch(
@@ -100,18 +107,13 @@ def title_text(ctx: Context, entity: Entity, stored: Any) -> str:
 def display_text(ctx: Context, entity: Entity, field: FieldDef, value: Any, names: Names) -> str:
     if value in (None, "", []):
         return ""
-    if field.type == "user":
-        return names.users.get(value, "")
-    if field.type == "dept":
-        return names.departments.get(value, "")
-    if field.type == "ref":
-        return names.records.get((field.options["to"], value), "")
-    if field.type == "m2m":
-        return ", ".join(names.records.get((field.options["to"], v), "") for v in value)
+    kind = field_types.get(field.type)
+    if kind.holds in ("record", "user", "dept"):
+        return ", ".join(names.of(field, item) or "" for item in (value if kind.many else [value]))
     if field.type == "pipeline":
         stage = ctx.config.pipelines[field.options["pipeline"]].stage(value)
         return pick(stage.label, ctx.locale) if stage else str(value)
-    return field_types.get(field.type).display(field, value, ctx.config, ctx.locale)
+    return kind.display(field, value, ctx.config, ctx.locale)
 
 
 async def present(

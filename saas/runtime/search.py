@@ -103,7 +103,7 @@ def searchable_text(ctx: Context, entity: Entity, row: Row) -> str:
         if value in (None, "", []):
             continue
         field = entity.fields[key]
-        if field.type in ("ref", "user", "dept", "m2m", "formula", "rollup"):
+        if field_types.get(field.type).holds or field.type in ("formula", "rollup"):
             continue
         texts = {field_types.get(field.type).display(field, value, ctx.config, locale) for locale in ("en", "zh_CN")}
         parts.extend(texts)

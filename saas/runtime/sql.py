@@ -101,6 +101,18 @@ def field_sql(config: Config, entity: Entity, field: FieldDef, alias: str) -> st
     return f"({alias}.doc->'{key}')"
 
 
+def held_sql(config: Config, entity: Entity, field: FieldDef, alias: str, wanted: str) -> str:
+    """Condition: a field of ids is, or its list holds, the id `wanted` (SQL)."""
+    if not field_types.get(field.type).many:
+        return f"{field_sql(config, entity, field, alias)} = {wanted}"
+    if storage_of(config, field) != "links":
+        return f"{field_sql(config, entity, field, alias)} ? {wanted}::text"
+    return (
+        f"EXISTS (SELECT 1 FROM record_link k WHERE k.tenant_id = {alias}.tenant_id AND k.entity_id = {entity.number} "
+        f"AND k.field_key = '{entity.place(field.key)}' AND k.from_id = {alias}.id AND k.to_id = {wanted})"
+    )
+
+
 class Guard(Protocol):
     """What a reader may name (saas.runtime.permissions.ReaderGuard)."""
 
@@ -230,6 +242,9 @@ class RecordScope(Constants, ex.SqlScope):
 
     def compare(self, parts: tuple[str, ...], op: str, value: Any) -> str | None:
         """`field op constant` on the bare column, so that an index can serve it; None where there is no such form."""
+        if op == "has":
+            field = self.field(parts[0]) if len(parts) == 1 else None
+            return held_sql(self.config, self.entity, field, self.alias, self._id(value)) if field and storage_of(self.config, field) == "links" else None
         if len(parts) != 1 or (op not in SIGNS and op != "in"):
             return None
         field = self.field(parts[0])
@@ -245,6 +260,10 @@ class RecordScope(Constants, ex.SqlScope):
             return f"{self.alias}.{column} {SIGNS[op]} {self.param(self._stored(field, value), PG_TYPES[storage])}"
         except (ValueError, TypeError, ArithmeticError):
             return None
+
+    def _id(self, value: Any) -> str:
+        """A parameter for an id; a text that is none becomes null, which nothing holds."""
+        return self.param(str(value), "uuid")
 
     def _stored(self, field: FieldDef, value: Any) -> Any:
         """An expression value as the field's column holds it. Raises ValueError where that would not be exact."""
@@ -290,12 +309,7 @@ _ID = FieldDef(key="id", type="ref", label={}, system=True, options={"to": ""})
 
 def children_sql(config: Config, relation: Any, target: Entity, alias: str, parent_id: str) -> str:
     """Condition: the record `alias` is a child of `parent_id` by `relation`."""
-    if relation.many:
-        return (
-            f"EXISTS (SELECT 1 FROM record_link k WHERE k.tenant_id = {alias}.tenant_id AND k.entity_id = {target.number} "
-            f"AND k.field_key = '{target.place(relation.field)}' AND k.to_id = {parent_id} AND k.from_id = {alias}.id)"
-        )
-    return f"{field_sql(config, target, target.fields[relation.field], alias)} = {parent_id}"
+    return held_sql(config, target, target.fields[relation.field], alias, parent_id)
 
 
 def as_instant(day: date) -> datetime:

@@ -129,7 +129,7 @@ def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> Non
         elif not declared.system:
             kind = field_types.get(declared.type)
             value = None if value is None else kind.normalise(declared, value, ctx.config)
-            if declared.type in ("ref", "user", "dept") and not _is_uuid(value):
+            if kind.holds and not kind.many and not _is_uuid(value):
                 value = None
             try:
                 row.values[key] = value if value is None or kind.to_expr(declared, value, ctx.config) is not None else None
@@ -326,23 +326,22 @@ def candidate_conditions(scope: RecordScope, declared: FieldDef) -> list[str]:
 
 
 async def _check_people(conn: Any, ctx: Context, draft: Draft) -> None:
-    chosen: dict[str, FieldDef] = {}
+    """People newly chosen must be active and have one of the field's roles; of several, those who were there may stay."""
+    chosen: dict[str, set[UUID]] = {}
     for declared in draft.entity.fields.values():
-        value = draft.row.get(declared.key)
-        if (
-            declared.type == "user"
-            and declared.key in draft.changed
-            and value
-            and (not declared.system or declared.key == "owner")
-        ):
-            chosen[declared.key] = declared
+        kind = field_types.get(declared.type)
+        if kind.holds != "user" or declared.key not in draft.changed or (declared.system and declared.key != "owner"):
+            continue
+        kept = _linked(draft.old.get(declared.key)) if kind.many and draft.old else set()
+        if ids := _linked(draft.row.get(declared.key)) - kept:
+            chosen[declared.key] = ids
     if not chosen:
         return
-    people = await active_people(conn, ctx, {UUID(str(draft.row.get(k))) for k in chosen if _is_uuid(draft.row.get(k))})
-    for key, declared in chosen.items():
-        roles = people.get(str(draft.row.get(key)))
-        wanted = declared.options.get("roles") or ()
-        if roles is None or (wanted and not set(wanted) & roles):
+    people = await active_people(conn, ctx, set().union(*chosen.values()))
+    for key, ids in chosen.items():
+        wanted = set(draft.entity.fields[key].options.get("roles") or ())
+        found = [people.get(str(user_id)) for user_id in ids]
+        if any(roles is None or (wanted and not wanted & roles) for roles in found):
             draft.problem(key, "unknown_user", lazy("Choose one of the people offered."))
 
 

@@ -174,7 +174,9 @@ def editor_kind(ctx: Context, field: FieldDef) -> str:
     if has_options(result):
         return "options"
     expr_type = kind.expr_type_of(result, ctx.config)
-    return {"ref": "picker", "user": "picker", "dept": "picker", "date": "date", "datetime": "date", "bool": "bool", "number": "number"}.get(expr_type, "text")
+    if kind.holds in ("record", "user", "dept"):
+        return "picker"
+    return {"date": "date", "datetime": "date", "bool": "bool", "number": "number"}.get(expr_type, "text")
 
 
 def has_options(field: FieldDef) -> bool:
@@ -254,6 +256,8 @@ def added(query: Any, entity: Entity, ctx: Context) -> Condition | None:
         return None
     if op == "relative":
         op = "eq" if "eq" in operators(ctx, field) else "gte"
+    if op == "contains" and len(values) > 1 and "in" in operators(ctx, field):  # several people were picked
+        op = "in"
     takes = OPS[op].takes
     if takes == "pair" and len(values) < 2:
         op, takes = "gte", "one"

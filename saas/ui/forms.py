@@ -29,7 +29,7 @@ from saas.ui.values import is_wide
 from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Link, Problem
 
 PLAIN_SELECT = 30  # up to so many candidates stand in a select; beyond, the select becomes a search box
-PICKED = ("ref", "user", "dept")  # expression types whose candidates are asked for
+PICKED = ("record", "user", "dept")  # what is held where candidates are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Drawing:
         pairs = []
         for key in keys:
             field, value = self.entity.fields[key], self.value(key)
-            if field_types.get(field.type).expr_type_of(field, self.ctx.config) in PICKED or "to" in field.options:
+            if field_types.get(field.type).holds in PICKED:
                 items = value if isinstance(value, list) else [value]
                 if value and all(_is_uuid(v) for v in items):
                     pairs.append((field, value))
@@ -143,7 +143,7 @@ class Drawing:
         if has_options(field):
             return [Option(o.key, pick(o.label, self.ctx.locale), o.color, o.active, o.parent, o.key in chosen) for o in self.ctx.config.field_options(field)], ""
         kind = field_types.get(field.type)
-        if kind.expr_type_of(field, self.ctx.config) not in PICKED and "to" not in field.options:
+        if kind.holds not in PICKED:
             return [], ""
         found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, limit=PLAIN_SELECT + 1)
         options = [Option(c.id, f"{c.label} · {c.detail}" if c.detail else c.label, selected=c.id in chosen) for c in found]
@@ -151,7 +151,7 @@ class Drawing:
         for item in chosen:
             if item not in known and isinstance(item, str):
                 options.insert(0, Option(item, self.text(field, [item] if isinstance(value, list) else item) or item, selected=True))
-        if len(found) <= PLAIN_SELECT and kind.expr_type != "list":  # several are chosen more easily by searching
+        if len(found) <= PLAIN_SELECT and not kind.many:  # several are chosen more easily by searching
             return options, ""
         return options, f"/lookup/{self.entity.key}/{field.key}"
 

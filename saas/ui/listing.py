@@ -119,7 +119,7 @@ class Listing:
         for c in self.state.conditions:
             field = self.entity.fields.get(c.field)
             if field is not None and self.visible(c.field) and filters.editor_kind(self.ctx, field) == "picker":
-                pairs += [(field, [v] if field_types.get(field.type).expr_type == "list" else v) for v in c.values if is_uuid(v)]
+                pairs += [(field, [v] if field_types.get(field.type).many else v) for v in c.values if is_uuid(v)]
         if not pairs:
             return {}
         names = await names_for(conn, self.ctx, pairs)
@@ -141,7 +141,7 @@ class Listing:
             options = tuple(Choice(o.key, pick(o.label, self.ctx.locale), o.key in chosen, o.color) for o in self.ctx.config.options(self.entity.key, field.key) if o.active or o.key in chosen)
         elif kind == "picker":
             options = tuple(Choice(v, filters.value_text(self.ctx, self.entity, filters.Condition(field.key, "eq", (v,)), names or {}), True) for v in chosen)
-            if not chosen and field_types.get(field.type).expr_type == "user":
+            if not chosen and field_types.get(field.type).holds == "user":
                 options = (Choice("me()", _("me"), True),)
         elif kind == "date":
             options = filters.period_choices(chosen)

@@ -20,7 +20,7 @@ from saas.runtime.forms import form_state, may_create
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
 from saas.ui import formats, values
-from saas.ui.forms import layout_of
+from saas.ui.forms import PICKED, layout_of
 from saas.ui.views import (
     Button,
     ChangeView,
@@ -136,17 +136,17 @@ class RecordPage:
         return {k for k in keys if not state.fields[k].visible}
 
     async def _options(self, conn: Any) -> dict[str, list[dict[str, str]]]:
-        """Names of the records and files that list fields hold, for links."""
+        """Names of the records, people and files that list fields hold, for links."""
         found: dict[str, list[dict[str, str]]] = {}
         keys = [k for s in self.tab.sections for k in s.fields if isinstance(self.record.values.get(k), list)]
-        links = [(self.entity.fields[k], self.record.values[k]) for k in keys if "to" in self.entity.fields[k].options]
+        links = [(self.entity.fields[k], self.record.values[k]) for k in keys if field_types.get(self.entity.fields[k].type).holds in PICKED]
         names = await names_for(conn, self.ctx, links) if links else None
         files = [str(i) for k in keys if "max_mb" in self.entity.fields[k].options for i in self.record.values[k]]
         described = await describe(self.ctx, files) if files else {}
         for key in keys:
             field, items = self.entity.fields[key], self.record.values[key]
-            if names is not None and "to" in field.options:
-                found[key] = [{"key": i, "label": names.records.get((field.options["to"], i), "")} for i in items]
+            if names is not None and field_types.get(field.type).holds in PICKED:
+                found[key] = [{"key": i, "label": names.of(field, i) or ""} for i in items]
             elif "max_mb" in field.options:
                 found[key] = [{"key": i, "label": described[i].name if i in described else _("File")} for i in items]
             else:

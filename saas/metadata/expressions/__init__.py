@@ -1,6 +1,6 @@
 """The one expression language: text -> tree -> type check, Python closure, parametrised SQL. docs/packs.md, section 12."""
 
-from saas.metadata.expressions.check import Kind, check, field_kind, find_relation, kind_of
+from saas.metadata.expressions.check import ID_TYPES, Kind, check, field_kind, find_relation, kind_of
 from saas.metadata.expressions.dump import dump
 from saas.metadata.expressions.errors import ExpressionError, ExpressionProblem, FilterError
 from saas.metadata.expressions.filters import OPS, Op, filter_to_node
@@ -13,6 +13,7 @@ from saas.metadata.expressions.sql import SqlScope, aggregate_sql, to_sql, to_wh
 
 __all__ = [
     "FUNCTIONS",
+    "ID_TYPES",
     "OPS",
     "Binary",
     "Call",

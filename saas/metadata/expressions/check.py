@@ -39,6 +39,7 @@ NOUNS: dict[str, LazyString] = {
     "same": lazy("any value"),
     "day_or_text": lazy("a date or a text"),
     "digits": lazy("a text or a number"),
+    "people": lazy("one or several people"),
 }
 _RETURNS: dict[str, ExprType] = {"int": "number", "percent": "number", "money": "number"}
 _SETTINGS: dict[str, ExprType] = {"int": "number", "number": "number", "bool": "bool", "text": "text", "date": "date"}
@@ -47,14 +48,16 @@ _SETTINGS: dict[str, ExprType] = {"int": "number", "number": "number", "bool": "
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What is known about a value. `entity`: what a ref points to, where known. `options`: the keys a choice, or the entries of
-    a list, can have; empty = anything. `null`: it is the word null."""
+    a list, can have; empty = anything. `items`: what a list is a list of, where it holds ids. `null`: it is the word null."""
 
     type: ExprType
     entity: str | None = None
     options: tuple[str, ...] = ()
     null: bool = False
+    items: ExprType | None = None
 
 
+ID_TYPES: Mapping[str, ExprType] = {"record": "ref", "user": "user", "dept": "dept"}  # what a field holds -> how it compares
 ANY, TEXT, NUMBER, BOOL = Kind("any"), Kind("text"), Kind("number"), Kind("bool")
 
 
@@ -127,7 +130,8 @@ def _field_kind(config: Config, entity_key: str, fld: FieldDef, depth: int) -> K
             options = tuple(o.key for o in config.options(entity_key, fld.key))
         except KeyError:  # an option set or pipeline that does not exist is reported where it is named
             options = ()
-    return Kind(type_, entity, options)
+    items = ID_TYPES.get(found.holds) if found and type_ == "list" else None
+    return Kind(type_, entity, options, items=items)
 
 
 def find_relation(config: Config, entity_key: str, name: str) -> Relation | str | None:
@@ -364,7 +368,8 @@ class _Checker:
             self._member(node.item, item, options)
 
     def _member(self, node: n.Node, item: Kind, options: Kind) -> None:
-        if item.type in ("number", "bool", "date", "datetime", "list"):
+        other_ids = options.items is not None and item.type in ID_TYPES.values() and item.type != options.items
+        if item.type in ("number", "bool", "date", "datetime", "list") or other_ids:
             self.problem("type", lazy("A list does not hold %(noun)s", noun=NOUNS[item.type]), node)
         self._key(node, options)
 
@@ -488,6 +493,8 @@ _ACCEPTED: dict[str, tuple[str, ...]] = {
 
 def _fits(kind: Kind, wanted: str) -> bool:
     """Whether a value can be stored in, or used as, the wanted type."""
+    if wanted == "people":
+        return "user" in (kind.type, kind.items) or kind.type == "any"
     return kind.type == wanted or "any" in (kind.type, wanted) or {kind.type, wanted} == {"text", "option"}
 
 

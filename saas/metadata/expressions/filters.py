@@ -172,8 +172,9 @@ class _Reader:
 
     def _value(self, value: Any, kind: Kind, path: str) -> n.Node:
         """The node of a JSON value that suits the kind of the field."""
-        wrong = FilterError(path, lazy("%(noun)s was expected", noun=NOUNS["text" if kind.type in ("option", "list") else kind.type]))
-        match kind.type:
+        type_ = kind.items or kind.type
+        wrong = FilterError(path, lazy("%(noun)s was expected", noun=NOUNS["text" if type_ in ("option", "list") else type_]))
+        match type_:
             case "number":
                 return _number(value, wrong)
             case "bool":
@@ -187,9 +188,9 @@ class _Reader:
                     return _number(value, wrong)
         if not isinstance(value, str) or len(value) > MAX_TEXT or re.search("[\x00\ud800-\udfff]", value):
             raise wrong
-        match kind.type:
+        match type_:
             case "date" | "datetime":
-                return _moment(value, kind.type, wrong)
+                return _moment(value, type_, wrong)
             case "user" if value == "me()":
                 return n.Call("me")
             case "dept" if value == "my_dept()":

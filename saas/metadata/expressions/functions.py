@@ -163,7 +163,7 @@ def _sql_part(part: str) -> str:
 
 def _sql_contains(q: Emitter, args: tuple[Piece, ...]) -> str:
     if args[0].type == "list":
-        return f"({q.render(args[0])} ? {q.as_text(args[1])})"
+        return q.has(args[0], args[1])
     return f"(strpos(lower({q.as_text(args[0])}), lower({q.as_text(args[1])})) > 0)"
 
 

@@ -52,7 +52,8 @@ class SqlScope:
     def compare(self, parts: tuple[str, ...], op: str, value: Any) -> str | None:
         """A condition an index can serve, on a stored field and a constant that is never None: op is == < <= > >= or "in"
         (value: a list). May be null where Python says false. The value suits the type `path` gives: Decimal, str (text, option,
-        id), bool, date for a date, aware datetime for a datetime. None: use the general form (do so for unknown ops)."""
+        id), bool, date for a date, aware datetime for a datetime. op "has": a list holds the value. None: use the general form (do
+        so for unknown ops)."""
         return None
 
     def child(self, node: n.Child, emit: Callable[[n.Node, SqlScope], str]) -> str | tuple[str, ExprType]:
@@ -390,7 +391,7 @@ class Emitter:
             options = self.value(node.options)
             if options.type not in ("list", "any"):
                 raise self.refuse(lazy("in needs a list on its right side"), node.options.pos)
-            return f"({self.render(options)} ? {self.as_text(self.value(node.item))})", True
+            return self.has(options, self.value(node.item)), True
         values = to_python(node.options)(self.env)
         values = [v for v in values if v is not None] if isinstance(values, list | tuple) else []
         if not values:
@@ -413,6 +414,14 @@ class Emitter:
                 return indexed, True
         array = self.scope.param([_to_pg(v, item.type) for v in values], PG_TYPES[item.type] + "[]")
         return f"({self.render(item)} = ANY({array}))", True
+
+    def has(self, options: Piece, item: Piece) -> str:
+        """Whether a list holds a value that is not missing."""
+        if options.parts and options.type == "list" and item.is_constant and item.value is not None:
+            indexed = self.scope.compare(options.parts, "has", item.value)
+            if indexed is not None:
+                return indexed
+        return f"({self.render(options)} ? {self.as_text(item)})"
 
     def _any_equal(self, node: n.In, options: tuple[n.Node, ...]) -> tuple[str, bool]:
         return self._logic("or", tuple(n.Binary("==", node.item, option, pos=option.pos) for option in options if not is_null(option)))

@@ -36,7 +36,7 @@ class Notify(ActionType):
     }  # fmt: skip
 
     def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        return [(f"to[{i}]", text, None, "user") for i, text in enumerate(options["to"]) if not text.startswith("role:")]
+        return [(f"to[{i}]", text, None, "people") for i, text in enumerate(options["to"]) if not text.startswith("role:")]
 
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         ids: dict[UUID, None] = {}

@@ -74,7 +74,7 @@ class Cells:
         wanted: dict[str, dict[str, str]] = {}
         for row in rows:
             for f in declared:
-                if f.type in ("ref", "m2m") and row.get(f.key) is not None:
+                if field_types.get(f.type).holds == "record" and row.get(f.key) is not None:
                     for text in self._names(f, row[f.key]):
                         if not _is_id(text) and (f.options["to"], normal(text)) not in self.records:
                             wanted.setdefault(f.options["to"], {})[normal(text)] = text
@@ -105,7 +105,7 @@ class Cells:
 
     def _names(self, f: FieldDef, value: Any) -> list[str]:
         text = plain_text(value)
-        if f.type == "ref":
+        if not field_types.get(f.type).many:
             return [text]
         parts = _split(_SEPARATORS, text)
         return _split(_COMMAS, text) if len(parts) == 1 else parts
@@ -116,15 +116,15 @@ class Cells:
         """The JSON value of a cell, or what is wrong with it."""
         if raw is None:
             return None, None
-        if f.type in ("user", "dept"):
-            return self._one(f, plain_text(raw), self.users if f.type == "user" else self.departments)
-        if f.type == "ref":
-            return self._one(f, plain_text(raw), None)
-        if f.type == "m2m":
-            found = [self._one(f, name, None) for name in self._names(f, raw)]
-            problem = next((p for _v, p in found if p), None)
-            return (None, problem) if problem else ([v for v, _p in found], None)
-        return self._typed(f, raw), None
+        kind = field_types.get(f.type)
+        if kind.holds not in ("record", "user", "dept"):
+            return self._typed(f, raw), None
+        names = {"user": self.users, "dept": self.departments}.get(kind.holds)
+        found = [self._one(f, name, names) for name in self._names(f, raw)]
+        problem = next((p for _v, p in found if p), None)
+        if problem or not found:
+            return None, problem
+        return ([v for v, _p in found] if kind.many else found[0][0]), None
 
     def _one(self, f: FieldDef, text: str, names: Mapping[str, list[str]] | None) -> tuple[str | None, FieldProblem | None]:
         if _is_id(text):

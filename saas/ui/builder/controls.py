@@ -371,7 +371,7 @@ async def _people(desk: Desk, entity: Entity, field_def: FieldDef, c: Condition)
     """Whom a condition may name: oneself, one's department, and who is chosen already; others come by searching."""
     special = {"user": ("me()", _("the person looking")), "dept": ("my_dept()", _("the department of the person looking"))}
     kind = field_types.get(field_def.type)
-    found = [Choice(*special[t], on=special[t][0] in c.values) for t in (kind.expr_type,) if t in special]
+    found = [Choice(*special[t], on=special[t][0] in c.values) for t in (kind.holds,) if t in special]
     names = {v: filters.value_text(desk.ctx, entity, Condition(c.field, "eq", (v,)), {}) for v in c.values if not v.endswith("()")}
     return found + [Choice(v, names[v], True) for v in names]
 

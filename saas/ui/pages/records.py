@@ -15,6 +15,7 @@ from saas.errors import AppError, Conflict, DuplicateFound, FieldProblem, Invali
 from saas.i18n import gettext as _
 from saas.i18n import pick, sentences
 from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.files import open_file, open_thumbnail
@@ -186,7 +187,7 @@ async def lookup(request: Request, entity: FromPath[str], field: FromPath[str]) 
     items = await choices(ask.ctx, found.key, field, q=query.get("q", "")[:100], values=typed, limit=20)
     offered = [{"value": c.id, "text": c.label, "note": c.detail} for c in items]
     declared = found.fields.get(field)
-    if query.get("filter") and not query.get("q") and declared is not None and declared.type == "user":
+    if query.get("filter") and not query.get("q") and declared is not None and field_types.get(declared.type).holds == "user":
         offered.insert(0, {"value": "me()", "text": _("me"), "note": ""})
     return Response({"items": offered}, headers={"cache-control": "no-store"})
 

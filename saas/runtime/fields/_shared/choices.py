@@ -118,7 +118,7 @@ class ChoiceListType(FieldType):
     storage = "doc"
     expr_type = "list"
     many = True
-    operators = ("contains", "is_empty")
+    operators = ("contains", "in", "not_in", "is_empty")
     sortable = False
     most = 200
 

@@ -111,7 +111,7 @@ class IdListType(FieldType):
         return list(value)
 
     def from_expr(self, field: FieldDef, value: Any, config: Config) -> Any:
-        return read_ids([str(item) for item in value] if isinstance(value, (list, tuple)) else value)
+        return read_ids([str(item) for item in value if item is not None] if isinstance(value, (list, tuple)) else value)
 
     def display(self, field: FieldDef, value: Any, config: Config, locale: str) -> str:
         return ", ".join(value)

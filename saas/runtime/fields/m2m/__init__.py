@@ -16,7 +16,7 @@ class ManyToMany(IdListType):
     icon = "link"
     storage = "links"
     holds = "record"
-    operators = ("contains", "is_empty")
+    operators = ("contains", "in", "not_in", "is_empty")
     expects = lazy("Choose records")
     options_schema = options({"to": TO, "inverse": INVERSE}, required=("to",))
     EXAMPLE_OPTIONS = {"to": "thing"}

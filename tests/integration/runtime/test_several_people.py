@@ -1,0 +1,175 @@
+"""Fields that hold several people: found by who is in them, seen by scopes, named everywhere, closed to who has left."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+from typing import Any
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from saas.errors import InvalidDefinition, InvalidInput
+from saas.metadata.parse import parse_bundle
+from saas.runtime import execute
+from saas.runtime import operations as ops
+from saas.runtime.files import store
+from saas.runtime.forms import choices
+from saas.runtime.transfer import preview_import, stream_csv
+from saas.tenants import update_user
+from tests.bundles import field as fld
+from tests.bundles import label
+from tests.factories import Lab, make_lab
+
+VISIT = {
+    "key": "visit", "label": label("Visit"), "plural": label("Visits"), "title": "name", "search": ["name"], "assignees": ["crew"],
+    "fields": [
+        fld("name", "text", required=True),
+        fld("crew", "users", roles=["crew", "scoped", "taking_part"]),
+        fld("watchers", "users"),
+        fld("starters", "users", default={"expr": "me()"}),
+        fld("mine", "formula", returns="bool", expr="me() in crew"),
+        fld("size", "formula", returns="int", expr="len(crew)"),
+    ],
+    "rules": [{"key": "not_alone", "expr": "is_empty(watchers) or not (owner in watchers)", "message": label("The owner watches anyway"), "field": "watchers"}],
+}  # fmt: skip
+BUNDLE: dict[str, Any] = {
+    "format": 1, "pack": {"key": "visits", "version": "1.0.0", "label": label("Visits"), "icon": "box"}, "entities": [VISIT],
+    "roles": [
+        {"key": "admin", "label": label("Admin"), "admin": True},
+        {"key": "crew", "label": label("Crew"), "entities": {"visit": {"create": True, "read": "all", "update": "all"}}},
+        {"key": "scoped", "label": label("Scoped"), "entities": {"visit": {"create": True, "read": "assigned", "update": "assigned"}}},
+        {"key": "taking_part", "label": label("Taking part"), "entities": {"visit": {"create": True, "read": "participant"}}},
+        {"key": "other", "label": label("Other"), "entities": {"visit": {"create": True, "read": {"scope": "all", "if": "me() in watchers"}}}},
+    ],
+    "automations": [
+        {"key": "tell", "label": label("Tell"), "entity": "visit", "on": {"trigger": "create"},
+         "do": [{"action": "notify", "to": ["watchers"], "title": label("{{ name }}: {{ crew }}")}]},
+    ],
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module")
+async def visits(database) -> Lab:
+    lab = await make_lab(copy.deepcopy(BUNDLE), people=False)
+    for key, role in (("ann", "crew"), ("bob", "scoped"), ("cat", "taking_part"), ("dan", "other"), ("eve", "crew")):
+        await lab.person(key, [role])
+    return lab
+
+
+async def make(lab: Lab, name: str, by: str = "admin", **people: list[str]) -> UUID:
+    return await lab.make("visit", by, name=name, **{field: [str(lab.people[p]) for p in who] for field, who in people.items()})
+
+
+async def found(lab: Lab, who: str, filter_: Any = None) -> set[str]:
+    page = await execute(await lab.ctx(who), ops.List(entity="visit", filter=filter_, limit=200))
+    return {r.title for r in page.records}
+
+
+async def test_they_are_kept_named_and_shown(visits: Lab) -> None:
+    made = await make(visits, "kept", crew=["bob", "ann"])
+    record = await visits.get("visit", made)
+    assert sorted(record.values["crew"]) == sorted(str(visits.people[p]) for p in ("ann", "bob"))
+    assert sorted(record.display["crew"].split(", ")) == ["Ann", "Bob"]
+    assert record.values["size"] == 2 and record.values["mine"] is False
+    assert (await visits.get("visit", made, by="ann")).values["mine"] is True
+    assert record.values["starters"] == [str(visits.people["admin"])], "a default that gives one person"
+
+
+async def test_they_are_found_by_who_is_in_them(visits: Lab) -> None:
+    await make(visits, "f1", crew=["ann", "eve"])
+    await make(visits, "f2", crew=["eve"])
+    await make(visits, "f3")
+    ann, eve = (str(visits.people[p]) for p in ("ann", "eve"))
+    named = {"field": "name", "op": "starts_with", "value": "f"}
+    for filter_, expected in (
+        ({"field": "crew", "op": "contains", "value": "me()"}, {"f1"}), ({"field": "crew", "op": "contains", "value": eve}, {"f1", "f2"}),
+        ({"field": "crew", "op": "in", "value": [ann, "me()"]}, {"f1"}), ({"field": "crew", "op": "not_in", "value": [ann]}, {"f2", "f3"}),
+        ({"field": "crew", "op": "is_empty", "value": True}, {"f3"}), ({"expr": "me() in crew"}, {"f1"}), ({"expr": "contains(crew, me()) or len(crew) == 1"}, {"f1", "f2"}),
+        ({"expr": "owner in crew"}, set()), ({"expr": "not (me() in crew)"}, {"f2", "f3"}),
+    ):  # fmt: skip
+        assert await found(visits, "ann", {"and": [named, filter_]}) == expected, filter_
+
+
+async def test_scopes_see_them(visits: Lab) -> None:
+    await make(visits, "s1", crew=["bob"])
+    await make(visits, "s2", watchers=["cat", "dan"])
+    await make(visits, "s3", crew=["cat", "ann"])
+    named = {"field": "name", "op": "starts_with", "value": "s"}
+    assert await found(visits, "bob", named) == {"s1"}
+    assert await found(visits, "cat", named) == {"s2", "s3"}
+    assert await found(visits, "dan", named) == {"s2"}
+    assert await found(visits, "ann", named) == {"s1", "s2", "s3"}
+
+
+async def test_nobody_who_left_is_chosen_anew(visits: Lab) -> None:
+    gone = await visits.person("fay", ["crew"])
+    made = await make(visits, "left", crew=["fay", "ann"])
+    await update_user(visits.tenant_id, gone, {"status": "inactive"})
+    ctx = await visits.ctx()
+    offered = {c.id for c in await choices(ctx, "visit", "crew")}
+    assert str(gone) not in offered and str(visits.people["ann"]) in offered
+    assert str(visits.people["dan"]) not in offered, "has none of the field's roles"
+    assert {c.label for c in await choices(ctx, "visit", "crew", q="an")} == {"Ann"}
+    kept = [str(gone), str(visits.people["eve"])]
+    change = await execute(ctx, ops.Update(entity="visit", id=made, values={"crew": kept}))
+    assert sorted(change.record.values["crew"]) == sorted(kept), "who was there before may stay"
+    for person in ("fay", "dan"):
+        with pytest.raises(InvalidInput) as caught:
+            await make(visits, "new", crew=[person])
+        assert [(p.field, p.code) for p in caught.value.problems] == [("crew", "unknown_user")]
+
+
+async def test_the_history_names_them(visits: Lab) -> None:
+    made = await make(visits, "told", crew=["ann"])
+    await execute(await visits.ctx(), ops.Update(entity="visit", id=made, values={"crew": [str(visits.people["bob"])]}))
+    entries = await execute(await visits.ctx(), ops.History(entity="visit", id=made))
+    line = next(c for c in entries[0].changes if c["field"] == "crew")
+    assert (line["old"], line["new"]) == ("Ann", "Bob")
+
+
+async def test_they_are_notified_and_named_in_texts(visits: Lab) -> None:
+    await make(visits, "note", crew=["ann"], watchers=["dan", "eve"])
+    rows = await visits.fetch("SELECT user_id, title FROM notification WHERE tenant_id = $1 AND title LIKE 'note%'")
+    assert {(r["user_id"], r["title"]) for r in rows} == {(visits.people[p], "note: Ann") for p in ("dan", "eve")}
+
+
+async def test_they_go_out_and_come_in_by_name(visits: Lab) -> None:
+    await make(visits, "sheet", crew=["eve", "ann"])
+    ctx = await visits.ctx()
+    out = b"".join([part async for part in stream_csv(ctx, "visit", columns=["name", "crew"], filter={"field": "name", "op": "eq", "value": "sheet"})])
+    rows = list(csv.reader(io.StringIO(out.decode("utf-8-sig"))))
+    assert sorted(rows[1][1].split(", ")) == ["Ann", "Eve"]
+
+    async def parts() -> Any:
+        yield b"Name,Crew\nback,\"Ann; eve\"\nalone,Bob\nnobody,\nodd,Zed\n"
+
+    seen = await preview_import(ctx, (await store(ctx, "t.csv", parts())).id, {"entity": "visit"})
+    ids = {p: str(visits.people[p]) for p in ("ann", "bob", "eve")}
+    assert [r["parsed"].get("crew") for r in seen["rows"]] == [[ids["ann"], ids["eve"]], [ids["bob"]], None, None]
+    assert [r["action"] for r in seen["rows"]] == ["created", "created", "created", "failed"]
+
+
+async def test_rules_are_checked_while_writing(visits: Lab) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await make(visits, "rule", by="ann", watchers=["ann"])
+    assert caught.value.problems[0].code == "rule.not_alone"
+
+
+@pytest.mark.parametrize("text", ["crew == me()", "name in crew and 5 in crew", "my_dept() in crew"])
+def test_what_makes_no_sense_of_a_list_of_people_is_refused(text: str) -> None:
+    bundle = copy.deepcopy(BUNDLE)
+    bundle["entities"][0]["rules"].append({"key": "odd", "expr": text, "message": label("Odd")})
+    with pytest.raises(InvalidDefinition) as caught:
+        parse_bundle(bundle)
+    assert [p.code for p in caught.value.problems] == ["bad_expression"]
+
+
+def test_assignees_must_hold_people() -> None:
+    bundle = copy.deepcopy(BUNDLE)
+    bundle["entities"][0]["assignees"] = ["name"]
+    with pytest.raises(InvalidDefinition) as caught:
+        parse_bundle(bundle)
+    assert [p.code for p in caught.value.problems] == ["not_a_user"]
