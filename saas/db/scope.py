@@ -17,7 +17,7 @@ from saas.db import embedded
 from saas.db.engine import DB
 from saas.db.reasons import SystemReason
 from saas.db.roles import APP, SYSTEM, role_login
-from saas.errors import BadRequest, Conflict, Unavailable
+from saas.errors import BadRequest, Conflict, PermissionDenied, Unavailable
 from saas.i18n import lazy
 from saas.settings import Settings
 
@@ -36,6 +36,7 @@ GONE = (
     TimeoutError,
 )
 _counter: ContextVar[list[int] | None] = ContextVar("statements", default=None)
+_only_read: ContextVar[bool] = ContextVar("only_read", default=False)
 
 
 # ---- counting ------------------------------------------------------------------------------------------------------------
@@ -78,6 +79,26 @@ class CountingConnection(asyncpg.Connection):
     fetchrow = _counted(asyncpg.Connection.fetchrow)
     fetchval = _counted(asyncpg.Connection.fetchval)
     fetchmany = _counted(asyncpg.Connection.fetchmany)
+
+
+# ---- requests that may not write -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def own_limits() -> Iterator[None]:
+    """What `only_read` forbids inside, e.g. in one request, is allowed again afterwards."""
+    before = _only_read.get()
+    try:
+        yield
+    finally:
+        _only_read.set(before)
+
+
+def only_read() -> None:
+    """From here on every tenant transaction of this context is read-only: the database itself refuses to write."""
+    if in_transaction():
+        raise RuntimeError("a transaction that may write is open already")
+    _only_read.set(True)
 
 
 # ---- the database of this process ------------------------------------------------------------------------------------------
@@ -271,6 +292,8 @@ class Scope:
             raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="locked") from error
         if isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)):  # NUL: whatever page or body it came in by
             raise BadRequest(lazy("This text contains characters that cannot be stored.")) from error
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            raise PermissionDenied(lazy("Nothing can be changed here."), reason="only_read") from error
         if isinstance(error, asyncpg.QueryCanceledError):
             raise Unavailable(lazy("This took too long and was stopped")) from error
         return False
@@ -304,7 +327,8 @@ def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None =
         if open_scope.tenant_id != tenant:
             raise RuntimeError("a transaction of another tenant, or of the system, is open in this context")
         return _Join(open_scope)
-    prelude = [*([_SNAPSHOT] if snapshot else []), _set_tenant(tenant), *_timeout(timeout_seconds)]
+    limits = ["SET TRANSACTION READ ONLY"] if _only_read.get() else []
+    prelude = [*([_SNAPSHOT] if snapshot else []), _set_tenant(tenant), *limits, *_timeout(timeout_seconds)]
     return Scope(current_database().app, prelude, tenant_id=tenant)
 
 

@@ -23,6 +23,7 @@ from saas.tenants.sessions import (
     load_user,
     open_session,
     revoke_session,
+    set_view_as,
 )
 from saas.tenants.tenants import (
     TenantRow,
@@ -80,6 +81,7 @@ __all__ = [
     "set_roles",
     "set_tenant_plan",
     "set_tenant_status",
+    "set_view_as",
     "update_department",
     "update_user",
 ]

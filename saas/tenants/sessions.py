@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +41,7 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """Everything a request needs to know about who asks."""
+    """Everything a request needs to know about who asks. `view_as`: whose eyes the pages are seen through, {"roles", "user_id", "draft"}."""
 
     id: UUID
     kind: str
@@ -47,6 +49,7 @@ class SessionInfo:
     expires_at: datetime
     user: UserRow
     tenant: TenantRow
+    view_as: Mapping[str, Any] | None = None
 
     @property
     def config_revision(self) -> int:
@@ -90,7 +93,7 @@ WITH visit AS (
     AND expires_at > now() AND last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes'
     AND (kind <> 'web' OR last_seen_at > now() - interval '{_IDLE_DAYS} days')
 )
-SELECT s.id, s.kind, s.csrf_secret, s.expires_at, {_PERSON}
+SELECT s.id, s.kind, s.csrf_secret, s.expires_at, s.view_as, {_PERSON}
 FROM session s
 JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
 JOIN tenant t ON t.id = s.tenant_id
@@ -107,7 +110,8 @@ async def find_session(tenant_id: UUID, token: str) -> SessionInfo | None:
     if row is None:
         return None
     return SessionInfo(
-        row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_")
+        row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_"),
+        json.loads(row["view_as"]) if row["view_as"] and row["kind"] == "web" else None,
     )
 
 
@@ -120,6 +124,15 @@ async def load_user(tenant_id: UUID, user_id: UUID) -> tuple[UserRow, TenantRow]
             tenant_id, user_id,
         )
     return (_user(row), tenant_row(row, "tenant_")) if row else None
+
+
+async def set_view_as(tenant_id: UUID, session_id: UUID, view_as: Mapping[str, Any] | None) -> None:
+    """Let the pages of a web session be seen through somebody's eyes; None: one's own again."""
+    async with tenant_transaction(tenant_id) as conn:
+        await conn.execute(
+            "UPDATE session SET view_as = $3::jsonb WHERE tenant_id = $1 AND id = $2 AND kind = 'web'",
+            tenant_id, session_id, None if view_as is None else json.dumps(view_as),
+        )
 
 
 async def close_session(tenant_id: UUID, token: str) -> None:

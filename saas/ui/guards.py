@@ -21,6 +21,7 @@ from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
 from saas.tenants import SessionInfo, find_session
+from saas.ui import viewing
 from saas.ui.middleware import Site
 from saas.ui.render import base_data, render
 from saas.ui.views import Toast
@@ -37,6 +38,7 @@ class Ask:
     def __init__(self, request: Request, ctx: Context, session: SessionInfo) -> None:
         self.request, self.ctx, self.session = request, ctx, session
         self.unread = 0
+        self.viewing: viewing.Viewing | None = None  # through whose eyes
 
     @property
     def site(self) -> Site:
@@ -70,7 +72,7 @@ class Ask:
         from saas.ui.shell import shell_of  # the shell names pages, which import this module
 
         toasts = read_toasts(self.request)
-        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, **data}
+        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "viewing": self.viewing, **data}
         response = html(render(template, **shown), status=status, headers=headers)
         if toasts:
             add_cookie(self.request, response, "toasts", "", seconds=0)
@@ -183,8 +185,9 @@ def refuse_given_password(session: SessionInfo) -> None:
         raise PasswordDue(lazy("Please choose a password of your own."), reason="password")
 
 
-async def signed_in(request: Request) -> Ask:
-    """The person behind the session cookie. Errors: NotAuthenticated, NotFound (not a tenant's host), PermissionDenied (forged)."""
+async def signed_in(request: Request, *, myself: bool = False) -> Ask:
+    """The person behind the session cookie, or whom they look as (saas.ui.viewing) unless `myself`.
+    Errors: NotAuthenticated, NotFound (not a tenant's host), PermissionDenied (forged, or a change while looking as somebody)."""
     tenant = site_of(request).tenant
     if tenant is None:
         raise NotFound()
@@ -203,4 +206,9 @@ async def signed_in(request: Request) -> Ask:
         refuse_given_password(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
+    if session.view_as:
+        ask.viewing = await viewing.describe(ctx, session.view_as, request.url.path)
+        if not myself:
+            viewing.refuse(ask.viewing, request.url.path, safe=request.method in SAFE_METHODS)
+            ask.ctx = await viewing.look(ctx, session.view_as)
     return ask

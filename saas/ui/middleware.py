@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from saas.db import own_limits
 from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
@@ -80,7 +81,7 @@ class SiteMiddleware:
         else:
             locale = choose_locale(cookies.get("locale"), site.tenant, accept)
         scope["state"]["locale"] = locale  # type: ignore[index]
-        with use_locale(locale):
+        with use_locale(locale), own_limits():
             if failed is not None:
                 from saas.ui.errors import answer_error  # errors render pages, which need this module's Site
 

@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.enums import MediaType
 from litestar.response import Response
 
-from saas.errors import BadRequest, NotAuthenticated, NotFound
+from saas.errors import BadRequest, NotAuthenticated, NotFound, PermissionDenied
 from saas.i18n import lazy, negotiate, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
@@ -63,6 +63,8 @@ async def context(request: Request) -> Context:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
     refuse_given_password(session)
+    if session.view_as:  # programs ask for themselves
+        raise PermissionDenied(lazy("You are looking through somebody else's eyes. Leave that first."), reason="simulation")
     locale = negotiate(accept, tenant.locale) if accept else session.user.locale or tenant.locale
     speak(request, locale)
     return await context_of(session, origin="api", locale=locale, request_id=request.scope["state"]["request_id"])
