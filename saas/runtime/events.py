@@ -52,20 +52,22 @@ def _event(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[s
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """What somebody last made of a field. `by_configuration`: that was no person's act."""
+    """What somebody last made of a field, and of what. `by_configuration`: that was no person's act."""
 
     value: Any
     by_configuration: bool
+    before: Any = None
 
 
 async def last_touches(conn: Any, ctx: Context, entity: Entity, key: str, ids: Sequence[UUID], since: datetime | None = None) -> dict[UUID, Touch]:
     """The last change of a field of each of these records, as far as the history knows."""
     rows = await conn.fetch(
-        "SELECT DISTINCT ON (record_id) record_id, origin, changes -> $4 -> 1 AS value FROM record_event WHERE tenant_id = $1 AND entity_id = $2 "
+        "SELECT DISTINCT ON (record_id) record_id, origin, changes -> $4 AS pair FROM record_event WHERE tenant_id = $1 AND entity_id = $2 "
         "AND record_id = ANY($3::uuid[]) AND changes ? $4 AND at >= coalesce($5, '-infinity'::timestamptz) ORDER BY record_id, at DESC, version DESC",
         ctx.tenant_id, entity.number, list(ids), key, since,
     )  # fmt: skip
-    return {r["record_id"]: Touch(json.loads(r["value"]) if r["value"] else None, r["origin"] == "configuration") for r in rows}
+    found = {r["record_id"]: (json.loads(r["pair"]), r["origin"]) for r in rows}
+    return {i: Touch(pair[1], origin == "configuration", pair[0]) for i, (pair, origin) in found.items()}
 
 
 async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int, before: str | None) -> list[ops.HistoryEntry]:

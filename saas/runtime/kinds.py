@@ -8,7 +8,7 @@ from pathlib import Path
 
 KIND_PACKAGES = (
     *("saas.runtime.fields", "saas.runtime.widgets", "saas.runtime.triggers", "saas.runtime.actions", "saas.runtime.job_kinds"),
-    "saas.runtime.impact",
+    *("saas.runtime.impact", "saas.runtime.backfill.steps"),
 )
 
 # Root of the templates that belong to kinds: "fields/<key>/input.html", "fields/<key>/cell.html", "widgets/<key>/…".

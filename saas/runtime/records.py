@@ -380,16 +380,18 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
 
 @dataclass(slots=True)
 class Rewrite:
-    """A record under lock, with the old values of what changes, and its new values."""
+    """A record under lock, with the old values of what changes, and its new values. `told`: values the history names as the old
+    ones, where they were written in another way."""
 
     row: Row
     values: Mapping[str, Any]
+    told: Mapping[str, Any] = field(default_factory=dict)
     changes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
-async def lock_many(conn: Any, entity: Entity, ids: Sequence[UUID]) -> None:
+async def lock_many(conn: Any, number: int, ids: Sequence[UUID]) -> None:
     """Lock records of one entity in the order of their ids, deleted ones too."""
-    await conn.execute(f"SELECT 1 FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY($1::uuid[]) ORDER BY t.id FOR UPDATE", list(ids))
+    await conn.execute(f"SELECT 1 FROM record t WHERE t.entity_id = {number} AND t.id = ANY($1::uuid[]) ORDER BY t.id FOR UPDATE", list(ids))
 
 
 async def follow_configuration(conn: Any, ctx: Context, entity: Entity, rewrites: Iterable[Rewrite]) -> list[uniques.Collision]:
@@ -407,13 +409,21 @@ async def follow_configuration(conn: Any, ctx: Context, entity: Entity, rewrites
     for r in changed:
         r.row.version += 1
     await _write_many(conn, ctx, entity, changed)
-    await events.append_many(conn, ctx, entity, [(r.row, r.changes) for r in changed])
+    history = [(r.row, {k: (r.told.get(k, old), new) for k, (old, new) in r.changes.items()}) for r in changed]
+    await events.append_many(conn, ctx, entity, history)
     collisions = await uniques.sync(conn, ctx, entity, ids, uniques.rules_about(ctx, entity, keys))
     if keys & search_keys(entity):
         await reindex(conn, ctx, entity, ids)
     before = {key: [UUID(v) for r in changed if key in r.changes for v in _ids_in(r.changes[key][0])] for key in keys if entity.fields[key].type in ("ref", "m2m")}
     await rollups.refresh_above(conn, ctx, entity, ids, keys, also=before)
     return collisions
+
+
+async def write_quietly(conn: Any, ctx: Context, entity: Entity, rewrites: Iterable[Rewrite]) -> None:
+    """Write values nobody sees: of a field that is not in the configuration, or no longer written that way."""
+    changed = [r for r in rewrites if _compare(r)]
+    if changed:
+        await _write_many(conn, ctx, entity, changed)
 
 
 def _compare(rewrite: Rewrite) -> bool:

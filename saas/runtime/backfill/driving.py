@@ -1,0 +1,167 @@
+"""The job that carries out the steps of one publication: put in with it, run batch by batch, and looked after once more at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from saas.db import tenant_transaction
+from saas.errors import Conflict
+from saas.i18n import use_locale
+from saas.metadata.store import current
+from saas.runtime import jobs, worker
+from saas.runtime.backfill.model import Step, step_kinds
+from saas.runtime.backfill.running import Campaign, Outdated, Run
+from saas.runtime.context import Context
+from saas.runtime.contexts import system_context, user_of
+from saas.runtime.jobs import JobInfo, JobRun, JobWaits
+from saas.tenants import load_user
+
+KIND, SWEEP = "backfill", "backfill_sweep"
+# How long requests may go on under the configuration they began with. Longer work of the old one is waited for.
+LATE_SECONDS = 60.0
+TURN_SECONDS = 2.0
+ATTEMPTS = 8  # of a batch that met others
+
+
+async def enqueue_steps(conn: Any, ctx: Context, steps: Sequence[Step], revision: int) -> UUID | None:
+    """Put in the job for the steps that lead to `revision`, in the transaction that publishes it; None when there is nothing to do."""
+    kept = [step for step in steps if await _concerns_records(conn, step)]
+    if not kept:
+        return None
+    for step in kept:
+        if step.kind == "unique":  # claims under the rule's earlier meaning would refuse what is fine now
+            await conn.execute(
+                "DELETE FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND rule_key = $3", ctx.tenant_id, step.number, step.options["rule"]
+            )
+    payload = {"revision": revision, "since": ctx.now.isoformat(), "steps": [step.to_json() for step in kept], "locale": ctx.locale}
+    return await jobs.enqueue(conn, ctx, KIND, payload)
+
+
+async def _concerns_records(conn: Any, step: Step) -> bool:
+    return step_kinds.get(step.kind).without_records or await conn.fetchval(f"SELECT EXISTS (SELECT 1 FROM record WHERE entity_id = {step.number})")
+
+
+async def follow(ctx: Context, job_id: UUID, budget_seconds: float) -> JobInfo:
+    """Carry the job out here and now, after the commit, for at most so long; the rest goes on in the background."""
+    return await worker.run_for(ctx, job_id, budget_seconds)
+
+
+# ---- running -------------------------------------------------------------------------------------------------------------
+
+
+async def run_steps(job: JobRun) -> Mapping[str, Any]:
+    """All steps, one after the other, each from where it stopped."""
+    await _wait_for_turn(job)
+    campaign = await _campaign(job)
+    with use_locale(campaign.ctx.locale):
+        await _count(campaign)
+        for run in _runs(campaign):
+            await _insist(run, run_kind=step_kinds.get(run.step.kind).run)
+        await _sweep(campaign)
+    await _look_again_later(campaign)
+    return campaign.state
+
+
+async def sweep_steps(job: JobRun) -> Mapping[str, Any]:
+    """Once more over what was written since, when nothing works under the old configuration any more."""
+    async with tenant_transaction(job.ctx.tenant_id) as conn:
+        if await _older_work(conn, job.ctx, UUID(job.payload["of"])):
+            raise JobWaits(LATE_SECONDS)
+    campaign = await _campaign(job)
+    with use_locale(campaign.ctx.locale):
+        await _sweep(campaign)
+    return campaign.state
+
+
+async def _campaign(job: JobRun) -> Campaign:
+    """The job as its publisher, with all rights: the configuration orders it, they stand in the history."""
+    payload, tenant = job.payload, job.ctx.tenant
+    money = {"currency": tenant.currency, "country": tenant.country, "time_zone": tenant.time_zone}
+    steps = [Step.from_json(raw) for raw in payload["steps"]]
+    before = await current(tenant.id, payload["revision"] - 1, **money)
+    planned = await current(tenant.id, payload["revision"], **money)
+    async with tenant_transaction(tenant.id) as conn:
+        author = await conn.fetchval("SELECT created_by FROM job WHERE tenant_id = $1 AND id = $2", tenant.id, job.id)
+    found = await load_user(tenant.id, author) if author else None
+    ctx = job.ctx.replace(
+        user=user_of(found[0]) if found else None, elevated=True, origin="configuration", operation_id=job.id, locale=payload.get("locale", tenant.locale)
+    )
+    state = dict(job.state) if job.state.get("steps") else {"steps": [{"kind": step.kind} for step in steps]}
+    return Campaign(job, ctx, before, planned, datetime.fromisoformat(payload["since"]), state)
+
+
+def _runs(campaign: Campaign) -> list[Run]:
+    return [Run(campaign, Step.from_json(raw), place) for place, raw in enumerate(campaign.job.payload["steps"])]
+
+
+async def _insist(run: Run, run_kind: Any) -> None:
+    """Until it is done: under what is published meanwhile, and again where it met others at their work."""
+    met = 0
+    while True:
+        try:
+            return await run_kind(run)
+        except Outdated:
+            fresh = await system_context(run.ctx.tenant_id)
+            run.campaign.ctx = run.ctx.replace(config=fresh.config, tenant=fresh.tenant)
+        except Conflict as error:
+            met += 1
+            if error.data.get("reason") not in ("deadlock", "locked") or met >= ATTEMPTS:
+                raise
+            await asyncio.sleep(0.05 * 2**met)
+
+
+async def _count(campaign: Campaign) -> None:
+    """How much there is to do, once."""
+    if "total" in campaign.state:
+        return
+    numbers = [step["number"] for step in campaign.job.payload["steps"] if step_kinds.get(step["kind"]).seconds]
+    async with tenant_transaction(campaign.ctx.tenant_id) as conn:
+        rows = await conn.fetch("SELECT entity_id, count(*) FROM record WHERE entity_id = ANY($1::int[]) GROUP BY entity_id", sorted(set(numbers)))
+        counts = {row[0]: row[1] for row in rows}
+        campaign.state["total"] = sum(counts.get(number, 0) for number in numbers)
+        await campaign.job.checkpoint(conn, done=0, total=campaign.state["total"], state=campaign.state)
+
+
+async def _sweep(campaign: Campaign) -> None:
+    for run in _runs(campaign):
+        kind = step_kinds.get(run.step.kind)
+        if kind.sweeps:
+            await _insist(run, run_kind=kind.sweep)
+
+
+async def _wait_for_turn(job: JobRun) -> None:
+    """Changes are carried out in the order in which they were published."""
+    async with tenant_transaction(job.ctx.tenant_id) as conn:
+        earlier = await conn.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM job e JOIN job j ON j.tenant_id = e.tenant_id AND j.id = $2 WHERE e.tenant_id = $1 AND e.kind = $3 "
+            "AND e.status IN ('queued', 'running') AND (e.created_at, e.id) < (j.created_at, j.id))",
+            job.ctx.tenant_id, job.id, KIND,
+        )  # fmt: skip
+    if earlier:
+        raise JobWaits(TURN_SECONDS)
+
+
+async def _older_work(conn: Any, ctx: Context, job_id: UUID) -> bool:
+    """Whether another job that began before the change was published is still running, under the configuration of then."""
+    return await conn.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM job o JOIN job j ON j.tenant_id = o.tenant_id AND j.id = $2 WHERE o.tenant_id = $1 AND o.kind <> ALL($3::text[]) "
+        "AND o.status = 'running' AND o.created_at < j.created_at)",
+        ctx.tenant_id, job_id, [KIND, SWEEP],
+    )  # fmt: skip
+
+
+async def _look_again_later(campaign: Campaign) -> None:
+    """Put in the last look, unless everybody has long known of the change."""
+    job, ctx = campaign.job, campaign.ctx
+    if not any(step_kinds.get(raw["kind"]).sweeps for raw in job.payload["steps"]):
+        return
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        published, now = await conn.fetchrow("SELECT created_at, now() FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job.id)
+        due = published + timedelta(seconds=LATE_SECONDS)
+        waiting = await conn.fetchval("SELECT EXISTS (SELECT 1 FROM job WHERE tenant_id = $1 AND kind = $2 AND payload->>'of' = $3)", ctx.tenant_id, SWEEP, str(job.id))
+        if not waiting and (due > now or await _older_work(conn, ctx, job.id)):
+            await jobs.enqueue(conn, ctx, SWEEP, {**job.payload, "of": str(job.id)}, run_at=due)
