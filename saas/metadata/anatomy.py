@@ -114,7 +114,10 @@ SORTS: Mapping[str, Mapping[str, str]] = {
         "set": "values", "confirm": "label", "done": "label",
     },
     "branch": {"to": "stage"},
-    "action": {"title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type"},
+    "action": {
+        "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
+        "target": "target", "to": "people",
+    },
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},
     "right": {"create": "create", "read": "scope_rules", "update": "scope_rules", "delete": "scope_rules", "export": "scope_rules"},
     "menu": {"items": "menu_items"},
@@ -140,9 +143,20 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope_rules", "create", "sort", "widget_sort"))
 
 
-def sort_of(kind: str, name: str) -> str:
-    """What sort of value a property holds; "plain" where nothing special is known."""
-    return SORTS.get(kind, {}).get(name) or SORTS["*"].get(name, "plain")
+# What the designer asks a type's own property with, where that says which sort of value it is.
+_CONTROLS: Mapping[str, str] = {
+    **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
+    "condition": "expression",
+}
+
+
+def sort_of(kind: str, name: str, definition: Any = None) -> str:
+    """What sort of value a property holds; "plain" where nothing special is known. `definition` tells the type, whose own properties
+    say it in its schema."""
+    found = SORTS.get(kind, {}).get(name) or SORTS["*"].get(name)
+    if found is None and definition is not None and not is_common(kind, name):
+        found = _CONTROLS.get(type_property(kind, name, definition).get("x-control", ""))
+    return found or "plain"
 
 
 def part_of(kind: str, name: str) -> Part | None:
@@ -164,6 +178,13 @@ def type_of(kind: str, definition: Any) -> Any:
         return None
     name, registry = TYPES[kind]
     return registry.find(definition[name]) if isinstance(definition.get(name), str) else None
+
+
+def type_property(kind: str, name: str, definition: Any) -> Mapping[str, Any]:
+    """The schema of a property that only the definition's type has; empty where it has none."""
+    found = type_of(kind, definition)
+    schema = found.options_schema.get("properties", {}).get(name) if found is not None else None
+    return schema if isinstance(schema, Mapping) else {}
 
 
 def is_common(kind: str, name: str) -> bool:
@@ -214,6 +235,6 @@ def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def default_of(kind: str, name: str, definition: Mapping[str, Any]) -> Any:
     """What a property that is left out means; None for nothing."""
     own = property_schemas(kind).get(name)
-    if own is None and (found := type_of(kind, definition)) is not None:
-        own = found.options_schema.get("properties", {}).get(name)
+    if own is None:
+        own = type_property(kind, name, definition)
     return own.get("default") if isinstance(own, Mapping) else None

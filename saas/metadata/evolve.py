@@ -2,232 +2,255 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from saas.i18n import LazyString, lazy
+from saas.i18n import LOCALE_NAMES, LazyString, lazy
+from saas.metadata import evolve_fields
 from saas.metadata import models as m
+from saas.metadata.anatomy import ROOT, Part, default_of, key_of, part_of, property_schemas, sort_of
 from saas.metadata.config import Config
-from saas.metadata.kinds import field_types
+from saas.metadata.definition_words import access_words, action_words, step_words, value_words
+from saas.metadata.merge import same
+from saas.metadata.naming import Apart, Joined, Lookup, Short, Text, definition_name, entity_of, place, titled
+from saas.metadata.normal import normal
+from saas.metadata.ordering import moved
+from saas.metadata.property_words import ACCESS, noun, property_word
+from saas.metadata.scopes import Change, Detail, Kind, Scope, Sides
+from saas.metadata.unbuild import bundle_to_raw
 
-Kind = Literal["safe", "needs_backfill", "destructive"]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference. `records` is how many records it touches, None where that was not counted (10,000 = at least that many);
-    `field`, `stage` and `value` say which of the entity's records those are."""
-
-    path: str
-    kind: Kind
-    message: LazyString
-    entity: str = ""
-    field: str | None = None
-    stage: str | None = None
-    value: str | None = None
-    records: int | None = None
-
-    def with_records(self, count: int) -> Change:
-        return replace(self, records=count)
+__all__ = ["Change", "Detail", "Kind", "compare", "diff"]
 
 
 def diff(old: m.Bundle, new: m.Bundle) -> list[Change]:
     """All changes from `old` to `new`, in the order of the bundle's sections."""
-    before, after = Config(old), Config(new)
-    changes: list[Change] = []
-    for section in (f.name for f in fields(m.Bundle)):
-        if section in _SPECIAL:
-            changes.extend(_SPECIAL[section](before, after))
-        elif section != "pack":
-            changes.extend(_plain_section(section, getattr(old, section), getattr(new, section)))
-        elif old.pack != new.pack:
-            changes.append(Change("pack", "safe", lazy("The name or version of the pack changes.")))
-    return changes
+    return _compare(bundle_to_raw(old), bundle_to_raw(new), Config(old), Config(new))
 
 
-NOUNS: Mapping[str, tuple[LazyString, LazyString, LazyString]] = {
-    "settings": (lazy("Setting “%(key)s” is new."), lazy("Setting “%(key)s” changes."), lazy("Setting “%(key)s” goes.")),
-    "departments": (lazy("Department “%(key)s” is new."), lazy("Department “%(key)s” changes."), lazy("Department “%(key)s” goes.")),
-    "roles": (lazy("Role “%(key)s” is new."), lazy("Role “%(key)s” changes."), lazy("Role “%(key)s” goes; people who had only it lose their rights.")),
-    "views": (lazy("View “%(key)s” is new."), lazy("View “%(key)s” changes."), lazy("View “%(key)s” goes.")),
-    "layouts": (lazy("Layout “%(key)s” is new."), lazy("Layout “%(key)s” changes."), lazy("Layout “%(key)s” goes.")),
-    "reports": (lazy("Report “%(key)s” is new."), lazy("Report “%(key)s” changes."), lazy("Report “%(key)s” goes.")),
-    "dashboards": (lazy("Dashboard “%(key)s” is new."), lazy("Dashboard “%(key)s” changes."), lazy("Dashboard “%(key)s” goes.")),
-    "automations": (lazy("Automation “%(key)s” is new."), lazy("Automation “%(key)s” changes."), lazy("Automation “%(key)s” goes.")),
-    "schedules": (lazy("Schedule “%(key)s” is new."), lazy("Schedule “%(key)s” changes."), lazy("Schedule “%(key)s” goes.")),
-    "examples": (lazy("Example “%(key)s” is new."), lazy("Example “%(key)s” changes."), lazy("Example “%(key)s” goes.")),
-}
+def compare(old_raw: Mapping[str, Any], new_raw: Mapping[str, Any]) -> list[Change]:
+    """All changes between two bundles' JSON, either of which may have problems: what cannot be understood is compared as JSON.
+    Empty when they mean the same."""
+    return _compare(old_raw, new_raw, None, None)
 
 
-def _pairs(old: Sequence[Any], new: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(key, before or None, after or None), in the new order, what went at the end."""
-    before, after = {_key(d): d for d in old}, {_key(d): d for d in new}
-    for key in (*after, *(k for k in before if k not in after)):
-        yield key, before.get(key), after.get(key)
+def _compare(old_raw: Any, new_raw: Any, before: Config | None, after: Config | None) -> list[Change]:
+    old, new = normal(old_raw), normal(new_raw)
+    if same(old, new):
+        return []
+    sides = Sides(Lookup(old), Lookup(new), old_raw, new_raw, before, after)
+    return list(_inside(sides, Scope(ROOT, "", "", old, new)))
 
 
-def _key(definition: Any) -> str:
-    return f"{definition.entity}:{definition.key}" if isinstance(definition, (m.ViewDef, m.LayoutDef)) else definition.key
+# ---- definitions --------------------------------------------------------------------------------------------------------
 
 
-def _plain_section(section: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
-    added, changed, removed = NOUNS[section]
-    for key, before, after in _pairs(old, new):
-        text = added if before is None else removed if after is None else changed
-        if before != after:
-            yield Change(f"{section}[{key}]", "safe", lazy(text.message, key=key))
-    kept = [_key(d) for d in new if _key(d) in {_key(o) for o in old}]
-    if kept != [_key(d) for d in old if _key(d) in set(kept)]:
-        yield Change(section, "safe", lazy("The order changes."))
+def _pair(sides: Sides, scope: Scope) -> Iterator[Change]:
+    """What becomes of one definition."""
+    if same(scope.old, scope.new):
+        return
+    if not _are(Mapping, scope.old, scope.new):
+        values = ("" if side is None else str(side) for side in (scope.old, scope.new))
+        yield scope.change(sides, "safe", lazy("changes"), details=(_detail(noun(scope.kind), *values),))
+    elif scope.old is None:
+        yield _added(sides, scope)
+    elif scope.new is None:
+        yield from _removed(sides, scope)
+    else:
+        yield from _inside(sides, scope)
 
 
-# ---- entities and fields ------------------------------------------------------------------------------------------------
+def _added(sides: Sides, scope: Scope) -> Change:
+    details = [d for n in _order(scope.kind, {}, scope.new) if not _is_in_title(scope.kind, n) for d in _details(sides, scope, n)]
+    kind, what, message = evolve_fields.judge_new(sides, scope)
+    return scope.change(sides, kind, what, message, details=details)
 
 
-def _entities(before: Config, after: Config) -> Iterator[Change]:
-    for key, old, new in _pairs(before.bundle.entities, after.bundle.entities):
-        path = f"entities[{key}]"
-        if old is None:
-            yield Change(path, "safe", lazy("Entity “%(key)s” is new.", key=key), key)
-        elif new is None:
-            yield Change(path, "destructive", lazy("Entity “%(key)s” goes; its records are no longer shown.", key=key), key)
+def _removed(sides: Sides, scope: Scope) -> Iterator[Change]:
+    details = [d for n in _order(scope.kind, scope.old, {}) if not _is_in_title(scope.kind, n) for d in _details(sides, scope, n)]
+    for judged in evolve_fields.judge_gone(sides, scope):
+        yield scope.change(
+            sides, judged.kind, lazy("is removed"), judged.message, details=details, entity=judged.entity, field=judged.field, stage=judged.stage, value=judged.value
+        )  # fmt: skip
+
+
+def _is_in_title(kind: str, name: str) -> bool:
+    return name in ("key", "label") or (name == "entity" and kind in ("view", "layout"))
+
+
+def _inside(sides: Sides, scope: Scope) -> Iterator[Change]:
+    """The changes of a definition that was there before: those that weigh something for themselves, the others in one, then
+    those of the definitions in it."""
+    details: list[Detail] = []
+    names: list[LazyString] = []
+    nested: list[Change] = []
+    for name in _order(scope.kind, scope.old, scope.new):
+        old, new = scope.old.get(name), scope.new.get(name)
+        part = part_of(scope.kind, name)
+        if same(old, new):
+            continue
+        if part is not None and part.named and _is_part(part, old) and _is_part(part, new):
+            nested.extend(_below(sides, scope, name, part, old, new))
+            continue
+        judged = evolve_fields.judge(sides, scope, name)
+        own = tuple(_details(sides, scope, name))
+        if judged is None:
+            names.append(property_word(scope.kind, name, scope.definition))
+            details.extend(own)
         else:
-            yield from _entity(path, old, new, before, after)
+            path = f"{scope.path}.{name}"
+            yield scope.change(sides, judged.kind, judged.what, judged.message, details=own, path=path, field=judged.field)
+    if details:
+        yield scope.change(sides, "safe", _what(scope, details, names), lazy("%(what)s changes: %(names)s.", what=sides.called(scope), names=Joined(names)), details=details)
+    yield from evolve_fields.judge_whole(sides, scope)
+    yield from nested
 
 
-def _entity(path: str, old: m.EntityDef, new: m.EntityDef, before: Config, after: Config) -> Iterator[Change]:
-    for key, was, now in _pairs(old.fields, new.fields):
-        yield from _field(f"{path}.fields[{key}]", new.key, was, now, before, after)
-    for key, was, now in _pairs(old.unique, new.unique):
-        if now is not None and was != now and (was is None or (was.fields, was.when) != (now.fields, now.when)):
-            text = lazy("Records must now be unique by %(fields)s; existing ones are checked.", fields=", ".join(now.fields))
-            yield Change(f"{path}.unique[{key}]", "needs_backfill", text, new.key)
-        elif now is None:
-            yield Change(f"{path}.unique[{key}]", "safe", lazy("Records need no longer be unique by %(fields)s.", fields=", ".join(was.fields)), new.key)
-    if old.search != new.search:
-        yield Change(f"{path}.search", "needs_backfill", lazy("Other fields are searched; the index is built again."), new.key)
-    if old.owned != new.owned:
-        text = lazy("Records get an owner.") if new.owned else lazy("Records no longer have an owner.")
-        yield Change(f"{path}.owned", "needs_backfill" if new.owned else "destructive", text, new.key)
-    handled = {"fields", "unique", "search", "owned"}
-    names = [f.name for f in fields(m.EntityDef) if f.name not in handled and getattr(old, f.name) != getattr(new, f.name)]
-    if names:
-        yield Change(path, "safe", lazy("“%(key)s” changes: %(names)s.", key=new.key, names=", ".join(names)), new.key)
-    kept = [f.key for f in new.fields if f.key in {o.key for o in old.fields}]
-    if kept != [f.key for f in old.fields if f.key in set(kept)]:
-        yield Change(f"{path}.fields", "safe", lazy("The order of the fields changes."), new.key)
+def _what(scope: Scope, details: list[Detail], names: list[LazyString]) -> LazyString:
+    if len(details) == 1 and "active" in scope.new and scope.old.get("active") != scope.new["active"]:
+        return lazy("is switched off")
+    if len(details) == 1 and scope.old.get("active") is False and "active" not in scope.new:
+        return lazy("is switched on")
+    return lazy("changes in %(names)s", names=Joined(names))
 
 
-def _field(path: str, entity: str, old: m.FieldDef | None, new: m.FieldDef | None, before: Config, after: Config) -> Iterator[Change]:
-    if old == new:
+def _order(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The properties of either side, as the schema orders them."""
+    known = [n for n in property_schemas(kind) if n in old or n in new]
+    return list(dict.fromkeys((*known, *new, *old)))
+
+
+def _is_part(part: Part, value: Any) -> bool:
+    """Whether a value has the form its part should have; missing is well-formed, too."""
+    if value is None:
+        return True
+    return isinstance(value, list) if part.form in ("list", "steps") else isinstance(value, Mapping)
+
+
+def _below(sides: Sides, outer: Scope, name: str, part: Part, old: Any, new: Any) -> Iterator[Change]:
+    path = f"{outer.path}.{name}" if outer.path else name
+    if part.form == "one":
+        yield from _pair(sides, Scope(part.kind, path, "", old, new, None, noun(part.kind), outer))
         return
-    if old is None and new is not None:
-        required = new.required and new.default is None and not field_types.get(new.type).computed
-        kind: Kind = "needs_backfill" if required or new.type in ("rollup", "pipeline") else "safe"
-        text = lazy("Field “%(key)s” is new and required; existing records have no value yet.", key=new.key) if required else lazy("Field “%(key)s” is new.", key=new.key)
-        yield Change(path, kind, text, entity)
-    elif new is None and old is not None:
-        computed = field_types.get(old.type).computed
-        text = lazy("Field “%(key)s” goes; its values are kept for a return, but no longer shown.", key=old.key)
-        yield Change(path, "safe" if computed else "destructive", text, entity, old.key)
-    elif old is not None and new is not None:
-        yield from _field_change(path, entity, old, new, before, after)
+    before, after = (_by_key(name, part, value) for value in (old, new))
+    for number, key in enumerate((*after, *(k for k in before if k not in after))):
+        was, now = before.get(key), after.get(key)
+        lookup, definition = (sides.new, now) if now is not None else (sides.old, was)
+        plain = key.rpartition(":")[2] if name in ("views", "layouts") else key
+        entity = entity_of(lookup, part.kind, definition, plain, outer.entity)
+        label = definition_name(lookup, part.kind, definition, plain, entity, number)
+        yield from _pair(sides, Scope(part.kind, f"{path}.{key}" if part.form == "map" else f"{path}[{key}]", plain, was, now, entity, label, outer))
+    if part.form == "list" and moved(list(before), list(after)):
+        yield _reordered(sides, outer, name, path, part, [k for k in before if k in after], [k for k in after if k in before], after)
 
 
-def _field_change(path: str, entity: str, old: m.FieldDef, new: m.FieldDef, before: Config, after: Config) -> Iterator[Change]:
-    key = new.key
-    if old.type != new.type:
-        same = _storage(old, before) == _storage(new, after)
-        text = lazy("Field “%(key)s” changes its type from %(old)s to %(new)s.", key=key, old=old.type, new=new.type)
-        if not same:
-            text = lazy("Field “%(key)s” changes its type from %(old)s to %(new)s; its values cannot be kept.", key=key, old=old.type, new=new.type)
-        yield Change(f"{path}.type", "needs_backfill" if same else "destructive", text, entity, key)
+def _by_key(section: str, part: Part, value: Any) -> dict[str, Any]:
+    """Definitions by what they are called in paths; those without a key, and further ones with the same, by their place."""
+    if part.form == "map":
+        return {str(k): v for k, v in (value or {}).items()}
+    found: dict[str, Any] = {}
+    for number, item in enumerate(value or ()):
+        key = key_of(section, item)
+        if key is None and isinstance(item, Mapping) and "report" in item:
+            key = f"({item.get('report')}:{item.get('widget')})"
+        found[key if key is not None and key not in found else str(number)] = item
+    return found
+
+
+def _reordered(sides: Sides, outer: Scope, name: str, path: str, part: Part, before: list[str], after: list[str], definitions: Mapping[str, Any]) -> Change:
+    def names(keys: list[str]) -> Text:
+        entity = {k: entity_of(sides.new, part.kind, definitions[k], k, outer.entity) for k in keys}
+        return Joined(definition_name(sides.new, part.kind, definitions[k], k.rpartition(":")[2], entity[k]) for k in keys)
+
+    message = lazy("The order of the fields changes.") if part.kind == "field" else lazy("The order changes.")
+    word = property_word(outer.kind, name)
+    title = titled(place(*sides.names(outer), word), lazy("new order"))
+    detail = Detail(lazy("Order"), Apart(names(before), names(after)), Apart(names(after), names(before)))
+    return Change(path, "safe", message, outer.entity or "", noun=noun(part.kind), title=title, details=(detail,))
+
+
+# ---- details ------------------------------------------------------------------------------------------------------------
+
+
+def _detail(name: Text, before: Text, after: Text) -> Detail:
+    return Detail(name, Apart(before, after), Apart(after, before))
+
+
+def _details(sides: Sides, scope: Scope, name: str) -> Iterator[Detail]:
+    """What happens to one property, in words."""
+    old_raw, new_raw = scope.old or {}, scope.new or {}
+    yield from _property(sides, scope.kind, name, old_raw, new_raw, scope.entity, whole=scope.old is None or scope.new is None)
+
+
+def _property(sides: Sides, kind: str, name: str, old_raw: Any, new_raw: Any, entity: Any, *, whole: bool = False) -> Iterator[Detail]:
+    old, new = old_raw.get(name), new_raw.get(name)
+    word = property_word(kind, name, new_raw if name in new_raw else old_raw)
+    part = part_of(kind, name)
+    if sort_of(kind, name) == "label" and _are(Mapping, old, new):
+        yield from _label(word, old or {}, new or {})
+    elif part is not None and not part.named and _is_part(part, old) and _is_part(part, new):
+        yield from _unnamed(sides, part, word, old, new, entity)
+    elif part is not None and part.named and part.form in ("list", "map") and whole:
+        shown = [value_words(side, kind, name, value, {}, entity) for side, value in ((sides.old, old), (sides.new, new))]
+        yield Detail(word, *map(Short, shown))
+    else:
+        before = _shown(sides.old, kind, name, old_raw, entity, absent=whole and not old_raw)
+        after = _shown(sides.new, kind, name, new_raw, entity, absent=whole and not new_raw)
+        yield _detail(word, before, after)
+
+
+def _shown(lookup: Lookup, kind: str, name: str, raw: Mapping[str, Any], entity: Any, *, absent: bool) -> Text:
+    """A property's value, what it means when it is left out; nothing where there is no definition at all."""
+    if absent:
+        return ""
+    value = raw.get(name)
+    return value_words(lookup, kind, name, default_of(kind, name, raw) if value is None else value, raw, entity)
+
+
+def _are(kind: type, *values: Any) -> bool:
+    return all(v is None or isinstance(v, kind) for v in values)
+
+
+def _label(word: LazyString, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Detail]:
+    """One detail for each language that differs."""
+    languages = [k for k in dict.fromkeys((*old, *new)) if not same(old.get(k), new.get(k))]
+    for language in languages:
+        name = lazy("%(name)s (%(language)s)", name=word, language=LOCALE_NAMES.get(language, language))
+        yield _detail(name, str(old.get(language) or ""), str(new.get(language) or ""))
+
+
+def _unnamed(sides: Sides, part: Part, word: LazyString, old: Any, new: Any, entity: Any) -> Iterator[Detail]:
+    """Small definitions inside a definition: told as its details."""
+    if part.form == "one" and _are(Mapping, old, new):
+        here = entity_of(sides.new, part.kind, new or old, "", entity)
+        for name in _order(part.kind, old or {}, new or {}):
+            if not same((old or {}).get(name), (new or {}).get(name)):
+                yield from _property(sides, part.kind, name, old or {}, new or {}, here, whole=not old or not new)
+    elif part.form == "map":
+        for key in dict.fromkeys((*(old or {}), *(new or {}))):
+            before, after = (old or {}).get(key), (new or {}).get(key)
+            if not same(before, after):
+                name = sides.new.field_name(entity, key) if after is not None else sides.old.field_name(entity, key)
+                shown = [access_words(side, v) if v is not None else ACCESS["write"] for side, v in ((sides.old, before), (sides.new, after))]
+                yield _detail(lazy("Right on “%(field)s”", field=name), *shown)
+    elif part.form == "list":
+        yield _detail(word, *(value_words(s, "example", "records", v or [], {}, entity) for s, v in ((sides.old, old), (sides.new, new))))
+    else:
+        yield from _steps(sides, part, word, old or [], new or [], entity)
+
+
+def _steps(sides: Sides, part: Part, word: LazyString, old: list[Any], new: list[Any], entity: Any) -> Iterator[Detail]:
+    """Entry by entry where as many stand there as before, else all of them."""
+    before, after = (_step_texts(side, part, value, entity) for side, value in ((sides.old, old), (sides.new, new)))
+    if len(old) != len(new):
+        yield _detail(word, Joined(before, lazy("; ")), Joined(after, lazy("; ")))
         return
-    if new.required and not old.required:
-        yield Change(f"{path}.required", "needs_backfill", lazy("Field “%(key)s” becomes required; records without a value stay as they are until they are edited.", key=key), entity)
-    if _storage(old, before) != _storage(new, after):
-        yield Change(path, "destructive", lazy("Field “%(key)s” is stored differently; its values cannot be kept.", key=key), entity, key)
-    for name in _names(old.options, new.options):
-        yield _option_change(path, entity, name, old, new, before, after)
-    names = [f.name for f in fields(m.FieldDef) if f.name not in ("options", "required") and getattr(old, f.name) != getattr(new, f.name)]
-    if names or (old.required and not new.required):
-        names += ["required"] if old.required and not new.required else []
-        yield Change(path, "safe", lazy("Field “%(key)s” changes: %(names)s.", key=key, names=", ".join(names)), entity)
+    for number, (was, now) in enumerate(zip(old, new, strict=True)):
+        if not same(was, now):
+            name = word if len(new) == 1 else lazy("%(name)s, number %(number)s", name=word, number=number + 1)
+            yield _detail(name, before[number], after[number])
 
 
-def _names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return [n for n in dict.fromkeys((*old, *new)) if old.get(n) != new.get(n)]
-
-
-# A stricter limit: (how to compare, for values where "no limit" is None)
-_TIGHTER = {"max_length": -1, "max": -1, "min_length": 1, "min": 1, "scale": -1, "max_mb": -1}
-_RECOMPUTED = ("expr", "of", "fn", "field", "where")
-
-
-def _option_change(path: str, entity: str, name: str, old: m.FieldDef, new: m.FieldDef, before: Config, after: Config) -> Change:
-    path, a, b = f"{path}.{name}", old.options.get(name), new.options.get(name)
-    if name in _TIGHTER:
-        tighter = a is None or (isinstance(a, (int, float)) and isinstance(b, (int, float)) and (b - a) * _TIGHTER[name] > 0)
-        if b is None or not tighter:
-            return Change(path, "safe", lazy("Field “%(key)s” allows more: %(name)s.", key=new.key, name=name), entity)
-        return Change(path, "needs_backfill", lazy("Field “%(key)s” allows less: %(name)s is now %(value)s. Existing values stay until they are edited.", key=new.key, name=name, value=b), entity, new.key)
-    if name in ("set", "options"):
-        gone = {o.key for o in before.field_options(old)} - {o.key for o in after.field_options(new)}
-        if gone:
-            return Change(path, "destructive", lazy("Field “%(key)s” loses choices that records may hold: %(names)s.", key=new.key, names=", ".join(sorted(gone))), entity, new.key)
-        return Change(path, "safe", lazy("Field “%(key)s” changes its choices.", key=new.key), entity)
-    if name == "to":
-        return Change(path, "destructive", lazy("Field “%(key)s” points to another kind of record; its values cannot be kept.", key=new.key), entity, new.key)
-    if name in _RECOMPUTED and new.type == "rollup":
-        return Change(path, "needs_backfill", lazy("Field “%(key)s” is computed differently; all records are computed again.", key=new.key), entity)
-    if name == "currency":
-        return Change(path, "needs_backfill", lazy("Field “%(key)s” changes its currency; amounts are not converted.", key=new.key), entity, new.key)
-    return Change(path, "safe", lazy("Field “%(key)s” changes: %(names)s.", key=new.key, names=name), entity)
-
-
-def _storage(field: m.FieldDef, config: Config) -> str:
-    return field_types.get(field.type).storage_of(field, config)
-
-
-# ---- option sets and pipelines ------------------------------------------------------------------------------------------
-
-
-def _option_sets(before: Config, after: Config) -> Iterator[Change]:
-    for key, old, new in _pairs(before.bundle.option_sets, after.bundle.option_sets):
-        path = f"option_sets[{key}]"
-        if old is None:
-            yield Change(path, "safe", lazy("Option set “%(key)s” is new.", key=key))
-        elif new is None:
-            yield Change(path, "safe", lazy("Option set “%(key)s” goes.", key=key))
-        elif old != new:
-            gone = [o.key for o in old.options if o.key not in {n.key for n in new.options}]
-            for option in gone:
-                yield from _lost_option(before, after, key, option)
-            yield Change(path, "safe", lazy("Option set “%(key)s” changes.", key=key))
-
-
-def _lost_option(before: Config, after: Config, set_key: str, option: str) -> Iterator[Change]:
-    for entity in before.bundle.entities:
-        for field in entity.fields:
-            if field.options.get("set") == set_key and entity.key in after.entities and field.key in after.entities[entity.key].declared:
-                text = lazy("“%(option)s” goes, but records may hold it in “%(field)s”. Set \"active\": false to keep it for them.", option=option, field=field.key)
-                path = f"option_sets[{set_key}].options[{option}]"
-                yield Change(path, "destructive", text, entity.key, field.key, value=option if field.type == "option" else None)
-
-
-def _pipelines(before: Config, after: Config) -> Iterator[Change]:
-    for key, old, new in _pairs(before.bundle.pipelines, after.bundle.pipelines):
-        path = f"pipelines[{key}]"
-        if old is None:
-            yield Change(path, "needs_backfill", lazy("Pipeline “%(key)s” is new; existing records start in its first stage.", key=key), new.entity)
-        elif new is None:
-            yield Change(path, "destructive", lazy("Pipeline “%(key)s” goes; records lose their stage.", key=key), old.entity)
-        elif old != new:
-            for stage in (s.key for s in old.stages if new.stage(s.key) is None):
-                text = lazy("Stage “%(key)s” goes; records in it have no stage until they are moved.", key=stage)
-                yield Change(f"{path}.stages[{stage}]", "destructive", text, old.entity, stage=stage)
-            yield Change(path, "safe", lazy("Pipeline “%(key)s” changes.", key=key), new.entity)
-
-
-_SPECIAL = {"entities": _entities, "option_sets": _option_sets, "pipelines": _pipelines}
+def _step_texts(lookup: Lookup, part: Part, value: list[Any], entity: Any) -> list[Text]:
+    if part.kind == "action":
+        return [action_words(lookup, a, entity, e) for a, e in zip(value, lookup.action_entities(entity, value), strict=True)]
+    return [step_words(lookup, part.kind, v, entity_of(lookup, part.kind, v, "", entity)) for v in value]
