@@ -149,13 +149,17 @@ class Desk:
 
     async def check(self, new: Mapping[str, Any], path: str, *, whole: bool = False) -> Errors:
         """New problems of the definition at `path` if the draft were `new`, by property path below it, or by their `whole` path."""
-        _bundle, problems = await asyncio.to_thread(examine, new)
-        before = {(p.path, p.code) for p in self.problems}
         errors: Errors = {}
-        for problem in problems:
-            if is_below(problem.path, path) and (problem.path, problem.code) not in before:
+        for problem in await self.new_problems(new):
+            if is_below(problem.path, path):
                 errors.setdefault(problem.path if whole else problem.path[len(path) :].lstrip("."), f"{problem.message} {problem.hint}".strip())
         return errors
+
+    async def new_problems(self, new: Mapping[str, Any]) -> list[DefinitionProblem]:
+        """Problems the draft would have if it were `new`, and has not now."""
+        _bundle, problems = await asyncio.to_thread(examine, new)
+        before = {(p.path, p.code) for p in self.problems}
+        return [p for p in problems if (p.path, p.code) not in before]
 
     async def remove(self, path: str, title: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None) -> None:
         """Take the definition at `path` out of the draft; `change` may do more than that."""
