@@ -142,7 +142,8 @@ AUDIT_EVENTS = {
     "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
     "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
-    "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "brand.changed": lazy("Name or colour changed"),
+    "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
+    "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"),
@@ -167,7 +168,7 @@ def _often(once_per: str) -> str:
     }.get(once_per, once_per)  # fmt: skip
 
 
-def _part(key: str) -> str:
+def part_name(key: str) -> str:
     """A part of the settings a role may use."""
     return {
         "config": _("Configuration"), "users": _("People"), "audit": _("Audit log"), "jobs": _("Jobs"), "brand": _("Appearance"), "import": _("Import"),
@@ -322,7 +323,7 @@ def _extras(ctx: Context, role: RoleDef) -> list[tuple[str, str]]:
     if role.dashboards:
         found.append((_("Dashboards"), _("all") if "*" in role.dashboards else listed(pick(ctx.config.dashboards[k].label) for k in role.dashboards if k in ctx.config.dashboards)))
     if role.settings:
-        found.append((_("Settings"), _("all") if "*" in role.settings else listed(_part(part) for part in role.settings)))
+        found.append((_("Settings"), _("all") if "*" in role.settings else listed(part_name(part) for part in role.settings)))
     for pipeline_key, keys in (role.transitions or {}).items():
         pipeline = ctx.config.pipelines.get(pipeline_key)
         if pipeline:

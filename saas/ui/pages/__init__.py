@@ -11,6 +11,7 @@ from saas.ui.pages import (
     records,
     sessions,
     settings,
+    simulator,
     stages,
     system,
     transfers,
@@ -18,7 +19,7 @@ from saas.ui.pages import (
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
-    transfers.router, builder.router, brand.router,
+    transfers.router, builder.router, brand.router, simulator.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

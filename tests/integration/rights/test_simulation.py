@@ -40,7 +40,7 @@ def of(change: AccessChange, entity: str) -> EntityAccess:
 @pytest.mark.parametrize(("old", "new"), [("seller", "chief"), ("chief", "conditional"), ("reader", "nobody"), ("dept_user", "builder"), ("nobody", "admin"), ("seller", "seller")])
 async def test_counts_are_those_of_real_lists(office: Office, old: str, new: str) -> None:
     admin = await office.lab.ctx("admin")
-    before, after = (as_person(admin, await person_of(admin, office.lab.people[who])) for who in (old, new))
+    before, after = [as_person(admin, await person_of(admin, office.lab.people[who])) for who in (old, new)]
     change = await compare_access(before, after)
     for entity in ("account", "deal", "feed"):
         real = [await seen(await office.lab.ctx(who), entity) for who in (old, new)]
