@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from saas.db import tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import lazy, pick
 from saas.metadata.config import Entity
@@ -15,10 +16,23 @@ from saas.metadata.models import PipelineDef, TransitionDef
 from saas.runtime import permissions
 from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.automations import dispatch, run_actions
+from saas.runtime.context import Context
 from saas.runtime.env import prepare
 from saas.runtime.records import enter_stage, load, refuse_stale, save
 from saas.runtime.rows import Row
 from saas.runtime.validate import EMPTY, Draft, put, take, take_links
+
+
+async def stage_counts(ctx: Context, entity_key: str) -> dict[str, int]:
+    """How many records are in each stage, whoever may see them; {} for an entity that is not published yet."""
+    entity = ctx.config.entities.get(entity_key)
+    if entity is None or not entity.number:
+        return {}
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        rows = await conn.fetch(
+            "SELECT state, count(*) FROM record WHERE tenant_id = $1 AND entity_id = $2 AND deleted_at IS NULL AND state IS NOT NULL GROUP BY 1", ctx.tenant_id, entity.number
+        )
+    return {row["state"]: row["count"] for row in rows}
 
 
 async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, values: Mapping[str, Any], *, version: int | None = None) -> tuple[Row, TransitionDef]:

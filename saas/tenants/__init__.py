@@ -38,7 +38,7 @@ from saas.tenants.tenants import (
     set_tenant_plan,
     set_tenant_status,
 )
-from saas.tenants.users import create_user, find_user, list_users, set_roles, update_user
+from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user
 
 __all__ = [
     "OperatorInfo",
@@ -52,6 +52,7 @@ __all__ = [
     "clean_up",
     "close_operator_session",
     "close_session",
+    "count_by_role",
     "create_department",
     "create_operator",
     "create_tenant",

@@ -146,6 +146,17 @@ async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict
     return [dict(row) for row in rows]
 
 
+async def count_by_role(tenant_id: UUID) -> dict[str, int]:
+    """How many active people hold each role."""
+    async with tenant_transaction(tenant_id) as conn:
+        rows = await conn.fetch(
+            "SELECT r.role_key, count(*) FROM user_role r JOIN app_user u ON u.tenant_id = r.tenant_id AND u.id = r.user_id "
+            "WHERE r.tenant_id = $1 AND u.status = 'active' GROUP BY 1",
+            tenant_id,
+        )
+    return {row["role_key"]: row["count"] for row in rows}
+
+
 async def find_user(tenant_id: UUID, *, email: str | None = None, user_id: UUID | None = None) -> dict[str, Any]:
     """One person by address or id, as in `list_users`. Errors: NotFound."""
     for user in await list_users(tenant_id):

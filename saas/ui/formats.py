@@ -15,6 +15,11 @@ def full(ctx: Context, at: datetime) -> str:
     return format_datetime(at.astimezone(ctx.zone), "yyyy-MM-dd HH:mm", locale=ctx.locale)
 
 
+def weekday(ctx: Context, at: datetime) -> str:
+    """With the day of the week, for times to come."""
+    return format_datetime(at.astimezone(ctx.zone), "yyyy-MM-dd EEE HH:mm", locale=ctx.locale)
+
+
 def clock(ctx: Context, at: datetime) -> str:
     return format_time(at.astimezone(ctx.zone), "HH:mm", locale=ctx.locale)
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from saas.i18n import gettext as _
+from saas.i18n import pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.expressions.errors import ExpressionError, FilterError
 from saas.metadata.kinds import field_types
 from saas.runtime import Context
-from saas.ui.filters import Condition, condition_json, operators
+from saas.ui.filters import OPS, Condition, condition_json, operators, value_text
 
 Join = Literal["and", "or"]
 CALLS = ("me()", "my_dept()", "today()", "now()")
@@ -90,6 +92,21 @@ def kept(text: str | None, was: str) -> str | None:
         return was if text and was and ex.parse(text) == ex.parse(was) else text
     except ExpressionError:
         return text
+
+
+def in_words(ctx: Context, entity: Entity | None, text: str | None) -> str:
+    """A condition for people: “Status is open and Amount is more than 100”; as it is written where rows cannot say it."""
+    rows = from_expression(ctx, entity, text) if entity and text else None
+    if entity is None or rows is None:
+        return text or ""
+    return f" {_('and') if rows.join == 'and' else _('or')} ".join(_condition_words(ctx, entity, c) for c in rows.conditions)
+
+
+def _condition_words(ctx: Context, entity: Entity, c: Condition) -> str:
+    name = pick(entity.fields[c.field].label, ctx.locale)
+    if c.op == "is_empty":
+        return f"{name} {_('is not empty') if c.values == ('false',) else _('is empty')}"
+    return f"{name} {OPS[c.op].label} {value_text(ctx, entity, c, {})}".strip()
 
 
 def text_of(filter_: Any, ctx: Context, entity: Entity) -> str:
