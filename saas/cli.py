@@ -426,7 +426,7 @@ async def _planned(ctx: Any, raw: Any, choices: Any, steps: Path | None) -> tupl
     document = {
         **plain(made), "kind": made.kind, "report": None, "bundle": None, "mode": found.mode, "pack": found.key, "version": found.version, "installed": found.installed,
         "kept": list(found.kept), "conflicts": [conflict_json(c) for c in found.conflicts], "open": [c.path for c in found.open],
-        "changes": [{**plain(c), "message": str(c.message)} for c in report.changes], "problems": plain(list(report.problems)),
+        "changes": [plain(c) for c in report.changes], "problems": plain(list(report.problems)),
         "impacts": [i.shown() for i in report.impacts], "examples": plain(list(report.examples)), "seconds": report.seconds,
         "can_publish": report.can_publish, "obstacles": [str(o) for o in report.obstacles],
     }  # fmt: skip

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from saas.db import tenant_transaction
+from saas.db import in_transaction, tenant_transaction
 from saas.errors import Conflict, DefinitionProblem, InvalidDefinition, NotFound
 from saas.i18n import LazyString, gettext, lazy, lazy_plural
 from saas.metadata import drafts, evolve, slots, store
@@ -25,7 +25,7 @@ from saas.metadata.config import Config
 from saas.metadata.evolve import Change
 from saas.metadata.parse import examine, parse_bundle
 from saas.metadata.store import Revision, content_hash
-from saas.runtime import impact, permissions
+from saas.runtime import backfill, impact, permissions
 from saas.runtime.context import Context
 from saas.runtime.data_steps import problems_of_steps
 from saas.runtime.examples import ExampleResult, run_examples
@@ -38,18 +38,9 @@ try:  # TEMP
 except ImportError:
     class fixes:
         fixes_of = staticmethod(lambda raw, problem: [])
-try:
-    from saas.runtime import backfill
-    _ = backfill.derive
-except (ImportError, AttributeError):
-    class backfill:
-        derive = staticmethod(lambda a, b, d: [])
-        estimate = staticmethod(lambda a, b: 0.0)
-if not hasattr(evolve, "compare"):
-    from saas.metadata.build import build_bundle
-    evolve.compare = lambda a, b: evolve.diff(build_bundle(a), build_bundle(b))  # TEMP
 
 KEPT_PLANS, KEPT_DAYS = 20, 7
+FOLLOW_SECONDS = 2.0  # so long publishing waits for the work on existing data: small tenants see all of it at once
 COUNTED = 10_000  # records a change touches are counted so far
 Data = Sequence[Mapping[str, Any]]
 
@@ -175,7 +166,8 @@ async def _planned(conn: Any, ctx: Context, bundle: m.Bundle) -> Config:
 
 
 async def _with_usual_steps(conn: Any, ctx: Context, after: Config, raw: Mapping[str, Any], data: Data) -> list[Mapping[str, Any]]:
-    """Going back to an earlier revision must always be possible: records in stages it does not have move to the stage before."""
+    """Going back to an earlier revision must always be possible: records in stages it does not have return to where they were, and
+    those that were nowhere move to the stage before."""
     found = list(data) if isinstance(data, (list, tuple)) else data
     known = await conn.fetchval(
         "SELECT true FROM config_revision WHERE tenant_id = $1 AND hash = $2 AND number < $3 LIMIT 1", ctx.tenant_id, content_hash(raw), ctx.config.revision
@@ -192,7 +184,7 @@ async def _with_usual_steps(conn: Any, ctx: Context, after: Config, raw: Mapping
             if later.stage(stage.key) is not None:
                 before = stage.key
             elif not said:
-                found.append({"do": "replace", "entity": key, "field": later.field, "from": stage.key, "to": before})
+                found.append({"do": "replace", "entity": key, "field": later.field, "from": stage.key, "to": before, "rest": True})
     return found
 
 
@@ -400,6 +392,8 @@ async def _commit(
         known = {"base": base, "hash": made.hash, **({"job": str(job)} if job else {}), **(facts or {})}
         await record_audit(conn, ctx.tenant_id, event, actor_id=author, target=str(made.number), request_id=ctx.request_id, data=known)
         await drafts.forget_published(conn, ctx.tenant_id, author, made.hash)
+    if job is not None and not in_transaction():
+        await backfill.follow(ctx, job, FOLLOW_SECONDS)
     return made
 
 

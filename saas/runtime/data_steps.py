@@ -17,7 +17,7 @@ from saas.metadata.problems import unknown_text
 MOST = 500
 PROPERTIES = {
     "fill": {"do", "entity", "field", "value", "expr"}, "convert": {"do", "entity", "field", "from"},
-    "replace": {"do", "entity", "field", "from", "rules", "to"}, "role": {"do", "from", "to"},
+    "replace": {"do", "entity", "field", "from", "rules", "to", "rest"}, "role": {"do", "from", "to"},
 }  # fmt: skip
 RIGHT_FORM = lazy("See “Data steps” in docs/configuration.md.")
 

@@ -95,6 +95,78 @@ def test_a_pack_goes_out_and_in_again(environment, acme, tmp_path):
     assert ask(environment, "pack", "export", "acme")["roles"][0]["label"]["en"] == "Chief"
 
 
+def company(environment: dict[str, str], slug: str, pack: str = "baseline-crm") -> None:
+    ask(environment, "tenant", "create", slug, "--name", slug, "--pack", pack, "--admin-email", f"a@{slug}.example", "--admin-password", PASSWORD)
+
+
+def test_applying_asks_before_it_destroys(environment, tmp_path):
+    company(environment, "careful")
+    file = tmp_path / "pack.json"
+    bundle = ask(environment, "pack", "export", "careful")
+    fields = bundle["entities"][0]["fields"]
+    fields.append({"key": "extra", "type": "text", "label": {"en": "Extra", "zh_CN": "附加"}})
+    file.write_text(json.dumps(bundle))
+    assert ask(environment, "pack", "apply", "careful", str(file))["number"] == 2
+    fields.pop()
+    bundle["pack"]["version"] = "99.0.0"
+    file.write_text(json.dumps(bundle))
+    planned = ask(environment, "pack", "plan", "careful", str(file))
+    assert planned["kind"] == "destructive" and planned["mode"] == "upgrade" and planned["can_publish"], planned["problems"]
+    refused = ask(environment, "pack", "apply", "careful", str(file), code=1)
+    assert not refused["applied"] and "--yes" in refused["reason"] and refused["changes"] == planned["changes"]
+    shown = run(environment, "pack", "apply", "careful", str(file))
+    assert shown.returncode == 1 and "destructive" in shown.stdout and "Not applied" in shown.stdout and "Traceback" not in shown.stderr
+    assert ask(environment, "tenant", "show", "careful")["config_revision"] == 2
+    made = ask(environment, "pack", "apply", "careful", str(file), "--yes")
+    assert made["applied"] and made["number"] == 3 and made["message"] == "Applied pack.json"
+    again = ask(environment, "pack", "apply", "careful", str(file))
+    assert not again["applied"] and again["number"] == 3 and again["mode"] == "same"
+
+
+def test_an_exported_pack_gives_the_same_hash_in_an_empty_company(environment, acme, tmp_path):
+    company(environment, "empty")
+    file = tmp_path / "acme.json"
+    written = ask(environment, "pack", "export", "acme", str(file))
+    made = ask(environment, "pack", "apply", "empty", str(file), "--yes")
+    assert made["hash"] == written["hash"] and made["mode"] == "install"
+    assert ask(environment, "pack", "export", "empty") == json.loads(file.read_text())
+
+
+def test_conflicts_are_listed_and_decided(environment, tmp_path):
+    company(environment, "torn")
+    file = tmp_path / "pack.json"
+    shipped = ask(environment, "pack", "export", "torn")
+    for version, name in (("1.0.1", "Ours"), ("2.0.0", "Theirs")):
+        shipped["pack"]["version"], shipped["roles"][0]["label"]["en"] = version, name
+        if name == "Ours":  # what an admin did: published by the same door, without being a version of the pack
+            mine = json.loads(json.dumps(shipped))
+            mine["pack"] = {**mine["pack"], "key": "mine"}
+            file.write_text(json.dumps(mine))
+            ask(environment, "pack", "apply", "torn", str(file), "--replace", "--yes")
+    file.write_text(json.dumps(shipped))
+    planned = ask(environment, "pack", "plan", "torn", str(file), code=1)
+    assert any(path.startswith("roles[") for path in planned["open"]) and planned["installed"]
+    refused = ask(environment, "pack", "apply", "torn", str(file), code=1)
+    assert not refused["applied"] and "--mine" in refused["reason"]
+    choices = [option for path in planned["open"] for option in ("--choose", f"{path}=theirs")]
+    assert ask(environment, "pack", "apply", "torn", str(file), *choices)["applied"]
+    assert ask(environment, "pack", "export", "torn")["roles"][0]["label"]["en"] == "Theirs"
+    for wrong in (["--choose", "nonsense"], ["--choose", "a=b"], ["--mine", "--choose", "a=mine"]):
+        assert ask(environment, "pack", "plan", "torn", str(file), *wrong, code=1)["error"]["code"] == "bad_request"
+
+
+def test_strict_validation_refuses_warnings(environment, tmp_path):
+    file = tmp_path / "warned.json"
+    bundle = json.loads((ROOT / "saas" / "metadata" / "packs" / "baseline-crm" / "pack.json").read_text())
+    file.write_text(json.dumps(bundle))
+    assert ask(environment, "pack", "validate", str(file), "--strict") == {"valid": True, "problems": [], "warnings": []}
+    del bundle["roles"][0]["label"]["zh_CN"]
+    file.write_text(json.dumps(bundle))
+    assert ask(environment, "pack", "validate", str(file))["valid"]
+    strict = ask(environment, "pack", "validate", str(file), "--strict", code=1)
+    assert not strict["valid"] and [w["code"] for w in strict["warnings"]] == ["missing_language"]
+
+
 def test_a_bad_pack_shows_every_problem_with_its_place(environment, tmp_path):
     file = tmp_path / "bad.json"
     file.write_text('{"format": 1, "pack": {"key": "x"}, "entities": [{"key": "A B"}], "roles": []}')

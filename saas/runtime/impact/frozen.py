@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from saas.i18n import lazy_plural
+from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.runtime.impact._shared.conditions import question
 from saas.runtime.impact._shared.model import Check, ImpactKind, impact_kinds
@@ -40,7 +41,7 @@ class Frozen(ImpactKind):
 
 def _check(survey: Survey, code: str, name: str, old: Entity, new: Entity, message: Callable[[int], Any]) -> Iterator[Check]:
     was, now = getattr(old.defn, name), getattr(new.defn, name)
-    if not now or (was == now and not survey.means_another(new.key, now)):
+    if not now or (was == now and not survey.means_another(new.key, ex.parse(now), ex.parse(now))):
         return
     asked = question(survey, new.key, (now,))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from saas.i18n import LazyLabel, lazy_plural
+from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.models import RuleDef
 from saas.runtime.impact._shared.conditions import question
@@ -25,7 +26,7 @@ class Rules(ImpactKind):
                 before = known.get(rule.key)
                 if before is None or before.expr != rule.expr:
                     yield _check(survey, new, rule, None)
-                elif survey.means_another(new.key, rule.expr):
+                elif survey.means_another(new.key, ex.parse(rule.expr), ex.parse(rule.expr)):
                     yield _check(survey, new, rule, before.expr)
 
 

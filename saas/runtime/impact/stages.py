@@ -22,11 +22,12 @@ class Stages(ImpactKind):
 
     def checks(self, survey: Survey) -> Iterator[Check]:
         for old, new in survey.entities():
-            if old.pipeline is None and new.pipeline is not None:
+            if new.pipeline is None:
+                if old.pipeline is not None and survey.is_gone(f"pipelines[{old.pipeline.key}]"):
+                    yield _leaves(old, old.pipeline)
+            elif old.pipeline is None or (old.pipeline.key, old.pipeline.field) != (new.pipeline.key, new.pipeline.field):
                 yield _enters(new, new.pipeline)
-            elif old.pipeline is not None and new.pipeline is None and survey.is_gone(f"pipelines[{old.pipeline.key}]"):
-                yield _leaves(old, old.pipeline)
-            elif old.pipeline is not None and new.pipeline is not None:
+            else:
                 for stage in old.pipeline.stages:
                     if new.pipeline.stage(stage.key) is None and survey.is_gone(f"pipelines[{new.pipeline.key}].stages[{stage.key}]"):
                         yield _removed(survey, new, new.pipeline, stage)
@@ -35,13 +36,15 @@ class Stages(ImpactKind):
 def _enters(entity: Entity, pipeline: m.PipelineDef) -> Check:
     def message(count: int) -> Any:
         return lazy_plural(
-            "%(count)s record starts in the stage “%(stage)s” of “%(pipeline)s”.", "%(count)s records start in the stage “%(stage)s” of “%(pipeline)s”.",
+            "%(count)s record enters “%(pipeline)s” in the stage “%(stage)s”, or in the one its value names.",
+            "%(count)s records enter “%(pipeline)s” in the stage “%(stage)s”, or in the one their values name.",
             count, stage=LazyLabel(pipeline.stages[0].label), pipeline=LazyLabel(pipeline.label),
         )  # fmt: skip
 
-    return Check(
-        code="pipeline_new", path=f"pipelines[{pipeline.key}]", entity=entity.key, field=pipeline.field, message=message, where=_stands_in(None), severity="info"
-    )
+    def outside(lens: Lens) -> str:
+        return f"t.state IS NULL OR t.state <> ALL({lens.statement.param([s.key for s in pipeline.stages], 'text[]')})"
+
+    return Check(code="pipeline_new", path=f"pipelines[{pipeline.key}]", entity=entity.key, field=pipeline.field, message=message, where=outside, severity="info")
 
 
 def _leaves(entity: Entity, pipeline: m.PipelineDef) -> Check:
@@ -55,13 +58,6 @@ def _leaves(entity: Entity, pipeline: m.PipelineDef) -> Check:
         code="pipeline_removed", path=f"pipelines[{pipeline.key}]", entity=entity.key, field=pipeline.field, message=message,
         where=lambda lens: "t.state IS NOT NULL", show=pipeline.field,
     )  # fmt: skip
-
-
-def _stands_in(stage: str | None) -> Any:
-    def where(lens: Lens) -> str:
-        return "t.state IS NULL" if stage is None else f"t.state = {lens.statement.param(stage, 'text')}"
-
-    return where
 
 
 def _removed(survey: Survey, entity: Entity, pipeline: m.PipelineDef, stage: m.StageDef) -> Check:
@@ -82,6 +78,6 @@ def _removed(survey: Survey, entity: Entity, pipeline: m.PipelineDef, stage: m.S
 
     return Check(
         code="stage_replaced" if step else "stage_removed", path=f"pipelines[{pipeline.key}].stages[{stage.key}]", entity=entity.key, field=pipeline.field,
-        message=moved if step else stranded, where=_stands_in(stage.key), severity="info" if step else "stop",
+        message=moved if step else stranded, where=lambda lens: f"t.state = {lens.statement.param(stage.key, 'text')}", severity="info" if step else "stop",
         remedies=() if step else tuple(replacements(entity.key, pipeline.field, stage.key, tuple(s.key for s in pipeline.stages))),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from saas.i18n import LazyLabel, lazy, lazy_plural
+from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.models import UniqueDef
 from saas.runtime.impact._shared.groups import equal_records
@@ -32,7 +33,8 @@ class Unique(ImpactKind):
 def _is_new(survey: Survey, entity: Entity, rule: UniqueDef, before: UniqueDef | None) -> bool:
     if before is None or (before.fields, before.when) != (rule.fields, rule.when):
         return all(f in entity.fields for f in rule.fields)
-    return bool(set(rule.fields) & survey.touched(entity.key))
+    nodes = [ex.Path((key,)) for key in rule.fields] + ([ex.parse(rule.when)] if rule.when else [])
+    return bool(set(rule.fields) & survey.touched(entity.key)) or any(survey.means_another(entity.key, node, node) for node in nodes)
 
 
 async def _impact(survey: Survey, entity: Entity, rule: UniqueDef) -> Impact | None:

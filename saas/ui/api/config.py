@@ -39,9 +39,9 @@ def _revision(found: store.Revision) -> dict[str, Any]:
 
 
 def _change(found: Change) -> dict[str, Any]:
-    details = [{"name": str(d.name), "before": _plain(d.before), "after": _plain(d.after)} for d in getattr(found, "details", ())]
+    details = [{"name": str(d.name), "before": _plain(d.before), "after": _plain(d.after)} for d in found.details]
     return {
-        "path": found.path, "kind": found.kind, "noun": str(getattr(found, "noun", "")), "title": str(getattr(found, "title", "")), "message": str(found.message), "records": found.records,
+        "path": found.path, "kind": found.kind, "noun": str(found.noun), "title": str(found.title), "message": str(found.message), "records": found.records,
         "details": details,
     }  # fmt: skip
 

@@ -1,11 +1,10 @@
-"""Publishing, reverting, planning and loading configurations on a real database, as the app role."""
+"""Writing and loading configurations on a real database, as the app role."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bundles import field, good_bundle, label
@@ -13,7 +12,6 @@ from bundles import field, good_bundle, label
 from saas.db import direct_connection, tenant_transaction
 from saas.errors import Conflict, InvalidDefinition, NotFound
 from saas.metadata import store
-from saas.metadata.packs import list_packs, load_pack
 from saas.runtime.kinds import load_kinds
 
 load_kinds()
@@ -178,19 +176,8 @@ async def test_entity_numbers_belong_to_one_tenant(tenant_factory: Any):
 # ---- history ------------------------------------------------------------------------------------------------------------
 
 
-async def test_revert_publishes_the_old_bundle_as_a_new_revision(tenant: Any):
-    first = await store.publish(tenant, good_bundle(), base_revision=0)
-    await store.publish(tenant, with_field(), base_revision=1)
-    back = await store.revert(tenant, 1, base_revision=2)
-    assert (back.number, back.hash) == (3, first.hash)
-    assert [r.number for r in await store.revisions(tenant)] == [3, 2, 1]
-    assert (await store.revision(tenant)).bundle == good_bundle()
-
-
 async def test_unknown_revision_is_not_found(tenant: Any):
     await store.publish(tenant, good_bundle(), base_revision=0)
-    with pytest.raises(NotFound):
-        await store.revert(tenant, 7, base_revision=1)
     with pytest.raises(NotFound):
         await store.revision(tenant, 7)
 
@@ -213,7 +200,7 @@ async def test_tenants_with_the_same_bundle_share_its_models(tenant_factory: Any
     assert configs[0].entity("customer").number != configs[1].entity("customer").number
 
 
-# ---- departments, plans, packs ------------------------------------------------------------------------------------------
+# ---- departments ------------------------------------------------------------------------------------------
 
 
 async def test_departments_are_seeded_once(tenant: Any):
@@ -224,51 +211,3 @@ async def test_departments_are_seeded_once(tenant: Any):
     async with tenant_transaction(tenant) as conn:
         rows = await conn.fetch("SELECT d.key, p.key AS parent FROM department d LEFT JOIN department p ON p.id = d.parent_id AND p.tenant_id = d.tenant_id")
     assert {r["key"]: r["parent"] for r in rows} == {"company": None, "sales": "company"}
-
-
-async def test_plan_counts_what_it_touches_and_can_be_published(tenant: Any):
-    await store.publish(tenant, with_field(), base_revision=0)
-    config = await store.current(tenant, 1)
-    customer = config.entity("customer")
-    async with tenant_transaction(tenant) as conn:
-        for text in ("a", "b", None):
-            await conn.execute(
-                f"INSERT INTO record (tenant_id, entity_id, id, version, {customer.columns['extra']}) VALUES ($1, $2, $3, 1, $4)",  # noqa: S608
-                tenant, customer.number, uuid4(), text,
-            )  # fmt: skip
-    plan = await store.plan(tenant, good_bundle())
-    lost = {c.path: c for c in plan.changes}["entities[customer].fields[extra]"]
-    assert (plan.kind, lost.kind, lost.records) == ("destructive", "destructive", 2)
-    published = await store.publish_plan(tenant, plan.id)
-    assert (published.number, published.hash) == (2, plan.hash)
-
-
-async def test_plan_is_void_after_somebody_published(tenant: Any):
-    await store.publish(tenant, good_bundle(), base_revision=0)
-    plan = await store.plan(tenant, with_field())
-    await store.publish(tenant, with_field(max_length=9), base_revision=1)
-    with pytest.raises(Conflict):
-        await store.publish_plan(tenant, plan.id)
-
-
-async def test_only_the_plan_made_last_can_be_published(tenant: Any):
-    await store.publish(tenant, good_bundle(), base_revision=0)
-    plan = await store.plan(tenant, with_field())
-    await store.plan(tenant, with_field(max_length=9))
-    with pytest.raises(Conflict):
-        await store.publish_plan(tenant, plan.id)
-
-
-@pytest.mark.parametrize("pack", [p.key for p in list_packs()])
-async def test_shipped_pack_installs(tenant: Any, pack: str):
-    revision = await store.install_pack(tenant, pack)
-    config = await store.current(tenant, revision.number)
-    assert set(config.entities) == {e["key"] for e in load_pack(pack)["entities"]}
-    with pytest.raises(Conflict):
-        await store.install_pack(tenant, pack)
-
-
-async def test_unknown_pack_is_not_found(tenant: Any):
-    for key in ("nothing", "../packs", "__pycache__"):
-        with pytest.raises(NotFound):
-            await store.install_pack(tenant, key)

@@ -169,6 +169,14 @@ async def test_a_rule_that_says_something_else_because_its_formula_changed(lab):
         await lab.publish(rich_bundle())
 
 
+async def test_a_rule_about_changes_looks_at_records_at_rest(lab):
+    rule = {"key": "steady", "expr": "not is_changed('credit') and (old('credit') == null or credit < 80)", "message": label("Steady")}
+    raw = edits.add(rich_bundle(), f"{CUSTOMER}.rules", rule)
+    assert titles(only(await impacts(lab, raw), "rule_broken")) == ["Account 7", "Account 8"]
+    fill = [{"do": "fill", "entity": "account", "field": "credit", "value": 90}]
+    assert titles(only(await impacts(lab, raw, fill), "rule_broken")) == [f"Account {n}" for n in range(7, 12)]
+
+
 async def test_a_rule_is_judged_by_the_values_that_data_steps_make(lab):
     raw = edits.add(rich_bundle(), f"{CUSTOMER}.rules", {"key": "known", "expr": "credit != null", "message": label("Credit known")})
     fill = [{"do": "fill", "entity": "account", "field": "credit", "expr": "if(name == 'Account 9', 1, null)"}]

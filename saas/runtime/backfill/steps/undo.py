@@ -32,7 +32,8 @@ class Undo(RecordStep):
                 before, after = choices_of(shift.old, old, pair.old), choices_of(shift.new, new, pair.new)
                 if not before or not after:
                     continue
-                ordered = {d.get("from") for d in shift.data if (d.get("do"), d.get("entity"), d.get("field")) == ("replace", new.key, pair.new.key)}
+                orders = [d for d in shift.data if (d.get("do"), d.get("entity"), d.get("field")) == ("replace", new.key, pair.new.key)]
+                ordered = {d.get("from") for d in orders if not d.get("rest")}
                 lost, back = [key for key in before if key not in after and key not in ordered], set(after) - set(before)
                 if lost and back:
                     yield shift.step(self.key, new, pair.new, lost=lost)

@@ -37,8 +37,8 @@ class Seen:
         return self.row.get(key)
 
     async def env(self, texts: Iterable[str | None]) -> RecordEnv:
-        """For evaluating expressions over the record as it will be."""
-        return await prepare(self.conn, self.survey.trial, self.entity, self.row, texts)
+        """For evaluating expressions over the record as it will be, with nobody changing it."""
+        return await prepare(self.conn, self.survey.trial, self.entity, self.row, texts, old=self.row)
 
     async def holds(self, text: str | None) -> bool:
         return True if not text else (await self.env([text])).holds(text)
@@ -107,7 +107,7 @@ class Future:
         kind = field_types.get(declared.type)
         if step.get("expr"):
             value = (await seen.env([step["expr"]])).evaluate(step["expr"])
-            value = None if value is None else kind.from_expr(declared, value, self.survey.after)
+            value = None if value is None else kind.taken(declared, kind.from_expr(declared, value, self.survey.after), self.survey.after)
         else:
             value = None if step.get("value") is None else kind.normalise(declared, step["value"], self.survey.after)
         self._put(seen, declared, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,9 +14,9 @@ from saas.i18n import LazyLabel
 from saas.metadata import edits, slots
 from saas.metadata import expressions as ex
 from saas.metadata.config import Config, Entity
-from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.runtime import permissions
+from saas.runtime.backfill.meaning import meaning
 from saas.runtime.context import Context
 from saas.runtime.present import present
 from saas.runtime.rows import Projection
@@ -137,19 +137,9 @@ class Survey:
         if len(parts) > 1 and declared.options.get("to") in config.entities:
             self._collect_path(config, config.entities[declared.options["to"]], parts[1:], found)
 
-    def means_another(self, entity_key: str, text: str) -> bool:
-        """Whether an expression that was not changed gives other results: a formula or setting behind it changes, or a type."""
-        for entity, key in self.looks_at(self.after, entity_key, text):
-            if not entity:
-                old, new = self.before.settings.get(key), self.after.settings.get(key)
-                if old is None or new is None or old.default != new.default:
-                    return True
-                continue
-            known = self.before.entities.get(entity)
-            was, now = known.fields.get(key) if known else None, self.after.entity(entity).fields[key]
-            if was is None or was.type != now.type or (field_types.get(now.type).computed and was.options != now.options):
-                return True
-        return False
+    def means_another(self, entity_key: str, old: Any, new: Any) -> bool:
+        """Whether two expressions (trees) give other results, be it because a formula, setting or type behind them changes."""
+        return meaning(self.before, entity_key, old) != meaning(self.after, entity_key, new)
 
     # ---- asking, in time ------------------------------------------------------------------------------------------------------
 
@@ -239,8 +229,8 @@ class Lens:
         return permissions.right_sql("read", self.before)
 
     def holds(self, text: str, *, before: bool = False) -> str:
-        """The condition, null standing for false."""
-        return f"coalesce({ex.to_where(ex.parse(text), self.before if before else self.after)}, false)"
+        """The condition on the record as it stands, null standing for false."""
+        return f"coalesce({ex.to_where(at_rest(ex.parse(text)), self.before if before else self.after)}, false)"
 
     def fails(self, text: str, *, before: bool = False) -> str:
         return f"(NOT {self.holds(text, before=before)})"
@@ -250,6 +240,19 @@ class Lens:
 
     def is_filled(self, key: str, *, before: bool = False) -> str:
         return f"(NOT {self.is_empty(key, before=before)})"
+
+
+def at_rest(node: Any) -> Any:
+    """The expression for a record that nobody is changing: old() gives what is there, is_changed() is false."""
+    if isinstance(node, tuple):
+        return tuple(map(at_rest, node))
+    if not isinstance(node, ex.Node):
+        return node
+    if isinstance(node, ex.Call) and node.name == "is_changed":
+        return ex.Literal(False, "bool")
+    if isinstance(node, ex.Call) and node.name == "old":
+        return ex.Path((str(node.args[0].value),))
+    return replace(node, **{f.name: at_rest(getattr(node, f.name)) for f in fields(node) if f.name != "pos"})
 
 
 def live(entity: Entity) -> str:
