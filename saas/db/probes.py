@@ -22,6 +22,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("app_user", "status"): "active",
     ("session", "kind"): "web",
     ("job", "status"): "queued",
+    ("brand_file", "kind"): "logo",
 }
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,

@@ -101,6 +101,7 @@ def _field(raw: Raw) -> m.FieldDef:
         message=raw.get("message", NONE),
         sensitive=raw.get("sensitive", False),
         hidden=raw.get("hidden", False),
+        indexed=raw.get("indexed", False),
         options=options,
     )
 

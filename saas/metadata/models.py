@@ -80,6 +80,7 @@ class FieldDef:
     message: Label = field(default_factory=dict)
     sensitive: bool = False
     hidden: bool = False
+    indexed: bool = False  # an index of its own makes sorting and filtering fast
     options: Mapping[str, Any] = field(default_factory=dict)
     system: bool = False
 

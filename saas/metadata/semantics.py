@@ -14,10 +14,12 @@ from saas.metadata import models as m
 from saas.metadata.check import OWNED, RESERVED, Check
 from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.semantics_pipelines import check_pipelines
+from saas.metadata.slots import SLOTS
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
 MENU_WORDS = ("report", "dashboard", "board")
 COUNTS = ("count", "count_distinct")
+MAX_INDEXED = 20
 
 
 def check_meaning(check: Check) -> None:
@@ -32,6 +34,7 @@ def check_meaning(check: Check) -> None:
     )  # fmt: skip
     for entity in check.bundle.entities:
         _entity(check, entity)
+    _indexes(check)
     check_pipelines(check)
     _roles(check)
     for view in check.bundle.views:
@@ -191,10 +194,30 @@ def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> N
             f"{path}.on_delete", "set_null_required", lazy("A required reference cannot be emptied when the other record is deleted."),
             lazy("Write “restrict” or “cascade”, or make the field optional."),
         )  # fmt: skip
+    if field.indexed and not _is_indexable(check, field):
+        check.problems.add(
+            f"{path}.indexed", "not_indexable", lazy("There can be no index for this field: its values are computed when shown, lists, or long texts."),
+            lazy("Remove “indexed”, or choose a field with a single short value."),
+        )  # fmt: skip
     if field.type in ("option", "multi"):
         _choices(check, path, entity, field)
     if field.type == "rollup":
         _rollup(check, path, entity, field)
+
+
+def _is_indexable(check: Check, field: m.FieldDef) -> bool:
+    kind = field_types.get(field.type)
+    return field.type == "rollup" or kind.storage_of(field, check.config) in (*SLOTS, "state")
+
+
+def _indexes(check: Check) -> None:
+    """Each slows every change of its records down a little."""
+    wanted = [(e.key, f.key) for e in check.bundle.entities for f in e.fields if f.indexed]
+    for entity, field in wanted[MAX_INDEXED:]:
+        check.problems.add(
+            f"entities[{entity}].fields[{field}].indexed", "too_many_indexes", lazy("At most %(count)s fields can have an index of their own.", count=MAX_INDEXED),
+            lazy("Remove “indexed” from fields by which long lists are rarely sorted or filtered."),
+        )  # fmt: skip
 
 
 def _choices(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from saas.db import current_database, system_transaction, tenant_transaction
+from saas.db import current_database, indexes, system_transaction, tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
@@ -159,6 +159,7 @@ async def delete_tenant(slug: str) -> dict[str, int]:
         tenant_id = await conn.fetchval("SELECT id FROM tenant WHERE slug = $1 FOR UPDATE", slug)
         if tenant_id is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
+        own_indexes = [row["index_name"] for row in await conn.fetch("SELECT index_name FROM field_index WHERE tenant_id = $1", tenant_id)]
         # Every table that has the column, so that no later table can be forgotten. People last: others refer to them.
         tables = [
             row["name"]
@@ -173,6 +174,7 @@ async def delete_tenant(slug: str) -> dict[str, int]:
             if count := int(status.rsplit(" ", 1)[1]):
                 removed[table] = count
         await conn.execute("DELETE FROM tenant WHERE id = $1", tenant_id)
+    await indexes.drop(own_indexes)
     forget_host(slug)
     return removed
 

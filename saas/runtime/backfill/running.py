@@ -100,10 +100,16 @@ class Run:
             kept += [str(i) for i in ids[: KEPT - len(kept)]]
 
     def collided(self, collisions: Sequence[Collision]) -> None:
-        if collisions:
-            self.count("collisions", len(collisions))
+        """Records without a claim, but for rules that a step of their own goes over: it tells of them all."""
+        found = [c for c in collisions if self.step.kind == "unique" or c.rule not in self._ruled()]
+        if found:
+            self.count("collisions", len(found))
             kept = self.memory.setdefault("collided", [])
-            kept += [{"rule": c.rule, "id": str(c.record_id), "holder": str(c.holder_id) if c.holder_id else None} for c in collisions[: KEPT - len(kept)]]
+            kept += [{"rule": c.rule, "id": str(c.record_id), "holder": str(c.holder_id) if c.holder_id else None} for c in found[: KEPT - len(kept)]]
+
+    def _ruled(self) -> set[str]:
+        steps = self.campaign.job.payload["steps"]
+        return {raw["options"]["rule"] for raw in steps if raw["kind"] == "unique" and raw["entity"] == self.step.entity}
 
     def set_aside(self, why: str) -> None:
         """The step has nothing to do any more."""
@@ -168,6 +174,7 @@ class RecordStep(StepKind):
 
     async def sweep(self, run: Run) -> None:
         """By the time of their last change, which this does not touch."""
+        run.cache["again"] = True
         after: tuple[datetime, UUID] | None = None
         more = not run.memory.get("void")
         while more:

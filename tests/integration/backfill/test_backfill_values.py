@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -228,7 +229,8 @@ async def test_a_pipeline_is_entered_and_stages_give_way(shop):
 async def test_records_are_numbered_in_the_order_of_their_making(shop):
     ids = [await shop.lab.make("order", name=name) for name in "abc"]
     for day, record_id in zip(("2024-03-01", "2023-05-05", "2023-05-04"), ids, strict=True):
-        await shop.lab.fetch(f"UPDATE record SET created_at = '{day}T12:00:00Z' WHERE tenant_id = $1 AND id = $2 RETURNING 1", record_id)
+        moment = datetime.fromisoformat(f"{day}T12:00:00Z")
+        await shop.lab.fetch("UPDATE record SET created_at = $3 WHERE tenant_id = $1 AND id = $2 RETURNING 1", record_id, moment)
     shop.put("order", fld("number", "auto", pattern="O-{yyyy}-{seq:2}", reset="year"))
     await shop.follow()
     assert await shop.values("order", "number") == {"a": "O-2024-01", "b": "O-2023-02", "c": "O-2023-01"}
@@ -268,7 +270,7 @@ async def test_a_column_that_becomes_free_is_moved_into(shop):
     async with tenant_transaction(shop.lab.tenant_id) as conn:  # as purging does
         number = await conn.fetchval("SELECT id FROM entity WHERE tenant_id = $1 AND key = 'order'", shop.lab.tenant_id)
         column = await conn.fetchval("DELETE FROM field_column WHERE tenant_id = $1 AND entity_id = $2 AND field_key = 'f1' RETURNING column_name", shop.lab.tenant_id, number)
-        await conn.execute(f"UPDATE record SET {column} = NULL WHERE entity_id = {number}")
+        await conn.execute(f"UPDATE record SET {column} = NULL WHERE entity_id = {number}")  # noqa: S608  our own names
     shop.drop("order", "f1")
     _, steps = await shop.publish_steps()
     assert [(s.kind, s.options["now"]) for s in steps] == [("move", column)]
@@ -277,7 +279,7 @@ async def test_a_column_that_becomes_free_is_moved_into(shop):
     [job] = await shop.lab.fetch("SELECT id FROM job WHERE tenant_id = $1 AND status = 'queued' AND kind = 'backfill'")
     await shop.finish(job["id"])
     assert (await shop.lab.get("order", record_id)).values[moved] == values[moved]
-    assert (await shop.lab.fetch(f"SELECT doc ? '{moved}' AS there FROM record WHERE tenant_id = $1"))[0]["there"] is False
+    assert (await shop.lab.fetch("SELECT doc ? $2 AS there FROM record WHERE tenant_id = $1", moved))[0]["there"] is False
     assert not await shop.lab.fetch("SELECT 1 FROM field_column WHERE tenant_id = $1 AND field_key LIKE $2", f"{moved}~%")
 
 

@@ -40,10 +40,9 @@ class Unique(RecordStep):
         return "t.deleted_at IS NULL"
 
     async def work(self, run: Run, conn: Any, ids: Sequence[UUID]) -> None:
-        rule = _rule(run)
-        collisions = await uniques.sync(conn, run.ctx, run.entity, ids, [rule])
-        known = {c["id"] for c in run.memory.get("collided", ())}
-        run.collided([c for c in collisions if str(c.record_id) not in known])
+        collisions = await uniques.sync(conn, run.ctx, run.entity, ids, [_rule(run)])
+        if "again" not in run.cache:  # those are told of already
+            run.collided(collisions)
 
 
 def _rule(run: Run) -> UniqueDef | None:
