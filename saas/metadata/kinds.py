@@ -29,17 +29,6 @@ ExprType = Literal["text", "number", "bool", "date", "datetime", "ref", "user", 
 
 # Where the gallery of types shows a type.
 Group = Literal["text", "number", "choice", "time", "people", "link", "file", "computed", "special"]
-GROUPS: Mapping[str, LazyString] = {
-    "text": lazy("Text"),
-    "number": lazy("Numbers"),
-    "choice": lazy("Choices"),
-    "time": lazy("Date and time"),
-    "people": lazy("People"),
-    "link": lazy("Links to records"),
-    "file": lazy("Files"),
-    "computed": lazy("Computed"),
-    "special": lazy("Special"),
-}
 
 # What the ids in a value are ids of; "" where the value holds none.
 Held = Literal["", "record", "user", "dept", "file"]
@@ -93,6 +82,8 @@ class FieldType:
     groupable: ClassVar[bool] = False  # may be a report dimension or board column
     summable: ClassVar[bool] = False  # may be a measure other than count
     computed: ClassVar[bool] = False  # never written by people
+    additive: ClassVar[bool] = False  # a sum or average is a value of the same type (money), not just a number
+    spoken: ClassVar[bool] = False  # files carry the displayed text: the number behind it would be misread
     align_end: ClassVar[bool] = False  # right-aligned tabular figures
     holds: ClassVar[Held] = ""
     many: ClassVar[bool] = False  # the value is a list

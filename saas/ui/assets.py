@@ -13,7 +13,10 @@ from pathlib import Path
 
 import brotli
 
+from saas.runtime.kinds import TEMPLATE_DIRECTORY
+
 DIRECTORY = Path(__file__).parent / "static"
+KINDS = TEMPLATE_DIRECTORY  # a field type or widget may bring a style.css and a script.js in its folder
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _REFERENCE = re.compile(r'url\("/static/([a-z0-9.-]+)"\)')
 
@@ -53,9 +56,9 @@ def assets() -> dict[str, Asset]:
     for path in sorted((DIRECTORY / "vendor").iterdir()):
         if path.suffix in TYPES:
             _add(found, path.name, path.read_bytes())
-    styles = "\n".join(path.read_text("utf-8") for path in sorted((DIRECTORY / "css").glob("*.css")))
+    styles = "\n".join(path.read_text("utf-8") for path in (*sorted((DIRECTORY / "css").glob("*.css")), *sorted(KINDS.glob("*/*/style.css"))))
     _add(found, "app.css", squeeze(_REFERENCE.sub(lambda m: f'url("{found[m[1]].url}")', styles)).encode())
-    scripts = "\n".join(path.read_text("utf-8") for path in sorted((DIRECTORY / "js").glob("[0-9]*.js")))
+    scripts = "\n".join(path.read_text("utf-8") for path in (*sorted((DIRECTORY / "js").glob("[0-9]*.js")), *sorted(KINDS.glob("*/*/script.js"))))
     _add(found, "app.js", f'"use strict";\n(() => {{\n{scripts}\n}})();\n'.encode())
     _add(found, "charts.js", b'"use strict";\n' + (DIRECTORY / "js" / "charts.js").read_bytes())
     return found

@@ -6,12 +6,13 @@ import json
 import math
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import jsonschema
@@ -22,7 +23,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from saas.i18n import LOCALES, gettext, use_locale
 from saas.metadata import models as m
 from saas.metadata.config import Config
-from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.kinds import FieldType, Group, Held, field_types
+from saas.runtime.fields._shared.schemas import KEY_PATTERN
 from saas.runtime.kinds import TEMPLATE_DIRECTORY, load_package
 
 load_package("saas.runtime.fields")
@@ -78,6 +80,7 @@ def config_with(fld: m.FieldDef) -> Config:
         m.FieldDef(key="pieces", type="int", label=label, options={"unit": {"en": "pcs"}}),
         m.FieldDef(key="price", type="money", label=label, options={"currency": "USD", "max": 5}),
         m.FieldDef(key="day", type="date", label=label, options={}),
+        m.FieldDef(key="effort", type="duration", label=label, options={"max": 60}),
         m.FieldDef(key="holder", type="ref", label=label, options={"to": "holder", "inverse": {"key": "things", "label": label}}),
     )
     stages = (m.StageDef("new", {"en": "New", "zh_CN": "新建"}, "blue"), m.StageDef("won", {"en": "Won", "zh_CN": "赢单"}, "green", kind="won"))
@@ -130,6 +133,9 @@ def test_every_documented_type_exists() -> None:
 def test_type_describes_itself(key: str) -> None:
     kind = field_types.get(key)
     assert str(kind.label) and kind.icon and str(kind.expects)
+    assert str(kind.description).endswith(".") and len(str(kind.description)) < 120
+    assert kind.group in get_args(Group)
+    assert kind.holds in get_args(Held)
     assert kind.storage in ("text", "int", "float", "time", "uuid", "doc", "state", "links", "none")
     assert kind.expr_type in ("text", "number", "bool", "date", "datetime", "ref", "user", "dept", "option", "list", "any")
     assert set(kind.operators) <= OPERATORS
@@ -175,6 +181,38 @@ def test_options_schema_can_draw_a_form(key: str) -> None:
         if name not in schema.get("required", ()):
             jsonschema.validate(prop["default"], prop)
     json.dumps(schema)
+
+
+CONTROLS = {
+    "entity", "field", "fields", "relation", "child_field", "option_set", "options", "bands", "inverse", "roles", "pipeline", "condition", "expression", "pattern", "label", "choice",
+    "lines", "auto_pattern",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_references_expressions_and_lists_say_how_they_are_asked_for(key: str) -> None:
+    """A plain text input would make an admin know keys by heart."""
+    for name, prop in field_types.get(key).options_schema["properties"].items():
+        refers = KEY_PATTERN in (prop.get("pattern"), prop.get("items", {}).get("pattern"))
+        speaks = name in ("expr", "where", "filter")
+        structured = prop.get("type") in ("array", "object") or "object" in prop.get("type", ())
+        if refers or speaks or structured:
+            assert prop.get("x-control") in CONTROLS - {"choice"}, name
+        assert prop.get("x-control") in {None, *CONTROLS}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_choice_has_words_in_both_languages(key: str) -> None:
+    def enums(schema: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(schema, dict):
+            if "enum" in schema:
+                yield schema
+            for below in schema.values():
+                yield from enums(below)
+
+    for schema in enums(field_types.get(key).options_schema):
+        assert set(schema["x-labels"]) == set(schema["enum"])
+        assert all(text and re.search("[A-Z]", text) for text in schema["x-labels"].values())
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -551,6 +589,9 @@ ONE, TWO = "0196f3c2-7d1a-7b3e-9c4d-2a5b6c7d8e9f", "0196f3c2-7d1a-7b3e-9c4d-2a5b
         ("money", {"amount": "12.50", "currency": "CNY"}, "¥12.50", "number", {}, 12.5), ("number", 12.5, "12.50", "money", {}, {"amount": "12.50", "currency": "CNY"}),
         ("number", 12.345, "12.345", "money", {}, None), ("text", "¥1,234.50", "", "money", {}, {"amount": "1234.50", "currency": "CNY"}),
         ("money", {"amount": "12.50", "currency": "USD"}, "$12.50", "money", {"currency": "CNY"}, None),
+        ("number", 90, "90.00", "duration", {}, 5400), ("duration", 5400, "1 h 30 min", "number", {}, 90), ("duration", 5400, "1 h 30 min", "text", {}, "1 h 30 min"), ("time", "08:30", "", "duration", {}, 30600),
+        ("text", "1小时30分", "", "duration", {}, 5400), ("number", 0.5, "0.50", "duration", {}, None), ("percent", 40, "40%", "progress", {}, 40), ("percent", 40.5, "40.5%", "progress", {}, None),
+        ("progress", 40, "40%", "text", {}, "40%"), ("text", "#ABC", "", "color", {}, "#aabbcc"), ("text", "9135 0100-M000100Y43", "", "code", {}, "91350100M000100Y43"), ("int", 4006381333931, "", "code", {"check": "ean13"}, "4006381333931"),
         # to yes and no
         ("text", "是", "是", "bool", {}, True), ("text", "No", "No", "bool", {}, False), ("option", "yes", "是", "bool", {}, True), ("int", 1, "1", "bool", {}, True), ("int", 2, "2", "bool", {}, None),
         ("text", "true", "true", "bool", {}, True), ("text", "否", "否", "bool", {}, False),
@@ -566,6 +607,7 @@ ONE, TWO = "0196f3c2-7d1a-7b3e-9c4d-2a5b6c7d8e9f", "0196f3c2-7d1a-7b3e-9c4d-2a5b
         ("multi", ["mail", "visit"], "邮件、拜访", "tags", {}, ["邮件", "拜访"]), ("text", "a, b；c", "", "tags", {}, ["a", "b", "c"]), ("m2m", [ONE, TWO], "Acme, Globex", "tags", {}, ["Acme", "Globex"]),
         ("m2m", [ONE, TWO], "A, Inc., Globex", "tags", {}, None), ("option", "gold", "Gold", "tags", {}, ["Gold"]), ("ref", ONE, "Gold", "option", CHOICES, "gold"),
         # to people and records: only ids of the same things
+        ("user", ONE, "Ada", "users", {}, [ONE]), ("users", [TWO, ONE], "Bob, Ada", "user", {}, TWO), ("users", [TWO, ONE], "Bob, Ada", "text", {}, "Bob, Ada"), ("users", [TWO, ONE], "", "m2m", {"to": "thing"}, None),
         ("ref", ONE, "Acme", "m2m", {"to": "thing"}, [ONE]), ("m2m", [TWO, ONE], "", "ref", {"to": "thing"}, TWO), ("ref", ONE, "Acme", "ref", {"to": "holder"}, None),
         ("user", ONE, "Ada", "dept", {}, None), ("text", ONE, ONE, "user", {}, None), ("file", [ONE], "1 file", "image", {}, [ONE]), ("file", [ONE, TWO], "2 files", "image", {"multiple": False}, None),
         ("text", "南京路 1 号", "", "address", {}, {"street": "南京路 1 号"}), ("text", "12", "12", "formula", {"returns": "number", "expr": "1"}, None),
@@ -623,6 +665,11 @@ def test_type_has_a_section_in_the_reference(key: str) -> None:
         ("tags", "a, b，c；a", ["a", "b", "c"]), ("multi", "邮件", ["mail"]), ("text", " a\tb\r\nc ", "a b c"), ("longtext", "a\r\nb", "a\nb"),
         ("money", "¥1,234.50", {"amount": "1234.50", "currency": "CNY"}), ("money", "１２．５", {"amount": "12.50", "currency": "CNY"}),
         ("money", "3.5万", {"amount": "35000.00", "currency": "CNY"}), ("money", "12 CNY", {"amount": "12.00", "currency": "CNY"}),
+        ("duration", "1 h 30 min", 5400), ("duration", "2d 4h", 187200), ("duration", "90m", 5400), ("duration", "1:30", 5400), ("duration", "1:30:15", 5415), ("duration", "90", 5400),
+        ("duration", "1.5h", 5400), ("duration", "1h30", 5400), ("duration", "1小时30分钟", 5400), ("duration", "１ 小时，30 分", 5400), ("duration", "2天", 172800), ("duration", "1 week", 604800),
+        ("duration", "30 min 1 h", 5400), ("duration", "soon", "soon"), ("duration", "1 h 2 h", "1 h 2 h"), ("duration", "1.2.3 h", "1.2.3 h"), ("duration", "-5 min", "-5 min"), ("duration", "1:75", "1:75"),
+        ("progress", "40", 40), ("progress", "40%", 40), ("progress", "４０％", 40), ("progress", "half", "half"), ("color", "#ABC", "#aabbcc"), ("color", "3B5BDB", "#3b5bdb"), ("color", "＃3b5bdb", "#3b5bdb"),
+        ("color", "red", "red"), ("code", "9135 0100-m000100y43", "91350100M000100Y43"), ("code", "９１３５０１００Ｍ０００１００Ｙ４３", "91350100M000100Y43"),
         ("money", "-5", {"amount": "-5.00", "currency": "CNY"}), ("money", "-0", {"amount": "0.00", "currency": "CNY"}), ("money", "12,5", "12,5"),
     ],
 )  # fmt: skip
@@ -640,6 +687,7 @@ def test_typed_text_is_understood_or_returned(key: str, typed: str, value: Any) 
         ("money", {"amount": "12.50", "currency": "EUR"}, "€12.50", "€12.50"), ("money", {"amount": "12", "currency": "JPY"}, "¥12", "JP¥12"),
         ("date", "2025-03-03", "Mar 3, 2025", "2025年3月3日"), ("datetime", "2025-03-03T08:00:00Z", "Mar 3, 2025, 4:00 PM", "2025年3月3日 16:00"),
         ("time", "16:05", "4:05 PM", "16:05"), ("option", "gold", "Gold", "金牌"), ("multi", ["mail", "visit"], "Mail, Visit", "邮件、拜访"),
+        ("duration", 5400, "1 h 30 min", "1 小时 30 分钟"), ("duration", 187200, "2 d 4 h", "2 天 4 小时"), ("duration", 0, "0 min", "0 分钟"), ("progress", 40, "40%", "40%"), ("progress", 80, "80% Nearly", "80% 将近完成"),
         ("rating", 4, "4/5", "4/5"), ("score", 75, "75 Hot", "75 热"), ("phone", "+8613800138000", "138 0013 8000", "138 0013 8000"),
         ("phone", "+14155552671", "+1 415-555-2671", "+1 415-555-2671"), ("pipeline", "won", "Won", "赢单"), ("url", "https://example.com/", "example.com", "example.com"),
         ("address", {"country": "CN", "city": "上海市", "street": "南京东路 1 号"}, "南京东路 1 号, 上海市, CN", "CN 上海市 南京东路 1 号"),
@@ -733,6 +781,7 @@ def test_long_text_leaves_the_indexed_columns() -> None:
         ({"fn": "count"}, "float", "number", 3, 3.0), ({"fn": "sum", "field": "number"}, "float", "number", 25.5, 25.5),
         ({"fn": "sum", "field": "pieces"}, "float", "number", 25, 25.0), ({"fn": "avg", "field": "number"}, "float", "number", 2.5, 2.5),
         ({"fn": "sum", "field": "price"}, "int", "number", {"amount": "12.50", "currency": "USD"}, 1250),
+        ({"fn": "sum", "field": "effort"}, "int", "number", 7200, 7200), ({"fn": "avg", "field": "effort"}, "int", "number", 3600, 3600),
         ({"fn": "max", "field": "day"}, "time", "date", "2025-03-03", datetime(2025, 3, 3, tzinfo=UTC)),
         ({"fn": "latest", "field": "name"}, "text", "text", "Ada", "Ada"), ({"fn": "min", "field": "pieces"}, "int", "number", 2, 2),
     ],
@@ -769,6 +818,62 @@ def test_national_ids_have_a_check_digit() -> None:
     assert CHECKS["CN"]("11010519491231002X") and not CHECKS["CN"]("110105194912310020")
     assert CHECKS["HK"]("A123456(3)") and not CHECKS["HK"]("A1234564")
     assert CHECKS["TW"]("A123456789") and not CHECKS["TW"]("A123456788")
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "wrong_digit", "wrong_form"),
+    [
+        ("mod10", ["79927398713", "4539 5787 6362 1486"], "79927398710", "7992739871X"), ("mod11_2", ["0000-0002-1694-233x", "11010519491231002X"], "0000000216942330", "X000000216942330"),
+        ("mod97", ["GB82 WEST 1234 5698 7654 32", "de89370400440532013000"], "GB82WEST12345698765433", "8282WEST12345698765432"),
+        ("ean13", ["4006381333931", "978-7-115-42802-8"], "4006381333932", "400638133393"), ("uscc", ["91350100M000100Y43", "914403001922038216"], "914403001922038217", "91440300192203821O"),
+    ],
+)  # fmt: skip
+def test_codes_prove_themselves(check: str, good: list[str], wrong_digit: str, wrong_form: str) -> None:
+    kind, fld, config = make("code", check=check)
+    for text in good:
+        assert accepted(kind, fld, text, config) is not None, text
+    assert refusals(kind, fld, kind.normalise(fld, wrong_digit, config), config) == ["check_digit"]
+    assert refusals(kind, fld, kind.normalise(fld, wrong_form, config), config) == ["code_form"]
+    for place in range(len(wrong_digit)):  # every single mistyped digit is found
+        digit = wrong_digit[place]
+        if digit.isdigit():
+            mistyped = kind.normalise(fld, good[-1], config)
+            if place < len(mistyped) and mistyped[place].isdigit():
+                other = f"{mistyped[:place]}{(int(mistyped[place]) + 1) % 10}{mistyped[place + 1 :]}"
+                assert accepted(kind, fld, other, config) is None, other
+
+
+def test_a_code_is_cleaned_as_its_options_say() -> None:
+    assert accepted(*make("code", pattern="[A-Z]{2}[0-9]{4}")[:2], "ab-12 34", make("code")[2]) == "AB1234"
+    kind, fld, config = make("code", case="keep", separators="keep", pattern="[a-z]+-[0-9]+", group=3)
+    assert accepted(kind, fld, "ab-12", config) == "ab-12" and accepted(kind, fld, "AB12", config) is None
+    assert kind.display(fld, "ab-12", config, "en") == "ab- 12"
+
+
+def test_a_duration_counts_in_what_its_field_says() -> None:
+    kind, fld, config = make("duration")
+    assert refusals(kind, fld, kind.normalise(fld, "1:30:15", config), config) == ["precision"]
+    assert kind.from_expr(fld, Decimal("5429"), config) == 5400 and kind.from_expr(fld, Decimal("5430"), config) == 5460
+    kind, fld, config = make("duration", precision="seconds", min=1, max=60)
+    assert kind.normalise(fld, "90", config) == 90 and refusals(kind, fld, 90, config) == []
+    assert refusals(kind, fld, 59, config) == ["too_small"] and refusals(kind, fld, 3601, config) == ["too_large"]
+    with use_locale("zh_CN"):
+        assert "1 小时" in str(kind.problems(fld, 3601, config)[0][1])
+        assert kind.from_form(fld, [kind.to_form(fld, 3675, config)], config) == 3675
+
+
+def test_only_colours_of_the_palette_where_the_field_says_so() -> None:
+    kind, fld, config = make("color", palette=["#ff0000"], only_palette=True)
+    assert accepted(kind, fld, "#F00", config) == "#ff0000" and accepted(kind, fld, "#00ff00", config) is None
+    kind, fld, config = make("color", palette=["#ff0000"])
+    assert accepted(kind, fld, "#00ff00", config) == "#00ff00"
+
+
+def test_a_bar_has_the_colour_of_its_band() -> None:
+    kind, fld, config = make("progress")
+    drawn = {value: str(kind.cell(fld, value, "x", config, "en")) for value in (0, 79, 80)}
+    assert "c-red" in drawn[0] and "c-red" in drawn[79] and "c-green" in drawn[80] and 'value="79"' in drawn[79]
+    assert kind.cell(fld, 140, "x", config, "en") is None
 
 
 def test_kinds_load_twice_without_complaint() -> None:

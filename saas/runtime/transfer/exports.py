@@ -79,7 +79,7 @@ def cell(ctx: Context, field: FieldDef, record: ops.Record) -> Any:
     if isinstance(value, dict) and "amount" in value:
         return float(value["amount"])
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
+        return text if kind.spoken else value
     if isinstance(value, str) and kind.expr_type_of(result, ctx.config) in ("date", "datetime"):
         try:
             if kind.key == "date":

@@ -9,7 +9,7 @@ from saas.i18n import noop as N_
 from saas.metadata.config import Config
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.ids import EXAMPLE_IDS, IdListType
-from saas.runtime.fields._shared.schemas import options, prop
+from saas.runtime.fields._shared.schemas import control, options, prop
 
 MULTIPLE = prop(N_("Several"), N_("More than one file"), False, type="boolean")
 MAX_MB = prop(N_("Largest size"), N_("Megabytes per file"), 20, type="integer", minimum=1, maximum=500)
@@ -18,7 +18,7 @@ MAX_MB = prop(N_("Largest size"), N_("Megabytes per file"), 20, type="integer", 
 def accept(default: list[str]) -> dict[str, Any]:
     return prop(
         N_("Kinds of file"), N_("Endings such as pdf or png; empty: any"), default,
-        type="array", items={"type": "string", "pattern": "^[a-z0-9]{1,10}$"}, maxItems=50, uniqueItems=True,
+        type="array", items={"type": "string", "pattern": "^[a-z0-9]{1,10}$"}, maxItems=50, uniqueItems=True, **control("lines"),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
@@ -83,6 +83,12 @@ def json_number(value: Decimal | float) -> int | float:
 def bound(field: FieldDef, name: str, fallback: Any) -> Any:
     found = field.options.get(name)
     return fallback if found is None else found
+
+
+def band_of(field: FieldDef, value: float) -> Mapping[str, Any] | None:
+    """The highest of the field's bands that starts at or below the value, or None."""
+    reached = [band for band in field.options.get("bands") or () if band["from"] <= value]
+    return max(reached, key=lambda band: band["from"], default=None)
 
 
 # ---- formatting --------------------------------------------------------------------------------------------------------

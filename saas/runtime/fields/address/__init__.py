@@ -18,6 +18,8 @@ PARTS = ("country", "region", "city", "street", "postcode")
 class Address(FieldType):
     key = "address"
     label = lazy("Address")
+    description = lazy("Where somebody or something is: country, region, city, street and postcode.")
+    group = "special"
     icon = "home"
     storage = "doc"
     expr_type = "any"

@@ -22,6 +22,8 @@ _FALSE = {"false", "0", "no", "n", "off", "否", "错", "×", "✗", "✘", "假
 class Bool(FieldType):
     key = "bool"
     label = lazy("Yes or no")
+    description = lazy("A question that is answered with yes or no.")
+    group = "choice"
     icon = "check-square"
     storage = "int"
     expr_type = "bool"

@@ -23,6 +23,8 @@ _BOUND = {"type": ["string", "null"], "maxLength": 500}
 class Date(FieldType):
     key = "date"
     label = lazy("Date")
+    description = lazy("A day without a time, such as a birthday or a deadline.")
+    group = "time"
     icon = "calendar"
     storage = "time"
     expr_type = "date"

@@ -25,6 +25,8 @@ _BOUND = {"type": ["string", "null"], "maxLength": 500}
 class DateTime(FieldType):
     key = "datetime"
     label = lazy("Date and time")
+    description = lazy("A day with a time, such as a meeting; everybody sees it in the time zone of the company.")
+    group = "time"
     icon = "clock"
     storage = "time"
     expr_type = "datetime"

@@ -11,6 +11,8 @@ from saas.runtime.fields._shared.ids import IdType
 class Dept(IdType):
     key = "dept"
     label = lazy("Department")
+    description = lazy("One department of the company.")
+    group = "people"
     icon = "building"
     expr_type = "dept"
     holds = "dept"

@@ -22,6 +22,8 @@ _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[^\W_](?:[\w-]{0,61}
 class Email(TextType):
     key = "email"
     label = lazy("E-mail")
+    description = lazy("An e-mail address that can be clicked to write to.")
+    group = "text"
     icon = "mail"
     max_length = 254
     expects = lazy("Enter an e-mail address such as name@example.com")

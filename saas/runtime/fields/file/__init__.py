@@ -11,4 +11,6 @@ from saas.runtime.fields._shared.files import FilesType
 class File(FilesType):
     key = "file"
     label = lazy("File")
+    description = lazy("Documents attached to the record, such as contracts or offers.")
+    group = "file"
     icon = "file-text"

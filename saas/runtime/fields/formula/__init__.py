@@ -10,9 +10,12 @@ from saas.metadata.config import Config
 from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.results import ResultType
-from saas.runtime.fields._shared.schemas import options, prop
+from saas.runtime.fields._shared.schemas import choice, control, options, prop
 
-RETURNS = ("text", "int", "number", "percent", "money", "bool", "date", "datetime")
+RETURNS = {
+    "text": N_("Text"), "int": N_("Whole number"), "number": N_("Number"), "percent": N_("Percent"), "money": N_("Money"), "bool": N_("Yes or no"), "date": N_("Date"),
+    "datetime": N_("Date and time"),
+}  # fmt: skip
 # Results are not limited as typed values are: a share may be 120 %, a joined text long.
 _RESULT_OPTIONS = {"percent": {"min": -(10**12), "max": 10**12, "scale": 2}, "text": {"max_length": 20_000}}
 
@@ -21,11 +24,13 @@ _RESULT_OPTIONS = {"percent": {"min": -(10**12), "max": 10**12, "scale": 2}, "te
 class Formula(ResultType):
     key = "formula"
     label = lazy("Formula")
+    description = lazy("Computed from the other fields of the record, always up to date.")
+    group = "computed"
     storage = "none"
     sortable = False
     options_schema = options(
         {
-            "returns": prop(N_("Result"), N_("Kind of the result"), "number", type="string", enum=list(RETURNS)),
+            "returns": choice(N_("Result"), N_("Kind of the result"), "number", RETURNS),
             "expr": prop(
                 N_("Formula"),
                 N_("Expression over the record, e.g. price * quantity"),
@@ -33,6 +38,7 @@ class Formula(ResultType):
                 type="string",
                 minLength=1,
                 maxLength=2000,
+                **control("expression", result_from="returns"),
             ),
         },
         required=("returns", "expr"),

@@ -15,6 +15,8 @@ PICTURES = ["png", "jpg", "jpeg", "gif", "webp"]
 class Image(FilesType):
     key = "image"
     label = lazy("Picture")
+    description = lazy("Pictures, shown small on the record.")
+    group = "file"
     icon = "image"
     expects = lazy("Choose a picture")
     options_schema = options({"multiple": MULTIPLE, "max_mb": MAX_MB, "accept": accept(PICTURES)})

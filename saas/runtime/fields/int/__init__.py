@@ -13,6 +13,8 @@ from saas.runtime.fields._shared.schemas import label_map, options, prop
 class Integer(IntegerType):
     key = "int"
     label = lazy("Whole number")
+    description = lazy("A number without decimals, such as pieces or people.")
+    group = "number"
     groupable = True
     options_schema = options(
         {

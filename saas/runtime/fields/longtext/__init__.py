@@ -13,6 +13,8 @@ from saas.runtime.fields._shared.texts import TextType, clean_block
 class LongText(TextType):
     key = "longtext"
     label = lazy("Long text")
+    description = lazy("Notes of several lines, without formatting.")
+    group = "text"
     icon = "align-left"
     storage = "doc"
     operators = ("contains", "is_empty")

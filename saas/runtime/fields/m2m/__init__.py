@@ -13,6 +13,8 @@ from saas.runtime.fields.ref import INVERSE, TO
 class ManyToMany(IdListType):
     key = "m2m"
     label = lazy("Several references")
+    description = lazy("Links to several records of one kind, such as all products of an offer.")
+    group = "link"
     icon = "link"
     storage = "links"
     holds = "record"

@@ -33,11 +33,14 @@ _BOUND = {"type": ["number", "null"], "minimum": -(10**15), "maximum": 10**15}
 class Money(FieldType):
     key = "money"
     label = lazy("Money")
+    description = lazy("An amount in one currency, kept to the cent.")
+    group = "number"
     icon = "coins"
     storage = "int"
     expr_type = "number"
     operators = ("eq", "ne", "lt", "lte", "gt", "gte", "between", "is_empty")
     summable = True
+    additive = True
     align_end = True
     expects = lazy("Enter an amount such as 12.50")
     options_schema = options(

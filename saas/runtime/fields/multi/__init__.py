@@ -17,6 +17,8 @@ from saas.runtime.fields._shared.schemas import choice_options
 class Multi(ChoiceListType):
     key = "multi"
     label = lazy("Several choices")
+    description = lazy("Several choices from a list of yours.")
+    group = "choice"
     icon = "list"
     grouped = True
     expects = lazy("Choose among the options")

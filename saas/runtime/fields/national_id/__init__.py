@@ -63,6 +63,8 @@ CHECKS: dict[str, Callable[[str], bool]] = {"CN": is_chinese_id, "HK": is_hong_k
 class NationalId(TextType):
     key = "national_id"
     label = lazy("Identity number")
+    description = lazy("The number of an identity card; its check digit is verified.")
+    group = "special"
     icon = "id-card"
     max_length = 32
     operators = ("eq", "ne", "starts_with", "is_empty")

@@ -15,6 +15,8 @@ _BOUND = {"type": ["number", "null"], "minimum": -FLOAT_LIMIT, "maximum": FLOAT_
 class Number(NumberType):
     key = "number"
     label = lazy("Number")
+    description = lazy("A number with decimals, such as a weight or a length.")
+    group = "number"
     storage = "float"
     options_schema = options(
         {

@@ -23,6 +23,8 @@ EXAMPLE_CHOICES = [
 class Option(ChoiceType):
     key = "option"
     label = lazy("Choice")
+    description = lazy("One choice from a list of yours, shown as a coloured label.")
+    group = "choice"
     options_schema = choice_options(depends=True)
     EXAMPLE_OPTIONS = {"options": EXAMPLE_CHOICES}
     EXAMPLES = ("gold", "silver", "old")

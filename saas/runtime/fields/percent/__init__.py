@@ -18,6 +18,8 @@ from saas.runtime.fields._shared.texts import encodable, narrow
 class Percent(NumberType):
     key = "percent"
     label = lazy("Percent")
+    description = lazy("A share in percent, such as a discount or a probability.")
+    group = "number"
     icon = "percent"
     storage = "float"
     default_min, default_max = 0, 100

@@ -38,6 +38,8 @@ def _shown(value: str, country: str) -> str:
 class Phone(TextType):
     key = "phone"
     label = lazy("Phone")
+    description = lazy("A telephone number that can be clicked to call.")
+    group = "text"
     icon = "phone"
     max_length = 40
     expects = lazy("Enter a phone number")

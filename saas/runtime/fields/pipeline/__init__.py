@@ -6,20 +6,23 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import field_types
 from saas.runtime.fields._shared.choices import ChoiceType
-from saas.runtime.fields._shared.schemas import KEY_PATTERN, options, prop
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, control, options, prop
 
 
 @field_types.register
 class Pipeline(ChoiceType):
     key = "pipeline"
     label = lazy("Stage")
+    description = lazy("The stage of the record on its way; it changes only by the steps of a pipeline.")
+    group = "choice"
     icon = "flag"
     storage = "state"
     computed = True
     options_schema = options(
         {
             "pipeline": prop(
-                N_("Pipeline"), N_("Key of the pipeline whose stages are the values"), "", type="string", pattern=KEY_PATTERN
+                N_("Pipeline"), N_("Key of the pipeline whose stages are the values"), "", type="string", pattern=KEY_PATTERN,
+                **control("pipeline"),
             )
         },
         required=("pipeline",),

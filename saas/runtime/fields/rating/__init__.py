@@ -23,6 +23,8 @@ _CELL = Markup(
 class Rating(IntegerType):
     key = "rating"
     label = lazy("Rating")
+    description = lazy("A few stars, such as how satisfied a customer is.")
+    group = "number"
     icon = "star"
     groupable = True
     align_end = False

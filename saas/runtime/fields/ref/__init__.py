@@ -6,7 +6,7 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import field_types
 from saas.runtime.fields._shared.ids import IdType
-from saas.runtime.fields._shared.schemas import KEY_PATTERN, label_map, options, prop
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, choice, control, label_map, options, prop
 
 INVERSE = {
     "title": N_("Other side"),
@@ -19,14 +19,17 @@ INVERSE = {
     },
     "required": ["key"],
     "additionalProperties": False,
+    **control("inverse"),
 }
-TO = prop(N_("Points to"), N_("Which kind of record can be chosen"), "", type="string", pattern=KEY_PATTERN)
+TO = prop(N_("Points to"), N_("Which kind of record can be chosen"), "", type="string", pattern=KEY_PATTERN, **control("entity"))
 
 
 @field_types.register
 class Ref(IdType):
     key = "ref"
     label = lazy("Reference")
+    description = lazy("A link to one other record, such as the customer of an order.")
+    group = "link"
     icon = "link"
     expr_type = "ref"
     holds = "record"
@@ -34,13 +37,13 @@ class Ref(IdType):
     options_schema = options(
         {
             "to": TO,
-            "on_delete": prop(
-                N_("When the other record is deleted"), N_("restrict: refuse; cascade: delete too; set_null: empty this field"), "restrict",
-                type="string", enum=["restrict", "cascade", "set_null"],
+            "on_delete": choice(
+                N_("When the other record is deleted"), N_("What happens to this record then"), "restrict",
+                {"restrict": N_("Refuse while this record refers to it"), "cascade": N_("Delete this record, too"), "set_null": N_("Empty this field")},
             ),
             "filter": prop(
                 N_("Only records where"), N_("Expression over the other record; new.field is the record being edited"), None,
-                type=["string", "null"], maxLength=2000,
+                type=["string", "null"], maxLength=2000, **control("condition"),
             ),
             "inverse": INVERSE,
             "detail": prop(N_("Part of the other record"), N_("Shown and edited inside it"), False, type="boolean"),

@@ -65,6 +65,8 @@ def plain_text(value: str) -> str:
 class RichText(TextType):
     key = "richtext"
     label = lazy("Formatted text")
+    description = lazy("Text with headings, lists and emphasis, such as meeting notes or descriptions.")
+    group = "text"
     icon = "align-left"
     storage = "doc"
     operators = ("contains", "is_empty")

@@ -12,31 +12,36 @@ from saas.metadata.kinds import FieldType, Storage, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.numbers import json_number
 from saas.runtime.fields._shared.results import ResultType
-from saas.runtime.fields._shared.schemas import KEY_PATTERN, options, prop
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, choice, control, options, prop
 
-FUNCTIONS = ("count", "sum", "min", "max", "avg", "latest")
+FUNCTIONS = {
+    "count": N_("How many"), "sum": N_("Total"), "min": N_("Lowest or earliest"), "max": N_("Highest or latest"), "avg": N_("Average"), "latest": N_("Of the newest"),
+}  # fmt: skip
 
 
 @field_types.register
 class Rollup(ResultType):
     key = "rollup"
     label = lazy("Rollup")
+    description = lazy("Counts or adds up the records linked to this one, always up to date.")
+    group = "computed"
     storage = "float"
     icon = "chart-bar"
     summable = True
     options_schema = options(
         {
-            "of": prop(N_("List"), N_("Key of the list of children"), "", type="string", pattern=KEY_PATTERN),
-            "fn": prop(N_("Function"), N_("What is computed"), "count", type="string", enum=list(FUNCTIONS)),
+            "of": prop(N_("List"), N_("Key of the list of children"), "", type="string", pattern=KEY_PATTERN, **control("relation")),
+            "fn": choice(N_("Function"), N_("What is computed"), "count", FUNCTIONS),
             "field": prop(
                 N_("Field"),
                 N_("Field of the children; not needed for count"),
                 None,
                 type=["string", "null"],
                 pattern=KEY_PATTERN,
+                **control("child_field"),
             ),
             "where": prop(
-                N_("Only children where"), N_("Expression over a child"), None, type=["string", "null"], maxLength=2000
+                N_("Only children where"), N_("Expression over a child"), None, type=["string", "null"], maxLength=2000, **control("condition")
             ),
         },
         required=("of", "fn"),
@@ -46,7 +51,7 @@ class Rollup(ResultType):
     BAD_EXAMPLES = ("many", True, float("nan"), [1])
 
     def make_result(self, field: FieldDef, config: Config | None) -> tuple[FieldType, FieldDef]:
-        """count and avg are numbers; the others are like the field they look at, without its bounds."""
+        """count and avg are numbers, but the average of amounts is one; the others are like the field they look at, without its bounds."""
         fn = field.options.get("fn") or "count"
         source = _source(field, config) if fn != "count" else None
         if source is None:
@@ -55,7 +60,7 @@ class Rollup(ResultType):
             field_types.get(source.type).result_of(source, config) if config else (field_types.get(source.type), source)
         )
         keep = {name: value for name, value in child.options.items() if name not in ("min", "max")}
-        if kind.key == "money" or fn in ("min", "max", "latest"):
+        if kind.additive or fn in ("min", "max", "latest"):
             return kind, replace(child, key=field.key, label=field.label, options=keep)
         unit = {"unit": keep["unit"]} if keep.get("unit") else {}
         if fn == "sum" and kind.storage == "int":
@@ -72,7 +77,7 @@ class Rollup(ResultType):
     def _is_plain_number(self, field: FieldDef, config: Config | None) -> bool:
         """Counts, sums and averages of numbers may grow beyond what their field holds, so they are floats."""
         kind, _ = self.result_of(field, config)
-        return kind.key != "money" and (field.options.get("fn") or "count") in ("count", "sum", "avg")
+        return not kind.additive and (field.options.get("fn") or "count") in ("count", "sum", "avg")
 
     def to_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return float(value) if self._is_plain_number(field, config) else super().to_column(field, value, config)

@@ -11,7 +11,7 @@ from saas.metadata.config import Config
 from saas.metadata.kinds import Source, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.fields._shared.choices import SEPARATORS, ChoiceListType, find_option, names_of, option_map
-from saas.runtime.fields._shared.schemas import KEY_PATTERN, options, prop
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, control, options, prop
 from saas.runtime.fields._shared.texts import FORBIDDEN_CHARACTER, character_problems, clean_line, encodable
 
 
@@ -19,12 +19,14 @@ from saas.runtime.fields._shared.texts import FORBIDDEN_CHARACTER, character_pro
 class Tags(ChoiceListType):
     key = "tags"
     label = lazy("Tags")
+    description = lazy("Short words people add freely, for finding records again.")
+    group = "choice"
     expects = lazy("Enter words separated by commas")
     options_schema = options(
         {
             "set": prop(
                 N_("Option set"), N_("Key of a set of allowed tags; without one any word is a tag"), None,
-                type=["string", "null"], pattern=KEY_PATTERN,
+                type=["string", "null"], pattern=KEY_PATTERN, **control("option_set"),
             ),
         }
     )  # fmt: skip

@@ -9,7 +9,7 @@ from saas.i18n import noop as N_
 from saas.metadata.config import Config
 from saas.metadata.kinds import Storage, field_types
 from saas.metadata.models import FieldDef
-from saas.runtime.fields._shared.schemas import options, prop
+from saas.runtime.fields._shared.schemas import control, options, prop
 from saas.runtime.fields._shared.texts import SLOT_CHARACTERS, TextType
 
 NAMED_PATTERNS = {
@@ -25,10 +25,17 @@ _ATOM = r"(?:\[\^?(?:[^\[\]\\&~]|\\[dws.\-\[\]\\/])+\]|\\[dws.\-+*?()\[\]{}^$|\\
 SAFE_PATTERN = rf"^(?:{'|'.join(NAMED_PATTERNS)}|\^?(?:{_ATOM}(?:\{{[0-9]{{1,3}}(?:,[0-9]{{0,3}})?\}}|[+*?])?)+\$?)$"
 
 
+def whole_pattern(pattern: str) -> str:
+    """A named or written pattern as one of JSON Schema that the whole text must match."""
+    return NAMED_PATTERNS.get(pattern) or f"^{pattern.removeprefix('^').removesuffix('$')}$"
+
+
 @field_types.register
 class Text(TextType):
     key = "text"
     label = lazy("Text")
+    description = lazy("One line of text, such as a name or a subject.")
+    group = "text"
     groupable = True
     options_schema = options(
         {
@@ -36,7 +43,7 @@ class Text(TextType):
             "min_length": prop(N_("Shortest"), N_("Fewest characters"), 0, type="integer", minimum=0, maximum=1000),
             "pattern": prop(
                 N_("Pattern"), N_("letters, digits, letters_digits, code, hex, or character classes such as [A-Z]{2}[0-9]{4}"), None,
-                type=["string", "null"], maxLength=100, pattern=SAFE_PATTERN,
+                type=["string", "null"], maxLength=100, pattern=SAFE_PATTERN, **control("pattern"),
             ),
         }
     )  # fmt: skip
@@ -52,5 +59,5 @@ class Text(TextType):
         schema = super().value_schema(field, config) | {"minLength": max(1, field.options.get("min_length") or 0)}
         pattern = field.options.get("pattern")
         if pattern:
-            schema["pattern"] = NAMED_PATTERNS.get(pattern) or f"^{pattern.removeprefix('^').removesuffix('$')}$"
+            schema["pattern"] = whole_pattern(pattern)
         return schema

@@ -23,6 +23,8 @@ _BOUND = {"type": ["string", "null"], "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]
 class Time(FieldType):
     key = "time"
     label = lazy("Time of day")
+    description = lazy("A time of day without a date, such as opening hours.")
+    group = "time"
     icon = "clock"
     storage = "text"
     expr_type = "text"

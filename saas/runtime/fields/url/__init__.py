@@ -36,6 +36,8 @@ def safe_url(value: str) -> bool:
 class Url(TextType):
     key = "url"
     label = lazy("Web address")
+    description = lazy("A web address that can be clicked to open.")
+    group = "text"
     icon = "link"
     max_length = 2000
     expects = lazy("Enter a web address such as https://example.com")

@@ -14,7 +14,9 @@ class Users(IdListType):
 
     key = "users"
     label = lazy("Several people")
-    icon = "users"
+    description = lazy("Several colleagues, such as everybody who takes part in a meeting.")
+    group = "people"
+    icon = "users-group"
     storage = "links"
     holds = "user"
     operators = ("contains", "in", "not_in", "is_empty")
