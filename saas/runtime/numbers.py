@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from saas.db import tenant_transaction
+from saas.errors import FieldProblem, InvalidInput, NotFound
+from saas.i18n import lazy
 from saas.metadata.config import Entity
 from saas.metadata.models import FieldDef
+from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.rows import Row
+from saas.tenants import record_audit
 
 _PART = re.compile(r"\{(yyyy|yy|mm|dd|seq)(?::(\d+))?\}")
 PERIODS = {"never": "", "year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
@@ -73,6 +78,38 @@ def sequence_in(pattern: str, text: str) -> int | None:
         end = match.end()
     found = re.fullmatch("".join([*parts, re.escape(pattern[end:])]), text, re.ASCII)
     return int(found["seq"]) if found else None
+
+
+def _period(ctx: Context, declared: FieldDef) -> str:
+    return ctx.today.strftime(PERIODS[declared.options.get("reset", "never")])
+
+
+async def next_numbers(ctx: Context) -> dict[tuple[str, str], int]:
+    """The number the next record gets, by entity and auto field."""
+    fields = {(e.key, f.key): (e.number, f.key, _period(ctx, f)) for e in ctx.config.entities.values() for f in e.declared.values() if f.type == "auto"}
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        rows = await conn.fetch("SELECT entity_id, field_key, period, value FROM counter WHERE tenant_id = $1", ctx.tenant_id)
+    last = {(r["entity_id"], r["field_key"], r["period"]): r["value"] for r in rows}
+    return {place: last.get(counter, 0) + 1 for place, counter in fields.items()}
+
+
+async def continue_from(ctx: Context, entity_key: str, field_key: str, value: int) -> None:
+    """Let the next record get this number. Only upwards: a number is given once. Errors: NotFound, PermissionDenied, InvalidInput."""
+    permissions.require_setting(ctx, "config")
+    permissions.require_active(ctx)
+    entity = ctx.config.entities.get(entity_key)
+    declared = entity.declared.get(field_key) if entity else None
+    if entity is None or declared is None or declared.type != "auto":
+        raise NotFound()
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        moved = await conn.fetchval(
+            "INSERT INTO counter (tenant_id, entity_id, field_key, period, value) VALUES ($1, $2, $3, $4, $5) "
+            "ON CONFLICT (tenant_id, entity_id, field_key, period) DO UPDATE SET value = excluded.value WHERE counter.value < excluded.value RETURNING value",
+            ctx.tenant_id, entity.number, field_key, _period(ctx, declared), value - 1,
+        )  # fmt: skip
+        if moved is None:
+            raise InvalidInput([FieldProblem("next", "min", lazy("Numbers only go up: this one was given already, or is the next one anyway."))])
+        await record_audit(conn, ctx.tenant_id, "numbers.continued", actor_id=ctx.user_id, target=f"{entity_key}.{field_key}", request_id=ctx.request_id, data={"next": value})
 
 
 def render(pattern: str, value: int, day: date) -> str:

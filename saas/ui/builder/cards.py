@@ -25,6 +25,7 @@ class CardsControl(ControlKind):
 
     key = "cards"
     grouped = True
+    wide = True
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
         known = [card.key for card in control.more["cards"]]

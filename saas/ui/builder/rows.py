@@ -12,7 +12,7 @@ from litestar.datastructures import FormMultiDict
 from markupsafe import Markup
 
 from saas.i18n import LOCALES
-from saas.ui.builder.controls import COLOURS, Control, ControlKind, colour_name, control_kinds
+from saas.ui.builder.controls import COLOURS, CheckList, Control, ControlKind, colour_name, control_kinds
 from saas.ui.builder.desk import Desk
 from saas.ui.render import markup
 from saas.ui.views import Choice
@@ -28,6 +28,7 @@ class RowsControl(ControlKind):
 
     key = "rows"
     grouped = True
+    wide = True
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
         numbers = list(dict.fromkeys(m[1] for key in form if (m := re.match(rf"{re.escape(control.name)}\.(\d+)\.", key))))
@@ -47,7 +48,7 @@ class RowsControl(ControlKind):
         rows = [r for r in value or () if isinstance(r, Mapping)]
         shown = [await self._drawn(desk, control, str(n), row) for n, row in enumerate(rows)]
         empty = await self._drawn(desk, control, str(len(rows)), {})
-        return {"rows": shown, "empty": empty, "spare": await self._drawn(desk, control, SPARE, {}), "columns": control.more["columns"]}
+        return {"rows": shown, "empty": empty, "spare": await self._drawn(desk, control, SPARE, {}), "columns": control.more["columns"], "add_text": control.more.get("add", "")}
 
     async def _drawn(self, desk: Desk, control: Control, number: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         cells = []
@@ -69,6 +70,14 @@ def kept_properties(before: Any, rows: list[dict[str, Any]], columns: tuple[Cont
     known = {c.name for c in columns}
     old = {r.get(by): r for r in before or () if isinstance(r, Mapping)}
     return [{**{k: v for k, v in old.get(row.get(by), {}).items() if k not in known}, **row} for row in rows]
+
+
+@control_kinds.register
+class PickList(CheckList):
+    """Several of many `choices`: ticks in a list that can be searched."""
+
+    key = "picklist"
+    wide = True
 
 
 @control_kinds.register

@@ -50,7 +50,7 @@ class OptionsControl(_OwnRows):
         return kept_properties(control.more.get("before"), rows, self.columns())
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        return {**await super().view(desk, self._full(control, "label", ""), value), "c": self._full(control, "label", _("Add a choice"))}
+        return await super().view(desk, self._full(control, "label", _("Add a choice")), value)
 
 
 @control_kinds.register
@@ -63,11 +63,11 @@ class BandsControl(_OwnRows):
         return (Control("from", "number", _("From")), Control("label", "label", _("Name")), Control("color", "swatch", _("Colour"), default="gray"))
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
-        rows = super().read(desk, self._full(control, "label", ""), form)
+        rows = super().read(desk, self._full(control, "from", ""), form)
         return sorted(rows, key=lambda row: (not isinstance(row.get("from"), (int, float)), row.get("from") if isinstance(row.get("from"), (int, float)) else 0))
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        return {**await super().view(desk, self._full(control, "label", ""), value), "c": self._full(control, "label", _("Add a band"))}
+        return await super().view(desk, self._full(control, "from", _("Add a band")), value)
 
 
 @control_kinds.register
@@ -76,6 +76,7 @@ class InverseControl(ControlKind):
     in use there)."""
 
     key = "inverse"
+    wide = True
     grouped = True
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
@@ -84,9 +85,6 @@ class InverseControl(ControlKind):
         if not label:
             return {"key": before["key"]} if before.get("key") else None
         return {**before, "key": before.get("key") or key_for(label, control.more.get("taken", ()), "related"), "label": label}
-
-    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        return {"value": (value or {}).get("label", {})}
 
 
 @control_kinds.register
@@ -126,6 +124,7 @@ class NumberPatternControl(ControlKind):
     """The pattern of automatic numbers, with what it gives."""
 
     key = "auto_pattern"
+    wide = True
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
         pieces = [
