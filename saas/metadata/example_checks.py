@@ -11,8 +11,8 @@ from saas.metadata import models as m
 from saas.metadata.check import Check
 from saas.metadata.kinds import field_types
 
-# Names that stand for made-up people and moments; every other "@name" is a record of the example.
-ME, OTHER, ROLE, MOMENTS = "me", "other", "role:", ("date:", "datetime:")
+# Names that stand for made-up people, moments and the record itself; every other "@name" is a record of the example.
+ME, OTHER, ROLE, GIVEN, MOMENTS = "me", "other", "role:", "given", ("date:", "datetime:")
 _MOMENT = re.compile(r"(date:[+-]?\d{1,5}d|datetime:[+-]?\d{1,5}d( \d{2}:\d{2})?)\Z")
 
 
@@ -28,20 +28,30 @@ def check_examples(check: Check, raw: Mapping[str, Any]) -> None:
 def _example(check: Check, path: str, example: m.ExampleDef) -> None:
     check.known(f"{path}.as", "role", example.role, [*check.roles, m.SYSTEM])
     known: set[str] = set()
+    it = {GIVEN} if example.act != "create" else set()  # a record that is there can have others below it
     for record in example.records:
         here = f"{path}.records[{record.key}]"
         if check.known(f"{here}.entity", "entity", record.entity, check.entities):
-            _values(check, f"{here}.values", record.entity, record.values, known)
-        if record.key in {*known, ME, OTHER}:
+            _values(check, f"{here}.values", record.entity, record.values, known | it)
+        if record.key in {*known, ME, OTHER, GIVEN}:
             _problem(check, f"{here}.key", "duplicate_key", lazy("“%(key)s” has another meaning here already.", key=record.key), lazy("Choose another key."))
         known.add(record.key)
-    _values(check, f"{path}.given", example.entity, example.given, known)
+    _values(check, f"{path}.given", example.entity, example.given, known - below(example))
     act = "values" if example.act == "transition" else example.act
     _values(check, f"{path}.when.{act}", example.entity, example.values, known, given=False)
     pipeline = check.entities[example.entity].pipeline
     check.known(f"{path}.state", "stage", example.state, [s.key for s in pipeline.stages] if pipeline else [])
     if example.act == "transition":
         check.known(f"{path}.when.transition", "transition", example.transition, [t.key for t in pipeline.transitions] if pipeline else [])
+
+
+def below(example: m.ExampleDef) -> set[str]:
+    """Keys of the records that name the record itself, or one that does: they are made after it."""
+    found = {GIVEN}
+    for record in example.records:
+        if found.intersection(name for value in record.values.values() for name in names_in(value)):
+            found.add(record.key)
+    return found
 
 
 def _values(check: Check, path: str, entity: str, values: Mapping[str, Any], known: set[str], *, given: bool = True) -> None:
@@ -54,7 +64,7 @@ def _values(check: Check, path: str, entity: str, values: Mapping[str, Any], kno
                 check, f"{path}.{key}", "not_given", lazy("“%(field)s” gets its value by itself.", field=key),
                 lazy("Leave it out; write the stage a record has reached under “state”."),
             )  # fmt: skip
-        for name in _names(value):
+        for name in names_in(value):
             if name.startswith(MOMENTS):
                 if not _MOMENT.match(name):
                     _problem(check, f"{path}.{key}", "bad_moment", lazy("“@%(name)s” is no day or time.", name=name), lazy("Write “@date:+7d” or “@datetime:-1d 14:00”."))
@@ -70,7 +80,7 @@ def _can_be_given(field: m.FieldDef) -> bool:
     return not field_types.get(field.type).computed and field.type != "pipeline"
 
 
-def _names(value: Any) -> Iterable[str]:
+def names_in(value: Any) -> Iterable[str]:
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, str) and one.startswith("@"):
             yield one[1:]

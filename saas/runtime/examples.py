@@ -4,7 +4,7 @@ and what happened is compared with what must. All of it in a trial, so nothing r
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, get_locale, lazy, pick, sentences, titled, use_locale
 from saas.metadata import models as m
 from saas.metadata.config import Entity
-from saas.metadata.example_checks import ME, OTHER, ROLE
+from saas.metadata.example_checks import GIVEN, ME, OTHER, ROLE, below, names_in
 from saas.runtime import operations as ops
 from saas.runtime import records, rollups, uniques
 from saas.runtime.acts import Act
@@ -126,10 +126,8 @@ class _Stage:
         role = () if example.role == m.SYSTEM else (example.role,)
         named = {ME: role, OTHER: role}
         for values in (example.given, example.values, *(r.values for r in example.records)):
-            for value in values.values():
-                for one in value if isinstance(value, list) else [value]:
-                    if isinstance(one, str) and one.startswith(f"@{ROLE}"):
-                        named[one[1:]] = (one.removeprefix(f"@{ROLE}"),)
+            for name in (n for value in values.values() for n in names_in(value) if n.startswith(ROLE)):
+                named[name] = (name.removeprefix(ROLE),)
         return {name: await self._person(conn, f"{name} {' '.join(keys)}", keys) for name, keys in named.items()}
 
     async def _person(self, conn: Any, name: str, role_keys: tuple[str, ...]) -> User:
@@ -161,9 +159,11 @@ class _Run:
         maker = actor.replace(elevated=True)
         try:
             await self._make_room()
-            for other in example.records:
-                self.sample.ids[other.key] = await self._make(maker, self.system.config.entity(other.entity), other.values)
+            later = below(example)
+            await self._make_others(maker, (r for r in example.records if r.key not in later))
             record_id = new_id() if example.act == "create" else await self._make(maker, self.entity, example.given)
+            self.sample.ids[GIVEN] = record_id
+            await self._make_others(maker, (r for r in example.records if r.key in later))
             if example.state:
                 await self._place(maker, record_id, example.state)
         except (AppError, asyncpg.PostgresError) as error:
@@ -198,6 +198,10 @@ class _Run:
         record_id = new_id()
         await execute(maker, ops.Create(entity=entity.key, values=self._values(values), id=record_id, confirm_duplicates=True, brief=True))
         return record_id
+
+    async def _make_others(self, maker: Context, others: Iterable[m.ExampleRecord]) -> None:
+        for other in others:
+            self.sample.ids[other.key] = await self._make(maker, self.system.config.entity(other.entity), other.values)
 
     async def _place(self, maker: Context, record_id: UUID, stage: str) -> None:
         """Put the record into a stage without a transition, as if it had come there."""

@@ -49,6 +49,9 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "unknown record": (lambda e: e["given"].update(customer="@acmee"), "examples[win_needs_amount].given.customer", "unknown_example_record"),
     "record named before it stands": (lambda e: e["records"][0]["values"].update(parent="@acme"), "examples[win_needs_amount].records[acme].values.parent", "unknown_example_record"),
     "record named twice": (lambda e: e["records"].append(e["records"][0]), "examples[win_needs_amount].records[acme].key", "duplicate_key"),
+    "given by one that stands below it": (
+        lambda e: e.update(entity="customer", given={"name": "A", "parent": "@acme"}, state=None, when={"read": True}, then=[], expect="allowed") or e.pop("state") or e.pop("message") and e["records"][0]["values"].update(parent="@given"),
+        "examples[win_needs_amount].given.parent", "unknown_example_record"),
     "unknown role of a person": (lambda e: e["given"].update(owner="@role:boss"), "examples[win_needs_amount].given.owner", "unknown_role"),
     "not a moment": (lambda e: e["records"][0]["values"].update(since="@date:soon"), "examples[win_needs_amount].records[acme].values.since", "bad_moment"),
     "unknown stage": (lambda e: e.update(state="opened"), "examples[win_needs_amount].state", "unknown_stage"),
