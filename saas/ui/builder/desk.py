@@ -91,9 +91,9 @@ class Desk:
         draft = self.draft
         count = len(draft.steps)
         return {
-            "changes": count, "text": ngettext("%(num)s unpublished change", "%(num)s unpublished changes", count) if count else "",
+            "changes": count, "text": ngettext("%(count)s unpublished change", "%(count)s unpublished changes", count) if count else "",
             "last": draft.steps[0].title if draft.steps else "", "problems": len(self.problems) if count else 0,
-            "problem_text": ngettext("%(num)s problem to solve", "%(num)s problems to solve", len(self.problems)) if self.problems and count else "",
+            "problem_text": ngettext("%(count)s problem to solve", "%(count)s problems to solve", len(self.problems)) if self.problems and count else "",
             "conflicts": len(draft.merge.conflicts) if draft.merge else 0, "revision": draft.base,
         }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from saas.ui.pages import (
     brand,
     builder,
+    drafts,
     figures,
     home,
     inbox,
@@ -19,7 +20,7 @@ from saas.ui.pages import (
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
-    transfers.router, builder.router, brand.router, simulator.router,
+    transfers.router, builder.router, brand.router, drafts.router, simulator.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

@@ -242,28 +242,6 @@ def _setting_value(setting: Any, text: str) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# ---- revisions ---------------------------------------------------------------------------------------------------------
-
-
-@get("/settings/revisions")
-async def revisions(request: Request) -> Response[Any]:
-    ask = await open_settings(request, "config")
-    found = await store.revisions(ask.ctx.tenant_id, limit=100)
-    names = {u["id"]: u["name"] for u in await list_users(ask.ctx.tenant_id)}
-    rows = [{"number": r.number, "message": r.message, "author": names.get(r.author_id, ""), "at": formats.full(ask.ctx, r.created_at), "hash": r.hash[:10], "current": r.number == ask.ctx.config.revision} for r in found]
-    return await show_settings(ask, "revisions", "revisions", rows=rows, revision=ask.ctx.config.revision)
-
-
-@post("/settings/revisions/{number:int}/revert", status_code=200)
-async def revert(request: Request, number: FromPath[int]) -> Response[Any]:
-    ask = await open_settings(request, "config")
-    form = await ask.form()
-    base = str(form.get("revision") or "")
-    made = await configuration.revert(ask.ctx, number, base_revision=whole_number(base) or ask.ctx.config.revision)
-    forget_host(ask.ctx.tenant.slug)
-    return ask.redirect("/settings/revisions", Toast(_("Revision %(number)s is live again, as revision %(new)s.", number=number, new=made.number)))
-
-
 def uuid_of(text: str) -> UUID | None:
     try:
         return UUID(text)
@@ -302,6 +280,6 @@ async def jobs(request: Request) -> Response[Any]:
 router = Router(
     "",
     route_handlers=[
-        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, revisions, revert, audit, jobs,
+        overview, listing, entity, pipeline, role, option_set, save_option_set, setting_values, save_values, audit, jobs,
     ],
 )  # fmt: skip
