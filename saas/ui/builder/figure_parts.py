@@ -34,6 +34,7 @@ class FillControl(ControlKind):
     without scripts. `more["most"]`: how many rows there may be."""
 
     grouped = True
+    wide = True
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
         numbers = sorted({int(m[1]) for key in form if (m := re.fullmatch(rf"{re.escape(control.name)}\.(\d+)\..+", key))})
@@ -73,6 +74,7 @@ class Orders(ControlKind):
 
     key = "orders"
     grouped = True
+    wide = True
 
     def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
         parts = [Part(form, f"{control.name}.{n}") for n in range(MAX_SORTS)]

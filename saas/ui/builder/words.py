@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from saas.i18n import gettext as _
+from saas.i18n import use_locale
 
 
 def place(*parts: str) -> str:
@@ -24,3 +27,12 @@ def removed(*parts: str) -> str:
 
 def reordered(*parts: str) -> str:
     return _("%(what)s: new order", what=place(*parts))
+
+
+def copy_of(label: Mapping[str, str]) -> dict[str, str]:
+    """The label of a copy, in each language the original has one in."""
+    found = {}
+    for locale, text in label.items():
+        with use_locale(locale):
+            found[locale] = _("%(name)s (copy)", name=text)
+    return found
