@@ -392,7 +392,7 @@ class _Walk:
         if scope == "assigned":
             return sentences(self._value(key) for key in entity.defn.assignees) or _("no field of this entity assigns people")
         if scope == "participant":
-            return sentences(self._value(f.key) for f in entity.fields.values() if f.type == "user" and f.key != "updated_by")
+            return sentences(self._value(f.key) for f in entity.fields.values() if field_types.get(f.type).holds == "user" and f.key != "updated_by")
         if scope == "team":
             return sentences([own, ngettext("%(count)s person reports to %(name)s", "%(count)s people report to %(name)s", len(user.team_ids), name=self.name)])
         if scope in ("dept", "dept_tree"):
