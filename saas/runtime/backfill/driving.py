@@ -14,15 +14,13 @@ from saas.i18n import use_locale
 from saas.metadata.store import current
 from saas.runtime import jobs, worker
 from saas.runtime.backfill.model import Step, step_kinds
-from saas.runtime.backfill.running import Campaign, Outdated, Run
+from saas.runtime.backfill.running import LATE_SECONDS, Campaign, Outdated, Run
 from saas.runtime.context import Context
 from saas.runtime.contexts import system_context, user_of
 from saas.runtime.jobs import JobInfo, JobRun, JobWaits
 from saas.tenants import load_user
 
 KIND, SWEEP = "backfill", "backfill_sweep"
-# How long requests may go on under the configuration they began with. Longer work of the old one is waited for.
-LATE_SECONDS = 60.0
 TURN_SECONDS = 2.0
 ATTEMPTS = 8  # of a batch that met others
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from saas.runtime.uniques import Collision
 
 BATCH = 500
 KEPT = 100  # records named in the result of a step
+LATE_SECONDS = 60  # how long requests may go on under the configuration they began with; longer work of the old one is waited for
 REST = 0.25  # of the time of each batch is left to others
 
 
@@ -41,6 +42,11 @@ class Campaign:
     planned: Config
     since: datetime
     state: dict[str, Any]
+
+    @property
+    def horizon(self) -> datetime:
+        """Records changed since then may be of requests that began under the earlier configuration."""
+        return self.since - timedelta(seconds=LATE_SECONDS)
 
     @property
     def done(self) -> int:
@@ -93,11 +99,13 @@ class Run:
         self.memory[what] = self.memory.get(what, 0) + number
 
     def name(self, what: str, ids: Sequence[UUID]) -> None:
-        """Count records and remember the first of them."""
+        """Count records and remember the first of them; when looked at again, each only once."""
+        kept = self.memory.get(f"{what}_ids", [])
+        if "again" in self.cache:
+            ids = [i for i in ids if str(i) not in kept] if len(kept) < KEPT else []
         if ids:
             self.count(what, len(ids))
-            kept = self.memory.setdefault(f"{what}_ids", [])
-            kept += [str(i) for i in ids[: KEPT - len(kept)]]
+            self.memory[f"{what}_ids"] = kept + [str(i) for i in ids[: KEPT - len(kept)]]
 
     def collided(self, collisions: Sequence[Collision]) -> None:
         """Records without a claim, but for rules that a step of their own goes over: it tells of them all."""
@@ -184,7 +192,7 @@ class RecordStep(StepKind):
                 rows = await conn.fetch(
                     f"SELECT t.updated_at, t.id FROM record t WHERE t.entity_id = {run.step.number} AND t.updated_at >= $1 "
                     f"AND ($2::timestamptz IS NULL OR (t.updated_at, t.id) > ($2, $3)) ORDER BY t.updated_at, t.id LIMIT {self.size}",
-                    run.campaign.since, *(after or (None, None)),
+                    run.campaign.horizon, *(after or (None, None)),
                 )  # fmt: skip
                 if more := bool(rows):
                     await self._change(run, conn, sorted(row[1] for row in rows))
