@@ -121,7 +121,7 @@ PHONE = "entities[customer].fields[phone]"
         (f"{PHONE}.type", "text", f"{PHONE}.type", "Field", "Customer · Phone: changes its type from Phone to Text", {"Type": ("Phone", "Text")}),
         ("entities[customer].fields[grade].set", "city", "entities[customer].fields[grade].set", "Field", "Customer · Grade: loses choices", {"Option set": ("Grade", "City")}),
         ("entities[customer].fields[grade].default", "a", "entities[customer].fields[grade]", "Field", "Customer · Grade: changes in Default value", {"Default value": ("B", "A")}),
-        ("entities[customer].fields[deal_sum].fn", "max", "entities[customer].fields[deal_sum].fn", "Field", "Customer · Deal_Sum: is computed differently", {"Function": ("sum", "largest")}),
+        ("entities[customer].fields[deal_sum].fn", "max", "entities[customer].fields[deal_sum].fn", "Field", "Customer · Deal_Sum: is computed differently", {"Function": ("Total", "Highest or latest")}),
         ("entities[customer].subtitle", "grade", "entities[customer]", "Entity", "Customer: changes in Field below the name", {"Field below the name": ("", "Grade")}),
         ("entities[customer].tree.max_depth", 6, "entities[customer]", "Entity", "Customer: changes in Tree", {"Levels of the tree": ("4", "6")}),
         ("entities[customer].messages.created.en", "Done", "entities[customer]", "Entity", "Customer: changes in Messages", {"Text after creating (English)": ("Saved", "Done")}),
