@@ -15,6 +15,7 @@ from saas.metadata.shape import option_defaults
 Keeps = Literal["all", "some", "named"]
 ORDER: tuple[Keeps, ...] = ("all", "named", "some")
 MOST = 6
+WORDS = "any words"  # what only a text can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,16 @@ def _target(new: FieldType, old: FieldType, field: FieldDef, values: list[tuple[
     if not any(made is not None for _text, made in pairs):
         return None
     names_only = old.holds or old.expr_type in ("user", "dept")  # what people see of them is not known here
-    samples = () if names_only else tuple((text, None if made is None else new.display(wanted, made, config, get_locale())) for text, made in pairs[:3])
+    samples = () if names_only else tuple((text, None if made is None else new.display(wanted, made, config, get_locale())) for text, made in pairs[:3] if text)
     return Target(new, "all" if all(made is not None for _text, made in pairs) else "some", samples)
 
 
 def _as_typed(new: FieldType, wanted: FieldDef, old: FieldType, field: FieldDef, config: Config) -> Iterator[tuple[str, Any]]:
     """What people may have typed into a text although it was something else: a number, a date."""
-    if new.holds or new.expr_type in ("user", "dept"):
+    if old.taken(field, WORDS, config) != WORDS or new.group not in ("text", "number", "time"):
         return
     for example in new.EXAMPLES[:2]:
         text = new.display(wanted, example, config, get_locale())
         if old.taken(field, text, config) == text:
             yield text, new.convert(wanted, field, text, text, config)
-    yield "?", None
+    yield "", None  # and what is nothing of the kind

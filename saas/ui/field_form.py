@@ -136,7 +136,7 @@ def _pivot_control(desk: Desk, form: Form, control: Control) -> Control:
     relation = entity.children.get(value) if entity else None
     text = desk.words(relation.label, value) if relation else views.entity_words(desk, value)
     again = f"{LIST}/{form.entity}/fields/new?type={form.kind.key}" if form.is_new else ""
-    return replace(control, kind="fixed", more={"text": text, "url": again})
+    return replace(control, kind="fixed", help="", more={"text": text, "url": again})
 
 
 def _taken_names(desk: Desk, form: Form) -> set[str]:

@@ -69,7 +69,7 @@ def _wizard_controls(desk: Desk) -> tuple[list[Control], list[Control], list[Con
         Control("icon", "icon", _("Icon"), default="box"),
         Control("description", "label", _("What is it for?"), _("Shown in empty lists, so that colleagues know.")),
     ]  # fmt: skip
-    features = [Control("features", "cards", _("Features"), more={"cards": _feature_cards()})]
+    features = [Control("features", "cards", _("Tick what you need; the rest can come later"), more={"cards": _feature_cards()})]
     note = _("They see, create and change all records and delete their own, and find it in their menu. Finer rights are set on the page of each role.")
     roles = [Control("roles", "choices", _("Roles"), note, choices=views.role_choices(desk))]
     return names, features, roles

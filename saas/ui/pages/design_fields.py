@@ -241,7 +241,7 @@ async def choose_type(request: Request, key: FromPath[str], name: FromPath[str])
     if kind is None:
         raise NotFound()
     found = await asyncio.to_thread(targets, loose(raw, kind), desk.config)
-    rows = [{"url": f"{LIST}/{key}/fields/{name}?type={t.kind.key}", "icon": t.kind.icon, "text": str(t.kind.label), "note": str(t.kind.description), "keeps": t.keeps, "samples": t.samples} for t in found]
+    rows = [{"url": f"{LIST}/{key}/fields/{name}?type={t.kind.key}", "icon": t.kind.icon, "text": str(t.kind.label), "note": str(t.kind.description), "keeps": t.keeps, "samples": [(a, b) for a, b in t.samples if a != b]} for t in found]
     return await desk.page(
         "settings/design/field_type", "entities", head=views.head(desk, key, "fields"), title=desk.words(raw.get("label"), name), rows=rows, back=f"{LIST}/{key}/fields/{name}",
         type_name=str(kind.label), computed=kind.computed,
