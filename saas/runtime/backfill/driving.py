@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,12 +23,14 @@ from saas.tenants import load_user
 
 KIND, SWEEP = "backfill", "backfill_sweep"
 TURN_SECONDS = 2.0
+SKEW_SECONDS = 1.0  # so far apart the clocks of our machines may be
 ATTEMPTS = 8  # of a batch that met others
 
 
 async def enqueue_steps(conn: Any, ctx: Context, steps: Sequence[Step], revision: int) -> UUID | None:
     """Put in the job for the steps that lead to `revision`, in the transaction that publishes it; None when there is nothing to do."""
-    kept = [step for step in steps if await _concerns_records(conn, step)]
+    known = [await _settled(conn, ctx, step) for step in steps]
+    kept = [step for step in known if await _concerns_records(conn, step)]
     if not kept:
         return None
     for step in kept:
@@ -35,8 +38,21 @@ async def enqueue_steps(conn: Any, ctx: Context, steps: Sequence[Step], revision
             await conn.execute(
                 "DELETE FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND rule_key = $3", ctx.tenant_id, step.number, step.options["rule"]
             )
-    payload = {"revision": revision, "since": ctx.now.isoformat(), "steps": [step.to_json() for step in kept], "locale": ctx.locale}
+    since = ctx.replace(fixed_now=None).now - timedelta(seconds=SKEW_SECONDS)
+    payload = {"revision": revision, "since": since.isoformat(), "steps": [step.to_json() for step in kept], "locale": ctx.locale}
     return await jobs.enqueue(conn, ctx, KIND, payload)
+
+
+async def _settled(conn: Any, ctx: Context, step: Step) -> Step:
+    """The step with what is known only now: the number of a new entity, and the place its field was given."""
+    number, options = step.number, dict(step.options)
+    if number <= 0:
+        number = await conn.fetchval("SELECT id FROM entity WHERE tenant_id = $1 AND key = $2", ctx.tenant_id, step.entity)
+    if options.get("now", "state") not in ("state", "none"):
+        options["now"] = await conn.fetchval(
+            "SELECT column_name FROM field_column WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3", ctx.tenant_id, number, step.field
+        )
+    return dataclasses.replace(step, number=number, options=options)
 
 
 async def _concerns_records(conn: Any, step: Step) -> bool:

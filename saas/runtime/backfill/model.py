@@ -37,7 +37,8 @@ class Order(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do with all records of an entity. `names` are the labels of entity and field when it was derived."""
+    """One thing to do with all records of an entity. `number` is the entity's, not positive for one that has none yet; `names` are
+    the labels of entity and field when it was derived."""
 
     kind: str
     entity: str
@@ -90,10 +91,9 @@ class Shift:
     data: tuple[Mapping[str, Any], ...] = ()
 
     def entities(self) -> Iterator[tuple[Entity | None, Entity]]:
-        """Those that have records, with what they were; None where an entity is new, or comes back with its records."""
+        """All that there are, with what they were; None where an entity is new, or comes back with its records."""
         for key, entity in self.new.entities.items():
-            if entity.number > 0:
-                yield self.old.entities.get(key), entity
+            yield self.old.entities.get(key), entity
 
     def pairs(self, old: Entity | None, new: Entity) -> Iterator[Pair]:
         for key, declared in new.declared.items():

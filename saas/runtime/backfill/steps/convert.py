@@ -56,12 +56,11 @@ class Convert(RecordStep):
         for record_id, row in targets.items():
             before, now = sources[record_id].get(key), row.get(key)
             told = touched.get(record_id)
-            if told is not None and not told.by_configuration:
-                if same(told.value, now) or not same(told.value, before):
-                    continue  # somebody gave it this value under the new configuration
-            elif record_id in begun or same(before, converted(source, target, now, target_texts[record_id])):
+            if told is not None and not told.by_configuration and same(told.value, now):
+                continue  # somebody gave it this value under the new configuration
+            if record_id in begun or same(before, converted(source, target, now, target_texts[record_id])):
                 continue  # nothing changed since it stood here, or it is what the other type could not hold
-            elif before in EMPTY:
+            if before in EMPTY:
                 doubtful.append(record_id)
                 continue
             value = converted(target, source, before, source_texts[record_id])
