@@ -26,7 +26,7 @@ async def remedy_view(desk: Desk, step: Mapping[str, Any], number: str) -> dict[
     inner = markup(
         f"builder/controls/{kind.key}.html", c=control, value=value, error="", id=f"c-{control.name}", locales=[], locale=desk.locale, **await kind.view(desk, control, value)
     )
-    return {"step": json.dumps(step, ensure_ascii=False), "name": control.name, "title": control.title, "control": inner}
+    return {"step": json.dumps(step, ensure_ascii=False), "name": control.name, "title": control.title, "control": inner, "folded": control.kind == "expression"}
 
 
 def _control(desk: Desk, step: Mapping[str, Any], name: str) -> Control | None:
