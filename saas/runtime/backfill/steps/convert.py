@@ -27,7 +27,7 @@ class Convert(RecordStep):
     key = "convert"
     label = lazy("Values are converted to the new type")
     order = Order.CONVERT
-    seconds = 1.0
+    seconds = 0.3
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:
@@ -45,10 +45,10 @@ class Convert(RecordStep):
         return list(ids)
 
     async def work(self, run: Run, conn: Any, ids: Sequence[UUID]) -> None:
-        source, target = self._sides(run)
+        source, target, planned = self._sides(run)
         key = target.field.key
         sources, targets = await source.rows(conn, ids), await target.rows(conn, ids)
-        source_texts, target_texts = await source.texts(conn, sources), await target.texts(conn, targets)
+        source_texts, target_texts = await source.texts(conn, sources), await planned.texts(conn, targets)
         recent = [i for i, row in targets.items() if row.updated_at >= run.campaign.since]
         touched = await last_touches(conn, run.ctx, target.entity, key, recent, run.campaign.since) if recent else {}
         rewrites, doubtful, lost = [], [], []
@@ -58,8 +58,8 @@ class Convert(RecordStep):
             told = touched.get(record_id)
             if told is not None and not told.by_configuration and same(told.value, now):
                 continue  # somebody gave it this value under the new configuration
-            if record_id in begun or same(before, converted(source, target, now, target_texts[record_id])):
-                continue  # nothing changed since it stood here, or it is what the other type could not hold
+            if record_id in begun or same(before, converted(source, planned, now, target_texts[record_id])):
+                continue  # nothing changed since it stood here, or it is what the other type could not hold; a later revision may name it otherwise
             if before in EMPTY:
                 doubtful.append(record_id)
                 continue
@@ -68,7 +68,8 @@ class Convert(RecordStep):
                 lost.append(record_id)
             rewrites.append(Rewrite(row, {key: value}, told={key: before}))
         rewrites += await self._cleared(run, conn, target, targets, doubtful)
-        run.name("lost", lost)
+        if "again" not in run.cache:  # those are told of already
+            run.name("lost", lost)
         await self._write(run, conn, target, rewrites)
 
     async def _begun(self, run: Run, conn: Any, source: Side, rows: dict[UUID, Row]) -> set[UUID]:
@@ -96,14 +97,14 @@ class Convert(RecordStep):
         else:
             await write_quietly(conn, target.ctx, target.entity, changed)
 
-    def _sides(self, run: Run) -> tuple[Side, Side]:
-        """(before, after) of the field: by the live configuration where it is still the one of this step."""
+    def _sides(self, run: Run) -> tuple[Side, Side, Side]:
+        """The field before and after (by the live configuration where it is still the one of this step), and as this step planned it."""
         places, campaign, names = run.step.options, run.campaign, (run.step.entity, run.step.field or "")
         if "source" not in run.cache:
             run.cache["source"] = at_place(campaign.before, *names, places["was"])
             run.cache["target"] = at_place(campaign.planned, *names, places["now"])
         config = run.ctx.config if _lives(run, "now") else run.cache["target"]
-        return Side.of(run.ctx, run.cache["source"], *names), Side.of(run.ctx, config, *names)
+        return Side.of(run.ctx, run.cache["source"], *names), Side.of(run.ctx, config, *names), Side.of(run.ctx, run.cache["target"], *names)
 
 
 def _lives(run: Run, side: str) -> bool:

@@ -26,7 +26,7 @@ class Fill(RecordStep):
     key = "fill"
     label = lazy("Empty values are filled")
     order = Order.ORDERED
-    seconds = 0.8
+    seconds = 0.35
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

@@ -21,7 +21,7 @@ class Index(StepKind):
     key = "index"
     label = lazy("An index makes sorting and filtering fast")
     order = Order.INDEX
-    seconds = 0.004
+    seconds = 0.009
     without_records = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

@@ -18,7 +18,7 @@ class Move(Convert):
     key = "move"
     label = lazy("Values move to a column of their own")
     order = Order.MOVE
-    seconds = 1.0
+    seconds = 0.3
 
     def derive(self, shift: Shift) -> Iterable[Step]:
         for old, new in shift.entities():

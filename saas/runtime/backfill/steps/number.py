@@ -25,7 +25,7 @@ class Number(StepKind):
     key = "number"
     label = lazy("Records are numbered")
     order = Order.NUMBER
-    seconds = 0.9
+    seconds = 0.3
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

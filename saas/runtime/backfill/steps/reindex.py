@@ -20,7 +20,7 @@ class Reindex(RecordStep):
     key = "reindex"
     label = lazy("The search index is made anew")
     order = Order.SEARCH
-    seconds = 0.6
+    seconds = 0.15
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

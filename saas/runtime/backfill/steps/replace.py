@@ -20,7 +20,7 @@ class Replace(RecordStep):
     key = "replace"
     label = lazy("A choice is replaced")
     order = Order.ORDERED
-    seconds = 0.8
+    seconds = 0.35
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

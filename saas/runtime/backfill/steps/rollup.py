@@ -19,7 +19,7 @@ class Rollup(RecordStep):
     key = "rollup"
     label = lazy("Values are computed from the records below")
     order = Order.ROLLUP
-    seconds = 0.6
+    seconds = 0.25
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

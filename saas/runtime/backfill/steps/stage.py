@@ -19,7 +19,7 @@ class Stage(RecordStep):
     key = "stage"
     label = lazy("Records enter the pipeline")
     order = Order.STAGE
-    seconds = 1.0
+    seconds = 0.4
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:

@@ -22,7 +22,7 @@ class Undo(RecordStep):
     key = "undo"
     label = lazy("Choices that were replaced come back")
     order = Order.UNDO
-    seconds = 0.1
+    seconds = 0.05
 
     def derive(self, shift: Shift) -> Iterable[Step]:
         for old, new in shift.entities():

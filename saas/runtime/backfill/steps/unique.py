@@ -22,7 +22,7 @@ class Unique(RecordStep):
     key = "unique"
     label = lazy("Values are checked for being unique")
     order = Order.UNIQUE
-    seconds = 0.3
+    seconds = 0.15
     sweeps = True
 
     def derive(self, shift: Shift) -> Iterable[Step]:
