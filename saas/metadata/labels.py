@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.i18n import LOCALES
-from saas.metadata.anatomy import ROOT, key_of, part_of, sort_of
+from saas.metadata.anatomy import PARTS, ROOT, key_of, part_of, sort_of
 from saas.metadata.edits import find, steps_of
 
 
@@ -31,8 +31,8 @@ class Text:
 
 
 def texts(raw: Mapping[str, Any]) -> Iterator[Text]:
-    """All texts in the order of the bundle, empty ones left out."""
-    yield from _of(raw, "", ROOT, "", ())
+    """All texts, section by section, empty ones left out."""
+    yield from _of({name: raw[name] for name in PARTS[ROOT] if name in raw}, "", ROOT, "", ())
 
 
 def with_texts(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

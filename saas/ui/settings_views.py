@@ -9,7 +9,7 @@ from typing import Any
 from saas.i18n import LazyString, lazy, listed, ngettext, pick, sentences, titled
 from saas.i18n import gettext as _
 from saas.metadata.config import Entity
-from saas.metadata.kinds import action_types, field_types, trigger_types
+from saas.metadata.kinds import action_types, trigger_types
 from saas.metadata.models import ActionDef, EntityRights, FieldDef, RoleDef, ScopeRule, TriggerDef
 from saas.runtime import Context, permissions
 from saas.runtime.jobs import job_kinds
@@ -78,22 +78,6 @@ def _yes(value: Any) -> dict[str, Any]:
     return _cell(_("Yes") if value else "")
 
 
-def entities(ctx: Context) -> Table:
-    rows = [
-        [_cell(pick(e.defn.plural), url=f"/settings/entities/{e.key}"), _cell(e.key, css="expr"), _cell(len(e.defn.fields), css="num"), _cell(pick(e.pipeline.label) if e.pipeline else ""), _cell(pick(e.defn.description))]
-        for e in ctx.config.entities.values()
-    ]  # fmt: skip
-    return _table(_("Entities"), _("What this workspace stores."), "database", [_("Name"), _("Key"), _("Fields"), _("Pipeline"), _("Description")], rows)
-
-
-def option_sets(ctx: Context) -> Table:
-    rows = [
-        [_cell(pick(s.label), url=f"/settings/option-sets/{s.key}"), _cell(s.key, css="expr"), _cell(sum(o.active for o in s.options), css="num"), _cell(listed(pick(o.label) for o in s.options[:6]) + (" …" if len(s.options) > 6 else ""))]
-        for s in ctx.config.bundle.option_sets
-    ]  # fmt: skip
-    return _table(_("Option lists"), _("The values people choose from: add, rename, switch off."), "tags", [_("Name"), _("Key"), _("Active"), _("Options")], rows)
-
-
 def pipelines(ctx: Context) -> Table:
     rows = [
         [_cell(pick(p.label), url=f"/settings/pipelines/{p.key}"), _cell(pick(ctx.config.entity(p.entity).defn.plural)), _cell(len(p.stages), css="num"), _cell(" → ".join(pick(s.label) for s in p.stages))]
@@ -151,7 +135,7 @@ AUDIT_EVENTS = {
 
 
 TABLES: Mapping[str, Callable[[Context], Table]] = {
-    "entities": entities, "option-sets": option_sets, "pipelines": pipelines, "roles": roles, "automations": automations, "schedules": schedules, "views": views,
+    "pipelines": pipelines, "roles": roles, "automations": automations, "schedules": schedules, "views": views,
     "reports": reports,
 }  # fmt: skip
 
@@ -228,48 +212,8 @@ def _end_of(ctx: Context, entity: Entity | None, path: str) -> Entity | None:
 # ---- details -----------------------------------------------------------------------------------------------------------
 
 
-def entity_detail(ctx: Context, key: str) -> dict[str, Any]:
-    entity = ctx.config.entity(key)
-    defn = entity.defn
-    fields = [
-        {"key": f.key, "label": pick(f.label), "type": str(field_types.get(f.type).label), "icon": field_types.get(f.type).icon, "rules": _field_rules(ctx, f), "system": f.system}
-        for f in entity.fields.values()
-    ]  # fmt: skip
-    rules = [{"name": pick(r.message), "expr": r.expr} for r in defn.rules]
-    rules += [{"name": _("No two records share: %(fields)s", fields=_labels(entity.fields, u.fields)), "expr": u.when or ""} for u in defn.unique]
-    rules += [{"name": _("Looks for duplicates by: %(fields)s", fields=_labels(entity.fields, d.match)), "expr": d.action} for d in defn.duplicates]
-    relations = [{"label": pick(r.label), "child": pick(ctx.config.entity(r.child).defn.plural), "url": f"/settings/entities/{r.child}", "field": r.field} for r in entity.children.values()]
-    return {
-        "title": pick(defn.plural), "key": key, "symbol": defn.icon, "description": pick(defn.description), "fields": fields, "rules": rules, "relations": relations,
-        "pipeline": {"label": pick(entity.pipeline.label), "url": f"/settings/pipelines/{entity.pipeline.key}"} if entity.pipeline else None, "list_url": f"/r/{key}",
-    }  # fmt: skip
-
-
 def _labels(fields: Mapping[str, FieldDef], keys: Iterable[str]) -> str:
     return listed(pick(fields[k].label) if k in fields else k for k in keys)
-
-
-def _field_rules(ctx: Context, field: FieldDef) -> str:
-    """What matters about a field, in words."""
-    found = []
-    if field.required:
-        found.append(_("required"))
-    if field.required_if:
-        found.append(_("required if %(expr)s", expr=field.required_if))
-    if field.visible_if:
-        found.append(_("shown if %(expr)s", expr=field.visible_if))
-    if field.read_only or field.set_once:
-        found.append(_("read-only") if field.read_only else _("set once"))
-    options = field.options
-    if options.get("to") in ctx.config.entities:
-        found.append("→ " + pick(ctx.config.entity(options["to"]).defn.label))
-    if options.get("set") in ctx.config.option_sets:
-        found.append(pick(ctx.config.option_sets[options["set"]].label))
-    if options.get("expr"):
-        found.append("= " + options["expr"])
-    if options.get("of"):
-        found.append(f"{options.get('fn')}({options['of']}{'.' + options['field'] if options.get('field') else ''})")
-    return sentences(found)
 
 
 def pipeline_detail(ctx: Context, key: str) -> dict[str, Any]:

@@ -3,6 +3,14 @@
 from saas.ui.pages import (
     brand,
     builder,
+    design_entities,
+    design_entity_rules,
+    design_fields,
+    design_labels,
+    design_numbering,
+    design_options,
+    design_relations,
+    design_values,
     drafts,
     figures,
     home,
@@ -21,6 +29,7 @@ from saas.ui.pages import (
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
     transfers.router, builder.router, brand.router, drafts.router, simulator.router,
+    design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

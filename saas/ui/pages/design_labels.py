@@ -15,8 +15,10 @@ from litestar.datastructures import FormMultiDict
 from saas.i18n import LOCALES, ngettext, titled
 from saas.i18n import gettext as _
 from saas.metadata.labels import Text, texts, with_texts
+from saas.metadata.problems import PER_ENTITY
 from saas.ui.builder import words
 from saas.ui.builder.desk import Desk, open_desk
+from saas.ui.design_views import entity_words
 from saas.ui.forms import with_query
 from saas.ui.guards import whole_number
 from saas.ui.views import Choice
@@ -99,14 +101,28 @@ def property_words(name: str) -> str:
     }.get(name, "")  # fmt: skip
 
 
+def kind_words(kind: str) -> str:
+    """Parts that have no name but this text."""
+    return {"menu": _("Menu"), "inverse": _("List on the other side"), "measure": _("Figure"), "band": _("Band")}.get(kind, "")
+
+
 def _row(desk: Desk, text: Text, typed: Mapping[str, str] | None, error: str) -> dict[str, Any]:
-    owners = [desk.words(o, "") if isinstance(o, Mapping) else o for o in text.owners]
     label = typed if typed is not None else text.label
-    place = words.place(section_words(text.section), *owners[: None if property_words(text.name) else -1])
     return {
-        "path": text.path, "place": titled(place, property_words(text.name)) if property_words(text.name) else place, "error": error, "missing": bool(text.missing),
-        "long": any(len(v) > 60 for v in text.label.values()), **{locale: label.get(locale, "") for locale in LOCALES},
+        "path": text.path, "place": _place(desk, text), "error": error, "missing": bool(text.missing), "long": any(len(v) > 60 for v in text.label.values()),
+        **{locale: label.get(locale, "") for locale in LOCALES},
     }  # fmt: skip
+
+
+def _place(desk: Desk, text: Text) -> str:
+    """“Entities · Customer · Phone: Help”. What a text names itself is not said again."""
+    owners = [o for o in text.owners if o is not text.label]
+    names = [desk.words(o, "") if isinstance(o, Mapping) else o for o in owners if isinstance(o, Mapping) or text.section not in PER_ENTITY]
+    if text.section in PER_ENTITY:
+        names.insert(0, entity_words(desk, text.path.partition("[")[2].partition(":")[0]))
+    place = words.place(section_words(text.section), *names)
+    what = property_words(text.name) or kind_words(text.kind)
+    return titled(place, what) if what else place
 
 
 @post("/settings/labels", status_code=200)

@@ -40,10 +40,10 @@ async def option_sets(request: Request) -> Response[Any]:
 
 def _set_row(desk: Desk, raw: Mapping[str, Any]) -> dict[str, Any]:
     options = raw.get("options", ())
-    shown = [{"text": desk.words(o.get("label"), o.get("key", "")), "color": o.get("color", "gray")} for o in options[:6]]
+    shown = [{"text": desk.words(o.get("label"), o.get("key", "")), "color": o.get("color", "gray")} for o in options[:4]]
     used = [lists.holder_words(desk, h) for h in option_lists.holders(desk.raw, raw["key"])]
     return {
-        "key": raw["key"], "url": f"{LIST}/{raw['key']}", "name": desk.words(raw.get("label"), raw["key"]), "count": len(options), "options": shown, "more": len(options) > 6,
+        "key": raw["key"], "url": f"{LIST}/{raw['key']}", "name": desk.words(raw.get("label"), raw["key"]), "count": len(options), "options": shown, "more": len(options) > 4,
         "used": listed(used[:3]) + (" …" if len(used) > 3 else ""), "is_new": raw["key"] not in desk.ask.ctx.config.option_sets,
     }  # fmt: skip
 

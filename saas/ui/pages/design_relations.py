@@ -59,7 +59,7 @@ async def entity_relations(request: Request, key: FromPath[str]) -> Response[Any
 def _row(desk: Desk, link: Link) -> dict[str, Any]:
     child, parent = views.entity_words(desk, link.child), views.entity_words(desk, link.parent)
     if link.many:
-        text = _("A %(child)s has any number of %(parent)s, and the other way round", child=child, parent=parent)
+        text = _("Many to many: %(child)s and %(parent)s", child=child, parent=parent)
     elif link.detail:
         text = _("Each %(child)s is a part of one %(parent)s", child=child, parent=parent)
     else:
@@ -72,7 +72,7 @@ def _row(desk: Desk, link: Link) -> dict[str, Any]:
 
 def deleting_words(on_delete: str) -> str:
     return {
-        "restrict": _("cannot be deleted while there are any"), "cascade": _("deletes them, too"), "set_null": _("leaves them without it"),
+        "restrict": _("It cannot be deleted while any point to it"), "cascade": _("They are deleted, too"), "set_null": _("They stay, and the field is emptied"),
     }.get(on_delete, on_delete)  # fmt: skip
 
 
@@ -140,11 +140,11 @@ def _controls(desk: Desk) -> list[Control]:
     ]
     return [
         Control("kind", "cards", _("How do they belong together?"), required=True, more={"cards": kinds, "one": True}),
-        Control("child", "choice", _("Each …"), _("For example “Loan”."), required=True, choices=entities),
-        Control("parent", "choice", _("… belongs to"), _("For example “Equipment”."), required=True, choices=entities),
+        Control("child", "choice", _("Each …"), _("For example “Loan”."), required=True, choices=entities, more={"empty": _("Choose …")}),
+        Control("parent", "choice", _("… belongs to"), _("For example “Equipment”."), required=True, choices=entities, more={"empty": _("Choose …")}),
         Control("label", "label", _("What is the second one called there?"), _("The name of the field. Left empty: as above.")),
         Control("inverse", "label", _("What is the list called on the other side?"), _("For example “Loans of this equipment”. Left empty: the plural.")),
-        Control("on_delete", "choice", _("Deleting the second one"), choices=tuple(Choice(k, deleting_words(k)) for k in ("restrict", "set_null", "cascade")), default="restrict", required=True, show_if={"kind": ["one"]}),
+        Control("on_delete", "choice", _("When the second one is deleted"), choices=tuple(Choice(k, deleting_words(k)) for k in ("restrict", "set_null", "cascade")), default="restrict", required=True, show_if={"kind": ["one"]}),
         Control("required", "bool", _("Must be filled in"), show_if=one, default=False),
         Control("shown", "bool", _("Show it on both pages"), _("The field on forms, the list on a tab."), default=True),
     ]  # fmt: skip
