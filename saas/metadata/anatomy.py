@@ -197,21 +197,30 @@ def property_schemas(kind: str) -> Mapping[str, Any]:
     return _schemas_by_kind().get(kind, {})
 
 
+def is_required(kind: str, name: str, definition: Any = None) -> bool:
+    """Whether a definition cannot be without a property."""
+    _schemas_by_kind()
+    found = type_of(kind, definition)
+    return name in _required.get(kind, ()) or (found is not None and name in found.options_schema.get("required", ()))
+
+
 _by_kind: dict[str, Mapping[str, Any]] = {}
+_required: dict[str, frozenset[str]] = {}
 
 
 def _schemas_by_kind() -> Mapping[str, Mapping[str, Any]]:
     if not _by_kind:
-        for kind, properties in _kinds_below(ROOT, schemas()[ROOT]):
+        for kind, schema, properties in _kinds_below(ROOT, schemas()[ROOT]):
             _by_kind[kind] = {**properties, **_by_kind.get(kind, {})}
+            _required[kind] = _required.get(kind, frozenset()) | frozenset(schema.get("required", ()))
     return _by_kind
 
 
-def _kinds_below(kind: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _kinds_below(kind: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     properties = dict(schema.get("properties", {}))
     for branch in ("then", "else"):
         properties.update(schema.get(branch, {}).get("properties", {}))
-    yield kind, properties
+    yield kind, schema, properties
     for name, part in PARTS.get(kind, {}).items():
         below = _resolved(properties.get(name, {}))
         if part.form in ("list", "steps"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from saas.i18n import lazy
@@ -15,6 +16,8 @@ RESERVED = frozenset(
     (
         *("id", "entity", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "tenant_id"),
         *("new", "old", "and", "or", "not", "in", "if", "true", "false", "null"),
+        # What a record's forms send beside its fields, which stand there under their keys.
+        *("act", "choose", "confirm_duplicates", "confirmed", "field", "filter", "ids", "inline", "next", "q"),
     )
 )
 # Keys of records that are there without being declared; "id" may be filtered and sorted, but is no field.
@@ -88,8 +91,8 @@ class Check:
         for report in self.bundle.reports:
             for widget in report.widgets:
                 yield f"reports[{report.key}].widgets[{widget.key}]", widget
-        shared = {id(w) for r in self.bundle.reports for w in r.widgets}
+        own = [w for r in self.bundle.reports for w in r.widgets]
         for dashboard in self.bundle.dashboards:
             for widget in dashboard.widgets:
-                if id(widget) not in shared:
+                if all(replace(widget, label=w.label, width=w.width) != w for w in own if w.key == widget.key):  # else it is checked there
                     yield f"dashboards[{dashboard.key}].widgets[{widget.key}]", widget

@@ -194,7 +194,7 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
         names: Names = {f"result.{alias}": ("ref", entity) for alias, entity in aliases.items()}
         if action.condition:
             yield Place(f"{path}.if", action.condition, scene.entity, "bool", names)
-        entity = _target(check, scene, action, aliases)
+        entity = _target(check, scene, path, action, aliases)
         if isinstance(action.options.get("values"), Mapping):
             yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
         for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
@@ -204,11 +204,11 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
             aliases[action.alias] = entity
 
 
-def _target(check: Check, scene: Scene, action: m.ActionDef, aliases: Mapping[str, Any]) -> str | None:
+def _target(check: Check, scene: Scene, path: str, action: m.ActionDef, aliases: Mapping[str, Any]) -> str | None:
     if isinstance(action.options.get("entity"), str):
         return action.options["entity"]
     target = action.options.get("target")
-    return target_entity(check, "", scene.entity, target, aliases) if isinstance(target, str) else scene.entity
+    return target_entity(check, f"{path}.target", scene.entity, target, aliases) if isinstance(target, str) else scene.entity
 
 
 # ---- filters ------------------------------------------------------------------------------------------------------------

@@ -87,11 +87,11 @@ class Sides:
 
     @cached_property
     def before(self) -> Config | None:
-        return self._configs[0] or _config(self._raws[0])
+        return self._configs[0] or config_of(self._raws[0])
 
     @cached_property
     def after(self) -> Config | None:
-        return self._configs[1] or _config(self._raws[1])
+        return self._configs[1] or config_of(self._raws[1])
 
     def names(self, scope: Scope | None) -> list[Text]:
         """What the definitions around and including this one are called, from the outside in."""
@@ -111,7 +111,7 @@ class Sides:
         return lazy("%(noun)s “%(name)s”", noun=noun(scope.kind), name=name)
 
 
-def _config(raw: Any) -> Config | None:
+def config_of(raw: Any) -> Config | None:
     """The configuration as far as it can be built."""
     try:
         return Config(build_bundle(raw))

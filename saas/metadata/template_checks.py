@@ -28,7 +28,7 @@ def _scene(check: Check, scene: Scene) -> None:
             for name in dict.fromkeys(_NAME.findall(text)):
                 _name(check, f"{scene.path}[{number}].{where}", scene.entity, name, aliases)
         if action.alias:
-            aliases[action.alias] = action_entity(check, "", scene.entity, action, aliases)
+            aliases[action.alias] = action_entity(check, f"{scene.path}[{number}]", scene.entity, action, aliases)
 
 
 def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
