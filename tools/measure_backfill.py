@@ -96,17 +96,15 @@ def _money(ctx: Any) -> dict[str, str]:
     return {"currency": ctx.tenant.currency, "country": ctx.tenant.country, "time_zone": ctx.tenant.time_zone}
 
 
-async def main(count: int) -> None:
+async def main(count: int, folder: Path) -> None:
     load_kinds()
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        settings = replace(Settings(secret_key="measure" * 8), data_dir=Path(folder))
-        await migrate(settings)
-        await open_database(settings)
-        try:
-            await measure(count)
-        finally:
-            await close_database()
+    settings = replace(Settings(secret_key="measure" * 8), data_dir=folder)
+    await migrate(settings)
+    await open_database(settings)
+    try:
+        await measure(count)
+    finally:
+        await close_database()
 
 
 async def measure(count: int) -> None:
@@ -148,4 +146,6 @@ async def measure(count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)  # the server runs as nobody where we are root
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000, Path(name)))
