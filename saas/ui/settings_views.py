@@ -56,6 +56,11 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
 )  # fmt: skip
 
 
+def parts_without(right: str) -> list[str]:
+    """Addresses below /settings of the pages that need another right than this one."""
+    return [part for _group, pages in PAGES for part, _name, _icon, needed in pages if needed != right]
+
+
 def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
     """Groups of settings pages the person may open."""
     groups = []

@@ -22,9 +22,11 @@ from saas.metadata.drafts import open_draft
 from saas.runtime import Context
 from saas.runtime.simulation import as_person, as_role, person_of, require_simulation
 from saas.runtime.trial import trial
+from saas.ui import settings_views
 
-# Whoever looks as somebody does not read their messages, downloads or settings of their own.
+# Whoever looks as somebody does not read their messages, downloads or settings of their own, nor the changes they have not published.
 PERSONAL = re.compile(r"/(profile|notifications|jobs)(/|\Z)")
+DESIGNER = re.compile(rf"/settings/(?!({'|'.join(settings_views.parts_without('config'))})(/|\Z))")
 _RECORD = re.compile(r"/r/(?P<entity>[a-z][a-z0-9_]*)(/(?P<record>[0-9a-f]{8}-[0-9a-f-]{27}))?(/|\Z)")
 KEPT = 16
 _drafts: OrderedDict[Any, Config] = OrderedDict()
@@ -67,6 +69,8 @@ def refuse(viewing: Viewing, path: str, *, safe: bool) -> None:
         raise PermissionDenied(lazy("You are looking at this as %(name)s, so nothing can be changed. Leave that first.", name=viewing.name), reason="simulation")
     if PERSONAL.match(path):
         raise PermissionDenied(lazy("Messages, downloads and the profile are personal: they are not shown through somebody else's eyes."), reason="simulation")
+    if DESIGNER.match(path):
+        raise PermissionDenied(lazy("The configuration and its drafts are not shown through somebody else's eyes. Leave that first."), reason="simulation")
 
 
 async def look(ctx: Context, view_as: Mapping[str, Any]) -> Context:

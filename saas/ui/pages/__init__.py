@@ -12,6 +12,7 @@ from saas.ui.pages import (
     design_relations,
     design_values,
     drafts,
+    examples,
     figures,
     home,
     inbox,
@@ -28,7 +29,7 @@ from saas.ui.pages import (
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
-    transfers.router, builder.router, brand.router, drafts.router, simulator.router,
+    transfers.router, builder.router, brand.router, drafts.router, simulator.router, examples.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
 ]  # fmt: skip
 

@@ -216,6 +216,17 @@ async def test_what_is_personal_stays_closed(office: Office, admin: Browser) -> 
     await admin.post(f"{SIMULATOR}/leave")
 
 
+async def test_drafts_of_others_stay_closed(office: Office, admin: Browser) -> None:
+    """Also where the person looked through may configure: their unpublished changes are theirs."""
+    await look(admin, f"user:{office.lab.people['builder']}")
+    assert (await admin.get("/settings")).status_code == 200
+    for path in ("/settings/draft", "/settings/entities", "/settings/entities/account", "/settings/examples", "/settings/roles", "/settings/builder/condition?entity=account"):
+        assert (await admin.get(path)).status_code == 403, path
+    assert (await admin.get(SIMULATOR)).status_code == 200
+    await admin.post(f"{SIMULATOR}/leave")
+    assert (await admin.get("/settings/examples")).status_code == 200
+
+
 async def test_programs_are_never_somebody_else(http: httpx.AsyncClient, office: Office, admin: Browser) -> None:
     """The page's cookie opens no API meanwhile; a token asks for its person as ever."""
     ctx = await office.lab.ctx("admin")
