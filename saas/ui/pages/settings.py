@@ -1,4 +1,4 @@
-"""Settings: the overview, parts of the configuration as they are, audit log, jobs."""
+"""Settings: the overview, the audit log, jobs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get
-from litestar.params import FromPath
 
-from saas.errors import NotFound, PermissionDenied
+from saas.errors import PermissionDenied
 from saas.i18n import lazy, pick
 from saas.runtime import permissions
 from saas.tenants import (
@@ -42,30 +41,6 @@ async def overview(request: Request) -> Response[Any]:
     if not groups:
         raise PermissionDenied(lazy("Your role does not include this part of the settings."))
     return await show_settings(ask, "index", "", pack=ask.ctx.config.bundle.pack, pack_label=pick(ask.ctx.config.bundle.pack.label), revision=ask.ctx.config.revision)
-
-
-@get([f"/settings/{part}" for part in views.TABLES])
-async def listing(request: Request) -> Response[Any]:
-    """One kind of definition as a table."""
-    part = request.url.path.rstrip("/").rpartition("/")[2]
-    ask = await open_settings(request, "config")
-    return await show_settings(ask, "table", part, **views.TABLES[part](ask.ctx))
-
-
-@get("/settings/pipelines/{key:str}")
-async def pipeline(request: Request, key: FromPath[str]) -> Response[Any]:
-    ask = await open_settings(request, "config")
-    if key not in ask.ctx.config.pipelines:
-        raise NotFound()
-    return await show_settings(ask, "pipeline", "pipelines", **views.pipeline_detail(ask.ctx, key))
-
-
-@get("/settings/roles/{key:str}")
-async def role(request: Request, key: FromPath[str]) -> Response[Any]:
-    ask = await open_settings(request, "config")
-    if key not in ask.ctx.config.roles:
-        raise NotFound()
-    return await show_settings(ask, "role", "roles", **views.role_detail(ask.ctx, key))
 
 
 def uuid_of(text: str) -> UUID | None:
@@ -106,6 +81,6 @@ async def jobs(request: Request) -> Response[Any]:
 router = Router(
     "",
     route_handlers=[
-        overview, listing, pipeline, role, audit, jobs,
+        overview, audit, jobs,
     ],
 )  # fmt: skip
