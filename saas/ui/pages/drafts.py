@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from saas.errors import AppError, Conflict, InvalidDefinition, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
-from saas.metadata import drafts, edits, store
+from saas.metadata import drafts, edits, fixes, store
 from saas.metadata.evolve import Change, compare
 from saas.runtime import configuration
 from saas.tenants import forget_host, list_users
@@ -27,12 +27,6 @@ from saas.ui.builder.remedies import read_remedy, remedy_view, step_words
 from saas.ui.forms import with_query
 from saas.ui.guards import Ask, local_path, whole_number
 from saas.ui.views import Toast
-
-try:  # TEMP
-    from saas.metadata import fixes
-except ImportError:
-    class fixes:
-        fixes_of = staticmethod(lambda raw, problem: [])
 
 SHOWN_CHANGES = 200
 
@@ -64,7 +58,8 @@ def change_views(changes: Sequence[Change], before: Mapping[str, Any], after: Ma
     found = []
     for c in changes:
         was, is_ = edits.find(before, c.path), edits.find(after, c.path)
-        act = "added" if was is None and is_ is not None else "gone" if is_ is None and was is not None else "changed"
+        whole = c.path.endswith("]")  # a definition, not one of its properties
+        act = "added" if whole and was is None and is_ is not None else "gone" if whole and is_ is None and was is not None else "changed"
         details = [{"name": str(d.name), "before": str(d.before), "after": str(d.after)} for d in c.details] if act == "changed" else []
         found.append({"title": str(c.title), "act": act, "details": details, "path": c.path, "url": page_of(after, c.path), "grave": c.kind == "destructive"})
     return found
@@ -210,7 +205,7 @@ async def _plan_data(desk: Desk, made: Any, message: str = "") -> dict[str, Any]
         "again_url": with_query("/settings/draft", [("message", message)]),
         "impacts": [await _impact(desk, made, i, n) for n, i in enumerate(report.impacts)],
         "problems": [problem_view(made.bundle, p["path"], p["code"], str(p["message"]), str(p.get("hint") or ""), [(f["key"], f["label"]) for f in p.get("fixes", ())]) for p in report.problems],
-        "examples": [{"label": e.label, "passed": e.passed, "message": str(e.message), "url": f"/settings/examples/{e.key}"} for e in report.examples],
+        "examples": [{"label": desk.words(e.label, e.key), "passed": e.passed, "message": str(e.message), "url": f"/settings/examples/{e.key}"} for e in report.examples],
     }  # fmt: skip
 
 
