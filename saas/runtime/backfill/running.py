@@ -129,7 +129,7 @@ class RecordStep(StepKind):
 
     size = BATCH
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         """Why the step no longer applies to what is configured now; asked in every batch."""
         return None if run.entity is not None else "gone"
 
@@ -144,7 +144,7 @@ class RecordStep(StepKind):
     async def run(self, run: Run) -> None:
         while not run.memory.get("finished"):
             async with run.batch() as conn:
-                if why := self.is_void(run):
+                if why := await self.is_void(run, conn):
                     run.set_aside(why)
                     run.memory["finished"] = True
                 else:
@@ -187,7 +187,7 @@ class RecordStep(StepKind):
         more = not run.memory.get("void")
         while more:
             async with run.batch() as conn:
-                if self.is_void(run):
+                if await self.is_void(run, conn):
                     return
                 rows = await conn.fetch(
                     f"SELECT t.updated_at, t.id FROM record t WHERE t.entity_id = {run.step.number} AND t.updated_at >= $1 "

@@ -17,6 +17,7 @@ from saas.metadata import slots
 from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
+from saas.runtime.backfill.running import Run
 from saas.runtime.context import Context
 from saas.runtime.present import display_text, names_for
 from saas.runtime.rows import Projection, Row, expr_value
@@ -82,6 +83,16 @@ def converted(to: Side, source: Side, value: Any, text: str) -> Any:
     _, was = field_types.get(source.field.type).result_of(source.field, source.ctx.config)
     found = field_types.get(to.field.type).convert(to.field, was, value, text, to.ctx.config)
     return None if found in EMPTY else found
+
+
+async def owns(run: Run, conn: Any, place: str, shape: str) -> bool:
+    """Whether the place still holds this field's values, and no other's: somebody may have purged it, and it was given away."""
+    if place in ("state", "none"):
+        return True
+    row = await conn.fetchrow(
+        "SELECT field_key, shape FROM field_column WHERE tenant_id = $1 AND entity_id = $2 AND column_name = $3", run.ctx.tenant_id, run.step.number, place
+    )
+    return row is not None and row["field_key"].partition(slots.RETIRED)[0] == run.step.field and row["shape"] in ("", shape)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -15,7 +15,7 @@ from saas.i18n import lazy
 from saas.metadata import slots
 from saas.runtime.backfill.model import Order, Shift, Step, is_stored, location, step_kinds
 from saas.runtime.backfill.running import RecordStep, Run
-from saas.runtime.backfill.values import Side, at_place, converted, same
+from saas.runtime.backfill.values import Side, at_place, converted, owns, same
 from saas.runtime.events import Touch, last_touches
 from saas.runtime.records import Rewrite, follow_configuration, write_quietly
 from saas.runtime.rows import Row
@@ -36,10 +36,13 @@ class Convert(RecordStep):
                 if pair.is_rewritten and not pair.is_moved and pair.new.type != "pipeline" and is_stored(pair.new, shift.new):
                     yield shift.step(self.key, new, pair.new, **pair.places())
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         """Taken back: the values are where they were. A field that is gone or changed again meanwhile gets its values all the
         same, for whoever comes back to it or goes on from here."""
-        return "reverted" if _lives(run, "was") else None
+        if _lives(run, "was"):
+            return "reverted"
+        places = run.step.options
+        return None if await owns(run, conn, places["was"], places["was_shape"]) and await owns(run, conn, places["now"], places["now_shape"]) else "purged"
 
     async def choose(self, run: Run, conn: Any, ids: Sequence[UUID]) -> list[UUID]:
         return list(ids)

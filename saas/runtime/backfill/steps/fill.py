@@ -32,7 +32,7 @@ class Fill(RecordStep):
     def derive(self, shift: Shift) -> Iterable[Step]:
         yield from ordered(shift, "fill", lambda data: {name: data[name] for name in ("value", "expr") if name in data})
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         return None if field_of(run) is not None else "gone"
 
     def condition(self, run: Run, scope: RecordScope) -> str:

@@ -26,7 +26,7 @@ class Replace(RecordStep):
     def derive(self, shift: Shift) -> Iterable[Step]:
         yield from ordered(shift, "replace", lambda data: {"from": data.get("from"), "rules": list(data.get("rules") or ()), "to": data.get("to")})
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         return None if field_of(run) is not None else "gone"
 
     def condition(self, run: Run, scope: RecordScope) -> str:

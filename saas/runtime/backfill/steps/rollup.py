@@ -37,7 +37,7 @@ class Rollup(RecordStep):
             return True
         return meaning(shift.old, entity, rollups.rollup_node(earlier)) != meaning(shift.new, entity, rollups.rollup_node(declared))
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         return None if field_of(run) is not None else "gone"
 
     async def work(self, run: Run, conn: Any, ids: Sequence[UUID]) -> None:

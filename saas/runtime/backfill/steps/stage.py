@@ -9,7 +9,7 @@ from uuid import UUID
 from saas.i18n import lazy
 from saas.runtime.backfill.model import Order, Shift, Step, is_stored, step_kinds
 from saas.runtime.backfill.running import RecordStep, Run
-from saas.runtime.backfill.values import Side, at_place, converted, rows_of
+from saas.runtime.backfill.values import Side, at_place, converted, owns, rows_of
 from saas.runtime.records import Rewrite, follow_configuration
 from saas.runtime.sql import RecordScope
 
@@ -36,7 +36,7 @@ class Stage(RecordStep):
         places = pair.places() if pair and pair.old.type != "pipeline" and is_stored(pair.old, shift.old) else {}
         return shift.step(self.key, new, declared, **places)
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         entity = run.entity
         return None if entity is not None and entity.pipeline is not None and entity.pipeline.field == run.step.field else "gone"
 
@@ -54,11 +54,12 @@ class Stage(RecordStep):
 
     async def _named(self, run: Run, conn: Any, ids: Sequence[UUID]) -> dict[UUID, Any]:
         """The stage that the field's earlier values mean, where it was another type before."""
-        if "was" not in run.step.options:
+        places = run.step.options
+        if "was" not in places or not await owns(run, conn, places["was"], places["was_shape"]):
             return {}
         names = (run.step.entity, run.step.field or "")
         if "source" not in run.cache:
-            run.cache["source"] = at_place(run.campaign.before, *names, run.step.options["was"])
+            run.cache["source"] = at_place(run.campaign.before, *names, places["was"])
         source, target = Side.of(run.ctx, run.cache["source"], *names), Side.of(run.ctx, run.ctx.config, *names)
         rows = await source.rows(conn, ids)
         texts = await source.texts(conn, rows)

@@ -38,7 +38,7 @@ class Undo(RecordStep):
                 if lost and back:
                     yield shift.step(self.key, new, pair.new, lost=lost)
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         return None if field_of(run) is not None else "gone"
 
     def condition(self, run: Run, scope: RecordScope) -> str:

@@ -33,7 +33,7 @@ class Unique(RecordStep):
                     field = new.fields.get(rule.fields[0])
                     yield shift.step(self.key, new, field, rule=rule.key)
 
-    def is_void(self, run: Run) -> str | None:
+    async def is_void(self, run: Run, conn: Any) -> str | None:
         return None if _rule(run) is not None else "gone"
 
     def condition(self, run: Run, scope: RecordScope) -> str:
