@@ -394,7 +394,7 @@ def called(lookup: Lookup, path: str) -> Text:
     return lazy("%(noun)s “%(name)s”", noun=noun(last.kind), name=last.name)
 
 
-def title_of(raw: Raw, path: str) -> LazyString:
+def title_of(raw: Raw, path: str) -> Text:
     """Where a path of a bundle leads, with labels instead of keys; for problems, conflicts and links."""
-    return lazy("%(text)s", text=where(Lookup(raw), path))
+    return where(Lookup(raw), path)
 
