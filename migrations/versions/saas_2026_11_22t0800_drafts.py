@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS config_plan (
     bundle jsonb NOT NULL,
     data jsonb NOT NULL DEFAULT '[]',
     report jsonb NOT NULL DEFAULT '{}',
+    pack jsonb,
     author_id uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, id)

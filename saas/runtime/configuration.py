@@ -19,7 +19,7 @@ from uuid import UUID
 from saas.db import in_transaction, tenant_transaction
 from saas.errors import Conflict, DefinitionProblem, InvalidDefinition, NotFound
 from saas.i18n import LazyString, gettext, lazy, lazy_plural
-from saas.metadata import drafts, evolve, slots, store
+from saas.metadata import drafts, evolve, fixes, slots, store
 from saas.metadata import models as m
 from saas.metadata.config import Config
 from saas.metadata.evolve import Change
@@ -32,12 +32,6 @@ from saas.runtime.examples import ExampleResult, run_examples
 from saas.runtime.impact import Impact, Survey
 from saas.runtime.words import from_json, to_json
 from saas.tenants import new_id, record_audit
-
-try:  # TEMP
-    from saas.metadata import fixes
-except ImportError:
-    class fixes:
-        fixes_of = staticmethod(lambda raw, problem: [])
 
 KEPT_PLANS, KEPT_DAYS = 20, 7
 FOLLOW_SECONDS = 2.0  # so long publishing waits for the work on existing data: small tenants see all of it at once
@@ -94,6 +88,21 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Pack:
+    """The pack a configuration comes from, as it was before anything was merged into it."""
+
+    bundle: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return self.bundle["pack"]["key"]
+
+    @property
+    def version(self) -> str:
+        return self.bundle["pack"]["version"]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A bundle, the revision it goes on top of, and what that means. Publishing it publishes exactly this."""
 
@@ -105,6 +114,7 @@ class Plan:
     report: Report
     created_at: datetime
     author_id: UUID | None = None
+    pack: Pack | None = None
 
     @property
     def kind(self) -> str:
@@ -121,9 +131,9 @@ def _change_of(stored: Mapping[str, Any]) -> Change:
 # ---- planning -----------------------------------------------------------------------------------------------------------
 
 
-async def make_plan(ctx: Context, raw: Mapping[str, Any], *, data: Data = (), base_revision: int | None = None, seconds: float = impact.SECONDS) -> Plan:
+async def make_plan(ctx: Context, raw: Mapping[str, Any], *, data: Data = (), base_revision: int | None = None, seconds: float = impact.SECONDS, pack: Pack | None = None) -> Plan:
     """What publishing `raw` with the data steps would change, and what that means for the tenant's data, looked at for at most
-    `seconds`. Kept, so that it can be published by its id.
+    `seconds`. Kept, so that it can be published by its id; `pack` is then remembered as installed.
 
     Errors: PermissionDenied; InvalidDefinition when nothing can be made of the bundle or the data steps (problems that somebody can
     solve are in the report); Conflict when `base_revision` is no longer live; RuntimeError inside a transaction.
@@ -146,7 +156,7 @@ async def make_plan(ctx: Context, raw: Mapping[str, Any], *, data: Data = (), ba
         estimated = await _estimate(survey, work)
     examples = [] if problems else await run_examples(ctx.replace(config=here.config), bundle)
     report = Report(tuple(changes), tuple(_problem(raw, p) for p in problems), tuple(impacts), tuple(examples), estimated)
-    return await _keep(ctx, here.config.revision, raw, steps, report)
+    return await _keep(ctx, here.config.revision, raw, steps, report, pack)
 
 
 async def _live(conn: Any, ctx: Context) -> Context:
@@ -241,18 +251,18 @@ async def _estimate(survey: Survey, work: Sequence[Any]) -> float:
     return backfill.estimate(work, totals)
 
 
-async def _keep(ctx: Context, base: int, raw: Mapping[str, Any], data: Data, report: Report) -> Plan:
+async def _keep(ctx: Context, base: int, raw: Mapping[str, Any], data: Data, report: Report, pack: Pack | None) -> Plan:
     plan_id, hash_ = new_id(), content_hash(raw)
     async with tenant_transaction(ctx.tenant_id) as conn:
         created_at = await conn.fetchval(
-            "INSERT INTO config_plan (tenant_id, id, base_revision, hash, bundle, data, report, author_id) "
-            "VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8) RETURNING created_at",
-            ctx.tenant_id, plan_id, base, hash_, _json(raw), _json(data), _json(report.to_json()), ctx.user_id,
+            "INSERT INTO config_plan (tenant_id, id, base_revision, hash, bundle, data, report, author_id, pack) "
+            "VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8, $9::jsonb) RETURNING created_at",
+            ctx.tenant_id, plan_id, base, hash_, _json(raw), _json(data), _json(report.to_json()), ctx.user_id, _json(pack.bundle) if pack else None,
         )  # fmt: skip
         await remove_old_plans(conn, ctx.tenant_id)
         facts = {"base": base, "hash": hash_, "changes": len(report.changes), "problems": len(report.problems), "can_publish": report.can_publish}
         await record_audit(conn, ctx.tenant_id, "config.planned", actor_id=ctx.user_id, target=str(plan_id), request_id=ctx.request_id, data=facts)
-    return Plan(plan_id, base, hash_, raw, tuple(data), report, created_at, ctx.user_id)
+    return Plan(plan_id, base, hash_, raw, tuple(data), report, created_at, ctx.user_id, pack)
 
 
 async def remove_old_plans(conn: Any, tenant_id: UUID) -> None:
@@ -273,31 +283,16 @@ async def get_plan(ctx: Context, plan_id: UUID | str) -> Plan:
         raise NotFound(lazy("There is no such plan.")) from None
     async with tenant_transaction(ctx.tenant_id) as conn:
         row = await conn.fetchrow(
-            "SELECT id, base_revision, hash, bundle, data, report, created_at, author_id FROM config_plan WHERE tenant_id = $1 AND id = $2",
+            "SELECT id, base_revision, hash, bundle, data, report, created_at, author_id, pack FROM config_plan WHERE tenant_id = $1 AND id = $2",
             ctx.tenant_id, wanted,
         )  # fmt: skip
     if row is None:
         raise NotFound(lazy("There is no such plan."))
     found = dict(row)
-    return Plan(**{**found, "bundle": json.loads(found["bundle"]), "data": tuple(json.loads(found["data"])), "report": Report.from_json(json.loads(found["report"]))})
+    return Plan(**{**found, "bundle": json.loads(found["bundle"]), "data": tuple(json.loads(found["data"])), "report": Report.from_json(json.loads(found["report"])), "pack": Pack(json.loads(found["pack"])) if found["pack"] else None})
 
 
 # ---- publishing ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """The pack a configuration comes from, as it was before anything was merged into it."""
-
-    bundle: Mapping[str, Any]
-
-    @property
-    def key(self) -> str:
-        return self.bundle["pack"]["key"]
-
-    @property
-    def version(self) -> str:
-        return self.bundle["pack"]["version"]
 
 
 async def publish(
@@ -317,7 +312,7 @@ async def publish(
             plan = await get_plan(ctx, plan_id)
         except NotFound as error:
             raise Conflict(lazy("This plan is not there any more. Make it again.")) from error
-        raw, data, base_revision = plan.bundle, plan.data, plan.base_revision
+        raw, data, base_revision, pack = plan.bundle, plan.data, plan.base_revision, pack or plan.pack
     if raw is None:
         raise TypeError("publish() takes a plan or a bundle")
     base = ctx.config.revision if base_revision is None else base_revision

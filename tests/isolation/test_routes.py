@@ -132,6 +132,7 @@ CASES: dict[str, Case] = {
     "GET /r/{entity:str}/import": reads(**CUSTOMER), "POST /r/{entity:str}/import": fills({"file_id": "$file", "file": "$file"}, **CUSTOMER),
     "GET /r/{entity:str}/import/{file_id:uuid}": Case(params={"entity": "customer", "file_id": "$export"}), "POST /r/{entity:str}/import/{file_id:uuid}": fills({"column.0": "name", "mapping.0": "name", "start": "1"}, entity="customer", file_id="$export"),
     "GET /settings": reads(), "GET /settings/audit": reads({}, {"before": "$record"}),
+    "GET /settings/packs": reads(), "GET /settings/packs/export": reads(), "POST /settings/packs": fills({"key": "nothing"}, {"raw": "{}"}),
     "GET /settings/draft": reads(), "POST /settings/draft/undo": fills(), "POST /settings/draft/discard": fills({"sure": "yes"}), "POST /settings/draft/decide": fills(),
     "POST /settings/draft/fix": fills({"path": "entities[customer]", "code": "x", "fix": "x"}), "POST /settings/draft/data": fills({"remove": "0"}), "POST /settings/draft/plan": fills(),
     "GET /settings/plans/{plan_id:str}": Case(params={"plan_id": "$plan"}), "POST /settings/plans/{plan_id:str}/publish": fills({"message": "stolen"}, plan_id="$plan"),

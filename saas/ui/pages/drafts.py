@@ -19,6 +19,7 @@ from saas.i18n import gettext as _
 from saas.i18n import ngettext
 from saas.metadata import drafts, edits, fixes, store
 from saas.metadata.evolve import Change, compare
+from saas.metadata.merge import Conflict as Conflicting
 from saas.runtime import configuration
 from saas.tenants import forget_host, list_users
 from saas.ui import formats
@@ -46,7 +47,7 @@ async def _draft(desk: Desk, *, error: str = "", message: str = "", status: int 
     return await desk.page(
         "settings/draft/draft", "draft", status=status, error=error, message=message[:500], changes=change_views(changes[:SHOWN_CHANGES], base or {}, desk.raw), more=max(0, len(changes) - SHOWN_CHANGES),
         problems=[problem_view(desk.raw, p.path, p.code, str(p.message), str(p.hint), [(f.key, str(f.label)) for f in fixes.fixes_of(desk.raw, p)]) for p in desk.problems],
-        steps=[{"title": s.title, "at": formats.moment(desk.ask.ctx, s.at)} for s in desk.draft.steps], conflicts=_conflicts(desk), data=[{"number": n, "text": step_words(desk, s)} for n, s in enumerate(desk.draft.data)], can_check=not desk.problems and not desk.draft.merge and bool(changes or desk.draft.data),
+        steps=[{"title": s.title, "at": formats.moment(desk.ask.ctx, s.at)} for s in desk.draft.steps], conflicts=conflict_views(desk.raw, desk.draft.merge.conflicts if desk.draft.merge else ()), data=[{"number": n, "text": step_words(desk, s)} for n, s in enumerate(desk.draft.data)], can_check=not desk.problems and not desk.draft.merge and bool(changes or desk.draft.data),
     )  # fmt: skip
 
 
@@ -86,13 +87,9 @@ def page_of(raw: Mapping[str, Any], path: str) -> str:
     return f"/settings/{pages[section]}/{key}"
 
 
-def _conflicts(desk: Desk) -> list[dict[str, Any]]:
-    if desk.draft.merge is None:
-        return []
-    return [
-        {"path": c.path, "url": page_of(desk.raw, c.path), "base": _words(c.base), "mine": _words(c.mine), "theirs": _words(c.theirs)}
-        for c in desk.draft.merge.conflicts
-    ]
+def conflict_views(raw: Mapping[str, Any], conflicts: Iterable[Conflicting]) -> list[dict[str, Any]]:
+    """Places that two sides changed differently, in words."""
+    return [{"path": c.path, "url": page_of(raw, c.path), "base": _words(c.base), "mine": _words(c.mine), "theirs": _words(c.theirs)} for c in conflicts]
 
 
 def _words(value: Any) -> str:
