@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from saas.i18n import lazy_plural
-from saas.metadata.compile import value_problems
 from saas.metadata.kinds import field_types
 from saas.runtime.impact._shared.conditions import question
 from saas.runtime.impact._shared.model import Check, ImpactKind, impact_kinds
@@ -58,7 +57,7 @@ def _bounds(pair: Pair) -> Any:
 
 def _literal(survey: Survey, pair: Pair, names: list[str]) -> Check:
     """Values that were valid until now and no longer are."""
-    signs = _signs(survey, pair, names)
+    signs, kind = _signs(survey, pair, names), field_types.get(pair.new.type)
 
     def outside(lens: Lens) -> str:
         conditions = []
@@ -74,9 +73,7 @@ def _literal(survey: Survey, pair: Pair, names: list[str]) -> Check:
 
     async def is_refused(seen: Any) -> bool:
         value = seen.get(pair.key)
-        if value in EMPTY or not value_problems(survey.after, pair.new, value):
-            return False
-        return not value_problems(survey.before, pair.old, value)
+        return value not in EMPTY and kind.taken(pair.new, value, survey.after) is None and kind.taken(pair.old, value, survey.before) is not None
 
     found = {"where": outside} if signs is not None else {"where": is_filled, "judge": is_refused, "reads": (pair.key,)}
     path = f"{pair.path}.{names[0]}" if len(names) == 1 else pair.path

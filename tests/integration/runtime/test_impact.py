@@ -409,6 +409,18 @@ async def test_a_statement_that_takes_too_long_is_stopped_and_the_rest_goes_on(l
         assert await survey.total(ctx.config.entity("account")) == 12
 
 
+async def test_what_cannot_be_computed_does_not_spoil_the_rest(lab, monkeypatch):
+    """A field type that stumbles over a value costs its own figure, not the plan."""
+    from saas.metadata.kinds import field_types
+
+    monkeypatch.setattr(type(field_types.get("text")), "taken", lambda *_: 1 / 0)
+    raw = edits.put(changed(f"{CUSTOMER}.fields[credit]", required=True), f"{CUSTOMER}.fields[bank].pattern", "[A-Z]+")
+    found = await impacts(lab, raw)
+    assert only(found, "required_missing").count == 3
+    broken = only(found, "limit_broken")
+    assert (broken.count, broken.exact, broken.looked_at) == (0, False, 0) and broken.note
+
+
 async def test_runs_of_any_size_count_the_same(lab, monkeypatch):
     from saas.runtime.impact._shared import survey as module
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from saas.metadata.config import Entity
 from saas.runtime.impact._shared.conditions import question
-from saas.runtime.impact._shared.future import Future
+from saas.runtime.impact._shared.future import Future, Reading
 from saas.runtime.impact._shared.model import SAMPLES
 from saas.runtime.impact._shared.survey import Lens, OutOfTime, Survey, live
+from saas.runtime.rows import decode
+from saas.runtime.sql import PG_TYPES, field_sql, storage_of
 from saas.runtime.uniques import unique_key
 
 MOST, AT_A_TIME = 20_000, 500
@@ -64,6 +67,9 @@ async def _run(
     found: dict[bytes, UUID | _Found | None],
 ) -> None:  # fmt: skip
     lens = Lens(survey, entity.key)
+    if not judged and not set(fields) & future.touched and _are_columns(survey, entity, fields):
+        await _run_plain(survey, entity, lens, fields, when, bounds, found)
+        return
     reading = future.reading(lens, {*fields, *(question(survey, entity.key, (when,)).reads if when and judged else ())})
     where = [live(entity), *(f"t.id {sign} {lens.statement.param(b, 'uuid')}" for sign, b in zip((">", "<="), bounds, strict=True) if b is not None)]
     if when and not judged:
@@ -73,10 +79,41 @@ async def _run(
     rows = await survey.rows(*lens.statement.finish(sql))
     for start in range(0, len(rows), AT_A_TIME):
         part = rows[start : start + AT_A_TIME]
-        for row, seen in zip(part, await survey.within(lambda conn, part=part: reading.take(conn, part)), strict=True):
-            key = unique_key(seen.row, tuple(fields))
-            if key is not None and (not judged or await seen.holds(when)):
-                _note(found, bytes.fromhex(key)[:16], seen.id if row[reading.width] else None)
+        for key, record in await survey.within(lambda conn, part=part: _keys(conn, reading, fields, when if judged else None, part)):
+            _note(found, key, record)
+        await asyncio.sleep(0)
+
+
+async def _keys(conn: Any, reading: Reading, fields: Sequence[str], when: str | None, part: Sequence[Any]) -> list[tuple[bytes, UUID | None]]:
+    found = []
+    for row, seen in zip(part, await reading.take(conn, part), strict=True):
+        key = unique_key(seen.row, tuple(fields))
+        if key is not None and await seen.holds(when):
+            found.append((bytes.fromhex(key)[:16], seen.id if row[reading.width] else None))
+    return found
+
+
+def _are_columns(survey: Survey, entity: Entity, fields: Sequence[str]) -> bool:
+    return all(f in entity.declared and storage_of(survey.after, entity.declared[f]) in PG_TYPES for f in fields)
+
+
+async def _run_plain(
+    survey: Survey, entity: Entity, lens: Lens, fields: Sequence[str], when: str | None, bounds: tuple[UUID | None, UUID | None],
+    found: dict[bytes, UUID | _Found | None],
+) -> None:  # fmt: skip
+    """The usual case, several times as fast: nothing but the values themselves is read."""
+    declared = [entity.declared[f] for f in fields]
+    kinds = [(f.key, f, storage_of(survey.after, f)) for f in declared]
+    where = [live(entity), *(f"t.id {sign} {lens.statement.param(b, 'uuid')}" for sign, b in zip((">", "<="), bounds, strict=True) if b is not None)]
+    where += [lens.is_filled(f) for f in fields] + ([lens.holds(when)] if when else [])
+    columns = ", ".join(field_sql(survey.after, entity, f, "t") for f in declared)
+    rows = await survey.rows(*lens.statement.finish(f"SELECT t.id, {lens.readable()}, {columns} FROM record t WHERE {' AND '.join(where)} ORDER BY t.id"))
+    for start in range(0, len(rows), AT_A_TIME):
+        for row in rows[start : start + AT_A_TIME]:
+            values = {key: decode(survey.after, entity, f, storage, row[place]) for place, (key, f, storage) in enumerate(kinds, 2)}
+            key = unique_key(values, tuple(fields))
+            if key is not None:
+                _note(found, bytes.fromhex(key)[:16], row[0] if row[1] else None)
         await asyncio.sleep(0)
 
 

@@ -44,7 +44,7 @@ class Impact:
         if self.exact:
             return ""
         if not self.looked_at:
-            return gettext("There was no time to look at the records.")
+            return gettext("The records could not be looked at.")
         return gettext("Only %(looked)s of %(total)s records could be looked at in time; there may be more.", looked=f"{self.looked_at:,}", total=f"{self.total:,}")
 
     def to_json(self) -> dict[str, Any]:
@@ -84,10 +84,10 @@ class Check:
     exact: bool = True
 
     def impact(self, count: int, *, looked_at: int, total: int, done: bool, samples: Iterable[Mapping[str, str]] = ()) -> Impact:
+        grave = self.severity if count else "warn" if self.severity == "stop" else "info"  # nothing was found so far
         return Impact(
-            self.code, self.path, self.entity, self.field, self.message(count), count, done and self.exact, looked_at, total, tuple(samples),
-            self.severity, self.remedies,
-        )  # fmt: skip
+            self.code, self.path, self.entity, self.field, self.message(count), count, done and self.exact, looked_at, total, tuple(samples), grave, self.remedies
+        )
 
 
 class ImpactKind:

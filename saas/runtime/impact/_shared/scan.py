@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import structlog
 
 from saas.metadata.config import Entity
-from saas.runtime.impact._shared.future import Future
+from saas.runtime.impact._shared.future import Future, Reading
 from saas.runtime.impact._shared.model import SAMPLES, Check, Impact
 from saas.runtime.impact._shared.survey import Lens, OutOfTime, Survey, live
 from saas.runtime.permissions import any_of
@@ -19,6 +20,8 @@ from saas.runtime.permissions import any_of
 log = structlog.get_logger(__name__)
 MOST_COUNTED, MOST_JUDGED = 50_000, 2_000  # records in one run: counted by PostgreSQL, looked at one by one
 AT_A_TIME = 250  # records judged before others may go on
+# What a value that nobody foresaw may lead to.
+_UNANSWERED = (asyncpg.DataError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
 
 
 @dataclass(slots=True)
@@ -30,28 +33,33 @@ class _Tally:
 
 
 async def scan(survey: Survey, entity: Entity, checks: Sequence[Check]) -> list[Impact]:
-    """The impacts of all checks about one entity; those that found nothing are left out, unless time ran out."""
+    """The impacts of all checks about one entity; those that found nothing are left out, unless time ran out. What PostgreSQL can
+    count comes first: it is quick."""
     tallies = [_Tally(c) for c in checks]
-    looked_at, total, done = 0, 0, False
+    counted, judged = [t for t in tallies if t.check.judge is None], [t for t in tallies if t.check.judge is not None]
+    found = await _pass(survey, entity, counted, _count, MOST_COUNTED) if counted else []
+    if judged:
+        future = Future(survey, entity.key)
+        found += await _pass(survey, entity, judged, lambda *run: _judge(future, *run), MOST_JUDGED)
+    return found
+
+
+async def _pass(survey: Survey, entity: Entity, tallies: list[_Tally], look: Callable[..., Awaitable[None]], most: int) -> list[Impact]:
+    """Once over the records, as far as the time goes."""
+    looked_at, total, done = 0, -1, False  # -1: not even that is known
     try:
         total = await survey.total(entity)
-        counted = [t for t in tallies if t.check.judge is None]
-        judged = [t for t in tallies if t.check.judge is not None]
-        future = Future(survey, entity.key) if judged else None
-        async for low, high, number in survey.runs(entity, most=MOST_JUDGED if judged else MOST_COUNTED):
-            if counted:
-                await _count(survey, entity, counted, low, high)
-            if future is not None:
-                await _judge(survey, entity, future, judged, low, high)
+        async for low, high, number in survey.runs(entity, most=most):
+            await look(survey, entity, tallies, low, high)
             looked_at += number
         done = True
     except OutOfTime:
         pass
     found = []
     for tally in tallies:
-        if tally.count or not (done or tally.failed) or tally.failed:
+        if tally.count or tally.failed or (total != 0 and not done):
             samples = await survey.samples_in_time(entity, tally.ids, tally.check.show)
-            found.append(tally.check.impact(tally.count, looked_at=0 if tally.failed else looked_at, total=total, done=done and not tally.failed, samples=samples))
+            found.append(tally.check.impact(tally.count, looked_at=0 if tally.failed else looked_at, total=max(0, total), done=done and not tally.failed, samples=samples))
     return found
 
 
@@ -73,8 +81,7 @@ async def _count(survey: Survey, entity: Entity, tallies: list[_Tally], low: UUI
         await _count_together(survey, entity, asked, low, high)
     except (asyncpg.DataError, asyncpg.PostgresSyntaxError, asyncpg.DatatypeMismatchError) as error:
         if len(asked) == 1:  # a value somewhere that the planned rule cannot be computed of: the others go on
-            asked[0].failed = True
-            log.warning("impact.failed", code=asked[0].check.code, path=asked[0].check.path, error=str(error))
+            _give_up(asked, error)
             return
         for tally in asked:
             await _count(survey, entity, [tally], low, high)
@@ -98,10 +105,17 @@ async def _count_together(survey: Survey, entity: Entity, tallies: Sequence[_Tal
         tally.ids += row[2 * number + 1] or ()
 
 
+def _give_up(tallies: Sequence[_Tally], error: Exception) -> None:
+    """The report says that these could not be looked at; the rest of it stands."""
+    for tally in tallies:
+        tally.failed = True
+        log.warning("impact.failed", code=tally.check.code, path=tally.check.path, error=str(error))
+
+
 # ---- one by one ---------------------------------------------------------------------------------------------------------
 
 
-async def _judge(survey: Survey, entity: Entity, future: Future, tallies: Sequence[_Tally], low: UUID | None, high: UUID | None) -> None:
+async def _judge(future: Future, survey: Survey, entity: Entity, tallies: Sequence[_Tally], low: UUID | None, high: UUID | None) -> None:
     lens = Lens(survey, entity.key)
     reading = future.reading(lens, {key for t in tallies for key in t.check.reads})
     chosen = [f"coalesce({t.check.where(lens)}, false)" if t.check.where else "true" for t in tallies]
@@ -109,13 +123,24 @@ async def _judge(survey: Survey, entity: Entity, future: Future, tallies: Sequen
     sql = f"SELECT {reading.sql}, {lens.readable()}, {', '.join(chosen)} FROM record t WHERE {_range(lens, low, high)}{some} ORDER BY t.id"
     found = await survey.rows(*lens.statement.finish(sql))
     for start in range(0, len(found), AT_A_TIME):
-        part = found[start : start + AT_A_TIME]
-        seen = await survey.within(lambda conn, part=part: reading.take(conn, part))
-        for row, one in zip(part, seen, strict=True):
-            for number, tally in enumerate(tallies):
-                if row[reading.width + 1 + number] and await tally.check.judge(one):
-                    tally.count += 1
-                    if row[reading.width] and len(tally.ids) < SAMPLES:
-                        tally.ids.append(one.id)
+        part, asked = found[start : start + AT_A_TIME], [(n, t) for n, t in enumerate(tallies) if not t.failed]
+        try:
+            judged = await survey.within(lambda conn, part=part, asked=asked: _judged(conn, reading, asked, part))
+        except _UNANSWERED as error:
+            _give_up([t for _, t in asked], error)
+            return
+        for tally, one, readable in judged:
+            tally.count += 1
+            if readable and len(tally.ids) < SAMPLES:
+                tally.ids.append(one)
         await asyncio.sleep(0)
 
+
+async def _judged(conn: Any, reading: Reading, tallies: Sequence[tuple[int, _Tally]], part: Sequence[Any]) -> list[tuple[_Tally, UUID, bool]]:
+    """Which checks hold for which records, and whether they may be shown; all of the part or, when the time is up, none."""
+    found = []
+    for row, one in zip(part, await reading.take(conn, part), strict=True):
+        for number, tally in tallies:
+            if row[reading.width + 1 + number] and await tally.check.judge(one):
+                found.append((tally, one.id, row[reading.width]))
+    return found
