@@ -205,6 +205,11 @@ def period_choices(chosen: Sequence[str] = ()) -> tuple[Choice, ...]:
             found += [Choice(f"{key}:{n}", str(label).replace("…", str(n)), f"{key}:{n}" in chosen) for n in (7, 30, 90)]
         else:
             found.append(Choice(key, str(label), key in chosen))
+    known = {c.key for c in found}
+    for own in (c for c in chosen if c not in known):  # as many days as somebody wrote
+        key, _colon, number = own.partition(":")
+        if number and key in PERIODS:
+            found.append(Choice(own, str(PERIODS[key]).replace("…", number), True))
     return tuple(found)
 
 
@@ -214,7 +219,7 @@ def value_text(ctx: Context, entity: Entity, c: Condition, names: dict[str, str]
     if OPS[c.op].takes == "flag":
         return "" if c.values[:1] != ("false",) else _("no")
     if OPS[c.op].takes == "period":
-        return next((p.text for p in period_choices() if p.key == c.values[0]), c.values[0])
+        return next((p.text for p in period_choices(c.values) if p.key == c.values[0]), c.values[0])
     words = [_word(ctx, entity, field, v, names) for v in c.values]
     if OPS[c.op].takes == "pair":
         return " – ".join(words)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from litestar.datastructures import FormMultiDict
 
 from saas.i18n import LOCALES, LazyString, lazy
 from saas.metadata import edits
+from saas.metadata import expressions as ex
 from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
@@ -90,6 +91,31 @@ class Orders(ControlKind):
 
 def sortable(desk: Desk, entity: Entity) -> list[Choice]:
     return [Choice(f.key, desk.words(f.label, f.key)) for f in entity.fields.values() if field_types.get(f.type).sortable]
+
+
+def as_written(desk: Desk, entity_key: str, controls: Iterable[Control], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """`after` with the words of `before` where both say the same: a form that was not touched changes nothing."""
+    found = dict(after)
+    for control in controls:
+        name = control.name
+        if name in before and name not in found and before[name] == control.default:
+            found[name] = before[name]
+    if before.get("filter") and found.get("filter") and _said(desk, entity_key, before["filter"]) == _said(desk, entity_key, found["filter"]):
+        found["filter"] = before["filter"]
+    if before.get("sort") and found.get("sort") and _joined(before["sort"]) == _joined(found["sort"]):
+        found["sort"] = before["sort"]
+    return found
+
+
+def _joined(sort: Any) -> str:
+    return ",".join(sort) if isinstance(sort, list) else str(sort)
+
+
+def _said(desk: Desk, entity_key: str, filter_: Any) -> Any:
+    try:
+        return ex.dump(ex.filter_to_node(filter_, desk.config, entity_key))
+    except (ex.FilterError, ex.ExpressionError):
+        return filter_
 
 
 # ---- figures ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from saas.i18n import LOCALES, LazyString, lazy, pick, use_locale
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.config import Config, Entity
-from saas.metadata.kinds import widget_types
+from saas.metadata.kinds import WidgetParts, widget_types
 from saas.metadata.models import WidgetDef
 from saas.runtime import Context, execute
 from saas.runtime import operations as ops
@@ -29,7 +29,7 @@ from saas.runtime.sql import expr_type
 from saas.ui.builder import words
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
-from saas.ui.builder.figure_parts import FUNCTIONS, field_at
+from saas.ui.builder.figure_parts import FUNCTIONS, as_written, field_at
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.trying import Tried, tried
 from saas.ui.guards import whole_number
@@ -38,6 +38,8 @@ from saas.ui.views import Choice, Link
 
 Raw = Mapping[str, Any]
 NEW = "new-page"  # no key of a page: keys have no hyphens
+USUAL_WIDTH = 6
+FIGURE_ORDERS = ("-value", "value", "label", "-label")
 COMMON = ("key", "label", "type", "entity", "filter", "width", "help")
 WIDTHS: Mapping[int, LazyString] = {3: lazy("a quarter"), 4: lazy("a third"), 6: lazy("half"), 8: lazy("two thirds"), 9: lazy("three quarters"), 12: lazy("full width")}
 
@@ -246,7 +248,7 @@ async def arrange(request: Request, key: FromPath[str]) -> Response[Any]:
     if not desk.ask.is_fragment:
         return desk.done(f"{kind.url}/{key}")
     fresh = await open_desk(request)
-    return fresh.ask.fragment("builder/_bar.html", headers={"X-Mark": fresh.mark(path)}, desk=fresh.bar(), here=f"{kind.url}/{key}")
+    return fresh.ask.fragment("builder/_bar.html", headers={"X-Mark": fresh.mark(path)}, desk=fresh.bar(), here=f"{kind.url}/{key}", current=kind.section)
 
 
 def _as_wide(widget: Raw, width: int | None) -> dict[str, Any]:
@@ -383,6 +385,8 @@ async def _save_widget(desk: Desk, kind: Kind, key: str, name: str | None) -> Re
     errors = _lacking(desk, values)
     if not errors:
         definition = _definition(desk, values)
+        before = edits.find(desk.raw, f"{kind.path(key)}.widgets[{name}]") if name else None
+        definition = as_written(desk, definition["entity"], _controls(desk, values), before or {}, definition)
         page_name = desk.words(desk.find(kind.path(key)).get("label"), key)
         section = f"{kind.path(key)}.widgets"
         made = name or desk.key(definition["label"], section, "figure")
@@ -408,7 +412,7 @@ def _values(desk: Desk, form: FormMultiDict) -> dict[str, Any]:
     # Controls that depend on one another's values (a table's columns decide on its measures) were drawn for what was there then.
     controls = _controls(desk, {**before, **({"columns": ["?"]} if form.get("_records") else {})})
     values = laid(was, controls, read(desk, controls, form))
-    values["width"] = whole_number(str(values.get("width", ""))) or 6
+    values["width"] = whole_number(str(values.get("width", ""))) or USUAL_WIDTH
     if drawn_entity != given["entity"]:
         values = {k: v for k, v in values.items() if k in ("width", "limit", "help")}
     return _completed(desk, {**values, **given})
@@ -433,10 +437,20 @@ def _completed(desk: Desk, values: Mapping[str, Any]) -> dict[str, Any]:
         found["measures"] = [{"fn": "count"}]
     if kind.min_dimensions and not found.get("dimensions"):
         found["dimensions"] = [_usual_dimension(desk.config, entity, over_time=parts.over_time)]
+    if not _suits(found.get("sort"), parts, entity):
+        found.pop("sort", None)
     for name, prop in kind.options_schema["properties"].items():
         if prop.get("x-control") == "pipeline" and entity.pipeline and not found.get(name):
             found[name] = entity.pipeline.key
     return found
+
+
+def _suits(sort: Any, parts: WidgetParts, entity: Entity) -> bool:
+    """Whether an order chosen for another kind of figure means anything for this one."""
+    if parts.orders == "records":
+        texts = sort if isinstance(sort, list) else str(sort or "").split(",")
+        return all(isinstance(t, str) and t.strip().removeprefix("-") in entity.fields for t in texts)
+    return isinstance(sort, str) and sort in FIGURE_ORDERS
 
 
 def _usual_dimension(config: Config, entity: Entity, *, over_time: bool) -> dict[str, str]:
@@ -455,6 +469,8 @@ def _definition(desk: Desk, values: Raw) -> dict[str, Any]:
     parts = kind.parts(values)
     names = [*COMMON, *(["measures"] if parts.measures else []), *(["dimensions"] if parts.dimensions else []), *(["sort", "limit"] if parts.orders else []), *kind.options_schema["properties"]]
     made = {k: values[k] for k in names if values.get(k) not in (None, "", [], {})}
+    if made.get("width") == USUAL_WIDTH:
+        made.pop("width")
     if parts.measures and "measures" in made:
         made["measures"] = made["measures"][: parts.measures]
     if parts.dimensions and "dimensions" in made:
@@ -522,7 +538,7 @@ def _controls(desk: Desk, values: Raw) -> list[Control]:
         found.append(Control("sort", "choice", _("Order"), choices=orders, more={"empty": _("As usual: by time, or as the options stand")}))
     if parts.orders:
         found.append(Control("limit", "number", _("At most"), default=50, more={"unit": _("rows"), "min": 1, "max": 1000}))
-    found.append(Control("width", "choice", _("Width"), choices=tuple(_width_words()), default=6))
+    found.append(Control("width", "choice", _("Width"), choices=tuple(_width_words()), default=USUAL_WIDTH))
     found.append(Control("help", "label", _("Explanation"), _("Shown when people point at the name."), advanced=True))
     return found
 

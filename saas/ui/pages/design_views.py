@@ -23,7 +23,7 @@ from saas.ui import filters
 from saas.ui.builder import words
 from saas.ui.builder.controls import Control, draw, is_summable, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
-from saas.ui.builder.figure_parts import sortable
+from saas.ui.builder.figure_parts import as_written, sortable
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.trying import Tried, tried
 from saas.ui.listing import Listing
@@ -184,7 +184,8 @@ def _read(desk: Desk, entity: Entity, key: str | None, form: Any) -> tuple[dict[
     other = ONLY["list" if values.get("kind") == "board" else "board"]
     shown = [c for c in _controls(desk, entity) if c.name not in other]
     kept = {k: v for k, v in values.items() if k not in other}
-    return _nested(laid(_flat(before or {}), shown, kept)), values
+    found = laid(_flat(before or {}), shown, kept)
+    return _nested(as_written(desk, entity.key, shown, _flat(before or {}), found)), values
 
 
 def _flat(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def _controls(desk: Desk, entity: Entity) -> list[Control]:
         Control("group", "choice", _("Group rows by"), choices=groups, show_if=a_list, more={"empty": _("No groups")}),
         Control("page_size", "number", _("Rows on a page"), default=50, show_if=a_list, more={"min": 5, "max": 200}),
         Control("roles", "choices", _("For which roles"), _("None ticked: for everybody."), choices=role_choices(desk)),
-        Control("default", "bool", _("Shown first when people open the page")),
+        Control("default", "bool", _("Shown first when people open the page"), default=False),
     ]  # fmt: skip
 
 

@@ -252,8 +252,9 @@ document.addEventListener("change", async (event) => {
   event.stopPropagation();
   const name = event.target.name, body = new URLSearchParams(new FormData(form));
   body.set("_act", "redraw");
+  $("#editor").inert = true;
   const answer = await ask(form.action, { method: "POST", body, headers: { "HX-Target": "editor" } }).catch(() => null);
-  if (!answer?.ok) { toast(answer ? texts.failed : texts.offline, "error"); return; }
+  if (!answer?.ok) { $("#editor").inert = false; toast(answer ? texts.failed : texts.offline, "error"); return; }
   const holder = document.createElement("template");
   holder.innerHTML = (await answer.text()).trim();
   const fresh = holder.content.firstElementChild;
