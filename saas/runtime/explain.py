@@ -59,20 +59,24 @@ class _Undo(Exception):
     """Ends every attempt."""
 
 
+Say = Callable[[Entity, str], str]
+
+
 async def explain(
-    ctx: Context, person: User, entity_key: str, record_id: UUID | None, right: str, field: str | None = None, transition: str | None = None
-) -> Verdict:
+    ctx: Context, person: User, entity_key: str, record_id: UUID | None, right: str, field: str | None = None, transition: str | None = None,
+    *, say: Say = lambda _entity, text: text,
+) -> Verdict:  # fmt: skip
     """Walk the rules for `person` under the configuration of `ctx`, whose user asks; no value is named that they may not see.
 
     right: read create update delete restore export import bulk transition see_field change_field. Without a record it is asked
-    whether the person may do so at all. The transaction must be one that may write. Errors: NotFound for what does not exist,
+    whether the person may do so at all. `say` puts a condition over an entity into words. The transaction must be one that may write. Errors: NotFound for what does not exist,
     and for a record that who asks may not see.
     """
     entity = entity_of(ctx, entity_key)
     if right not in RIGHTS:
         raise NotFound(lazy("There is no right “%(key)s”.", key=right))
     async with tenant_transaction(ctx.tenant_id) as conn:
-        walk = _Walk(conn, ctx, ctx.replace(user=person, viewer=None, elevated=False, origin="page"), entity)
+        walk = _Walk(conn, ctx, ctx.replace(user=person, viewer=None, elevated=False, origin="page"), entity, say)
         await walk.meet()
         if record_id is not None and right not in BY_ROLES:
             await walk.open(record_id)
@@ -82,8 +86,8 @@ async def explain(
 class _Walk:
     """`asker` reads, `them` is the person in question."""
 
-    def __init__(self, conn: Any, asker: Context, them: Context, entity: Entity) -> None:
-        self.conn, self.asker, self.them, self.entity = conn, asker, them, entity
+    def __init__(self, conn: Any, asker: Context, them: Context, entity: Entity, say: Say) -> None:
+        self.conn, self.asker, self.them, self.entity, self.say = conn, asker, them, entity, say
         self.row: Row | None = None
         self.name = them.user.name if them.user else ""
         self._open: dict[str, str] = {}  # {field: text} of what the asker may see of the record
@@ -177,7 +181,7 @@ class _Walk:
         found = []
         for role, rights in self._by_role():
             yes, condition = given(rights)
-            detail = _("if %(condition)s", condition=condition) if condition else ""
+            detail = _("if %(condition)s", condition=self.say(self.entity, condition)) if condition else ""
             found.append(Step(self._whose(role), None if condition and not yes else yes, self._source(role, detail)))
         holds = any(s.holds is not False for s in found)
         steps = [Step(_(GRANTS[right], name=self.name, records=self._plural), holds, steps=tuple(found))]
@@ -279,11 +283,11 @@ class _Walk:
         """What keeps a value from being changed, whoever asks."""
         found = []
         if field_types.get(field.type).computed:
-            found.append(Step(_("The value is typed in, not computed"), False))
+            found.append(Step(_("People can set this value"), False, _("It is computed.")))
         elif field.type == "pipeline":
-            found.append(Step(_("The stage changes by itself only through its transitions"), False))
+            found.append(Step(_("People can set this value"), False, _("The stage changes only through its transitions.")))
         elif field.system and field.key != "owner":
-            found.append(Step(_("The system keeps this value itself"), False))
+            found.append(Step(_("People can set this value"), False, _("The system keeps it itself.")))
         if field.read_only and not field.system:
             found.append(Step(_("The field may be edited"), False, _("It is read-only for everybody.")))
         if field.set_once and self.row is not None:
@@ -363,7 +367,7 @@ class _Walk:
 
     def _rule(self, right: str, role: RoleDef, number: int, rule: ScopeRule) -> Step:
         scope, condition = str(SCOPES[rule.scope]), rule.condition
-        text = titled(self._whose(role), _("%(records)s, if %(condition)s", records=scope, condition=condition) if condition else scope)
+        text = titled(self._whose(role), _("%(records)s, if %(condition)s", records=scope, condition=self.say(self.entity, condition)) if condition else scope)
         if self.row is None:
             return Step(text, True if rule.scope == "all" and not condition else None, self._source(role))
         within, fits = (self.row.holds[f"{right} {role.key} {number} {part}"] for part in ("scope", "if"))
@@ -407,7 +411,8 @@ class _Walk:
         """A condition with what its fields hold on the record."""
         keys = dict.fromkeys(path[0] for path in sorted(ex.needs(ex.parse(text)).paths) if path[0] in self.entity.fields)
         values = [self._value(key) for key in keys] if self.row is not None else []
-        return f"{text} ({sentences(values)})" if values else text
+        words = self.say(self.entity, text)
+        return _("%(condition)s (%(values)s)", condition=words, values=sentences(values)) if values else words
 
     def _condition(self, name: str, text: str, condition: str | None = None) -> list[Step]:
         condition = condition or getattr(self.entity.defn, name, None)

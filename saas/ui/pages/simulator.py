@@ -24,10 +24,21 @@ from saas.runtime import operations as ops
 from saas.runtime.context import User
 from saas.runtime.explain import Verdict, explain
 from saas.runtime.explain_words import ACCESS, RIGHTS
-from saas.runtime.simulation import AccessChange, Flip, as_person, as_role, compare_access, person_of, require_simulation
+from saas.runtime.simulation import (
+    AccessChange,
+    EntityAccess,
+    Flip,
+    Sample,
+    as_person,
+    as_role,
+    compare_access,
+    person_of,
+    require_simulation,
+)
 from saas.runtime.trial import trial
 from saas.tenants import list_users, record_audit, set_view_as
 from saas.ui import settings_views
+from saas.ui.builder.conditions import in_words
 from saas.ui.builder.desk import Desk
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.shell import navigation
@@ -212,7 +223,7 @@ async def _comparison(page: Simulator, who: Who) -> dict[str, Any] | None:
     else:
         title = _("%(name)s with your changes, compared with now", name=name) if page.uses_draft else _("What %(name)s may", name=name)
     return {
-        "title": title, "compares": compares, "rows": _rows(change, all_=not compares), "same": [e.label for e in change.entities if compares and not e.differs],
+        "title": title, "compares": compares, "note": "" if who.user else _("Counted as if you had this role yourself: own records are yours."), "rows": _rows(change, all_=not compares), "same": [e.label for e in change.entities if compares and not e.differs],
         "sets": _sets(change, menus, all_=not compares),
     }  # fmt: skip
 
@@ -222,17 +233,35 @@ def _rows(change: AccessChange, *, all_: bool) -> list[dict[str, Any]]:
     for entity in change.entities:
         if not (all_ or entity.differs):
             continue
+        gained = [a.label for a in entity.actions if a.after and (all_ or not a.before)]
+        lost = [a.label for a in entity.actions if a.before and not a.after and not all_]
         rows.append(
             {
-                "label": entity.label, "icon": entity.icon, "key": entity.key, "exact": entity.exact, "rights": entity.rights,
-                "fields": [
-                    {"label": f.label, "before": _access(f.before, f.before_if), "after": _access(f.after, f.after_if), "gains": _level(f.after) > _level(f.before)}
-                    for f in entity.fields if f.differs or (all_ and entity.rights[0].after and f.after in ("hidden", "masked"))
-                ],
-                "actions": [{"label": a.label, "gains": a.after} for a in entity.actions if (a.after if all_ else a.differs)],
+                "label": entity.label, "icon": entity.icon, "key": entity.key, "exact": entity.exact, "rights": entity.rights, "fields": _fields(entity, all_=all_),
+                "gained": gained, "lost": lost, "samples": [] if all_ else _samples(entity),
             }
         )  # fmt: skip
     return rows
+
+
+def _fields(entity: EntityAccess, *, all_: bool) -> list[dict[str, Any]]:
+    """Fields that fare alike together: “editable → read-only: Name, Code”."""
+    found: dict[tuple[str, bool], list[str]] = {}
+    for f in entity.fields:
+        after = _access(f.after, f.after_if)
+        if all_ and f.after in ("hidden", "masked"):
+            found.setdefault((after, False), []).append(f.label)
+        elif not all_ and f.differs:
+            found.setdefault((f"{_access(f.before, f.before_if)} → {after}", _level(f.after) > _level(f.before)), []).append(f.label)
+    return [{"text": text, "gains": gains, "names": names} for (text, gains), names in found.items()]
+
+
+def _samples(entity: EntityAccess) -> list[tuple[str, Sequence[Sample], str]]:
+    """(“Read, lost”, records, css) of each right that reaches other records than before."""
+    names = {"read": _("Read"), "update": _("Edit"), "delete": _("Delete")}
+    found = [(_("%(right)s, gained", right=names[r.right]), r.gained_samples, "gains") for r in entity.rights]
+    found += [(_("%(right)s, lost", right=names[r.right]), r.lost_samples, "loses") for r in entity.rights]
+    return [(title, some, css) for title, some, css in found if some]
 
 
 def _level(access: str) -> int:
@@ -306,7 +335,7 @@ async def _verdict(page: Simulator, who: Who, entity: str, right: str, query: Ma
     record = _uuid(query["record"]) if query.get("record") else None
     try:
         async with page.tried(write=True) as tried:
-            return await explain(tried, who.person(tried), entity, record, right, query.get("field") or None, query.get("transition") or None)
+            return await explain(tried, who.person(tried), entity, record, right, query.get("field") or None, query.get("transition") or None, say=lambda of, text: in_words(tried, of, text))
     except AppError as error:
         page.errors.append(str(error.message))
         return None

@@ -320,12 +320,12 @@ async def test_the_page_compares(office: Office, admin: Browser) -> None:
     text = html.unescape(page.text)
     assert page.status_code == 200 and "Chief, compared with Reader" in text
     account = re.search(r'<tr data-entity="account">.*?</tr>', text, re.DOTALL)[0]
-    assert "+ Create" in account and "Many" not in account and "+ Change many at once" in account
+    assert "+ Create, Export, Change many at once" in account and "read-only → editable: Name" in account
     alone = html.unescape((await admin.get(f"{SIMULATOR}?who=role:blind")).text)
-    assert "What Blind may" in alone and "Bank: hidden" in alone
+    assert "What Blind may" in alone and "hidden: Bank" in alone
     await edit_draft(office, "roles[seller].entities.account.read", "all")
     draft = html.unescape((await admin.get(f"{SIMULATOR}?who=user:{office.lab.people['seller']}&draft=1")).text)
-    assert "Seller with your changes, compared with now" in draft and "Gained:" in draft and f'/r/account/{office.accounts["south_chief-b"]}"' in draft
+    assert "Seller with your changes, compared with now" in draft and "Read, gained:" in draft and f'/r/account/{office.accounts["south_chief-b"]}"' in draft
 
 
 async def test_the_page_explains(office: Office, admin: Browser) -> None:

@@ -8,7 +8,7 @@ onContent((root) => each(root, "select[data-picker]", (select) => {
   const list = Object.assign(document.createElement("div"), { className: "picker-list", hidden: true, id: `${select.id || select.name}-list` });
   list.setAttribute("role", "listbox");
   for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", "aria-controls": list.id })) input.setAttribute(name, value);
-  for (const name of ["aria-describedby", "aria-invalid", "aria-required", "placeholder"]) if (select.hasAttribute(name)) input.setAttribute(name, select.getAttribute(name));
+  for (const name of ["aria-label", "aria-describedby", "aria-invalid", "aria-required", "placeholder"]) if (select.hasAttribute(name)) input.setAttribute(name, select.getAttribute(name));
   input.placeholder ||= select.dataset.placeholder || texts.search;
   const label = select.id && $(`label[for="${CSS.escape(select.id)}"]`);
   if (label) { input.id = `${select.id}-search`; label.htmlFor = input.id; }
