@@ -197,6 +197,12 @@ def property_schemas(kind: str) -> Mapping[str, Any]:
     return _schemas_by_kind().get(kind, {})
 
 
+def fixed_values(kind: str, name: str, definition: Any = None) -> tuple[Any, ...]:
+    """The values a property's JSON Schema lists, if it lists any."""
+    schema = _resolved(property_schemas(kind).get(name) or type_property(kind, name, definition))
+    return tuple(v for v in schema.get("enum", ()) if v is not None)
+
+
 def is_required(kind: str, name: str, definition: Any = None) -> bool:
     """Whether a definition cannot be without a property."""
     _schemas_by_kind()

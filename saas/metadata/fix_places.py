@@ -10,11 +10,12 @@ from typing import Any
 from saas.errors import DefinitionProblem
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as x
-from saas.metadata.anatomy import is_required, key_of, part_of, property_schemas, sort_of, type_property
+from saas.metadata.anatomy import fixed_values, is_required, key_of, sort_of
 from saas.metadata.config import Config
 from saas.metadata.edits import steps_of
 from saas.metadata.kinds import action_types, field_types, trigger_types, widget_types
-from saas.metadata.mentions import Pointer, Spot, mentions_of
+from saas.metadata.mention_readers import Pointer, Spot
+from saas.metadata.mentions import mentions_of
 from saas.metadata.naming import Lookup, Name, Text, items
 from saas.metadata.problems import closest
 from saas.metadata.property_words import choice_word, property_word
@@ -27,6 +28,12 @@ Offers = Iterator[tuple[str, LazyString, Change]]
 
 # Codes of things that exist, but are of a kind that does not fit there.
 WRONG_KIND = ("bad_title", "not_sortable", "not_groupable", "not_a_number", "not_a_user", "not_a_date", "cannot_be_filled", "wrong_target", "not_a_reference")
+
+
+# Properties that may be left out, but not without saying the same in another way.
+_ESSENTIAL = frozenset(
+    (("field", "set"), ("field", "field"), ("transition", "to"), ("transition", "branches"), ("widget", "widget"), ("widget", "report"), ("action", "target"), ("option", "key"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class Place:
 
     def can_go(self) -> bool:
         """Whether the entry or property can be taken away."""
-        if self.name is None or not self.rest or not self.is_exact:
+        if self.name is None or not self.rest or not self.is_exact or (self.kind, self.name) in _ESSENTIAL:
             return False
         if self.is_entry and (self.kind, self.name) not in EMPTIED:
             return not (is_required(self.kind, self.name, self.definition) and len(self.at(self.pointer[:-1]) or ()) <= 1)
@@ -102,7 +109,7 @@ class Place:
             value = f"-{value}"
         if isinstance(holder, list) and value in holder:
             del holder[last]  # type: ignore[arg-type]
-        elif isinstance(holder, dict) and isinstance(last, str) and self.name in ("values", "set", "fields", "entities", "transitions"):
+        elif isinstance(holder, dict) and self.is_entry and sort_of(self.kind, str(self.name), self.definition) == "values":
             renamed = {value if k == last else k: v for k, v in holder.items()}
             holder.clear()
             holder.update(renamed)
@@ -257,15 +264,13 @@ def candidates(place: Place, problem: DefinitionProblem) -> list[tuple[str, Text
     if problem.code in _TYPE_CODES:
         return _closest(str(place.value), {t.key: t.label for t in _TYPE_CODES[problem.code]})
     if problem.code == "unknown_choice":
-        schema = property_schemas(place.kind).get(name) or type_property(place.kind, name, place.definition)
-        return _closest(str(place.value), {str(v): choice_word(place.kind, name, v, place.definition) or str(v) for v in schema.get("enum", ()) if v is not None})
+        choices = fixed_values(place.kind, name, place.definition)
+        return _closest(str(place.value), {str(v): choice_word(place.kind, name, v, place.definition) or str(v) for v in choices})
     written = str(place.pointer[-1]) if at_key else str(place.value).lstrip("-")
     known = _known(place, problem, name)
     if problem.code.startswith("unknown_") and (guessed := _closest(written, known)):
         return guessed
-    if is_required(place.kind, name, place.definition) and not place.is_entry:
-        return list(known.items())[:1]
-    return []
+    return list(known.items())[:1] if (place.kind, name) in _FIRST else []
 
 
 _TYPE_CODES = {"unknown_field_type": field_types, "unknown_widget_type": widget_types, "unknown_action": action_types, "unknown_trigger": trigger_types}
@@ -284,7 +289,12 @@ def _known(place: Place, problem: DefinitionProblem, name: str) -> dict[str, Tex
         if sort in ("child_field", "child_fields"):
             relation = lookup.relation(entity, place.definition.get("of") or place.definition.get("key"))
             entity = relation.child if relation is not None else None
-        return {k: Name(f.get("label"), k) for k, f in lookup.fields(entity).items() if _fits(place, name, f)}
+        known: dict[str, Text] = {k: Name(f.get("label"), k) for k, f in lookup.fields(entity).items() if _fits(place, name, f)}
+        if "." in str(place.value):  # one step over a reference
+            first = str(place.value).partition(".")[0]
+            target = (lookup.field(entity, first) or {}).get("to")
+            known = {f"{first}.{k}": lookup.path_name(entity, f"{first}.{k}") for k in lookup.fields(target)} or {k: v for k, v in known.items() if k == first}
+        return known
     sections = {
         "unknown_role": "roles", "unknown_entity": "entities", "unknown_option_set": "option_sets", "unknown_report": "reports",
         "unknown_dashboard": "dashboards", "unknown_department": "departments", "unknown_pipeline": "pipelines",
@@ -300,15 +310,23 @@ def _known(place: Place, problem: DefinitionProblem, name: str) -> dict[str, Tex
     return {}
 
 
+# What can be guessed even if nothing like it was written.
+_FIRST = frozenset((("entity", "title"), ("board", "by"), ("pipeline", "field"), ("source", "via"), ("tree", "parent")))
+
+
 def _fits(place: Place, name: str, field: Mapping[str, Any]) -> bool:
     """Whether a field may stand there, as far as the kind of field decides it."""
-    if (place.kind, name) == ("entity", "title"):
-        return field.get("type") in TITLE_TYPES and field.get("key") not in ("created_at", "updated_at")
-    if (place.kind, name) == ("board", "by"):
-        return field.get("type") in ("option", "pipeline", "user", "rating")
-    if (place.kind, name) == ("pipeline", "field"):
-        return field.get("type") == "pipeline"
-    return not is_required(place.kind, name, place.definition) or part_of(place.kind, name) is None
+    kind, wanted = field.get("type"), (place.kind, name)
+    if wanted == ("entity", "title"):
+        return kind in TITLE_TYPES
+    if wanted == ("board", "by"):
+        return kind in ("option", "pipeline")
+    if wanted == ("pipeline", "field"):
+        return kind == "pipeline"
+    if wanted in (("source", "via"), ("tree", "parent")):
+        around = next((s for s in reversed(place.spots) if s.kind == "entity"), None)
+        return kind in ("ref", "m2m") and around is not None and field.get("to") == around.raw.get("key")
+    return True
 
 
 def _pipeline(place: Place) -> Mapping[str, Any] | None:

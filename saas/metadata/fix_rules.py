@@ -18,7 +18,7 @@ from saas.metadata.removal import take_out
 from saas.metadata.semantics import TITLE_TYPES
 
 # Problems that are solved without giving the definition up.
-HARMLESS = frozenset(("missing_language", "min_above_max", "bad_default", "computed_input", "never_filled", "set_null_required", "external_admin", "no_admin"))
+HARMLESS = frozenset(("missing_language", "min_above_max", "bad_default", "computed_input", "never_filled", "set_null_required", "external_admin", "no_admin", "duplicate_key", "circle", "no_final_stage", "not_storable"))
 
 
 def offers(place: Place, problem: DefinitionProblem) -> Offers:
@@ -104,12 +104,51 @@ def _missing(place: Place) -> Offers:
         yield _change("month", lazy("Group by the month of creation"), place, lambda d: d.update(dimensions=[{"field": "created_at", "bucket": "month"}]))
     elif name == "board":
         yield _change("list", lazy("Show it as a list"), place, _drop("kind", "board"))
+    elif name == "format" and place.kind == "bundle":
+        yield from _format(place)
+    elif name == "roles" and place.kind == "bundle":
+        role = {"key": "admin", "label": {"en": "Administrator", "zh_CN": "管理员"}, "admin": True}
+        yield _change("admin", lazy("Add a role that has every right"), place, lambda d: d.update(roles=[role]))
     elif name == "pack" and place.kind == "bundle":
         pack = {"key": "custom", "version": "1.0.0", "label": {"en": "Custom", "zh_CN": "自定义"}}
         yield _change("pack", lazy("Name it anew"), place, lambda d: d.update(pack=pack))
     elif name in ("label", "plural", "message") and place.is_known_label(name):
         text = str(place.definition.get("key") or "?")
         yield _change("text", lazy("Use the key as its name"), place, lambda d: d.update({name: dict.fromkeys(LOCALES, text)}))
+
+
+def _format(place: Place) -> Offers:
+    if place.kind == "bundle" and place.name == "format":
+        yield _change("format", lazy("Write it in the format of today"), place, lambda d: d.update(format=1))
+
+
+def _label(place: Place) -> Offers:
+    """A text that is not given per language."""
+    name = place.name
+    if name is not None and place.is_known_label(name) and len(place.rest) == 1:
+        text = place.value if isinstance(place.value, str) and place.value else str(place.definition.get("key") or "?")
+        yield _change("text", lazy("Use “%(name)s” in every language", name=text), place, lambda d: d.update({name: dict.fromkeys(LOCALES, text[:200])}))
+
+
+def _not_storable(place: Place) -> Offers:
+    if isinstance(place.value, str):
+        text = re.sub("[\x00\ud800-\udfff]", "", place.value) or "?"
+        yield "clean", lazy("Remove the invisible character"), lambda: place.written(text)
+
+
+def _key(place: Place) -> Offers:
+    """Another key for a definition that cannot be called as it is."""
+    if place.name != "key" or not place.is_exact:
+        return
+    holder = place.at(place.spot.at[:-1])
+    taken = [str(i.get("key")) for i in holder if isinstance(i, Mapping)] if isinstance(holder, list) else []
+    fresh = key_for({"en": f"{place.value} value" if str(place.value).isidentifier() else str(place.value)}, taken, "item")
+    yield "key", lazy("Use the key “%(name)s”", name=fresh), lambda: place.written(fresh)
+
+
+def _not_a_number(place: Place) -> Offers:
+    if place.kind in ("field", "measure") and place.name == "field":
+        yield "count", lazy("Count the records instead"), lambda: place.changed(lambda d: d.update(fn="count") or d.pop("field", None))
 
 
 _NOT_YET = lazy("This is not possible yet.")
@@ -343,6 +382,7 @@ _RULES: Mapping[str, Callable[[Place], Iterator[Any]]] = {
     "no_pipeline": _no_pipeline, "not_before_save": _not_before_save, "bad_cron": _bad_cron, "unknown_field": _unknown_field, "not_groupable": _unknown_field,
     "unknown_result": _unknown_field, "no_step": _unknown_field, "wrong_target": _wrong_pipeline, "too_long": _too_long, "repeated": _repeated,
     "too_small": _limit("minimum", lazy("Use the smallest allowed: %(limit)s")), "too_large": _limit("maximum", lazy("Use the largest allowed: %(limit)s")),
-    "bad_title": _name_field, "too_few": _name_field, "unknown_property": _unknown_property, "no_refusal": _drops("message", lazy("Leave the text out"), "message"),
+    "wrong_type": _label, "empty": _label, "not_storable": _not_storable, "bad_key": _key, "reserved_key": _key, "not_a_number": _not_a_number,
+    "unknown_choice": _format, "bad_title": _name_field, "too_few": _name_field, "unknown_property": _unknown_property, "no_refusal": _drops("message", lazy("Leave the text out"), "message"),
     "no_record": _drops("plain", lazy("Leave out what cannot be there"), "then", "state"),
 }  # fmt: skip

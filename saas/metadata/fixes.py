@@ -10,7 +10,7 @@ from saas.errors import DefinitionProblem
 from saas.i18n import LazyString, lazy
 from saas.metadata import fix_places, fix_rules, removal
 from saas.metadata.fix_places import Place, place_of
-from saas.metadata.mentions import NEVER_EMPTY, Pointer
+from saas.metadata.mention_readers import NEVER_EMPTY, Pointer
 from saas.metadata.naming import called
 from saas.metadata.property_words import property_word
 from saas.metadata.removal import Removal, remove_with_references
@@ -81,11 +81,16 @@ def _removals(place: Place, problem: DefinitionProblem) -> Found:
             yield from _lost_entries(place, place.pointer[:-1], [place.pointer])
         else:
             yield "remove", lazy("Leave “%(property)s” empty", property=property_word(place.kind, name, place.definition)), place.without
+    if place.kind in _ENTRIES and place.spot.outer is not None:
+        outer = place.spot.outer
+        word = property_word(outer.kind, str(place.spot.at[len(outer.at)]), outer.raw)
+        yield "remove_entry", lazy("Take it out of “%(property)s”", property=word), lambda: removal.take_out(place.raw, [place.spot.at])
     if place.action is not None:
         at = place.action.at
         yield "remove_action", lazy("Remove this action"), lambda: removal.take_out(place.raw, [at])
 
 
+_ENTRIES = ("source", "tree")  # small definitions without names
 _MAPS = {"right": "entities", "field_right": "fields"}
 _EVERYBODY: Mapping[str, LazyString] = {
     "transition": lazy("Let everybody do it who may edit the record"),

@@ -9,15 +9,14 @@ import copy
 import json
 import marshal
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from saas.metadata.anatomy import ROOT, Part, key_of, part_of, sort_of
-from saas.metadata.mention_expressions import Names, along, field_path, in_expression, in_filter, in_literal, in_template
+from saas.metadata.anatomy import PARTS, ROOT, Part, key_of, part_of, sort_of
+from saas.metadata.mention_expressions import Names, field_path, in_expression
+from saas.metadata.mention_readers import READERS, Pointer, Spot
 from saas.metadata.naming import Lookup, entity_of, texts
 
-Pointer = tuple[str | int, ...]
 KEPT = 4
 
 
@@ -39,27 +38,16 @@ class Mention(NamedTuple):
     in_filter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A definition on the walk: what it is, where it stands, which entity its keys are about, and what its expressions may name."""
-
-    kind: str
-    path: str
-    at: Pointer
-    raw: Mapping[str, Any]
-    entity: Any = None
-    owner: str = ""
-    outer: Spot | None = None
-    names: Names = field(default_factory=dict)
+# Properties of actions that are about the record they work on.
+_OF_THE_TARGET = frozenset((("action", "values"), ("action", "unless_exists"), ("action", "transition")))
 
 
 class Mentions:
-    """All mentions of a bundle. `spots` are its definitions by JSON pointer, `holders` its lists: (kind, property)."""
+    """All mentions of a bundle. `spots` are its definitions by JSON pointer."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.raw, self.lookup = raw, Lookup(raw)
         self.spots: dict[Pointer, Spot] = {}
-        self.holders: dict[Pointer, tuple[str, str]] = {}
         self.found: list[Mention] = []
         self._definition(Spot(ROOT, "", (), raw))
         self._by_target: dict[str, list[Mention]] = {}
@@ -78,16 +66,15 @@ class Mentions:
 
     def _definition(self, spot: Spot) -> None:
         self.spots[spot.at] = spot
-        for name, value in spot.raw.items():
+        for name in spot.raw if spot.kind != ROOT else PARTS[ROOT]:  # sections in their order, however they are written
+            value = spot.raw.get(name)
             part = part_of(spot.kind, name)
-            if isinstance(value, list):
-                self.holders[(*spot.at, name)] = (spot.kind, name)
             if part is not None:
                 self._part(spot, name, part, value)
             elif (spot.kind, name) in _OF_THE_TARGET:
                 continue
-            elif (read := _READERS.get(sort_of(spot.kind, name, spot.raw))) is not None:
-                for target, path, at, cut in read(self, spot, name, value):
+            elif (read := READERS.get(sort_of(spot.kind, name, spot.raw))) is not None:
+                for target, path, at, cut in read(self.lookup, spot, name, value):
                     whole = cut is not None and cut == (*spot.at, name) and sort_of(spot.kind, name) == "filter"
                     self.found.append(Mention(target, path, at, spot.kind, name, spot.owner, cut, whole))
 
@@ -160,283 +147,3 @@ def mentions_of(raw: Mapping[str, Any]) -> Mentions:
 
 
 _kept: OrderedDict[bytes, Mentions] = OrderedDict()
-
-# ---- what each sort of value refers to ----------------------------------------------------------------------------------
-
-# Properties of actions that are about the record they work on.
-_OF_THE_TARGET = frozenset((("action", "values"), ("action", "unless_exists"), ("action", "transition")))
-
-Read = tuple[str, str, Pointer, Pointer | None]  # target, path, pointer, what can be cut
-
-
-def _owning(spot: Spot, kind: str) -> Pointer | None:
-    """The pointer of the definition of a kind that a spot is, or is in."""
-    here: Spot | None = spot
-    while here is not None and here.kind != kind:
-        here = here.outer
-    return here.at if here is not None else None
-
-
-def _one(target: Callable[[Mentions, Spot, Any], str | None]) -> Callable[..., Iterator[Read]]:
-    """A property that holds one key."""
-
-    def read(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-        found = target(m, spot, value) if isinstance(value, str) else None
-        if found is not None:
-            at = (*spot.at, name)
-            yield found, f"{spot.path}.{name}", at, _cut(spot, name, at)
-
-    return read
-
-
-def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
-    """What goes when the single thing a property names goes: the property, the definition it is essential to, or nothing."""
-    rule = _SINGLE.get((spot.kind, name))
-    if rule == "property":
-        return at
-    if rule == "definition":
-        return spot.at
-    if rule == "measure":  # one of several, else the whole widget
-        measures = spot.outer.raw.get("measures") if spot.outer is not None else None
-        return spot.at if isinstance(measures, list) and len(measures) > 1 else _owning(spot, "widget")
-    return _owning(spot, rule) if rule else None
-
-
-# (kind, property) -> "property", "definition", or the kind of the definition around it that goes with it.
-_SINGLE: Mapping[tuple[str, str], str] = {
-    ("entity", "subtitle"): "property", ("rule", "field"): "property", ("tree", "parent"): "definition", ("source", "entity"): "definition",
-    ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
-    ("field", "pipeline"): "definition", ("pipeline", "entity"): "definition", ("pipeline", "field"): "definition",
-    ("transition", "to"): "definition", ("view", "entity"): "definition", ("view", "group"): "property", ("board", "sum"): "property",
-    ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
-    ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
-    ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
-    ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property",
-}  # fmt: skip
-
-# Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
-_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
-NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
-)
-
-
-def _many(target: Callable[[Mentions, Spot, Any], str | None], *, named: bool = True) -> Callable[..., Iterator[Read]]:
-    """A property that holds a list of keys. `named`: problems name the entry by its key, else only the property."""
-
-    def read(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-        for number, key in enumerate(value if isinstance(value, list) else ()):
-            found = target(m, spot, key) if isinstance(key, str) else None
-            if found is None:
-                continue
-            at: Pointer = (*spot.at, name, number)
-            cut: Pointer | None = at
-            if (spot.kind, name) in _ALL_OR_NONE:
-                cut = spot.at if len(value) == 1 else None
-            elif (spot.kind, name) in NEVER_EMPTY and len(value) == 1:
-                cut = None
-            yield found, f"{spot.path}.{name}[{key}]" if named else f"{spot.path}.{name}", at, cut
-
-    return read
-
-
-def _paths(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Fields, each possibly one step over a reference: every step is referred to."""
-    many = isinstance(value, list)
-    for number, dotted in enumerate(value if many else [value]):
-        at: Pointer = (*spot.at, name, number) if many else (*spot.at, name)
-        for step in along(m.lookup, spot.entity, dotted.split(".")) if isinstance(dotted, str) else ():
-            yield field_path(*step), f"{spot.path}.{name}[{dotted}]" if many else f"{spot.path}.{name}", at, at if many else _cut(spot, name, at)
-
-
-def _sorts(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for number, text in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(text, str):
-            at = (*spot.at, name, number)
-            yield field_path(spot.entity, text.lstrip("-")), f"{spot.path}.{name}[{text.lstrip('-')}]", at, at
-
-
-def _widget_sort(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for text in value.split(",") if isinstance(value, str) else texts(value):
-        if text.lstrip("-") not in ("", "value", "label"):
-            yield field_path(spot.entity, text.lstrip("-")), f"{spot.path}.{name}", (*spot.at, name), (*spot.at, name)
-
-
-def _field_of(m: Mentions, spot: Spot, key: Any) -> str | None:
-    return field_path(spot.entity, key) if spot.entity is not None else None
-
-
-def _child_of(m: Mentions, spot: Spot, key: Any) -> str | None:
-    relation = m.lookup.relation(spot.entity, spot.raw.get("of") or spot.raw.get("key"))
-    return field_path(relation.child, key) if relation is not None else None
-
-
-def _relation_of(m: Mentions, spot: Spot, key: Any) -> str | None:
-    relation = m.lookup.relation(spot.entity, key)
-    return f"{field_path(relation.child, relation.field)}.inverse" if relation is not None else None
-
-
-def _in_section(section: str) -> Callable[[Mentions, Spot, Any], str | None]:
-    return lambda m, spot, key: f"{section}[{key}]" if key != "*" else None
-
-
-def _pipeline_key(m: Mentions, spot: Spot) -> Any:
-    at = _owning(spot, "pipeline")
-    return m.spots[at].raw.get("key") if at is not None else m.lookup.pipeline(spot.entity)[0]
-
-
-def _stage_of(m: Mentions, spot: Spot, key: Any) -> str | None:
-    return f"pipelines[{_pipeline_key(m, spot)}].stages[{key}]" if key != "*" else None
-
-
-def _transition_of(m: Mentions, spot: Spot, key: Any) -> str | None:
-    return f"pipelines[{_pipeline_key(m, spot)}].transitions[{key}]" if spot.kind != "action" else None
-
-
-def _transition_rights(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for pipeline, keys in value.items() if isinstance(value, Mapping) else ():
-        path, at = f"{spot.path}.{name}.{pipeline}", (*spot.at, name, pipeline)
-        yield f"pipelines[{pipeline}]", path, at, at
-        for number, key in enumerate(keys if isinstance(keys, list) else ()):
-            if key != "*":
-                yield f"pipelines[{pipeline}].transitions[{key}]", path, (*at, number), (*at, number)
-
-
-def _menu_items(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for number, item in enumerate(value if isinstance(value, list) else ()):
-        if not isinstance(item, str):
-            continue
-        path, at = f"{spot.path}.{name}[{number}]", (*spot.at, name, number)
-        first, _, second = item.partition(":")
-        if first in ("report", "dashboard") and second:
-            yield f"{first}s[{second}]", path, at, at
-        else:
-            yield f"entities[{second if first == 'board' and second else first}]", path, at, at
-            if second and first != "board":
-                yield f"views[{item}]", path, at, at
-
-
-def _report_widget(m: Mentions, spot: Spot, value: Any) -> str | None:
-    return f"reports[{spot.raw.get('report')}].widgets[{value}]"
-
-
-def _parent_option(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """The option another belongs to: of the same tree, or of the field that the fields using this list depend on."""
-    outer = spot.outer
-    if outer is None or not isinstance(value, str):
-        return
-    found: dict[str, None] = {}
-    if outer.kind == "option_set" and outer.raw.get("tree"):
-        found[f"{outer.path}.options[{value}]"] = None
-    for entity in m.lookup.section("entities"):
-        for fld in m.lookup.fields(entity).values():
-            uses = fld.get("set") == outer.raw.get("key") if outer.kind == "option_set" else (fld is outer.raw)
-            if uses and isinstance(fld.get("depends_on"), str):
-                found.update(dict.fromkeys(in_literal(m.lookup, value, entity, fld["depends_on"])))
-    yield from ((target, f"{spot.path}.{name}", (*spot.at, name), None) for target in found)
-
-
-def _expression(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    entity, names, parents = spot.entity, dict(spot.names), ()
-    if (spot.kind, name) == ("field", "filter"):  # over the record that can be chosen
-        entity, names = spot.raw.get("to"), {**names, "new": spot.entity}
-    elif (spot.kind, name) == ("field", "where"):  # over the children of a rollup
-        relation = m.lookup.relation(spot.entity, spot.raw.get("of"))
-        entity, parents = relation.child if relation else None, (spot.entity,)
-    path = spot.path if spot.kind == "field_right" else f"{spot.path}.{name}"
-    yield from ((t, path, (*spot.at, name), None) for t in in_expression(m.lookup, value, entity, names, parents=parents))
-
-
-def _expressions(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for number, text in enumerate(value if isinstance(value, list) else ()):
-        yield from ((t, f"{spot.path}.{name}[{number}]", (*spot.at, name, number), None) for t in in_expression(m.lookup, text, spot.entity))
-
-
-def _bound(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    if isinstance(value, str) and not value[:1].isdigit():
-        yield from _expression(m, spot, name, value)
-
-
-def _filter(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """People see at once what a list shows: there a condition may go. What is counted or done to records never grows by itself."""
-    at = (*spot.at, name)
-    if spot.kind == "field":
-        yield from _expression(m, spot, name, value)
-        return
-    yield from ((t, f"{spot.path}.{name}", at, at if spot.kind == "view" else None) for t in in_filter(m.lookup, value, spot.entity))
-
-
-def _default(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    path, at, key = f"{spot.path}.{name}", (*spot.at, name), str(spot.raw.get("key"))
-    if isinstance(value, Mapping) and isinstance(value.get("expr"), str):
-        yield from ((t, path, at, None) for t in in_expression(m.lookup, value["expr"], spot.entity, into=(spot.entity, key)))
-    else:
-        yield from ((t, path, at, at) for t in in_literal(m.lookup, value, spot.entity, key))
-
-
-def _values(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for key, text in value.items() if isinstance(value, Mapping) else ():
-        at = (*spot.at, name, key)
-        yield field_path(spot.entity, key), f"{spot.path}.{name}[{key}]", at, at
-        for target in in_expression(m.lookup, text, spot.entity, spot.names, into=(spot.entity, key)):
-            yield target, f"{spot.path}.{name}.{key}", at, None
-
-
-def _literals(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for key, given in value.items() if isinstance(value, Mapping) else ():
-        path, at = f"{spot.path}.{name}.{key}", (*spot.at, name, key)
-        yield field_path(spot.entity, key), path, at, at
-        yield from ((t, path, at, None) for t in in_literal(m.lookup, given, spot.entity, key))
-        yield from ((f"roles[{t[6:]}]", path, at, None) for t in texts(given) if t.startswith("@role:"))
-
-
-def _scope_rules(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    rules = value if isinstance(value, list) else [value]
-    for rule in rules:
-        if isinstance(rule, Mapping) and isinstance(rule.get("if"), str):
-            yield from ((t, f"{spot.path}.{name}", (*spot.at, name), None) for t in in_expression(m.lookup, rule["if"], spot.entity))
-
-
-def _target(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """The way from the record to the one an action works on."""
-    if not isinstance(value, str):
-        return
-    parts, entity = value.split("."), spot.entity
-    if parts[0] == "result":
-        entity, parts = spot.names.get(".".join(parts[:2])), parts[2:]
-    yield from ((field_path(*step), f"{spot.path}.{name}", (*spot.at, name), None) for step in along(m.lookup, entity, parts))
-
-
-def _people(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    for number, text in enumerate(value if isinstance(value, list) else ()):
-        if not isinstance(text, str):
-            continue
-        at = (*spot.at, name, number)
-        if text.startswith("role:"):
-            yield f"roles[{text.removeprefix('role:').strip()}]", f"{spot.path}.{name}", at, at
-        else:
-            found = in_expression(m.lookup, text, spot.entity, spot.names)
-            yield from ((t, f"{spot.path}.{name}[{number}]", at, at if len(found) == 1 and text.isidentifier() else None) for t in found)
-
-
-def _label(m: Mentions, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Texts of actions may show fields."""
-    if spot.kind != "action" or not isinstance(value, Mapping):
-        return
-    for locale, text in value.items():
-        for target in in_template(m.lookup, text, spot.entity, spot.names):
-            yield target, f"{spot.path}.{name}.{locale}", (*spot.at, name, locale), None
-
-
-_READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
-    "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
-    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
-    "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
-    "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
-    "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
-    "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
-    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
-    "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
-    "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
-}  # fmt: skip

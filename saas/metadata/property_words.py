@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.i18n import LazyString, lazy
-from saas.metadata.anatomy import TYPES, is_common, property_schemas, sort_of, type_property
+from saas.metadata.anatomy import TYPES, is_common, sort_of, type_property
 
 # ---- kinds of definitions -----------------------------------------------------------------------------------------------
 
@@ -288,8 +288,3 @@ def choice_word(kind: str, name: str, value: Any, definition: Mapping[str, Any] 
     if value in labels:
         return lazy(labels[value])
     return CHOICES.get(kind, {}).get(name, {}).get(value) or _BY_SORT.get(sort_of(kind, name), {}).get(value)
-
-
-def fixed_values(kind: str, name: str) -> tuple[Any, ...]:
-    """The values a property's JSON Schema lists, if it lists any."""
-    return tuple(property_schemas(kind).get(name, {}).get("enum", ()))

@@ -12,7 +12,8 @@ from saas.i18n import lazy
 from saas.metadata import edits
 from saas.metadata import expressions as x
 from saas.metadata.mention_expressions import in_filter, in_node
-from saas.metadata.mentions import NEVER_EMPTY, Mention, Mentions, Pointer, mentions_of
+from saas.metadata.mention_readers import NEVER_EMPTY, Pointer
+from saas.metadata.mentions import Mention, Mentions, mentions_of
 from saas.metadata.naming import Lookup, Text, called, where
 from saas.metadata.property_words import property_word
 from saas.metadata.usages import Usage, is_within, usage_text
@@ -40,7 +41,7 @@ def removal(raw: Mapping[str, Any], path: str) -> Removal:
     mentions = mentions_of(raw)
     start = next((at for at, spot in mentions.spots.items() if spot.path == path and at), None)
     if start is None:
-        return Removal(edits.remove(raw, path))
+        return Removal(edits.remove(raw, path) if edits.find(raw, path) is not None else dict(raw))
     run = _Run(mentions)
     run.remove(start)
     return run.done(start)
@@ -118,7 +119,7 @@ class _Run:
                     del self.cuts[at]
             elif (rule := EMPTIED.get(name)) and (name != ("action", "values") or outer.raw.get("action") == "set"):
                 goes = outer.at if rule == "definition" else parent
-                if goes not in self.cuts:
+                if goes not in self.cuts and not self._is_gone(goes):
                     self.cut(goes, self.cuts[entries[0]])
                     emptied = True
         if emptied:  # what holds these may be empty now, too

@@ -200,7 +200,7 @@ def test_orders_are_told_with_names():
 def test_words_are_in_the_readers_language():
     found = told(put(put(good_bundle(), f"{PHONE}.required", True), "roles[sales].entities.customer.update", "none"), locale="zh_CN")
     assert found[f"{PHONE}.required"] == ("字段", "Customer（中） · Phone（中）：变为必填", {"必填": ("否", "是")})
-    assert found["roles[sales].entities.customer"][2] == {"编辑": ("本人的记录，条件：grade != 'a'", "无")}
+    assert found["roles[sales].entities.customer"][2] == {"编辑": ("自己的记录，条件：grade != 'a'", "无")}
 
 
 def test_long_texts_are_cut_where_they_differ():

@@ -10,7 +10,18 @@ import pytest
 from saas.i18n import LazyString, use_locale
 from saas.metadata.anatomy import PARTS, ROOT, TYPES, is_common, property_schemas
 from saas.metadata.kinds import action_types, field_types, trigger_types, widget_types
-from saas.metadata.property_words import CHOICES, COLORS, COMMON, ICONS, NOUNS, PROPERTIES, SCOPES, choice_word, noun, property_word
+from saas.metadata.property_words import (
+    CHOICES,
+    COLORS,
+    COMMON,
+    ICONS,
+    NOUNS,
+    PROPERTIES,
+    SCOPES,
+    choice_word,
+    noun,
+    property_word,
+)
 from saas.metadata.shape import schemas
 from saas.runtime.kinds import load_kinds
 
