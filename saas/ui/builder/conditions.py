@@ -86,12 +86,17 @@ def _plain(value: Any) -> str:
     return text.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", text) else text
 
 
-def kept(text: str | None, was: str) -> str | None:
-    """The expression as it was written before, if the new one says the same."""
+def kept(text: str | None, was: str, ctx: Context | None = None, entity: Entity | None = None) -> str | None:
+    """The expression as it was written before, if the new one says the same: the same tree or, for an entity, the same rows."""
+    if not text or not was:
+        return text
     try:
-        return was if text and was and ex.parse(text) == ex.parse(was) else text
+        if ex.parse(text) == ex.parse(was):
+            return was
     except ExpressionError:
         return text
+    rows = from_expression(ctx, entity, text) if ctx and entity else None
+    return was if rows is not None and ctx and entity and rows == from_expression(ctx, entity, was) else text
 
 
 def in_words(ctx: Context, entity: Entity | None, text: str | None) -> str:

@@ -135,9 +135,19 @@ def read(desk: Desk, controls: Iterable[Control], form: FormMultiDict) -> dict[s
 
 
 def laid(definition: Mapping[str, Any], controls: Iterable[Control], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition with what the controls say; properties without a control stay."""
-    names = {c.name for c in controls}
-    return {**{k: v for k, v in definition.items() if k not in names}, **values}
+    """The definition with what the controls say; properties without a control stay, and so do defaults that are written out. What
+    is ticked keeps the order it was written in."""
+    known = {c.name: c for c in controls}
+    kept = {k: v for k, v in definition.items() if k not in known or (v is not None and v in (known[k].default, [], {}, ""))}
+    ticked = {k: in_order(definition.get(k), v) for k, v in values.items() if k in known and known[k].kind == "choices"}
+    return {**kept, **values, **ticked}
+
+
+def in_order(before: Any, chosen: Any) -> Any:
+    """The chosen keys: first those that were there before, in their order."""
+    if not isinstance(before, list) or not isinstance(chosen, list):
+        return chosen
+    return [k for k in before if k in chosen] + [k for k in chosen if k not in before]
 
 
 def left_over(errors: Mapping[str, str], controls: Iterable[Control]) -> list[str]:
@@ -286,7 +296,7 @@ class ConditionControl(ControlKind):
         if entity is None or form.get(f"{control.name}.mode") == "text":
             return conditions.kept(str(form.get(f"{control.name}.text") or "").strip(), was) or None
         try:
-            return conditions.kept(conditions.to_expression(desk.ctx, entity, read_rows(desk, entity, control.name, form)), was)
+            return conditions.kept(conditions.to_expression(desk.ctx, entity, read_rows(desk, entity, control.name, form)), was, desk.ctx, entity)
         except FilterError as error:
             return f"⟨{error.message}⟩"  # no expression: refused with the reason in it
 
@@ -524,6 +534,6 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
 
 
 __all__ = [
-    "COLOURS", "ICONS", "Control", "ControlKind", "Drawn", "colour_name", "control_kinds", "controls_of", "draw", "insertable", "is_summable", "is_time",
+    "COLOURS", "ICONS", "Control", "ControlKind", "Drawn", "colour_name", "control_kinds", "controls_of", "draw", "in_order", "insertable", "is_summable", "is_time",
     "laid", "left_over", "read", "read_rows", "row_view",
 ]  # fmt: skip

@@ -135,6 +135,8 @@ class Desk:
             if found:
                 return found
         expected = canonical(self.raw)
+        if not data and forget is None and canonical(new) == expected:
+            return {}  # saved as it was: no step
 
         def change(raw: Mapping[str, Any], steps: list[dict[str, Any]]) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
             if canonical(raw) != expected:  # two windows saved at this very moment
