@@ -16,7 +16,7 @@ from saas.metadata import edits
 from saas.metadata.config import Entity
 from saas.metadata.kinds import ActionType, action_types
 from saas.ui.builder.assignments import made_label
-from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, insertable, left_over
+from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, in_order, insertable, left_over
 from saas.ui.builder.desk import Desk
 from saas.ui.builder.stacks import (
     StackCard,
@@ -146,6 +146,17 @@ def entity_of(desk: Desk, here: str, action: Mapping[str, Any], results: Mapping
         field = found.fields.get(step) if found else None
         entity = str(field.options.get("to") or "") if field else ""
     return entity
+
+
+def settled(old: Any, new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """New actions with ticked fields in the order they had in the old ones."""
+    before = [a if isinstance(a, Mapping) else {} for a in old or ()]
+    found = []
+    for number, action in enumerate(new):
+        kind, was = action_types.find(str(action.get("action"))), before[number] if number < len(before) else {}
+        ticked = [n for n, p in (kind.options_schema.get("properties", {}) if kind else {}).items() if p.get("x-control") == "any_fields" and n in action]
+        found.append({**action, **{n: in_order(was.get(n), action[n]) for n in ticked}})
+    return found
 
 
 # ---- in words -----------------------------------------------------------------------------------------------------------
@@ -287,4 +298,4 @@ class TemplateControl(ControlKind):
         return {"fields": [*fields, Choice("me", _("Name of the person doing it")), Choice("today", _("Today's date"))]}
 
 
-__all__ = ["action_detail", "action_words", "actions_control", "columns_of", "entity_of", "person_paths", "results_of"]
+__all__ = ["action_detail", "action_words", "actions_control", "columns_of", "entity_of", "person_paths", "results_of", "settled"]

@@ -17,7 +17,7 @@ from saas.metadata.fixes import remove_with_references
 from saas.metadata.pipeline_shapes import SHAPES, add_pipeline, without_stage
 from saas.runtime.pipelines import stage_counts
 from saas.ui.builder import conditions, words
-from saas.ui.builder.actions import action_words, actions_control
+from saas.ui.builder.actions import action_words, actions_control, settled
 from saas.ui.builder.assignments import can_be_set
 from saas.ui.builder.cards import Card
 from saas.ui.builder.controls import Control, draw, laid, left_over, read
@@ -428,7 +428,7 @@ def _groups(desk: Desk, raw: Mapping[str, Any], own: str) -> list[tuple[str, lis
         (_("Words and looks"), [
             Control("confirm", "label", _("Question before the move"), _("Empty: nobody is asked.")),
             Control("done", "label", _("Message after the move")),
-            Control("style", "choice", _("Button"), "", True, "default", tuple(Choice(k, str(t)) for k, t in STYLES.items())),
+            Control("style", "choice", _("Button"), "", False, "default", tuple(Choice(k, str(t)) for k, t in STYLES.items())),
             _place(desk, raw.get("transitions", ()), own),
         ]),
     ]  # fmt: skip
@@ -465,6 +465,8 @@ def _from_form(old: Mapping[str, Any], controls: Sequence[Control], values: Mapp
     for name in ("require", "ask"):
         keys = list(dict.fromkeys(a["field"] for a in asked if a.get("mode", "require") in (name, "both")))
         found |= {name: keys} if keys else {}
+    if "effects" in found:
+        found["effects"] = settled(old.get("effects"), found["effects"])
     if values.get("set"):
         found["set"] = dict(values["set"])
     if ANY in found.get("from", ()):

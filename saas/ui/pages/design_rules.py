@@ -18,8 +18,8 @@ from saas.metadata import edits
 from saas.metadata.config import Entity
 from saas.metadata.kinds import TriggerType, trigger_types
 from saas.ui.builder import conditions, words
-from saas.ui.builder.actions import action_words, actions_control
-from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, laid, left_over, read
+from saas.ui.builder.actions import action_words, actions_control, settled
+from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, in_order, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import draw_nested, fresh_key, is_gesture, read_nested
@@ -135,7 +135,7 @@ def _controls(desk: Desk, rules: Rules, entity: str, key: str, trigger: str) -> 
     return [
         name, Control("cron", "times", _("When"), required=True),
         Control("where", "condition", _("For which records"), _("Without a condition: for all of them."), entity=entity, result="bool"),
-        Control("once_per", "choice", _("At most, for each record"), _("However often it runs, a record is not done twice within this time."), True, "run", tuple(Choice(k, str(t)) for k, t in ONCE)),
+        Control("once_per", "choice", _("At most, for each record"), _("However often it runs, a record is not done twice within this time."), False, "run", tuple(Choice(k, str(t)) for k, t in ONCE)),
         actions_control("do", _("Then, for each record"), entity, required=True), switched, _place(desk, rules, key),
     ]  # fmt: skip
 
@@ -164,6 +164,10 @@ def _to_form(desk: Desk, rules: Rules, raw: Mapping[str, Any]) -> dict[str, Any]
 
 def _from_form(desk: Desk, rules: Rules, old: Mapping[str, Any], controls: Sequence[Control], values: Mapping[str, Any]) -> dict[str, Any]:
     found = laid(old, [c for c in controls if c.name not in ("after", "cron")], {k: v for k, v in values.items() if k not in ("after", "cron")})
+    if "do" in found:
+        found["do"] = settled(old.get("do"), found["do"])
+    if isinstance(found.get("on"), Mapping) and "fields" in found["on"]:
+        found["on"] = {**found["on"], "fields": in_order((old.get("on") or {}).get("fields"), found["on"]["fields"])}
     if rules is SCHEDULES:
         found["every"] = {"cron": str(values.get("cron") or "")}
         entity = desk.config.entities.get(str(old.get("entity")))
