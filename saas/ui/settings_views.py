@@ -69,7 +69,7 @@ AUDIT_EVENTS = {
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
     "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
     "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
-    "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
+    "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"),
@@ -107,13 +107,18 @@ def _job_name(key: str) -> str:
     return str(kind.label) if kind else key
 
 
+def job_status(status: str) -> tuple[str, str]:
+    """(words, colour) of what a job is doing."""
+    return {
+        "queued": (_("waiting"), "gray"), "running": (_("running"), "blue"), "paused": (_("paused"), "yellow"), "done": (_("done"), "green"), "failed": (_("failed"), "red"),
+        "cancelled": (_("cancelled"), "gray"),
+    }.get(status, (status, "gray"))  # fmt: skip
+
+
 def jobs(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    status = {
-        "queued": (_("waiting"), "gray"), "running": (_("running"), "blue"), "paused": (_("paused"), "yellow"), "done": (_("done"), "green"), "failed": (_("failed"), "red"), "cancelled": (_("cancelled"), "gray"),
-    }  # fmt: skip
     rows = []
     for job in found:
-        text, color = status.get(job["status"], (job["status"], "gray"))
+        text, color = job_status(job["status"])
         rows.append(
             {
                 "id": str(job["id"]), "kind": _job_name(job["kind"]), "status": text, "color": color, "progress": job["progress"] or 0, "total": job["total"] or 0, "who": job["who"] or "",
