@@ -472,12 +472,14 @@ async def pack_export(settings: Settings, slug: str, file: Path | None) -> Any:
 
 
 def _read_bundle(file: Path) -> Any:
+    from saas.metadata.parse import read_json
+
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise NotFound(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        problem = DefinitionProblem("", "not_json", f"{file.name} is not JSON: {error}")
+    except UnicodeDecodeError as error:
+        problem = DefinitionProblem("", "not_json", f"{file.name} is not a text in UTF-8: {error}")
         raise InvalidDefinition([problem]) from error
 
 

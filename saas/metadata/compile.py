@@ -4,18 +4,17 @@ rights and rules across fields depend on the record and belong to the runtime.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+from jsonschema import FormatChecker
 from referencing import Registry
 
 from saas.errors import FieldProblem
 from saas.i18n import LazyString, lazy, pick
 from saas.metadata import models as m
 from saas.metadata.config import Config
-from saas.metadata.formats import FORMATS, fast_validator
+from saas.metadata.formats import FORMATS, Reference, fast_validator
 from saas.metadata.kinds import field_types
 from saas.metadata.problems import closest
 from saas.metadata.value_words import explain_value
@@ -113,21 +112,12 @@ def _annotations(config: Config, entity_key: str, field: m.FieldDef, access: str
 # ---- validating ---------------------------------------------------------------------------------------------------------
 
 
-def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:
-    """`$` is the end of the text, as in every other validator; in Python it also stands before a last line break."""
-    if isinstance(instance, str) and not re.search(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, instance):
-        yield ValidationError("pattern")
-
-
-_Reference = validators.extend(Draft202012Validator, {"pattern": _pattern})
-
-
-def reference_validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+def reference_validator(schema: Mapping[str, Any]) -> Any:
     """The `jsonschema` package: slower, and its errors can be taken apart. Held equal to the fast one by a property test."""
     checker = FormatChecker(formats=())
     for name, test in FORMATS.items():
         checker.checks(name)(test)
-    return _Reference(schema, registry=Registry(), format_checker=checker)
+    return Reference(schema, registry=Registry(), format_checker=checker)
 
 
 def validator(config: Config, entity_key: str, *, partial: bool = False) -> Any:
@@ -135,7 +125,7 @@ def validator(config: Config, entity_key: str, *, partial: bool = False) -> Any:
     return config.cached(("compile.fast", entity_key, partial), lambda: fast_validator(record_schema(config, entity_key, partial=partial)))
 
 
-def _reference(config: Config, entity_key: str, partial: bool) -> Draft202012Validator:
+def _reference(config: Config, entity_key: str, partial: bool) -> Any:
     return config.cached(
         ("compile.reference", entity_key, partial), lambda: reference_validator(record_schema(config, entity_key, partial=partial))
     )

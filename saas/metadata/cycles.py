@@ -1,8 +1,10 @@
-"""Computed fields that would need themselves: formulas through other formulas, rollups and related records."""
+"""Computed fields that would need themselves, through other formulas, rollups and related records; and formulas that stand on so many
+others that computing them would take for ever, since each is written out where it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 
 from saas.i18n import lazy
 from saas.metadata import expressions as x
@@ -11,21 +13,54 @@ from saas.metadata.expressions import nodes as n
 
 Spot = tuple[str, str]  # entity, field
 
+MOST_PARTS = 1000  # names, numbers and signs of a formula with all formulas it uses written out
+DEEPEST = 120  # how deep they may stand inside each other; Python and PostgreSQL give up far beyond
+
 
 def check_cycles(check: Check) -> None:
-    graph = {
-        (entity.key, field.key): set(_needs(check, entity.key, field.key))
+    needs = {
+        (entity.key, field.key): list(_needs(check, entity.key, field.key))
         for entity in check.bundle.entities
         for field in entity.fields
         if field.type in ("formula", "rollup")
     }
-    for circle in circles(graph):
+    found = circles({spot: set(below) for spot, below in needs.items()})
+    if not found:
+        _check_sizes(check, needs)
+    for circle in found:
         (entity, field), names = circle[0], " → ".join(f"{e}.{f}" for e, f in (*circle, circle[0]))
         check.problems.add(
             f"entities[{entity}].fields[{field}]", "formula_circle",
             lazy("This field would be computed from itself: %(names)s.", names=names),
             lazy("Break the circle: let one of these fields be computed from other fields, or be typed in."),
         )  # fmt: skip
+
+
+def _check_sizes(check: Check, needs: Mapping[Spot, list[Spot]]) -> None:
+    """Only the first formula that is too large is told, not those that use it."""
+    formulas = {spot for spot in needs if check.entities[spot[0]].fields[spot[1]].type == "formula"}
+    sizes: dict[Spot, tuple[int, int]] = {}
+    for spot in TopologicalSorter({spot: formulas & set(needs[spot]) for spot in formulas}).static_order():
+        depth, count = _measure(check.entities[spot[0]].fields[spot[1]].options.get("expr"))
+        below = [sizes[need] for need in needs[spot] if need in sizes]
+        count, depth = count + sum(c for c, _ in below), depth + max((d for _, d in below), default=0)
+        if count > MOST_PARTS or depth > DEEPEST:
+            entity, field = spot
+            check.problems.add(
+                f"entities[{entity}].fields[{field}].expr", "formula_too_large",
+                lazy("With all formulas it stands on, this one would be too large to compute."),
+                lazy("Use fewer other formulas in it, or turn one of them into a field that people fill or a rollup."),
+            )  # fmt: skip
+            return
+        sizes[spot] = count, depth
+
+
+def _measure(text: object) -> tuple[int, int]:
+    """(depth, parts) of an expression; one that cannot be read is reported elsewhere."""
+    try:
+        return n.measure(x.parse(text))  # type: ignore[arg-type]
+    except x.ExpressionError:
+        return 1, 1
 
 
 def circles(graph: dict[Spot, set[Spot]]) -> list[list[Spot]]:

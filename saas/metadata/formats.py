@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import jsonschema_rs
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?\Z")
@@ -44,6 +45,21 @@ FORMATS: dict[str, Callable[[Any], bool]] = {
     "email": _text(lambda v: _EMAIL.match(v)),
     "uri": _text(lambda v: urlsplit(v).scheme and not re.search(r"[\s\x00-\x1f]", v)),
 }
+
+
+LONG = 10**9
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:
+    """`$` is the end of the text, as in every other validator; in Python it also stands before a last line break."""
+    if not isinstance(instance, str) or len(instance) > schema.get("maxLength", LONG):  # too long is another error, and dear to match
+        return
+    if not re.search(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, instance):
+        yield ValidationError("pattern")
+
+
+# The `jsonschema` package: slower than the fast one, and its errors can be taken apart.
+Reference = validators.extend(Draft202012Validator, {"pattern": _pattern})
 
 
 def _refuse(uri: str) -> Any:

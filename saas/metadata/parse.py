@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,34 @@ def examine(raw: Any) -> tuple[m.Bundle | None, list[DefinitionProblem]]:
     if not problems:  # defaults are validated by the field types, which expect a sound configuration
         check_defaults(check)
     return bundle, problems.list
+
+
+def read_json(text: str) -> Any:
+    """A bundle from JSON text. Raises InvalidDefinition where it is no JSON, or says something twice: one of them would be lost."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except _Twice as error:
+        problem = DefinitionProblem(
+            error.name, "duplicate_key", lazy("“%(key)s” stands twice in one object.", key=error.name[:60]), lazy("Keep one of the two: the other would be lost.")
+        )  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "too deep"
+        problem = DefinitionProblem("", "not_json", lazy("This is not JSON: %(reason)s", reason=reason), lazy("Export a configuration to see how one is written."))
+    raise InvalidDefinition([problem])
+
+
+class _Twice(Exception):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def is_bundle(raw: Any) -> bool:

@@ -35,6 +35,7 @@ UNKNOWN: dict[str, LazyString] = {
 
 # Sections whose keys are unique per entity only; their paths name the entity, too: `views[customer:mine]`.
 PER_ENTITY = ("views", "layouts")
+LONGEST = 120  # characters of a key in a path: “entity:view” are at most 97
 
 
 def path_of(raw: Any, parts: Iterable[str | int]) -> str:
@@ -46,11 +47,18 @@ def path_of(raw: Any, parts: Iterable[str | int]) -> str:
             key = below.get("key") if isinstance(below, Mapping) else None
             if isinstance(key, str) and text in PER_ENTITY:
                 key = f"{below.get('entity')}:{key}"
-            text += f"[{key if isinstance(key, str) and key else part}]"
+            text += f"[{_shown(key) if isinstance(key, str) and key else part}]"
         else:
-            text += f".{part}" if text else part
+            text += f".{_shown(part)}" if text else _shown(part)
         here = below
     return text
+
+
+def _shown(part: str) -> str:
+    """A key as it stands in a path: hostile ones are cut and made storable. What is well-formed stays as it is."""
+    if len(part) > LONGEST:
+        part = f"{part[: LONGEST - 1]}…"
+    return part if part.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in part)
 
 
 def _step(here: Any, part: str | int) -> Any:
@@ -74,7 +82,7 @@ def listing(values: Iterable[str], limit: int = 12) -> str:
 
 def closest(key: object, known: Iterable[str]) -> str | None:
     """The known key somebody probably meant."""
-    if not isinstance(key, str):
+    if not isinstance(key, str) or len(key) > LONGEST:
         return None
     choices = {k.lower(): k for k in known}
     found = get_close_matches(key.lower(), list(choices), 1, 0.6)
@@ -119,6 +127,10 @@ class Problems:
             return True
         self.unknown(path, noun, key, choices)
         return False
+
+    def has_below(self, *paths: str) -> bool:
+        """Whether something is reported at one of these paths or inside it."""
+        return any(found == path or found.startswith((f"{path}.", f"{path}[")) for found, _ in self._found for path in paths)
 
     def __bool__(self) -> bool:
         return bool(self._found)

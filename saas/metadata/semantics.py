@@ -223,6 +223,8 @@ def _indexes(check: Check) -> None:
 def _choices(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> None:
     inline = field.options.get("options") or ()
     if bool(field.options.get("set")) == bool(inline):
+        if not inline and check.problems.has_below(f"{path}.set", f"{path}.options"):  # they were given, but wrongly
+            return
         message = lazy("Choices are given twice.") if inline else lazy("This field has no choices.")
         check.problems.add(path, "choices", message, lazy("Write either “set” with the key of an option set, or “options” with a list."))
         return
@@ -252,8 +254,22 @@ def _rollup(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> 
         )  # fmt: skip
         return
     child = check.entities[relation.child].fields.get(field.options["field"]) if relation.child in check.entities else None
-    if child is not None and fn in ("sum", "avg") and not check.type_of(child).summable:
-        _not_a_number(check, f"{path}.field", child)
+    if child is None:
+        return
+    kind = check.type_of(child)
+    if fn in ("sum", "avg"):
+        if not kind.summable:
+            _not_a_number(check, f"{path}.field", child)
+    elif kind.many or kind.storage == "state" or (kind.expr_type == "any" and not kind.computed):
+        check.problems.add(
+            f"{path}.field", "not_for_rollup", lazy("“%(field)s” cannot be taken over: it is a list, an address or a stage.", field=child.key),
+            lazy("Choose a field with a single value, such as a text, number, date, choice or link."),
+        )  # fmt: skip
+    elif fn in ("min", "max") and kind.expr_type not in ("number", "date", "datetime", "text"):
+        check.problems.add(
+            f"{path}.field", "no_order", lazy("“%(field)s” has no lowest and no highest value.", field=child.key),
+            lazy("Choose a number, date or text, or write “latest” for the value of the newest record."),
+        )  # fmt: skip
 
 
 def _not_a_number(check: Check, path: str, field: m.FieldDef) -> None:
@@ -287,10 +303,10 @@ def _inverse_keys(check: Check, entity: m.EntityDef) -> None:
 
 
 def _roles(check: Check) -> None:
-    if check.bundle.roles and not any(r.admin for r in check.bundle.roles):
+    if not any(r.admin for r in check.bundle.roles) and not (check.problems.ghosts and not check.bundle.roles):
         check.problems.add(
             "roles", "no_admin", lazy("No role has every right, so nobody could manage this configuration."),
-            lazy("Add \"admin\": true to one role."),
+            lazy("Give one role every right: \"admin\": true."),
         )  # fmt: skip
     for role in check.bundle.roles:
         if role.admin and role.external:

@@ -16,16 +16,18 @@ from importlib import resources
 from typing import Any
 
 import jsonschema_rs
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from saas.metadata import kinds
+from saas.metadata.formats import Reference
 from saas.metadata.problems import Problems, path_of
 from saas.metadata.shape_words import explain
 
 BASE = "https://saas.example/schemas/"
 ROUNDS = 12
 DEPTH = 40
+UNSTORABLE = 20  # so many unstorable texts are told at once
 
 
 class _Gone:
@@ -48,7 +50,12 @@ def schemas() -> Mapping[str, dict[str, Any]]:
 @functools.cache
 def registry() -> Registry:
     """Our own schemas and nothing else: a reference to anywhere else fails instead of being fetched."""
-    return Registry().with_resources((s["$id"], Resource.from_contents(s)) for s in schemas().values())
+    return Registry().with_resources((s["$id"], DRAFT202012.create_resource(_plain(s))) for s in schemas().values())
+
+
+def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Without `$schema`, at which the validator would fall back to the library's own reading of patterns."""
+    return {name: value for name, value in schema.items() if name != "$schema"}
 
 
 def _refuse(uri: str) -> Any:
@@ -64,8 +71,8 @@ def _fast() -> Any:
 
 
 @functools.cache
-def _reference() -> Draft202012Validator:
-    return Draft202012Validator(schemas()["bundle"], registry=registry())
+def _reference() -> Any:
+    return Reference(_plain(schemas()["bundle"]), registry=registry())
 
 
 @functools.cache
@@ -99,7 +106,7 @@ TRIGGER = _Poly("trigger", "trigger", kinds.trigger_types, "trigger")
 
 def check_shape(raw: Any, problems: Problems) -> dict[str, Any] | None:
     """Report every error of form. Returns a copy of `raw` without the broken parts, or None when nothing is usable."""
-    if not isinstance(raw, Mapping) or not _depth_ok(raw, problems):
+    if not isinstance(raw, Mapping) or not _is_sound(raw, problems):
         if not isinstance(raw, Mapping):
             _report(problems, raw, (), "type", {"type": "object", "x-kind": "bundle"}, "object")
         return None
@@ -116,6 +123,8 @@ def check_shape(raw: Any, problems: Problems) -> dict[str, Any] | None:
                 _repair(work, path, error.validator, error.validator_value, error.schema, problems)
             work = _purge(work)
         else:
+            if not problems:  # the two validators disagree
+                _report(problems, raw, (), "unreadable", {}, None)
             return None
     _check_types(raw, work, problems)
     return _purge(work)
@@ -128,22 +137,34 @@ def _is_valid(work: Any) -> bool:
         return False
 
 
-def _depth_ok(raw: Any, problems: Problems) -> bool:
-    stack = [(raw, 0)]
-    while stack:
-        value, depth = stack.pop()
+def _is_sound(raw: Any, problems: Problems) -> bool:
+    """Whether it is not nested too deeply and holds nothing that PostgreSQL cannot keep."""
+    stack: list[tuple[Any, int, Any]] = [(raw, 0, None)]  # value, depth, (trail above, last step)
+    found = 0
+    while stack and found < UNSTORABLE:
+        value, depth, trail = stack.pop()
         if depth > DEPTH:
-            _report(problems, raw, (), "depth", {}, DEPTH)
+            _report(problems, raw, _path_to(trail), "depth", {"x-kind": "depth"}, DEPTH)
             return False
         if isinstance(value, Mapping):
-            stack.extend((v, depth + 1) for v in value.values())
-            stack.extend((k, depth) for k in value)
-        elif isinstance(value, list):
-            stack.extend((v, depth + 1) for v in value)
-        elif not _can_be_stored(value):
-            _report(problems, raw, (), "stored", {}, value)
-            return False
-    return True
+            below = [(v, depth + 1, (trail, k)) for k, v in value.items()]
+            bad = not all(map(_can_be_stored, value))
+        else:
+            below = [(v, depth + 1, (trail, i)) for i, v in enumerate(value)] if isinstance(value, list) else []
+            bad = not isinstance(value, list) and not _can_be_stored(value)
+        stack += reversed(below)
+        if bad:
+            found += 1
+            _report(problems, raw, _path_to(trail), "stored", {"x-kind": "storable"}, value)
+    return not found
+
+
+def _path_to(trail: Any) -> tuple:
+    parts: list[Any] = []
+    while trail is not None:
+        trail, part = trail
+        parts.append(part)
+    return tuple(reversed(parts))
 
 
 def _can_be_stored(value: Any) -> bool:
@@ -263,8 +284,10 @@ def _check_error(
             del item[name]
         return
     _report(problems, work, path + inner, error.validator, schema, error.validator_value, error.instance)
-    if error.validator == "additionalProperties":
+    if error.validator in ("additionalProperties", "maxItems"):  # what is too much goes, the rest can be judged
         _repair(work, path + inner, error.validator, error.validator_value, schema, problems)
+    elif len(inner) > 1 and isinstance(_at(work, path + inner[:1]), list):
+        _drop(work, path + inner[:2], problems)  # one broken option does not take the others along
     elif inner and inner[0] not in kind.options_schema.get("required", ()):
         _drop(work, path + inner[:1], problems)
     else:
@@ -272,8 +295,8 @@ def _check_error(
 
 
 @functools.cache
-def _type_validator(kind: Any) -> Draft202012Validator:
-    return Draft202012Validator(dict(kind.options_schema), registry=registry())
+def _type_validator(kind: Any) -> Any:
+    return Reference(dict(kind.options_schema), registry=registry())
 
 
 def _typed(work: dict[str, Any]) -> Iterator[tuple[_Poly, tuple, dict[str, Any]]]:

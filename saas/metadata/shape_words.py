@@ -43,6 +43,8 @@ EXPECTED: dict[str, LazyString] = {
     "text": lazy("Write a text in quotes."),
     "literals": lazy("Write each field with its value, for example {\"name\": \"Smith Ltd\", \"amount\": 500}."),
     "example_act": lazy("Write one of: {\"create\": {}}, {\"update\": {…}}, {\"transition\": \"…\"}, {\"delete\": true}, {\"read\": true}."),
+    "depth": lazy("Nothing here needs so many brackets inside each other: one may not be closed."),
+    "storable": lazy("Write it anew: it holds an invisible character (NUL or half of a sign), or a number that is not finite."),
 }
 BY_TYPE: dict[str, LazyString] = {
     "object": lazy("Write an object in curly brackets: {\"name\": value}."),
@@ -98,6 +100,8 @@ def _simple(keyword: str, value: Any, instance: Any, schema: Mapping[str, Any]) 
     if keyword == "pattern":
         if kind == "key":
             return lazy("“%(value)s” cannot be a key.", value=shown), "bad_key"
+        if kind == "label_text":
+            return lazy("This text is blank, or holds signs that cannot be seen."), "bad_text"
         return lazy("“%(value)s” is not written as it must be.", value=shown), "bad_form"
     if keyword in _LIMITS:
         return lazy(_LIMITS[keyword][1].message, limit=value, count=_size(instance)), _LIMITS[keyword][0]
@@ -105,6 +109,8 @@ def _simple(keyword: str, value: Any, instance: Any, schema: Mapping[str, Any]) 
         return lazy("The same entry stands here twice."), "repeated"
     if keyword == "depth":
         return lazy("This is nested too deeply."), "too_deep"
+    if keyword == "unreadable":
+        return lazy("Something in this configuration cannot be read."), "unreadable"
     if keyword == "stored":
         return lazy("A text or number here contains something that cannot be stored."), "not_storable"
     return lazy("“%(value)s” does not fit here.", value=shown), "does_not_fit"

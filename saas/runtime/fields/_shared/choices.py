@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from saas.metadata.kinds import FieldType, Source
 from saas.metadata.models import FieldDef, OptionDef
 from saas.runtime.fields._shared.ids import unique
 from saas.runtime.fields._shared.schemas import COLORS
-from saas.runtime.fields._shared.texts import encodable, narrow
+from saas.runtime.fields._shared.texts import encodable
 
 SEPARATORS = re.compile(r"[,，;；、\n]")
 _WORDS = {True: ("yes", "true"), False: ("no", "false")}
@@ -54,11 +55,16 @@ def find_option(field: FieldDef, text: str, config: Config) -> str:
     options = option_map(field, config)
     if text in options:
         return text
-    plain = narrow(text).casefold()
+    plain = _plain(text)
     for option in options.values():
-        if plain == option.key.casefold() or any(plain == narrow(label).strip().casefold() for label in option.label.values()):
+        if plain == option.key.casefold() or any(plain == _plain(label) for label in option.label.values()):
             return option.key
     return text
+
+
+def _plain(text: str) -> str:
+    """For comparing labels: capitals, width and how accents are written do not matter."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
 def find_among(field: FieldDef, names: tuple[str, ...], config: Config) -> str:

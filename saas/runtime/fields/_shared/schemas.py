@@ -8,6 +8,7 @@ from typing import Any
 from saas.i18n import noop as N_
 
 KEY_PATTERN = "^[a-z][a-z0-9_]{0,47}$"
+VISIBLE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # as for every label (common.schema.json)
 COLOR_NAMES = {
     "gray": N_("Gray"), "red": N_("Red"), "orange": N_("Orange"), "yellow": N_("Yellow"), "green": N_("Green"), "teal": N_("Teal"), "blue": N_("Blue"),
     "indigo": N_("Indigo"), "purple": N_("Purple"), "pink": N_("Pink"),
@@ -32,7 +33,7 @@ def label_map(title: str, description: str) -> dict[str, Any]:
     """A text in several languages."""
     return prop(
         title, description, {}, type="object",
-        additionalProperties={"type": "string", "maxLength": 200}, maxProperties=20, **control("label"),
+        additionalProperties={"type": "string", "maxLength": 200, "pattern": VISIBLE, "x-kind": "label_text"}, maxProperties=20, **control("label"),
     )  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def bands(description: str, **limits: Any) -> dict[str, Any]:
 OPTION = {
     "type": "object",
     "properties": {
-        "key": prop(N_("Key"), N_("Machine name; stays when the label changes"), "", type="string", pattern=KEY_PATTERN),
+        "key": prop(N_("Key"), N_("Machine name; stays when the label changes"), "", type="string", pattern=KEY_PATTERN, **{"x-kind": "key"}),
         "label": label_map(N_("Label"), N_("What people see")),
         "color": COLOR,
         "active": prop(N_("Active"), N_("Retired options stay on old records but cannot be chosen"), True, type="boolean"),
@@ -88,7 +89,7 @@ def choice_options(*, depends: bool) -> dict[str, Any]:
         ),
         "options": prop(
             N_("Options"), N_("Choices of this field alone, instead of a set"), [],
-            type="array", items=OPTION, maxItems=1000, **control("options"),
+            type="array", items=OPTION, maxItems=5000, **control("options"),
         ),
     }  # fmt: skip
     if depends:

@@ -14,7 +14,7 @@ INVERSE = {
     "default": None,
     "type": ["object", "null"],
     "properties": {
-        "key": prop(N_("Key"), N_("Machine name of the list"), "", type="string", pattern=KEY_PATTERN),
+        "key": prop(N_("Key"), N_("Machine name of the list"), "", type="string", pattern=KEY_PATTERN, **{"x-kind": "key"}),
         "label": label_map(N_("Label"), N_("Heading of the list")),
     },
     "required": ["key"],
