@@ -164,15 +164,15 @@ def _reordered(sides: Sides, outer: Scope, name: str, path: str, part: Part, bef
     message = lazy("The order of the fields changes.") if part.kind == "field" else lazy("The order changes.")
     word = property_word(outer.kind, name)
     title = titled(place(*sides.names(outer), word), lazy("new order"))
-    detail = Detail(lazy("Order"), Apart(names(before), names(after)), Apart(names(after), names(before)))
+    detail = _detail(lazy("Order"), names(before), names(after), before, after)
     return Change(path, "safe", message, outer.entity or "", noun=noun(part.kind), title=title, details=(detail,))
 
 
 # ---- details ------------------------------------------------------------------------------------------------------------
 
 
-def _detail(name: Text, before: Text, after: Text) -> Detail:
-    return Detail(name, Apart(before, after), Apart(after, before))
+def _detail(name: Text, before: Text, after: Text, raw: Any = None, new_raw: Any = None) -> Detail:
+    return Detail(name, Apart(before, after, raw, new_raw), Apart(after, before, new_raw, raw))
 
 
 def _details(sides: Sides, scope: Scope, name: str) -> Iterator[Detail]:
@@ -195,7 +195,7 @@ def _property(sides: Sides, kind: str, name: str, old_raw: Any, new_raw: Any, en
     else:
         before = _shown(sides.old, kind, name, old_raw, entity, absent=whole and not old_raw)
         after = _shown(sides.new, kind, name, new_raw, entity, absent=whole and not new_raw)
-        yield _detail(word, before, after)
+        yield _detail(word, before, after, old, new)
 
 
 def _shown(lookup: Lookup, kind: str, name: str, raw: Mapping[str, Any], entity: Any, *, absent: bool) -> Text:
@@ -231,9 +231,9 @@ def _unnamed(sides: Sides, part: Part, word: LazyString, old: Any, new: Any, ent
             if not same(before, after):
                 name = sides.new.field_name(entity, key) if after is not None else sides.old.field_name(entity, key)
                 shown = [access_words(side, v) if v is not None else ACCESS["write"] for side, v in ((sides.old, before), (sides.new, after))]
-                yield _detail(lazy("Right on “%(field)s”", field=name), *shown)
+                yield _detail(lazy("Right on “%(field)s”", field=name), *shown, before, after)
     elif part.form == "list":
-        yield _detail(word, *(value_words(s, "example", "records", v or [], {}, entity) for s, v in ((sides.old, old), (sides.new, new))))
+        yield _detail(word, *(value_words(s, "example", "records", v or [], {}, entity) for s, v in ((sides.old, old), (sides.new, new))), old, new)
     else:
         yield from _steps(sides, part, word, old or [], new or [], entity)
 
@@ -242,12 +242,12 @@ def _steps(sides: Sides, part: Part, word: LazyString, old: list[Any], new: list
     """Entry by entry where as many stand there as before, else all of them."""
     before, after = (_step_texts(side, part, value, entity) for side, value in ((sides.old, old), (sides.new, new)))
     if len(old) != len(new):
-        yield _detail(word, Joined(before, lazy("; ")), Joined(after, lazy("; ")))
+        yield _detail(word, Joined(before, lazy("; ")), Joined(after, lazy("; ")), old, new)
         return
     for number, (was, now) in enumerate(zip(old, new, strict=True)):
         if not same(was, now):
             name = word if len(new) == 1 else lazy("%(name)s, number %(number)s", name=word, number=number + 1)
-            yield _detail(name, before[number], after[number])
+            yield _detail(name, before[number], after[number], was, now)
 
 
 def _step_texts(lookup: Lookup, part: Part, value: list[Any], entity: Any) -> list[Text]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from saas.metadata.config import Config
 from saas.metadata.edits import steps_of
 from saas.metadata.kinds import action_types, field_types, trigger_types, widget_types
 from saas.metadata.mention_readers import Pointer, Spot
-from saas.metadata.mentions import mentions_of
+from saas.metadata.mentions import fresh, mentions_of
 from saas.metadata.naming import Lookup, Name, Text, items
 from saas.metadata.problems import closest
 from saas.metadata.property_words import choice_word, property_word
@@ -102,7 +101,7 @@ class Place:
 
     def written(self, value: Any) -> dict[str, Any]:
         """The bundle with another value there; the sign of a sort order is kept, entries are not doubled."""
-        raw = copy.deepcopy(dict(self.raw))
+        raw = fresh(self.raw)
         holder, last = edits_at(raw, self.pointer[:-1]), self.pointer[-1]
         old = holder[last]
         if isinstance(old, str) and old.startswith("-"):
@@ -119,7 +118,7 @@ class Place:
 
     def changed(self, change: Callable[[dict[str, Any]], Any], size: int | None = None) -> dict[str, Any]:
         """The bundle after `change(definition)`: of the definition around, or the one at the first `size` steps of the pointer."""
-        raw = copy.deepcopy(dict(self.raw))
+        raw = fresh(self.raw)
         change(edits_at(raw, self.spot.at if size is None else self.pointer[:size]))
         return raw
 
@@ -188,7 +187,7 @@ def condition(place: Place) -> Offers | None:
 
 
 def _set(place: Place, at: Pointer, value: Any) -> dict[str, Any]:
-    raw = copy.deepcopy(dict(place.raw))
+    raw = fresh(place.raw)
     edits_at(raw, at[:-1])[at[-1]] = value
     return raw
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -66,15 +67,18 @@ class Short(LazyString):
 
 
 class Apart(LazyString):
-    """A text beside another it is compared with: where both are long, the part in which they differ."""
+    """A text beside another it is compared with: where both are long, the part in which they differ; where both read the same
+    (two fields of one name), with the JSON behind them."""
 
     __slots__ = ()
 
-    def __init__(self, text: Text, other: Text) -> None:
-        super().__init__("", {"text": text, "other": other})
+    def __init__(self, text: Text, other: Text, raw: Any = None, other_raw: Any = None) -> None:
+        super().__init__("", {"text": text, "other": other, "raw": raw, "other_raw": other_raw})
 
     def __str__(self) -> str:
         text, other = str(self.values["text"]), str(self.values["other"])
+        if text == other:
+            text, other = (f"{text} ({json.dumps(self.values[name], ensure_ascii=False, default=str)})" for name in ("raw", "other_raw"))
         shared = next((n for n, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
         start = max(0, shared - LONG // 5) if len(text) > LONG or len(other) > LONG else 0
         return f"{'…' if start else ''}{text[start : start + LONG]}{'…' if len(text) > start + LONG else ''}"

@@ -3,7 +3,6 @@ about it. Conditions and formulas that need it stay, so that nobody's rights and
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from saas.metadata import edits
 from saas.metadata import expressions as x
 from saas.metadata.mention_expressions import in_filter, in_node
 from saas.metadata.mention_readers import NEVER_EMPTY, Pointer
-from saas.metadata.mentions import Mention, Mentions, mentions_of
+from saas.metadata.mentions import Mention, Mentions, fresh, mentions_of
 from saas.metadata.naming import Lookup, Text, called, where
 from saas.metadata.property_words import property_word
 from saas.metadata.usages import Usage, is_within, usage_text
@@ -128,7 +127,7 @@ class _Run:
     # ---- the result -----------------------------------------------------------------------------------------------------
 
     def done(self, start: Pointer | None) -> Removal:
-        raw = copy.deepcopy(dict(self.mentions.raw))
+        raw = fresh(self.mentions.raw)
         for at, mention in self.filters.items():
             before = edits_at(raw, at)
             after = strip(before, self.mentions.lookup, self._entity(at), self._is_removed)
