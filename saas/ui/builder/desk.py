@@ -108,21 +108,23 @@ class Desk:
         return hashlib.sha256(canonical(edits.find(self.raw, path))).hexdigest()[:16]
 
     async def save(
-        self, path: str, definition: Any, title: str, *, mark: str | None = None, data: Sequence[Mapping[str, Any]] = (), after: str | None = None, within: str | None = None
+        self, path: str, definition: Any, title: str, *, mark: str | None = None, data: Sequence[Mapping[str, Any]] = (), after: str | None = None, within: str | None = None,
+        found: Errors | None = None,
     ) -> Errors:  # fmt: skip
         """Put `definition` at `path` of the draft. Returns {} when it is saved, else what is wrong with it by property path below
         `path` ("" for the whole); then nothing is saved. What other definitions lose by it is no error here: the draft's problems
         name it, and publishing waits until it is solved. `within`: a path further up whose rules this could break (the pipeline of
         a stage, "roles"); such errors come with their whole path. `after`: the key behind which it shall stand in its list, "" for
-        the front; None leaves it where it is."""
+        the front; None leaves it where it is. `found`: errors the page has found itself; their words go before those of the check."""
         there = edits.find(self.raw, path)
         new = edits.put(self.raw, path, definition)
         if after is not None:
             new = _behind(new, path, after)
         if mark is not None and there is not None and mark != self.mark(path):
             return {"": _("This was changed in another window meanwhile. Your input is still here: compare, then save again.")}
-        if within is not None and (found := {p: text for p, text in (await self.check(new, within, whole=True)).items() if not is_below(p, path)}):
-            return {**await self.check(new, path), **found}
+        around = {p: text for p, text in (await self.check(new, within, whole=True)).items() if not is_below(p, path)} if within is not None else {}
+        if around or found:
+            return {**await self.check(new, path), **around, **(found or {})}
         return await self.take(new, title, path=path, data=data)
 
     async def take(
