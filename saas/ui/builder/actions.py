@@ -71,6 +71,9 @@ class ActionsControl(StackControl):
             row["as"] = alias if _KEY.fullmatch(alias) else edits.key_for({"en": alias, "zh_CN": alias}, {str(t) for t in taken}, "record")
         return row
 
+    def columns(self, desk: Desk, control: Control, rows: Sequence[Mapping[str, Any]], number: int) -> Sequence[Control]:
+        return columns_of(desk, control, rows[number], rows[:number])
+
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
         more = await super().view(desk, control, value)
         kinds = [Choice(k.key, str(k.label)) for k in _types() if k.before_save or not control.more["before_save"]]
@@ -79,7 +82,7 @@ class ActionsControl(StackControl):
     async def card(self, desk: Desk, control: Control, number: int, rows: Sequence[Mapping[str, Any]]) -> StackCard:
         row, errors = rows[number], errors_at(control, number)
         kind = action_types.find(str(row.get("action")))
-        columns = columns_of(desk, control, row, rows[:number])
+        columns = self.columns(desk, control, rows, number)
         drawn = await draw_nested(desk, columns, f"{control.name}.{number}.", row, errors)
         entity = desk.config.entities.get(control.entity)
         detail = action_detail(desk, entity, row)

@@ -269,16 +269,16 @@ class _Plan:
         """v is the distance from the middle of the stages, positive on the forward side."""
         middle = self.across / 2
         if self.column:
-            return (self.shift + self.room[-1] + middle + v, u)
+            return (self.room[-1] + middle + v, self.shift + u)
         return (self.shift + u, self.room[1] + middle - v)
 
     def drawing(self) -> Drawing:
-        # Labels may stick out beyond the first and the last stage.
+        # Labels, and where "from any stage" begins, may stick out beyond the first and the last stage.
         low = min([0.0, *(self._needs(b)[0] - 4 for b in self.buses)])
         high = max([self._begin_of(len(self.stages) - 1) + self.along, *(self._needs(b)[1] for b in self.buses)]) + 6
-        self.shift = 0.0 if self.column else -low
+        self.shift = -low
         wide = self.room[1] + self.across + self.room[-1]
-        width, height = (wide, high) if self.column else (high - low, wide)
+        width, height = (wide, high - low) if self.column else (high - low, wide)
         css = "flow-column" if self.column else "flow-row" + (" dense" if self.pitch < DENSE else "") + (" vast" if len(self.stages) > MANY else "")
         return Drawing(round(width), round(height), tuple(map(self._box, range(len(self.stages)))), tuple(map(self._line, self.buses)), self._start(), css)
 

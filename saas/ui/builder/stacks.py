@@ -16,7 +16,7 @@ from litestar.datastructures import FormMultiDict
 
 from saas.i18n import gettext as _
 from saas.ui.builder.controls import Control, ControlKind, Drawn, control_kinds, draw, left_over, read
-from saas.ui.builder.desk import Desk
+from saas.ui.builder.desk import Desk, Errors
 
 GESTURE = "_gesture"
 MOST = 60  # cards read from one form
@@ -83,6 +83,31 @@ def errors_at(control: Control, number: int) -> dict[str, str]:
     return {path[len(start) :].lstrip("."): text for path, text in control.more.get("errors", {}).items() if path.startswith(start)}
 
 
+# ---- what must be said --------------------------------------------------------------------------------------------------
+
+
+def missing(desk: Desk, controls: Iterable[Control], values: Mapping[str, Any]) -> Errors:
+    """Messages for required controls without a value, also inside others; what another control hides is not missing."""
+    found: Errors = {}
+    for control in controls:
+        value, kind = values.get(control.name, control.default), control_kinds.get(control.kind)
+        if any(str(values.get(name) or "") not in wanted for name, wanted in control.show_if.items()):
+            continue
+        if control.required and value in (None, "", [], {}):
+            found[control.name] = _missing_text(control)
+        if isinstance(kind, StackControl):
+            found |= kind.missing(desk, control, value or [])
+    return found
+
+
+def _missing_text(control: Control) -> str:
+    if control.kind in ("label", "template"):
+        return _("Write something in at least one language.")
+    return {"choices": _("Tick at least one."), "actions": _("Say at least one thing that happens."), "people": _("Say who is told."), "values": _("Choose at least one field.")}.get(
+        control.kind, _("Please fill this in.")
+    )
+
+
 # ---- the editor ---------------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +154,18 @@ class StackControl(ControlKind):
     def is_something(self, control: Control, row: Mapping[str, Any]) -> bool:
         return bool(row.get(control.more["needs"]))
 
+    def missing(self, desk: Desk, control: Control, rows: Sequence[Mapping[str, Any]]) -> Errors:
+        """What the entries lack, by path below the list."""
+        found: Errors = {}
+        for number, row in enumerate(rows):
+            below = missing(desk, self.columns(desk, control, rows, number), row)
+            found |= {f"{control.name}[{number}].{path}": text for path, text in below.items()}
+        return found
+
+    def columns(self, desk: Desk, control: Control, rows: Sequence[Mapping[str, Any]], number: int) -> Sequence[Control]:
+        """The controls of one entry."""
+        return columns_of(control, rows[number])
+
     def fresh(self, control: Control, form: FormMultiDict) -> dict[str, Any]:
         return {}
 
@@ -138,7 +175,7 @@ class StackControl(ControlKind):
         return {"cards": cards, "kinds": [], "full": len(rows) >= control.more.get("most", MOST)}
 
     async def card(self, desk: Desk, control: Control, number: int, rows: Sequence[Mapping[str, Any]]) -> StackCard:
-        columns, errors = columns_of(control, rows[number]), errors_at(control, number)
+        columns, errors = self.columns(desk, control, rows, number), errors_at(control, number)
         drawn = await draw_nested(desk, columns, f"{control.name}.{number}.", rows[number], errors)
         return StackCard(number, control.more.get("entry") or _("Entry"), "", "", drawn, left_over(errors, columns))
 
@@ -149,4 +186,4 @@ def columns_of(control: Control, row: Mapping[str, Any]) -> Sequence[Control]:
     return columns(row) if callable(columns) else columns
 
 
-__all__ = ["GESTURE", "StackCard", "StackControl", "columns_of", "draw_nested", "errors_at", "fresh_key", "gesture", "is_gesture", "moved", "nested", "read_nested", "row_numbers"]
+__all__ = ["GESTURE", "StackCard", "StackControl", "columns_of", "draw_nested", "errors_at", "fresh_key", "gesture", "is_gesture", "missing", "moved", "nested", "read_nested", "row_numbers"]

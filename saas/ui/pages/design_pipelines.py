@@ -24,7 +24,7 @@ from saas.ui.builder.controls import Control, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.diagram import ANY, Move, Stage, draw_column, draw_row
 from saas.ui.builder.removal import ask_removal, take_out
-from saas.ui.builder.stacks import fresh_key, is_gesture
+from saas.ui.builder.stacks import fresh_key, is_gesture, missing
 from saas.ui.views import Choice
 
 URL = "/settings/pipelines"
@@ -97,8 +97,8 @@ async def create(request: Request) -> Response[Any]:
     controls, form = _new_controls(), await desk.ask.form()
     values = read(desk, controls, form)
     label = values.get("label")
-    if not label:
-        return await _new_form(desk, entity, values, {"label": _("Give it a name in at least one language.")}, status=422)
+    if found := missing(desk, controls, values):
+        return await _new_form(desk, entity, values, found, status=422)
     shape = values.get("shape") if values.get("shape") in SHAPES else "work"
     raw, key = add_pipeline(desk.raw, entity.key, label, values.get("field_label") or {}, str(shape))
     errors = await desk.take(raw, words.added(_("Pipeline"), desk.words(label)), path=_path(key))
@@ -211,7 +211,7 @@ async def save(request: Request, key: FromPath[str]) -> Response[Any]:
     controls = [Control("label", "label", _("Name"), required=True)]
     values, mark = read(desk, controls, form), str(form.get("_mark") or "")
     new = laid(desk.find(_path(key)), controls, values)
-    errors = await desk.save(_path(key), new, words.changed(_("Pipeline"), desk.words(new.get("label"), key)), mark=mark)
+    errors = await desk.save(_path(key), new, words.changed(_("Pipeline"), desk.words(new.get("label"), key)), mark=mark, found=missing(desk, controls, values))
     return await _edit_form(desk, key, values, errors, mark, status=422) if errors else desk.done(f"{URL}/{key}")
 
 
@@ -256,7 +256,7 @@ def _place(desk: Desk, items: Sequence[Mapping[str, Any]], own: str) -> Control:
     """Behind which other one it stands; scripts drag instead."""
     others = [i for i in items if i.get("key") != own]
     choices = (Choice("", _("first")), *(Choice(str(i.get("key")), _("after “%(name)s”", name=desk.words(i.get("label"), str(i.get("key"))))) for i in others))
-    return Control("after", "choice", _("Place in the list"), "", True, None, choices, advanced=True)
+    return Control("after", "choice", _("Place in the list"), choices=choices, advanced=True)
 
 
 def _behind(items: Sequence[Mapping[str, Any]], own: str) -> str:
@@ -315,7 +315,7 @@ async def save_stage(request: Request, key: FromPath[str], stage: FromPath[str] 
     new = laid(old, controls, {k: v for k, v in values.items() if k != "after"})
     what = (desk.words(raw.get("label"), key), desk.words(new.get("label"), new["key"]))
     title = words.changed(*what) if stage else words.added(*what)
-    errors = await desk.save(f"{_path(key)}.stages[{new['key']}]", new, title, mark=mark if stage else None, after=str(values.get("after", "")), within=_path(key))
+    errors = await desk.save(f"{_path(key)}.stages[{new['key']}]", new, title, mark=mark if stage else None, after=str(values.get("after", "")), within=_path(key), found=missing(desk, controls, values))
     return await _stage_form(desk, key, stage, values, errors, mark, status=422) if errors else desk.done(f"{URL}/{key}")
 
 
@@ -474,6 +474,17 @@ def _from_form(old: Mapping[str, Any], controls: Sequence[Control], values: Mapp
     return found
 
 
+def _missing(desk: Desk, controls: Sequence[Control], values: Mapping[str, Any]) -> Errors:
+    """What a transition must say, in the words of its form."""
+    found = missing(desk, controls, values)
+    if values.get("guard") and not values.get("guard_message"):
+        found["guard_message"] = _("Say what people read when the check refuses the move.")
+    if values.get("to") == DEPENDS:
+        found |= {} if values.get("otherwise") else {"otherwise": _("Say where it leads when no condition holds.")}
+        found |= {} if values.get("branches") else {"branches": _("Add at least one way with its condition.")}
+    return found
+
+
 def _shown(errors: Errors) -> Errors:
     """Messages under the names of the controls that can mend them."""
     found: Errors = {}
@@ -528,7 +539,8 @@ async def save_transition(request: Request, key: FromPath[str], transition: From
     new = _from_form(old, controls, values)
     what = (desk.words(raw.get("label"), key), desk.words(new.get("label"), new["key"]))
     title = words.changed(*what) if transition else words.added(*what)
-    errors = await desk.save(f"{section}[{new['key']}]", new, title, mark=mark if transition else None, after=str(values.get("after", "")))
+    found = _missing(desk, controls, values)
+    errors = await desk.save(f"{section}[{new['key']}]", new, title, mark=mark if transition else None, after=str(values.get("after", "")), found=found)
     return await _transition_form(desk, key, transition, values, errors, mark, status=422) if errors else desk.done(f"{URL}/{key}")
 
 

@@ -23,7 +23,7 @@ from saas.ui.builder import words
 from saas.ui.builder.controls import Control, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal
-from saas.ui.builder.stacks import fresh_key, is_gesture
+from saas.ui.builder.stacks import fresh_key, is_gesture, missing
 from saas.ui.views import Choice
 
 URL = "/settings/roles"
@@ -92,7 +92,7 @@ def _new_controls(desk: Desk) -> list[Control]:
     likes = (Choice("", _("no rights")), *(Choice(r.key, _("the rights of “%(name)s”", name=desk.words(r.label, r.key))) for r in desk.config.bundle.roles if not r.admin))
     return [
         Control("label", "label", _("Name"), required=True), Control("description", "label", _("Description"), _("Who has this role, in one sentence.")),
-        Control("like", "choice", _("Begin with"), "", True, "", likes),
+        Control("like", "choice", _("Begin with"), default="", choices=likes),
     ]  # fmt: skip
 
 
@@ -111,7 +111,8 @@ async def create(request: Request) -> Response[Any]:
     like = edits.find(desk.raw, _path(str(values.get("like")))) if values.get("like") else None
     made = {k: v for k, v in copy.deepcopy(dict(like or {})).items() if k not in ("key", "label", "description", "admin")}
     made = {"key": fresh_key(desk, values.get("label"), "roles", "role"), **{k: values[k] for k in ("label", "description") if values.get(k)}, **made}
-    errors = await desk.save(_path(made["key"]), made, words.added(_("Role"), desk.words(values.get("label"))))
+    found = missing(desk, _new_controls(desk), values)
+    errors = await desk.save(_path(made["key"]), made, words.added(_("Role"), desk.words(values.get("label"))), found=found)
     return await _new_form(desk, values, errors, status=422) if errors else desk.done(f"{URL}/{made['key']}")
 
 
@@ -420,8 +421,15 @@ async def save_entity_rights(request: Request, key: FromPath[str], entity: FromP
         return await _entity_form(desk, raw, entity, values, {}, mark)
     new = _with_rights(desk, raw, entity, values)
     name = desk.words(desk.config.entities[entity].defn.plural, entity) if entity != EVERY else _("All entities")
-    errors = await desk.save(_path(key), new, words.changed(_("Role"), desk.words(raw.get("label"), key), name), mark=mark)
+    errors = await desk.save(_path(key), new, words.changed(_("Role"), desk.words(raw.get("label"), key), name), mark=mark, found=_missing(desk, controls, values))
     return await _entity_form(desk, raw, entity, values, errors, mark, status=422) if errors else desk.done(f"{URL}/{key}")
+
+
+def _missing(desk: Desk, controls: Sequence[Control], values: Mapping[str, Any]) -> Errors:
+    found = missing(desk, controls, values)
+    if values.get("create") == "if" and not values.get("create_if") and values.get("rights", "own") == "own":
+        found["create_if"] = _("Say which new records are allowed.")
+    return found
 
 
 def _defaults(controls: Sequence[Control]) -> dict[str, Any]:
@@ -494,7 +502,7 @@ async def save_general(request: Request, key: FromPath[str]) -> Response[Any]:
     controls = [c for _title, found in _general_groups(desk) for c in found]
     values, mark = read(desk, controls, form), str(form.get("_mark") or "")
     new = laid(raw, controls, {name: EVERY if isinstance(value, list) and EVERY in value else value for name, value in values.items()})
-    errors = await desk.save(_path(key), new, words.changed(_("Role"), desk.words(new.get("label"), key)), mark=mark, within="roles")
+    errors = await desk.save(_path(key), new, words.changed(_("Role"), desk.words(new.get("label"), key)), mark=mark, within="roles", found=missing(desk, controls, values))
     return await _general_form(desk, raw, values, errors, mark, status=422) if errors else desk.done(f"{URL}/{key}")
 
 

@@ -22,7 +22,7 @@ from saas.ui.builder.actions import action_words, actions_control, settled
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, in_order, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal, take_out
-from saas.ui.builder.stacks import draw_nested, fresh_key, is_gesture, read_nested
+from saas.ui.builder.stacks import draw_nested, fresh_key, is_gesture, missing, read_nested
 from saas.ui.builder.times import rhythm_words
 from saas.ui.views import Choice
 
@@ -143,7 +143,7 @@ def _controls(desk: Desk, rules: Rules, entity: str, key: str, trigger: str) -> 
 def _place(desk: Desk, rules: Rules, key: str) -> Control:
     others = [r for r in desk.raw.get(rules.section, ()) if isinstance(r, Mapping) and r.get("key") != key]
     choices = (Choice("", _("before all others")), *(Choice(str(r.get("key")), _("after “%(name)s”", name=desk.words(r.get("label"), str(r.get("key"))))) for r in others))
-    return Control("after", "choice", _("Order"), "", True, None, choices, advanced=True)
+    return Control("after", "choice", _("Order"), choices=choices, advanced=True)
 
 
 def _behind(desk: Desk, rules: Rules, key: str) -> str:
@@ -203,7 +203,7 @@ async def _save(desk: Desk, rules: Rules, old: Mapping[str, Any], form: FormMult
         new = {"key": fresh_key(desk, values.get("label"), rules.section, rules.section.removesuffix("s")), **new}
     what = (str(rules.noun), desk.words(new.get("label"), new["key"]))
     title = words.changed(*what) if key else words.added(*what)
-    errors = await desk.save(rules.path(new["key"]), new, title, mark=mark if key else None, after=str(values.get("after", "")))
+    errors = await desk.save(rules.path(new["key"]), new, title, mark=mark if key else None, after=str(values.get("after", "")), found=missing(desk, controls, values))
     if errors:
         return await _form(desk, rules, old, values, errors, mark=mark, status=422)
     return desk.done(rules.url)
