@@ -157,7 +157,7 @@ class _Run:
 
     def _left(self, raw: Mapping[str, Any]) -> Iterable[Usage]:
         """What still refers to what is gone, once for each sentence."""
-        found: dict[str, Usage] = {}
+        found: dict[tuple[str, str], Usage] = {}
         for path in self.gone.values():
             for mention in self.mentions.within(path):
                 if self._is_gone(mention.at) or any(mention.at[:size] in self.cuts for size in range(1, len(mention.at) + 1) if mention.at[:size] not in self.filters):
@@ -165,7 +165,7 @@ class _Run:
                 if mention.in_filter and mention.target not in in_filter(self.mentions.lookup, edits_at(raw, mention.at), self._entity(mention.at)):
                     continue
                 usage = Usage(mention.path, str(where(self.mentions.lookup, mention.owner)), str(usage_text(self.mentions, mention)), mention.owner)
-                found.setdefault(usage.text, usage)
+                found.setdefault((usage.owner, usage.text), usage)
         return found.values()
 
 
