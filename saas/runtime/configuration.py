@@ -57,14 +57,14 @@ class Report:
         return "destructive" if "destructive" in kinds else "needs_backfill" if "needs_backfill" in kinds else "safe"
 
     @property
-    def obstacles(self) -> list[LazyString]:
+    def obstacles(self) -> list[LazyString | str]:
         """Why it cannot be published as it is; empty when it can."""
-        found: list[LazyString] = []
+        found: list[LazyString | str] = []
         if self.problems:
             found.append(lazy_plural("%(count)s problem must be solved first.", "%(count)s problems must be solved first.", len(self.problems)))
         if red := [e for e in self.examples if not e.passed]:
             found.append(lazy_plural("%(count)s example does not hold.", "%(count)s examples do not hold.", len(red)))
-        return [*found, *(lazy("%(message)s", message=i.message) for i in self.impacts if i.severity == "stop")]
+        return [*found, *(i.message for i in self.impacts if i.severity == "stop")]
 
     @property
     def can_publish(self) -> bool:

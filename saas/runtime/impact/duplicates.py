@@ -34,7 +34,7 @@ async def _impact(survey: Survey, entity: Entity, rule: DuplicateDef) -> Impact 
         return None
     field = entity.fields[rule.match[0]]
     message = lazy_plural(
-        "%(count)s record is similar to another by “%(field)s”. They stay as they are, but this can no longer be confirmed and saved.",
+        "%(count)s record is similar to another by “%(field)s”. It stays as it is, but this can no longer be confirmed and saved.",
         "%(count)s records are similar to others by “%(field)s”. They stay as they are, but this can no longer be confirmed and saved.",
         groups.records, field=LazyLabel(field.label),
     )  # fmt: skip

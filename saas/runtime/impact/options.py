@@ -64,7 +64,7 @@ def _removed(survey: Survey, pair: Pair, option: m.OptionDef, left: tuple[str, .
 
     def replaced(count: int) -> Any:
         return lazy_plural(
-            "In %(count)s record “%(option)s” is replaced: %(field)s.", "In %(count)s records “%(option)s” is replaced: %(field)s.", count, option=name, field=pair.name
+            "“%(option)s” is replaced in “%(field)s” of %(count)s record.", "“%(option)s” is replaced in “%(field)s” of %(count)s records.", count, option=name, field=pair.name
         )
 
     return Check(

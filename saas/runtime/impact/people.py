@@ -43,8 +43,8 @@ def _check(entity: str, field: FieldDef, path: str, allowed: list[str], wanted: 
 
     def message(count: int) -> Any:
         return lazy_plural(
-            "%(count)s record names somebody in “%(field)s” who can no longer be chosen. They stay until somebody edits it.",
-            "%(count)s records name people in “%(field)s” who can no longer be chosen. They stay until somebody edits them.",
+            "%(count)s record names somebody in “%(field)s” who can no longer be chosen. The name stays until somebody edits it.",
+            "%(count)s records name people in “%(field)s” who can no longer be chosen. The names stay until somebody edits them.",
             count, field=LazyLabel(field.label),
         )  # fmt: skip
 

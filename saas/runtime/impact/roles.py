@@ -81,8 +81,8 @@ def _removed(survey: Survey, people: Sequence[_Person]) -> Iterator[Impact]:
         stranded = [p for p in holders if not p.later]
         if stranded:
             text = lazy_plural(
-                "%(count)s person has only the role “%(role)s”, which goes, and could do nothing any more.",
-                "%(count)s people have only the role “%(role)s”, which goes, and could do nothing any more.",
+                "%(count)s person has only the role “%(role)s”, which is removed, and could do nothing any more.",
+                "%(count)s people have only the role “%(role)s”, which is removed, and could do nothing any more.",
                 len(stranded), role=name,
             )  # fmt: skip
             yield _impact(survey, "role_removed", path, text, stranded, len(people), remedies=[{"do": "role", "from": key, "to": None}])

@@ -50,7 +50,7 @@ def _enters(entity: Entity, pipeline: m.PipelineDef) -> Check:
 def _leaves(entity: Entity, pipeline: m.PipelineDef) -> Check:
     def message(count: int) -> Any:
         return lazy_plural(
-            "%(count)s record no longer has a stage, because “%(pipeline)s” goes.", "%(count)s records no longer have a stage, because “%(pipeline)s” goes.",
+            "%(count)s record no longer has a stage, because “%(pipeline)s” is removed.", "%(count)s records no longer have a stage, because “%(pipeline)s” is removed.",
             count, pipeline=LazyLabel(pipeline.label),
         )  # fmt: skip
 
@@ -66,14 +66,14 @@ def _removed(survey: Survey, entity: Entity, pipeline: m.PipelineDef, stage: m.S
 
     def stranded(count: int) -> Any:
         return lazy_plural(
-            "%(count)s record stands in the stage “%(stage)s”, which goes. Say where it moves.",
-            "%(count)s records stand in the stage “%(stage)s”, which goes. Say where they move.",
+            "%(count)s record stands in the stage “%(stage)s”, which is removed. Say where it moves.",
+            "%(count)s records stand in the stage “%(stage)s”, which is removed. Say where they move.",
             count, stage=name,
         )  # fmt: skip
 
     def moved(count: int) -> Any:
         return lazy_plural(
-            "%(count)s record moves out of the stage “%(stage)s”, which goes.", "%(count)s records move out of the stage “%(stage)s”, which goes.", count, stage=name
+            "%(count)s record moves out of the stage “%(stage)s”, which is removed.", "%(count)s records move out of the stage “%(stage)s”, which is removed.", count, stage=name
         )
 
     return Check(
