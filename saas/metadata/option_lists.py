@@ -14,7 +14,7 @@ Option = dict[str, Any]
 Step = dict[str, Any]
 
 COLOURS = ("gray", "blue", "teal", "green", "yellow", "orange", "red", "pink", "purple", "indigo")  # in the order new options get them
-MOST_LINES = 2000
+MOST_LINES = 10_000  # more than a list may have: the check then says so
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 

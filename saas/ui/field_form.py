@@ -168,7 +168,7 @@ def _filling(desk: Desk, form: Form) -> list[Control]:
     controls += _fill_controls(desk, form)
     controls += _default_controls(desk, form)
     if form.kind.storage in TYPED:
-        controls.append(Control("unique", "bool", _("No two records may have the same value")))
+        controls.append(Control("unique", "bool", _("No two records may have the same value"), default=False))
     return controls
 
 
@@ -215,25 +215,26 @@ def _takes_literal(desk: Desk, form: Form) -> bool:
 
 
 def _showing(form: Form) -> list[Control]:
-    shown = (Choice("always", _("Always")), Choice("if", _("Only if …")), Choice("named", _("Only on layouts that name it")))
+    shown = (Choice("always", _("Always")), Choice("if", _("Only if …")))
     controls = [
         Control("shown_mode", "choice", _("Shown on forms"), choices=shown, default="always", required=True),
         Control("visible_if", "condition", _("It is shown if"), entity=form.entity, show_if={"shown_mode": ["if"]}),
     ]  # fmt: skip
     if form.is_input:
-        changes = (Choice("free", _("Always")), Choice("once", _("Only until the record is saved first")), Choice("if", _("Not if …")), Choice("never", _("Never: only rules and formulas fill it")))
+        changes = (Choice("free", _("Always")), Choice("if", _("Not if …")), Choice("never", _("Never: only rules and formulas fill it")))
         controls += [
             Control("edit_mode", "choice", _("May be changed"), choices=changes, default="free", required=True),
             Control("read_only_if", "condition", _("It may not be changed if"), entity=form.entity, show_if={"edit_mode": ["if"]}),
+            Control("set_once", "bool", _("Filled in only once: it stays as the record was first saved with it"), default=False),
         ]  # fmt: skip
-    return controls
+    return [*controls, Control("hidden", "bool", _("Only on layouts that name it"), default=False)]
 
 
 def _more(form: Form) -> list[Control]:
     found = []
     if "indexed" in common_properties("field") and form.kind.sortable and form.kind.storage in TYPED:
-        found.append(Control("indexed", "bool", _("Fast to sort and filter"), _("Worth it from about 20,000 records on. Prepared in the background while people work.")))
-    found.append(Control("sensitive", "bool", _("Sensitive"), _("Masked in exports for roles that see it masked.")))
+        found.append(Control("indexed", "bool", _("Fast to sort and filter"), _("Worth it from about 20,000 records on. Prepared in the background while people work."), default=False))
+    found.append(Control("sensitive", "bool", _("Sensitive"), _("Masked in exports for roles that see it masked."), default=False))
     if form.is_input:
         found.append(Control("message", "label", _("Message for a wrong value"), _("Shown instead of the standard words.")))
     if form.is_new:
@@ -260,8 +261,7 @@ def form_values(desk: Desk, form: Form) -> dict[str, Any]:
     raw, default = form.raw, form.raw.get("default")
     values: dict[str, Any] = {
         **raw, "required_mode": "always" if raw.get("required") else "if" if raw.get("required_if") else "never",
-        "shown_mode": "if" if raw.get("visible_if") else "named" if raw.get("hidden") else "always",
-        "edit_mode": "never" if raw.get("read_only") else "once" if raw.get("set_once") else "if" if raw.get("read_only_if") else "free",
+        "shown_mode": "if" if raw.get("visible_if") else "always", "edit_mode": "never" if raw.get("read_only") else "if" if raw.get("read_only_if") else "free",
         "choices_from": "set" if raw.get("set") else "own",
     }  # fmt: skip
     if isinstance(default, Mapping) and set(default) == {"expr"}:
@@ -286,8 +286,8 @@ def definition_of(form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
         if (default := _default_of(form, values)) is not None:
             made["default"] = default
     if "edit_mode" in shown:
-        _set(made, values.get("edit_mode"), {"never": ("read_only", True), "once": ("set_once", True), "if": ("read_only_if", values.get("read_only_if"))})
-    _set(made, values.get("shown_mode"), {"if": ("visible_if", values.get("visible_if")), "named": ("hidden", True)})
+        _set(made, values.get("edit_mode"), {"never": ("read_only", True), "if": ("read_only_if", values.get("read_only_if"))})
+    _set(made, values.get("shown_mode"), {"if": ("visible_if", values.get("visible_if"))})
     if "choices_from" in shown:
         made.pop("options" if values.get("choices_from") == "set" else "set", None)
     return {k: v for k, v in made.items() if v not in (None, "", [], {}) or k == "label"}

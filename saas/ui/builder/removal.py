@@ -9,7 +9,7 @@ from litestar import Response
 from litestar.datastructures import FormMultiDict
 
 from saas.metadata import edits
-from saas.metadata.fixes import remove_with_references
+from saas.metadata.removal import removal
 from saas.metadata.usages import usages
 from saas.ui.builder.controls import Drawn
 from saas.ui.builder.desk import Desk
@@ -24,10 +24,11 @@ async def ask_removal(
     """The page that asks: `name` of what goes, `back` where people come from, `action` the address its form is sent to, `notes` on
     what becomes of the data; `drawn` are controls of one's own. Its form says `clean` for "with everything that refers to it"."""
     desk.find(path)
-    found = usages(desk.config, path)
+    found, planned = usages(desk.config, path), removal(desk.raw, path)
     return await desk.page(
         "builder/remove", current, status=status, name=name, back=back, action=action, notes=list(notes), drawn=list(drawn), errors=list(errors),
-        uses=[{"label": u.label, "text": u.text} for u in found[:SHOWN]], more=max(0, len(found) - SHOWN),
+        uses=[{"label": u.label, "text": u.text} for u in found[:SHOWN]], more=max(0, len(found) - SHOWN), cleaned=[str(c) for c in planned.cleaned[:SHOWN]],
+        left=[{"label": u.label, "text": u.text} for u in planned.left[:SHOWN]],
     )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ async def take_out(desk: Desk, form: FormMultiDict, path: str, title: str, *, da
     """Remove what stands at the path; with `clean` in the form also what refers to it. What then still refers to it is listed
     as a problem of the draft."""
     desk.find(path)
-    new = remove_with_references(desk.raw, path) if form.get("clean") == "yes" else edits.remove(desk.raw, path)
+    new = removal(desk.raw, path).bundle if form.get("clean") == "yes" else edits.remove(desk.raw, path)
     await desk.take(new, title, data=data, forget=lambda step: path in _places(step))
 
 

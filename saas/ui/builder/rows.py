@@ -66,10 +66,10 @@ async def inner(desk: Desk, control: Control, value: Any) -> Markup:
 
 
 def kept_properties(before: Any, rows: list[dict[str, Any]], columns: tuple[Control, ...], by: str = "key") -> list[dict[str, Any]]:
-    """The rows with what has no column, from those that were there before."""
-    known = {c.name for c in columns}
+    """The rows with what has no column, and defaults that were written out, from those that were there before."""
+    known = {c.name: c.default for c in columns}
     old = {r.get(by): r for r in before or () if isinstance(r, Mapping)}
-    return [{**{k: v for k, v in old.get(row.get(by), {}).items() if k not in known}, **row} for row in rows]
+    return [{**{k: v for k, v in old.get(row.get(by), {}).items() if k not in known or v == known[k]}, **row} for row in rows]
 
 
 @control_kinds.register

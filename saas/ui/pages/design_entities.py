@@ -20,7 +20,7 @@ from saas.runtime.counts import record_counts
 from saas.ui import design_views as views
 from saas.ui.builder import words
 from saas.ui.builder.cards import Card
-from saas.ui.builder.controls import Control, draw, laid, left_over, read
+from saas.ui.builder.controls import Control, draw, in_order, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.views import Choice
@@ -203,7 +203,7 @@ def _with_properties(before: Mapping[str, Any], controls: list[Control], values:
             definition["tree"] = {"parent": values["tree_parent"], "max_depth": values.get("tree_depth", 10)}
     if "timeline_sources" in shown:
         known = {f"{s.get('entity')}.{s.get('via')}": s for s in (before.get("timeline") or {}).get("sources", ())}
-        made = [known.get(v) or dict(zip(("entity", "via"), v.split(".", 1), strict=True)) for v in values.get("timeline_sources", ())]
+        made = [known.get(v) or dict(zip(("entity", "via"), v.split(".", 1), strict=True)) for v in in_order(list(known), values.get("timeline_sources", []))]
         definition.pop("timeline", None)
         if made:
             definition["timeline"] = {"sources": made}

@@ -130,7 +130,7 @@ def _has_error(controls: Iterable[Control], errors: Errors | None) -> bool:
 
 def _named(errors: Errors, values: Mapping[str, Any]) -> Errors:
     """Messages under the names of the controls that show them."""
-    names = {"required": "required_mode", "hidden": "shown_mode", "read_only": "edit_mode", "set_once": "edit_mode", "default": "default_expr" if values.get("default_mode") == "expr" else "default_value"}
+    names = {"required": "required_mode", "read_only": "edit_mode", "default": "default_expr" if values.get("default_mode") == "expr" else "default_value"}
     return {names.get(path.partition(".")[0], path): text for path, text in errors.items()}
 
 
