@@ -90,7 +90,7 @@ def _after(rows: list[Assignment], change: Allocation) -> list[Assignment]:
     for row in rows:
         key = names.get(row.field_key, row.field_key)
         retired = (row.retired or key in change.retired or "~" in key) and key not in change.restored
-        kept.append(Assignment(key, row.column, row.storage, retired))
+        kept.append(Assignment(key, row.column, row.storage, retired, row.shape))
     return kept + change.added
 
 

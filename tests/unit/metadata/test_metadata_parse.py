@@ -101,7 +101,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
     "unknown action": (lambda r: win(r)["effects"][0].update(action="mail"), "pipelines[deal].transitions[win].effects[0].action", "unknown_action"),
     "action lacks values": (lambda r: win(r)["effects"][0].pop("values"), "pipelines[deal].transitions[win].effects[0].values", "missing"),
     "unknown trigger": (lambda r: r["automations"][0]["on"].update(trigger="updated"), "automations[follow_up].on.trigger", "unknown_trigger"),
-    "cannot be stored": (put(customer, "label", {"en": "nul\x00"}), "", "not_storable"),
+    "cannot be stored": (put(customer, "label", {"en": "nul\x00"}), "entities[customer].label.en", "not_storable"),
     # references
     "unknown option set": (lambda r: fields(r)["grade"].update(set="grades"), "entities[customer].fields[grade].set", "unknown_option_set"),
     "unknown ref target": (lambda r: deal(r)["fields"][1].update(to="custmer"), "entities[deal].fields[customer].to", "unknown_entity"),
