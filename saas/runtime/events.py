@@ -57,18 +57,19 @@ class Touch:
     value: Any
     by_configuration: bool
     before: Any = None
+    operation_id: UUID | None = None
 
 
 async def last_touches(conn: Any, ctx: Context, entity: Entity, key: str, ids: Sequence[UUID], since: datetime | None = None) -> dict[UUID, Touch]:
     """The last change of a field of each of these records, as far as the history knows: by version, because the time of an act is
     that of its beginning."""
     rows = await conn.fetch(
-        "SELECT DISTINCT ON (record_id) record_id, origin, changes -> $4 AS pair FROM record_event WHERE tenant_id = $1 AND entity_id = $2 "
+        "SELECT DISTINCT ON (record_id) record_id, origin, operation_id, changes -> $4 AS pair FROM record_event WHERE tenant_id = $1 AND entity_id = $2 "
         "AND record_id = ANY($3::uuid[]) AND changes ? $4 AND at >= coalesce($5, '-infinity'::timestamptz) ORDER BY record_id, version DESC, at DESC",
         ctx.tenant_id, entity.number, list(ids), key, since,
     )  # fmt: skip
-    found = {r["record_id"]: (json.loads(r["pair"]), r["origin"]) for r in rows}
-    return {i: Touch(pair[1], origin == "configuration", pair[0]) for i, (pair, origin) in found.items()}
+    found = [(r, json.loads(r["pair"])) for r in rows]
+    return {r["record_id"]: Touch(new, r["origin"] == "configuration", old, r["operation_id"]) for r, (old, new) in found}
 
 
 async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int, before: str | None) -> list[ops.HistoryEntry]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
+from saas.metadata.kinds import field_types
 from saas.runtime import events, numbers, permissions, rollups, search, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
@@ -414,7 +415,7 @@ async def follow_configuration(conn: Any, ctx: Context, entity: Entity, rewrites
     collisions = await uniques.sync(conn, ctx, entity, ids, uniques.rules_about(ctx, entity, keys))
     if keys & search_keys(entity):
         await reindex(conn, ctx, entity, ids)
-    before = {key: [UUID(v) for r in changed if key in r.changes for v in _ids_in(r.changes[key][0])] for key in keys if entity.fields[key].type in ("ref", "m2m")}
+    before = {key: [UUID(v) for r in changed if key in r.changes for v in _ids_in(r.changes[key][0])] for key in keys if field_types.get(entity.fields[key].type).holds == "record"}
     await rollups.refresh_above(conn, ctx, entity, ids, keys, also=before)
     return collisions
 

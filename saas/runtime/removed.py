@@ -281,6 +281,9 @@ async def _refuse_early(conn: Any, ctx: Context, item: Removed) -> None:
         "SELECT EXISTS (SELECT 1 FROM job WHERE tenant_id = $1 AND kind = $2 AND status IN ('queued', 'running', 'paused'))", ctx.tenant_id, backfill.KIND
     ):
         raise Conflict(lazy("Records are still following a change of the configuration. Wait until that is over."))
+    older = "SELECT EXISTS (SELECT 1 FROM job WHERE tenant_id = $1 AND kind <> $2 AND status = 'running' AND created_at < $3)"
+    if item.removed_at is not None and await conn.fetchval(older, ctx.tenant_id, KIND, item.removed_at):
+        raise Conflict(lazy("Work that began before this was removed is still going on. Wait until it is over."))
     if item.removed_at is not None and await conn.fetchval("SELECT $1::timestamptz > now() - make_interval(secs => $2)", item.removed_at, SETTLED_SECONDS):
         raise Conflict(lazy("This was removed only a moment ago, and somebody may still be working with it. Try again in a minute."))
 

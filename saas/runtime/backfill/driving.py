@@ -30,7 +30,7 @@ ATTEMPTS = 8  # of a batch that met others
 async def enqueue_steps(conn: Any, ctx: Context, steps: Sequence[Step], revision: int) -> UUID | None:
     """Put in the job for the steps that lead to `revision`, in the transaction that publishes it; None when there is nothing to do."""
     known = [await _settled(conn, ctx, step) for step in steps]
-    kept = [step for step in known if await _concerns_records(conn, step)]
+    kept = [step for step in known if await _is_needed(conn, ctx, step)]
     if not kept:
         return None
     for step in kept:
@@ -55,8 +55,11 @@ async def _settled(conn: Any, ctx: Context, step: Step) -> Step:
     return dataclasses.replace(step, number=number, options=options)
 
 
-async def _concerns_records(conn: Any, step: Step) -> bool:
-    return step_kinds.get(step.kind).without_records or await conn.fetchval(f"SELECT EXISTS (SELECT 1 FROM record WHERE entity_id = {step.number})")
+async def _is_needed(conn: Any, ctx: Context, step: Step) -> bool:
+    kind = step_kinds.get(step.kind)
+    if not kind.without_records and not await conn.fetchval(f"SELECT EXISTS (SELECT 1 FROM record WHERE entity_id = {step.number})"):
+        return False
+    return await kind.is_needed(conn, ctx, step)
 
 
 async def follow(ctx: Context, job_id: UUID, budget_seconds: float) -> JobInfo:

@@ -17,6 +17,7 @@ from saas.registry import Registry
 
 if TYPE_CHECKING:
     from saas.runtime.backfill.running import Run
+    from saas.runtime.context import Context
 
 
 class Order(IntEnum):
@@ -126,6 +127,10 @@ class StepKind:
     def derive(self, shift: Shift) -> Iterable[Step]:
         """The steps of this kind that the change needs. Pure."""
         raise NotImplementedError
+
+    async def is_needed(self, conn: Any, ctx: Context, step: Step) -> bool:
+        """Whether the tenant's data call for it; asked in the transaction that publishes."""
+        return True
 
     async def run(self, run: Run) -> None:
         """Do it, from where `run.memory` says it stopped; everything in transactions of `run.batch()`."""

@@ -185,7 +185,7 @@ def _job_view(ask: Ask, job: jobs.JobInfo) -> dict[str, Any]:
         "id": str(job.id), "title": job.label, "status": text, "color": color, "over": job.is_over, "progress": job.progress, "total": job.total or 0, "counts": counts,
         "errors": errors, "error": _(job.error) if job.error else "", "file": f"/files/{result['file_id']}?download=1" if job.status == "done" and result.get("file_id") else "",
         "file_note": ngettext("%(count)s row", "%(count)s rows", result.get("rows", 0)) if result.get("file_id") else "", "failed_rows": bool(errors) and job.is_over and job.kind == "import_records",
-        "back": f"/r/{entity}" if entity in ask.ctx.config.entities else "/", "can_cancel": not job.is_over, "can_pause": job.status in ("queued", "running"),
+        "back": f"/r/{entity}" if entity in ask.ctx.config.entities else "/settings/data-changes" if job.report() else "/", "can_cancel": not job.is_over, "can_pause": job.status in ("queued", "running"),
         "can_resume": job.status == "paused", "can_retry": job.can_retry, "live": job.status in ("queued", "running"), "lines": job.report(),
     }  # fmt: skip
 

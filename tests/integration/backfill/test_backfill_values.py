@@ -188,8 +188,10 @@ async def test_an_owner_can_be_filled_in(shop):
 
 
 async def test_an_option_is_split_by_a_rule_and_comes_back_with_the_revision(shop):
-    for name, grade in (("a", "vip"), ("b", "vip"), ("c", "silver"), ("d", None)):
-        await shop.lab.make("customer", name=name, grade=grade, code="x" if name == "a" else None, kinds=[grade, "gold"] if grade else None)
+    ids = {}
+    for name, grade in (("a", "vip"), ("b", "vip"), ("c", "silver"), ("d", None), ("e", "vip")):
+        kinds = [grade, "gold"] if grade and name != "e" else [grade] if grade else None
+        ids[name] = await shop.lab.make("customer", name=name, grade=grade, code="x" if name == "a" else None, kinds=kinds)
     first = copy.deepcopy(shop.raw)
     shop.raw["option_sets"][0]["options"] = options("gold", "silver", "star")
     rules = [{"if": "code == 'x'", "to": "star"}]
@@ -198,10 +200,28 @@ async def test_an_option_is_split_by_a_rule_and_comes_back_with_the_revision(sho
         {"do": "replace", "entity": "customer", "field": "kinds", "from": "vip", "rules": [], "to": None},
     ]
     await shop.follow(data)
-    assert await shop.values("customer", "grade") == {"a": "star", "b": "gold", "c": "silver", "d": None}
-    assert await shop.values("customer", "kinds") == {"a": ["gold"], "b": ["gold"], "c": ["silver", "gold"], "d": None}
-    await shop.follow(raw=first)
-    assert await shop.values("customer", "grade") == {"a": "vip", "b": "gold", "c": "silver", "d": None}  # gold is still a choice and stays
+    assert await shop.values("customer", "grade") == {"a": "star", "b": "gold", "c": "silver", "d": None, "e": "gold"}
+    assert await shop.values("customer", "kinds") == {"a": ["gold"], "b": ["gold"], "c": ["silver", "gold"], "d": None, "e": None}
+    await edit(shop, "customer", ids["b"], grade="silver")
+    shop.put("customer", fld("more", "text"))
+    await shop.follow()
+    await shop.follow(raw=first)  # two revisions back
+    assert await shop.values("customer", "grade") == {"a": "vip", "b": "silver", "c": "silver", "d": None, "e": "vip"}
+    assert await shop.values("customer", "kinds") == {"a": ["vip", "gold"], "b": ["vip", "gold"], "c": ["silver", "gold"], "d": None, "e": ["vip"]}
+
+
+async def test_a_choice_that_is_added_again_later_does_not_reach_into_the_past(shop):
+    await shop.lab.make("customer", name="a", grade="vip")
+    shop.raw["option_sets"][0]["options"] = options("gold", "silver")
+    await shop.follow([{"do": "replace", "entity": "customer", "field": "grade", "from": "vip", "rules": [], "to": "gold"}])
+    shop.put("customer", fld("more", "text"))
+    await shop.follow()
+    shop.raw["option_sets"][0]["options"] = options("gold", "silver", "vip")
+    await shop.follow()
+    assert await shop.values("customer", "grade") == {"a": "gold"}
+    shop.raw["option_sets"][0]["options"] = options("gold", "silver", "vip", "new")
+    assert "undo" not in {s.kind for s in (await shop.publish_steps())[1] if s.options.get("lost")}
+    assert not await shop.lab.fetch("SELECT 1 FROM job WHERE tenant_id = $1 AND kind = 'backfill' AND status = 'queued'")
 
 
 async def test_a_pipeline_is_entered_and_stages_give_way(shop):

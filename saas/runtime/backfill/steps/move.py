@@ -11,6 +11,8 @@ from saas.metadata import slots
 from saas.runtime.backfill.model import Order, Shift, Step, is_stored, step_kinds
 from saas.runtime.backfill.running import Run
 from saas.runtime.backfill.steps.convert import Convert
+from saas.runtime.backfill.values import Side, same
+from saas.runtime.records import Rewrite, write_quietly
 
 
 @step_kinds.register
@@ -30,6 +32,14 @@ class Move(Convert):
         await super().work(run, conn, ids)
         sql = f"UPDATE record SET doc = doc - $2::text WHERE entity_id = {run.step.number} AND id = ANY($1::uuid[])"
         await conn.execute(sql, list(ids), run.step.options["was"].partition(":")[2])
+
+    async def _write(self, run: Run, conn: Any, target: Side, rewrites: Sequence[Rewrite]) -> None:
+        """The values are what they were, so the history has nothing to tell; open forms, which may have shown none, notice."""
+        changed = [r for r in rewrites if not same(r.row.get(target.field.key), r.values[target.field.key])]
+        run.count("changed", len(changed))
+        for rewrite in changed:
+            rewrite.row.version += 1
+        await write_quietly(conn, target.ctx, target.entity, changed)
 
     async def finish(self, run: Run, conn: Any) -> None:
         """Nothing is left there: the place is free."""
