@@ -124,7 +124,10 @@ class Desk:
             return {"": _("This was changed in another window meanwhile. Your input is still here: compare, then save again.")}
         around = {p: text for p, text in (await self.check(new, within, whole=True)).items() if not is_below(p, path)} if within is not None else {}
         if around or found:
-            return {**await self.check(new, path), **around, **(found or {})}
+            errors = {**(found or {})}
+            for name, text in (*around.items(), *(await self.check(new, path)).items()):
+                errors.setdefault(name, text)
+            return errors
         return await self.take(new, title, path=path, data=data)
 
     async def take(
