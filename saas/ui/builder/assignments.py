@@ -101,7 +101,7 @@ class AssignmentsControl(ControlKind):
 
 
 def _about(desk: Desk, control: Control) -> Entity | None:
-    return desk.config.entities.get(control.more.get("about") or control.entity)
+    return desk.config.entities.get(control.more.get("about", control.entity))
 
 
 def _result(desk: Desk, field: FieldDef | None) -> str:

@@ -387,8 +387,9 @@ def _at_controls(errors: Errors, key: str, values: Mapping[str, Any]) -> Errors:
     for path, text in errors.items():
         path = path.removeprefix(f"entities.{key}.").removeprefix(f"entities[{key}].")
         if path.startswith(("fields.", "fields[")):
-            field, rest = path[len("fields") + 1 :].partition("]" if path[6] == "[" else ".")[::2]
-            path = f"fields[{rows.index(field)}].{rest.lstrip('.') or 'field'}" if field in rows else "fields"
+            by_key = path[len("fields")] == "["  # the field itself; else what is said about it
+            field, _sign, rest = path[len("fields") + 1 :].partition("]" if by_key else ".")
+            path = f"fields[{rows.index(field)}].{rest.lstrip('.') or ('field' if by_key else 'if')}" if field in rows else "fields"
         elif path.startswith("create") and values.get("create") == "if":
             path = "create_if"
         elif path.startswith("transitions"):
