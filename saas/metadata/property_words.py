@@ -221,7 +221,7 @@ ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("ma
 _PERIODS = {"day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}
 _FUNCTIONS = {
     "count": lazy("number of records"), "count_distinct": lazy("number of different values"), "sum": lazy("sum"), "avg": lazy("average"),
-    "min": lazy("smallest"), "max": lazy("largest"), "latest": lazy("latest"),
+    "min": lazy("smallest"), "max": lazy("largest"),
 }  # fmt: skip
 
 CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
@@ -248,25 +248,9 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     },
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
-        "reset": {"never": lazy("never"), "year": lazy("every year"), "month": lazy("every month"), "day": lazy("every day")},
-        "returns": {
-            "text": lazy("text"), "int": lazy("whole number"), "number": lazy("number"), "percent": lazy("percentage"), "money": lazy("amount of money"),
-            "bool": lazy("yes or no"), "date": lazy("date"), "datetime": lazy("date and time"),
-        },
-        "on_delete": {
-            "restrict": lazy("the other record cannot be deleted"), "cascade": lazy("this record is deleted, too"), "set_null": lazy("this field is emptied"),
-        },
-        "fn": _FUNCTIONS,
         "pattern": {
             "letters": lazy("letters"), "digits": lazy("digits"), "letters_digits": lazy("letters and digits"), "code": lazy("letters, digits and . _ / -"),
             "hex": lazy("digits 0-9 and letters A-F"),
-        },
-    },
-    "widget": {
-        "basis": {"current": lazy("records that are there now"), "ever_reached": lazy("records that were ever there")},
-        "compare": {
-            "previous_day": lazy("the day before"), "previous_week": lazy("the week before"), "previous_month": lazy("the month before"),
-            "previous_quarter": lazy("the quarter before"), "previous_year": lazy("the year before"),
         },
     },
 }  # fmt: skip
