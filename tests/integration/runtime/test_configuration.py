@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from saas.runtime import operations as ops
 from saas.runtime.configuration import compare_revisions, get_plan, make_plan, publish, revert
 from saas.runtime.contexts import system_context
 from saas.runtime.kinds import load_kinds
+from saas.runtime.worker import drain
 from saas.tenants import list_audit
 from tests.bundles import field, good_bundle, label
 from tests.factories import Lab, make_lab, rich_bundle
@@ -232,6 +234,31 @@ async def test_data_steps_that_make_no_sense(lab, step, path):
         with pytest.raises(InvalidDefinition) as refused:
             await act
         assert [p.path for p in refused.value.problems] == [path]
+
+
+async def test_the_plan_counts_what_is_then_done(lab):
+    """Each figure of the plan is the figure of the work that follows."""
+    for n in range(9):
+        await lab.make("thing", name=f"Thing {n % 5}", rank=n if n < 6 else None, color=("red", "green", "blue")[n % 3], note=str(n) if n < 4 else "four")
+    raw = edits.remove(edits.put(rich_bundle(), f"{THING}.fields[rank].required", True), f"{THING}.fields[color].options[red]")
+    raw["automations"] = [a for a in raw["automations"] if a["entity"] != "thing"]
+    raw = edits.put(edits.put(raw, f"{THING}.fields[note]", field("note", "int")), f"{THING}.fields[name].unique", True)
+    data = [
+        {"do": "fill", "entity": "thing", "field": "rank", "expr": "if(name == 'Thing 1', 1, null)"},
+        {"do": "replace", "entity": "thing", "field": "color", "from": "red", "rules": [{"if": "rank > 2", "to": "blue"}], "to": None},
+    ]
+    plan = await make_plan(await lab.ctx(), raw, data=data)
+    found = {i.code: i.count for i in plan.report.impacts}
+    await publish(await lab.ctx(), plan_id=plan.id)
+    await drain()
+    [row] = await lab.fetch("SELECT result, payload FROM job WHERE tenant_id = $1 AND kind = 'backfill'")
+    steps = {(raw["kind"], raw["field"]): done for raw, done in zip(json.loads(row[1])["steps"], json.loads(row[0])["steps"], strict=True)}
+    assert found["required_filled"] == steps["fill", "rank"]["changed"] == 1 and found["required_missing"] == 2
+    assert found["option_replaced"] == steps["replace", "color"]["changed"] == 3
+    assert (found["values_converted"], found["values_lost"]) == (steps["convert", "note"]["changed"], steps["convert", "note"]["lost"]) == (4, 5)
+    groups = 4  # of two records each: one of each holds the value
+    assert found["not_unique"] - groups == steps["unique", "name"]["collisions"] == 4
+    assert plan.report.seconds > 0
 
 
 async def test_people_get_another_role_with_the_revision(lab):
