@@ -16,6 +16,7 @@ from saas.metadata.shape import common_properties, option_defaults
 from saas.ui import design_views as views
 from saas.ui.builder.controls import Control, controls_of, laid
 from saas.ui.builder.desk import Desk
+from saas.ui.filters import has_options
 from saas.ui.views import Choice
 
 LIST = "/settings/entities"
@@ -113,9 +114,22 @@ def _own_controls(desk: Desk, form: Form) -> list[Control]:
         if control.kind in ("condition", "expression") and pivot:
             found.append(replace(control, entity=about, more={**control.more, "names": names}))
             continue
-        choices = views.field_choices(desk, desk.config.entities.get(about), declared=True) if hint == "child_field" else control.choices
+        choices = _field_choices(desk, form, control, hint, about)
+        if hint == "field" and not choices:
+            continue
         found.append(replace(control, choices=choices, more={**control.more, **more}))
     return _one_source_of_choices(form, found)
+
+
+def _field_choices(desk: Desk, form: Form, control: Control, hint: Any, about: str) -> tuple[Choice, ...]:
+    """The fields a property may name: of the list it looks at; of the own ones those with choices, where the type has some itself."""
+    if hint == "child_field":
+        return views.field_choices(desk, desk.config.entities.get(about), declared=True)
+    if hint == "field" and "options" in form.kind.options_schema.get("properties", {}):
+        entity = desk.config.entities.get(form.entity)
+        with_choices = {f.key for f in (entity.declared.values() if entity else ()) if has_options(f)} - {form.raw.get("key")}
+        return tuple(c for c in control.choices if c.key in with_choices)
+    return tuple(control.choices)
 
 
 def _about(desk: Desk, form: Form, pivot: str | None) -> tuple[str, str]:

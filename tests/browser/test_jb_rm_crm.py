@@ -20,7 +20,7 @@ async def test_acceptance_scenario(huabei, visit) -> None:
 
     admin, wang, li, zhao, chen = [await enter(name) for name in ("admin", "Wang", "Li", "Zhao", "Chen")]
 
-    # 1 the administrator adds dictionary values; they stand in the customer form
+    # 1 the administrator adds dictionary values and publishes them; they stand in the customer form
     for entry, english, chinese in (("地区", "North China Plain", "华北平原"), ("客户等级", "Key partner", "重点")):
         await admin.page.locator("#side a[href='/settings']").click()
         await admin.page.locator(".settings-nav a[href='/settings/option-sets']").click()
@@ -29,6 +29,7 @@ async def test_acceptance_scenario(huabei, visit) -> None:
         await admin.page.locator("[name='new.zh_CN']").fill(chinese)
         await admin.page.locator(".settings-main form button.primary").click()
         await expect(admin.page.locator("[data-option] input[lang='zh-CN']").last).to_have_value(chinese)
+    await admin.publish("新增字典值")
     await zhao.menu("我的客户")
     await zhao.page.locator("[data-key=c]").click()
     await expect(zhao.within().locator(".field[data-field=region]")).to_contain_text("华北平原")

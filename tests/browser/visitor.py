@@ -128,6 +128,16 @@ class Visitor:
         """A message stands at the field, and the form is still there."""
         await expect(self.within().locator(f"[data-error-for='{key}']")).to_have_text(re.compile(re.escape(text) if text else r"\S"))
 
+    # ---- the designer
+
+    async def publish(self, message: str) -> None:
+        """From the draft's bar to the published revision, with a sentence for the colleagues."""
+        await self.page.locator("[data-draft-bar] a[href='/settings/draft']").last.click()
+        await expect(self.page.locator("[data-plan]")).to_have_attribute("data-can-publish", "yes")
+        await self.page.locator("form.publish [name=message]").fill(message)
+        await self.page.locator("form.publish button.primary").click()
+        await expect(self.page.locator("[data-revision]").first).to_contain_text(message)
+
     async def no_sideways_scroll(self) -> None:
         wide, window = await self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide <= window, f"{self.page.url} is {wide} px wide in a window of {window}: {await self.page.evaluate(_TOO_WIDE)}"

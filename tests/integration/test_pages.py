@@ -441,29 +441,6 @@ async def test_missing_things_read_the_same_as_hidden_ones(admin):
 # ---- settings ----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_admin_adds_renames_and_switches_off_options(admin):
-    url = "/settings/option-sets/industry"
-    form = await admin.get(url)
-    revision = re.search(r'name="revision" value="(\d+)"', form.text)[1]
-    answer = await admin.post(url, {"revision": revision, "new.en": "Space travel", "new.zh_CN": "航天", "new.color": "purple"})
-    assert answer.status_code == 303
-    page = await admin.get(url)
-    assert 'data-option="space_travel"' in page.text
-    assert "Space travel" in (await admin.get("/r/customer/new")).text
-    stale = await admin.post(url, {"revision": revision, "new.en": "Another"})
-    assert stale.status_code == 409
-    fresh = re.search(r'name="revision" value="(\d+)"', page.text)[1]
-    off = {"revision": fresh, "option.space_travel.en": "Space", "option.space_travel.zh_CN": "航天", "option.space_travel.color": "red", "option.space_travel.active": "off"}
-    assert (await admin.post(url, off)).status_code == 303
-    assert "Space" not in re.search(r'name="industry".*?</select>', (await admin.get("/r/customer/new")).text, re.DOTALL)[0]
-    twice = await admin.post(url, {"revision": str(int(fresh) + 1), "new.key": "space_travel", "new.en": "Again"})
-    assert twice.status_code == 422
-    assert error_for(twice, "new")
-    back = await admin.post(f"/settings/revisions/{revision}/revert", {"revision": str(int(fresh) + 1)})
-    assert back.status_code == 303
-    assert 'data-option="space_travel"' not in (await admin.get(url)).text
-
-
 async def test_an_admin_adds_a_person_but_cannot_lock_themselves_out(admin, tenant):
     answer = await admin.post("/settings/users/new", {"name": "New Colleague", "email": f"new@{tenant.slug}.example", "password": PASSWORD, "roles": ["sales"]})
     assert answer.status_code == 303

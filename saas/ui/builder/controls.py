@@ -23,6 +23,7 @@ from saas.metadata.config import Config, Entity
 from saas.metadata.expressions.errors import FilterError
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
+from saas.metadata.property_words import ICONS
 from saas.registry import Registry
 from saas.runtime.sql import expr_type
 from saas.ui import filters
@@ -34,11 +35,6 @@ from saas.ui.render import markup
 from saas.ui.views import Choice
 
 COLOURS = ("gray", "red", "orange", "yellow", "green", "teal", "blue", "indigo", "purple", "pink")
-ICONS = (  # docs/packs.md, section 4
-    "user", "users", "building", "briefcase", "target", "phone", "mail", "calendar", "check-square", "file-text", "package", "truck", "star", "heart",
-    "flag", "tag", "ticket", "megaphone", "chart-bar", "coins", "credit-card", "book", "message", "alert", "clock", "folder", "gift", "shield",
-    "home", "list", "box",
-)
 SPARE_ROWS = 1  # empty rows offered without scripts
 
 
@@ -250,7 +246,7 @@ class IconControl(ControlKind):
     grouped = True
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        return {"icons": ICONS}
+        return {"icons": [Choice(key, str(name), key == (value or "box")) for key, name in ICONS.items()]}
 
 
 @control_kinds.register
@@ -534,6 +530,6 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
 
 
 __all__ = [
-    "COLOURS", "ICONS", "Control", "ControlKind", "Drawn", "colour_name", "control_kinds", "controls_of", "draw", "in_order", "insertable", "is_summable", "is_time",
+    "COLOURS", "Control", "ControlKind", "Drawn", "colour_name", "control_kinds", "controls_of", "draw", "in_order", "insertable", "is_summable", "is_time",
     "laid", "left_over", "read", "read_rows", "row_view",
 ]  # fmt: skip

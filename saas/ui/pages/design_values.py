@@ -107,7 +107,7 @@ async def _about(desk: Desk, key: str, values: Mapping[str, Any], errors: Errors
     controls = _about_controls(raw)
     return await desk.page(
         "settings/design/value", "values", status=422 if errors else 200, key="" if is_new else key, title=_("New value") if raw is None else desk.words(raw.get("label"), key),
-        drawn=await draw(desk, controls, values, errors), mark="" if is_new else desk.mark(f"settings[{key}]"), url=f"{LIST}/{key}", problems=left_over(errors or {}, controls),
+        drawn=await draw(desk, controls, values, errors), mark="" if is_new else desk.mark(f"settings[{key}]"), url=f"{LIST}/{key}", problems=left_over(errors or {}, controls), formula=f"setting('{key}')",
     )  # fmt: skip
 
 
