@@ -14,7 +14,7 @@ from saas.i18n import LOCALES, listed, titled
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.config import Entity
-from saas.metadata.kinds import ActionType, action_types
+from saas.metadata.kinds import ActionType, action_types, field_types
 from saas.ui.builder.assignments import made_label
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, in_order, insertable, left_over
 from saas.ui.builder.desk import Desk
@@ -241,7 +241,7 @@ def person_paths(desk: Desk, control: Control) -> list[Choice]:
 
 def _persons(desk: Desk, entity: Entity | None, path: str, text: str) -> Iterator[Choice]:
     for field in entity.fields.values() if entity else ():
-        if field.type == "user":
+        if field_types.get(field.type).holds == "user":
             yield Choice(f"{path}{field.key}", f"{text}{desk.words(field.label, field.key)}")
 
 

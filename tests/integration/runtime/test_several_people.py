@@ -13,11 +13,13 @@ import pytest_asyncio
 
 from saas.errors import InvalidDefinition, InvalidInput
 from saas.metadata.parse import parse_bundle
-from saas.runtime import execute
+from saas.runtime import configuration, execute
 from saas.runtime import operations as ops
+from saas.runtime.configuration import make_plan
 from saas.runtime.files import store
 from saas.runtime.forms import choices
 from saas.runtime.transfer import preview_import, stream_csv
+from saas.runtime.worker import drain
 from saas.tenants import update_user
 from tests.bundles import field as fld
 from tests.bundles import label
@@ -150,6 +152,44 @@ async def test_they_go_out_and_come_in_by_name(visits: Lab) -> None:
     ids = {p: str(visits.people[p]) for p in ("ann", "bob", "eve")}
     assert [r["parsed"].get("crew") for r in seen["rows"]] == [[ids["ann"], ids["eve"]], [ids["bob"]], None, None]
     assert [r["action"] for r in seen["rows"]] == ["created", "created", "created", "failed"]
+
+
+async def test_a_plan_says_who_can_no_longer_be_chosen(visits: Lab) -> None:
+    await make(visits, "planned", crew=["bob", "cat"])
+    await make(visits, "kept", crew=["ann"])
+    raw = copy.deepcopy(BUNDLE)
+    next(f for f in raw["entities"][0]["fields"] if f["key"] == "crew")["roles"] = ["crew", "scoped"]
+    plan = await make_plan(await visits.ctx(), raw)
+    impact = next(i for i in plan.report.impacts if i.code == "people_without_role")
+    with_cat = await found(visits, "admin", {"field": "crew", "op": "contains", "value": str(visits.people["cat"])})
+    assert impact.count == len(with_cat) and "planned" in {s["title"] for s in impact.samples} <= with_cat
+
+
+async def test_one_person_becomes_several_and_back(database) -> None:
+    """Through the door an admin uses: publish, then the data follows."""
+    raw = copy.deepcopy(BUNDLE)
+    raw["entities"][0]["fields"] += [fld("lead", "user"), fld("effort", "text")]
+    lab = await make_lab(raw, people=False)
+    for key in ("ann", "bob"):
+        await lab.person(key, ["crew"])
+    made = await lab.make("visit", name="v", lead=str(lab.people["ann"]), crew=[str(lab.people["bob"])], effort="1 h 30 min")
+    changed = copy.deepcopy(raw)
+    by_key = {f["key"]: f for f in changed["entities"][0]["fields"]}
+    by_key["lead"]["type"], by_key["crew"]["type"], by_key["effort"]["type"] = "users", "user", "duration"
+    changed["entities"][0]["fields"] = [f for f in by_key.values() if f["key"] not in ("mine", "size")]
+    await configuration.publish(await lab.ctx(), raw=changed, base_revision=1)
+    await drain()
+    record = await lab.get("visit", made)
+    assert (record.values["lead"], record.values["crew"], record.values["effort"]) == ([str(lab.people["ann"])], str(lab.people["bob"]), 5400)
+    assert await _found_by(lab, {"field": "lead", "op": "contains", "value": str(lab.people["ann"])}) == ["v"]
+    await configuration.revert(await lab.ctx(), 1, base_revision=2)
+    await drain()
+    record = await lab.get("visit", made)
+    assert (record.values["lead"], record.values["crew"], record.values["effort"]) == (str(lab.people["ann"]), [str(lab.people["bob"])], "1 h 30 min")
+
+
+async def _found_by(lab: Lab, filter_: Any) -> list[str]:
+    return [r.title for r in (await execute(await lab.ctx(), ops.List(entity="visit", filter=filter_))).records]
 
 
 async def test_rules_are_checked_while_writing(visits: Lab) -> None:
