@@ -79,7 +79,9 @@ async def test_current_against_draft(office: Office) -> None:
     account, gadget = of(change, "account"), of(change, "gadget")
     read = next(r for r in account.rights if r.right == "read")
     update = next(r for r in account.rights if r.right == "update")
-    assert (read.before, read.lost) == (2, 0) and read.gained == read.after - 2 == len(read.gained_samples) == len(office.accounts) - 2
+    theirs = {office.accounts["seller-b"], office.accounts["seller-c"]}
+    assert (read.before, read.lost) == (2, 0) and read.gained == read.after - 2 >= len(office.accounts) - 2
+    assert theirs.isdisjoint({s.id for s in read.gained_samples}) and len(read.gained_samples) == min(20, read.gained)
     assert not update.differs
     assert [(f.before, f.after) for f in account.fields if f.key == "bank"] == [("write", "hidden")]
     assert [(f.before, f.after) for f in gadget.fields if f.key == "name"] == [("none", "write")]
@@ -102,7 +104,7 @@ async def test_who_is_no_administrator_learns_nothing(office: Office) -> None:
     read = of(change, "account").rights[0]
     assert read.gained == 2 and {s.id for s in read.gained_samples} == mine
     admin = as_role(await office.lab.ctx("admin"), ["builder"])
-    assert {r.id for r in (await execute(admin, ops.List(entity="account", limit=200))).records} == set(), "a role keeps the asker's own identity"
+    assert {r.owner for r in (await execute(admin, ops.List(entity="account", limit=200))).records} <= {admin.user_id}, "a role keeps the asker's own identity"
 
 
 async def test_what_is_asked_of_records_is_limited_too(office: Office) -> None:
