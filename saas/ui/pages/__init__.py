@@ -18,6 +18,7 @@ from saas.ui.pages import (
     design_rules,
     design_values,
     design_views,
+    design_widgets,
     drafts,
     examples,
     figures,
@@ -41,7 +42,7 @@ routers = [
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_pipelines.router, design_roles.router, design_rules.router,
-    design_views.router, design_layouts.router, design_figures.router, design_menus.router,
+    design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

@@ -187,9 +187,17 @@ onContent((root) => each(root, "form[data-grid]", (form) => {
   if (!grid) return;
   let turn = Promise.resolve();
   const send = async () => {
+    const sent = [...grid.children];
     const answer = await ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
     if (!answer?.ok) { toast(decodeURIComponent(answer?.headers.get("X-Reason") || "") || (answer ? texts.failed : texts.offline), "error"); return; }
     mark.value = answer.headers.get("X-Mark") || mark.value;
+    sent.forEach((item, number) => { // as the server counts them now
+      $("[name=item]", item).value = number;
+      $("[data-width]", item).name = `width.${number}`;
+      if (!/^\d+$/.test(item.dataset.item)) return; // a figure of a report is addressed by its place
+      item.dataset.item = number;
+      for (const link of $$("[href*='/widgets/'], [formaction*='/widgets/']", item)) for (const name of ["href", "formaction"]) if (link.hasAttribute(name)) link.setAttribute(name, link.getAttribute(name).replace(/\/widgets\/\d+(?=\/|$)/, `/widgets/${number}`));
+    });
     const bar = $("[data-draft-bar]"), html = (await answer.text()).trim();
     if (bar) bar.outerHTML = html; else $(".settings-main")?.insertAdjacentHTML("afterbegin", html);
   };
