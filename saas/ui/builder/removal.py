@@ -24,7 +24,7 @@ async def ask_removal(
     """The page that asks: `name` of what goes, `back` where people come from, `action` the address its form is sent to, `notes` on
     what becomes of the data; `drawn` are controls of one's own. Its form says `clean` for "with everything that refers to it"."""
     desk.find(path)
-    found, planned = usages(desk.config, path), removal(desk.raw, path)
+    found, planned = usages(desk.raw, path), removal(desk.raw, path)
     return await desk.page(
         "builder/remove", current, status=status, name=name, back=back, action=action, notes=list(notes), drawn=list(drawn), errors=list(errors),
         uses=[{"label": u.label, "text": u.text} for u in found[:SHOWN]], more=max(0, len(found) - SHOWN), cleaned=[str(c) for c in planned.cleaned[:SHOWN]],

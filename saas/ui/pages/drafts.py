@@ -18,8 +18,10 @@ from saas.errors import AppError, Conflict, InvalidDefinition, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
 from saas.metadata import drafts, edits, fixes, store
+from saas.metadata.definition_words import words_at
 from saas.metadata.evolve import Change, compare
 from saas.metadata.merge import Conflict as Conflicting
+from saas.metadata.naming import title_of
 from saas.runtime import configuration
 from saas.tenants import forget_host, list_users
 from saas.ui import formats
@@ -52,7 +54,7 @@ async def _draft(desk: Desk, *, error: str = "", message: str = "", status: int 
 
 
 def problem_view(raw: Mapping[str, Any], path: str, code: str, message: str, hint: str, choices: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    return {"path": path, "code": code, "message": message, "hint": hint, "url": page_of(raw, path), "fixes": list(choices)}
+    return {"path": path, "title": str(title_of(raw, path)), "code": code, "message": message, "hint": hint, "url": page_of(raw, path), "fixes": list(choices)}
 
 
 def change_views(changes: Sequence[Change], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -89,19 +91,13 @@ def page_of(raw: Mapping[str, Any], path: str) -> str:
 
 def conflict_views(raw: Mapping[str, Any], conflicts: Iterable[Conflicting]) -> list[dict[str, Any]]:
     """Places that two sides changed differently, in words."""
-    return [{"path": c.path, "url": page_of(raw, c.path), "base": _words(c.base), "mine": _words(c.mine), "theirs": _words(c.theirs)} for c in conflicts]
-
-
-def _words(value: Any) -> str:
-    """A part of a definition as a person reads it: texts plainly, structures as JSON cut short."""
-    if isinstance(value, bool):
-        return _("Yes") if value else _("No")
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    if value is None or not isinstance(value, (dict, list)):
-        return _("nothing")
-    text = store.canonical(value).decode()
-    return text if len(text) < 300 else text[:300] + " …"
+    return [
+        {
+            "path": c.path, "title": str(title_of(raw, c.path)), "url": page_of(raw, c.path),
+            "mine": str(words_at(raw, c.path, c.mine or None)) or _("nothing"), "theirs": str(words_at(raw, c.path, c.theirs or None)) or _("nothing"),
+        }
+        for c in conflicts
+    ]  # fmt: skip
 
 
 @post("/settings/draft/undo", status_code=200)
