@@ -11,7 +11,7 @@ from uuid import UUID
 from saas.db import tenant_transaction
 from saas.errors import NotFound, PermissionDenied
 from saas.i18n import gettext as _
-from saas.i18n import lazy, pick
+from saas.i18n import lazy, pick, sentences
 from saas.metadata.config import Entity
 from saas.runtime import permissions
 from saas.runtime.context import Context, User
@@ -226,7 +226,7 @@ def _access(ctx: Context, entity: Entity | None, name: str) -> tuple[str, str]:
     if level == "write" and not any(permissions.may(ctx, right, entity.key) for right in ("update", "create")):
         level = "read"
     limits = permissions.field_rights(ctx, entity).get(name, [])
-    return level, "; ".join(dict.fromkeys(r.condition for r in limits if r.condition))
+    return level, sentences(dict.fromkeys(r.condition for r in limits if r.condition))
 
 
 def _actions(before: Context, after: Context, key: str) -> Iterable[Flip]:

@@ -25,6 +25,7 @@ def office_bundle() -> dict[str, Any]:
     own = {"create": True, "read": "own", "update": "own", "delete": "own", "fields": {"bank": "hidden", "phone": "masked"}}
     raw["roles"].append({"key": "builder", "label": {"en": "Builder", "zh_CN": "设计员"}, "settings": ["config"], "entities": {"account": own, "deal": {"read": "all"}}})
     raw["roles"].append({"key": "keeper", "label": {"en": "Keeper", "zh_CN": "保管员"}, "settings": ["users"], "entities": {"*": {"read": "all"}}})
+    raw["roles"].append({"key": "banker", "label": {"en": "Banker", "zh_CN": "银行员"}, "entities": {"account": {"read": "all", "update": {"scope": "all", "if": "bank == 'gold builder b'"}}}})
     next(e for e in raw["entities"] if e["key"] == "account")["owner_roles"].append("builder")
     return raw
 
@@ -35,6 +36,7 @@ async def office(database: Any) -> AsyncIterator[Office]:
     lab = await make_lab(raw)
     await lab.person("builder", ["builder"], "north")
     await lab.person("keeper", ["keeper"], "north")
+    await lab.person("banker", ["banker"], "south")
     await lab.person("south_chief", ["chief"], "south")
     accounts = {}
     for owner in ("seller", "dept_user", "south_chief", "builder"):
