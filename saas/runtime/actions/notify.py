@@ -25,7 +25,7 @@ class Notify(ActionType):
         "type": "object",
         "description": N_("Each person finds a message under the bell, in their own language."),
         "properties": {
-            "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "minItems": 1, "maxItems": 20, "title": N_("To"),
+            "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "minItems": 1, "maxItems": 20, "title": N_("Who is told"),
                    "description": N_("People named in the record, or everybody with a role."), "x-control": "people"},
             "title": {**MESSAGE, "title": N_("Title")},
             "body": {**MESSAGE, "title": N_("Text"), "x-rows": 2},

@@ -404,7 +404,7 @@ def _groups(desk: Desk, raw: Mapping[str, Any], own: str) -> list[tuple[str, lis
     return [
         (_("The move"), [
             Control("label", "label", _("Name on the button"), required=True),
-            Control("from", "choices", _("From"), "", True, choices=(Choice(ANY, _("any stage")), *stages)),
+            Control("from", "choices", _("From these stages"), "", True, choices=(Choice(ANY, _("any stage")), *stages)),
             Control("to", "choice", _("Leads to"), _("The same stage as before is possible: the record stays, and the rest happens."), True, None,
                     (*stages, Choice(DEPENDS, _("It depends on the record …"))), more={"empty": _("Choose a stage …")}),
             Control("branches", "stack", _("Depending on the record"), _("The first condition that holds decides."), entity=entity_key, show_if=only,
