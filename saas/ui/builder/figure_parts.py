@@ -186,7 +186,7 @@ def groupable(desk: Desk, entity_key: str) -> Iterator[tuple[str, str, FieldDef]
             yield field.key, desk.words(field.label, field.key), field
     for head in entity.fields.values():
         target = desk.config.entities.get(head.options.get("to") or "") if field_types.get(head.type).expr_type == "ref" else None
-        for field in target.declared.values() if target else ():
+        for field in target.fields.values() if target else ():
             if field_types.get(field.type).groupable:
                 yield f"{head.key}.{field.key}", f"{desk.words(head.label, head.key)} → {desk.words(field.label, field.key)}", field
 
