@@ -52,11 +52,18 @@ async def test_every_field_type_can_be_typed_listed_and_shown(http, tenant_facto
             assert re.search(rf'name="f_{kind.key}"', form.text), kind.key
     ctx: Context = await context_for_user(tenant.id, tenant.admin_id)
     typed = {f"f_{key}": text for key, text in TYPED.items()}
-    record = await make(admin, "thing", name="Full", f_user=str(ctx.user_id), f_option="a", f_multi=["", "a"], **typed)
+    record = await make(admin, "thing", name="Full", f_user=str(ctx.user_id), f_users=["", str(ctx.user_id)], f_option="a", f_multi=["", "a"], **typed)
     child = await make(admin, "thing", name="Child", f_ref=record, f_m2m=["", record])
     for path in (f"/r/thing/{record}", f"/r/thing/{record}/edit", f"/r/thing/{child}", f"/r/thing/{child}/edit", "/r/thing/board"):
         answer = await admin.get(path)
         assert answer.status_code == 200, (path, re.findall(r"<p>([^<]+)</p>", answer.text)[:2])
+    shown = (await admin.get(f"/r/thing/{record}")).text
+    for drawn in ("1 h 30 min", '<progress value="40" max="100"', '<input class="swatch" type="color" value="#3b5bdb" disabled', "AB1234", '<span class="people"><span class="person">'):
+        assert drawn in shown, drawn
+    edited = (await admin.get(f"/r/thing/{record}/edit")).text
+    for control in ('value="1 h 30 min"', 'data-follows="f-f_progress"', 'data-follows="f-f_color"', f'<option value="{ctx.user_id}" selected>'):
+        assert control in edited, control
+    assert (await admin.get("/r/thing?f=f_users:contains:me()&f=f_duration:gte:1%20h")).text.count("data-record-id") == 1
     columns = "&".join(f"cols=f_{kind.key}" for kind in field_types)
     listed = await admin.get(f"/r/thing?{columns}")
     assert listed.status_code == 200
@@ -71,7 +78,7 @@ async def test_every_field_type_can_be_typed_listed_and_shown(http, tenant_facto
 TYPED = {
     "text": "T", "longtext": "Two\nlines", "richtext": "<p>Rich</p>", "int": "5", "number": "1,234.50", "percent": "40", "bool": "true", "date": "2025-03-03",
     "datetime": "2025-03-03T08:00", "time": "08:30", "phone": "+14145550123", "email": "a@b.example", "url": "https://b.example", "money": "1,200.00", "rating": "3",
-    "score": "70", "tags": "one, two",
+    "score": "70", "tags": "one, two", "duration": "1 h 30 min", "progress": "40%", "color": "#3B5BDB", "code": "ab-12 34",
 }  # fmt: skip
 
 

@@ -170,11 +170,11 @@ async def test_records_in_a_ring_are_deleted_once(fresh_lab):
     lab = fresh_lab
     bundle = rich_bundle()
     deal = next(e for e in bundle["entities"] if e["key"] == "deal")
-    deal["fields"].append({"key": "next", "type": "ref", "to": "deal", "label": {"en": "Next"}, "on_delete": "cascade", "inverse": {"key": "prior", "label": {"en": "Prior"}}})
+    deal["fields"].append({"key": "following", "type": "ref", "to": "deal", "label": {"en": "Next"}, "on_delete": "cascade", "inverse": {"key": "prior", "label": {"en": "Prior"}}})
     await lab.publish(bundle)
     a = await lab.make("deal", name="a")
-    b = await lab.make("deal", name="b", next=str(a))
-    await execute(await lab.ctx(), ops.Update(entity="deal", id=a, values={"next": str(b)}))
+    b = await lab.make("deal", name="b", following=str(a))
+    await execute(await lab.ctx(), ops.Update(entity="deal", id=a, values={"following": str(b)}))
     await execute(await lab.ctx(), ops.Delete(entity="deal", id=a))
     assert (await execute(await lab.ctx(), ops.List(entity="deal"))).records == []
     await execute(await lab.ctx(), ops.Restore(entity="deal", id=a))
