@@ -64,7 +64,9 @@ async def open_draft(tenant_id: UUID, author_id: UUID) -> Draft:
     unless both changed the same thing."""
     async with tenant_transaction(tenant_id) as conn:
         row = await _row(conn, tenant_id, author_id)
-        if row["base_revision"] is not None and row["base_revision"] < row["live"]:
+        if _is_behind(row):  # another window may take it in, or go on, at this very moment
+            row = await _row(conn, tenant_id, author_id, lock=True)
+        if _is_behind(row):
             merged = await _merge(conn, tenant_id, row)
             if merged.conflicts:
                 return await _draft(conn, tenant_id, author_id, row, merged)
@@ -137,7 +139,7 @@ async def decide(tenant_id: UUID, author_id: UUID, choices: Mapping[str, str]) -
     Errors: Conflict while a choice is missing."""
     async with tenant_transaction(tenant_id) as conn:
         row = await _row(conn, tenant_id, author_id, lock=True)
-        if row["base_revision"] is None or row["base_revision"] >= row["live"]:
+        if not _is_behind(row):
             return
         from saas.metadata.merge import resolve
 
@@ -162,6 +164,10 @@ async def _row(conn: Any, tenant_id: UUID, author_id: UUID, *, lock: bool = Fals
         "LEFT JOIN config_revision r ON r.tenant_id = t.id AND r.number = t.config_revision AND d.tenant_id IS NULL WHERE t.id = $1",
         tenant_id, author_id,
     )  # fmt: skip
+
+
+def _is_behind(row: Any) -> bool:
+    return row["base_revision"] is not None and row["base_revision"] < row["live"]
 
 
 async def _merge(conn: Any, tenant_id: UUID, row: Any) -> Merge:

@@ -67,6 +67,32 @@ async def test_steps_made_at_the_same_moment_are_all_kept(lab):
     assert len(draft.steps) == 8 and all(edits.find(draft.raw, f"entities[account].fields[f{n}]") for n in range(8))
 
 
+async def test_two_windows_take_a_revision_in_and_the_faster_one_goes_on(lab, monkeypatch):
+    """The slower one must not put the draft back to what it was before."""
+    me, original = lab.people["admin"], drafts._merge
+    await drafts.edit(lab.tenant_id, me, "Mine", setting(f"{GRADE}.label", label("Class")))
+    await lab.publish(edits.put(await live(lab), "entities[account].fields[bank].label", label("House bank")))
+    merging = asyncio.Event()
+
+    async def slow(*args):
+        found = await original(*args)
+        if not merging.is_set():
+            merging.set()
+            await asyncio.sleep(0.5)
+        return found
+
+    async def faster():
+        await merging.wait()
+        await drafts.open_draft(lab.tenant_id, me)
+        await drafts.edit(lab.tenant_id, me, "More", setting("entities[account].fields[bank].help", label("More")))
+
+    monkeypatch.setattr(drafts, "_merge", slow)
+    await asyncio.gather(drafts.open_draft(lab.tenant_id, me), faster())
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    assert edits.find(draft.raw, "entities[account].fields[bank].help.en") == "More"
+    assert [s.title for s in draft.steps] == ["More", "Revision 2 taken in", "Mine"]
+
+
 async def test_what_somebody_else_published_is_taken_into_the_draft(lab):
     me = lab.people["admin"]
     await drafts.edit(lab.tenant_id, me, "Mine", setting(f"{GRADE}.label", label("Class")))
