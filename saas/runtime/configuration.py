@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -343,12 +343,15 @@ async def install(ctx: Context, raw: Mapping[str, Any], *, author_id: UUID | Non
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A bundle that may be published on its base, and the work that follows."""
+    """A bundle that may be published on its base, and the work that follows. `before` and `places`: the configuration it follows, and
+    the places its fields would get, from which the work was derived."""
 
     raw: Mapping[str, Any]
     bundle: m.Bundle
     data: Data
     work: Sequence[Any]
+    before: Config | None = None
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int) -> _Ready:
@@ -366,7 +369,7 @@ async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int) 
     _refuse([DefinitionProblem(i.path, i.code, i.message) for i in stops if i.severity == "stop"])
     red = [e for e in await run_examples(ctx.replace(config=here.config), bundle) if not e.passed]
     _refuse([DefinitionProblem(f"examples[{e.key}]", "example_failed", e.message) for e in red])
-    return _Ready(raw, bundle, steps, work)
+    return _Ready(raw, bundle, steps, work, here.config, {key: {**entity.columns, **entity.places} for key, entity in after.entities.items()})
 
 
 async def _commit(
@@ -381,7 +384,8 @@ async def _commit(
         for step in ready.data:
             if step.get("do") == "role":
                 await _give_role(conn, ctx, step)
-        job = await backfill.enqueue_steps(conn, ctx, ready.work, made.number) if ready.work else None
+        work = await _settled_work(conn, ctx, ready)
+        job = await backfill.enqueue_steps(conn, ctx, work, made.number) if work else None
         if pack is not None:
             await _remember(conn, ctx, pack, made.number)
         known = {"base": base, "hash": made.hash, **({"job": str(job)} if job else {}), **(facts or {})}
@@ -390,6 +394,18 @@ async def _commit(
     if job is not None and not in_transaction():
         await backfill.follow(ctx, job, FOLLOW_SECONDS)
     return made
+
+
+async def _settled_work(conn: Any, ctx: Context, ready: _Ready) -> Sequence[Any]:
+    """What was derived, or derived again: when a purge ended meanwhile, fields have been given other places than it seemed."""
+    if ready.before is None:
+        return ready.work
+    numbers, columns = await slots.load(conn, ctx.tenant_id, ready.bundle)
+    if {key: {name: place.rpartition(":")[2] for name, place in found.items()} for key, found in columns.items()} == ready.places:
+        return ready.work
+    tenant = ctx.tenant
+    after = Config(ready.bundle, numbers=numbers, columns=columns, currency=tenant.currency, country=tenant.country, time_zone=tenant.time_zone)
+    return _work(ready.before, after, ready.data)
 
 
 async def _give_role(conn: Any, ctx: Context, step: Mapping[str, Any]) -> None:

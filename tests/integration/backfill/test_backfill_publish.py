@@ -100,3 +100,31 @@ async def test_a_purge_between_plan_and_publication_misleads_nobody(shop):
     shop.put("order", fld("place", "text"))
     await publish(shop)
     assert (await shop.values("order", "place"), await shop.values("order", "x0")) == ({"a": "7"}, {"a": "kept"})
+
+
+async def test_fields_that_get_the_column_of_a_purge_at_the_last_moment_keep_their_values(shop, monkeypatch):
+    """A column becomes free after the work was derived: the values of the field that gets it move there all the same."""
+    from saas.runtime import removed as gone
+    from saas.runtime.worker import run_now
+
+    monkeypatch.setattr(gone, "SETTLED_SECONDS", -1.0)
+    values = {f"x{number}": str(number) for number in range(45)}
+    for key in values:
+        shop.put("order", fld(key, "text"))
+    await publish(shop)
+    record_id = await shop.lab.make("order", name="a", **values)
+    shop.drop("order", "x1")
+    await publish(shop)
+    ctx = await shop.lab.ctx("admin")
+    item = next(i for i in await gone.removed(ctx) if i.field == "x1")
+    original = configuration._commit
+
+    async def purge_first(*args: Any, **kwargs: Any) -> Any:
+        await run_now(ctx, await gone.purge(ctx, item, typed="X1"))
+        return await original(*args, **kwargs)
+
+    monkeypatch.setattr(configuration, "_commit", purge_first)
+    shop.put("customer", fld("extra", "text"))
+    await publish(shop)
+    found = (await shop.lab.get("order", record_id)).values
+    assert {key: found[key] for key in values if key != "x1"} == {key: text for key, text in values.items() if key != "x1"}
