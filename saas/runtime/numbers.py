@@ -57,11 +57,16 @@ async def _count_on(conn: Any, ctx: Context, entity: Entity, declared: FieldDef,
 
 async def reserve(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, used: Mapping[str, int]) -> None:
     """Go on after the numbers that records have already: {period: highest}."""
+    await reserve_at(conn, ctx, entity.number, declared.key, used)
+
+
+async def reserve_at(conn: Any, ctx: Context, entity_number: int, field_key: str, used: Mapping[str, int]) -> None:
+    """The same before the field is live."""
     for period, value in sorted(used.items()):
         await conn.execute(
             "INSERT INTO counter (tenant_id, entity_id, field_key, period, value) VALUES ($1, $2, $3, $4, $5) "
             "ON CONFLICT (tenant_id, entity_id, field_key, period) DO UPDATE SET value = greatest(counter.value, $5)",
-            ctx.tenant_id, entity.number, declared.key, period, value,
+            ctx.tenant_id, entity_number, field_key, period, value,
         )  # fmt: skip
 
 
@@ -71,13 +76,22 @@ def period_of(declared: FieldDef, day: date) -> str:
 
 def sequence_in(pattern: str, text: str) -> int | None:
     """The counter's part of a number that was given by this pattern; None for any other text."""
+    found = re.fullmatch(_expression(pattern), text, re.ASCII)
+    return int(found[1]) if found else None
+
+
+def sequence_sql(pattern: str) -> str:
+    """The same as a regular expression of PostgreSQL, whose first group is the counter's part."""
+    return f"^{_expression(pattern)}$"
+
+
+def _expression(pattern: str) -> str:
     parts, end = [], 0
     for match in _PART.finditer(pattern):
         kind = match[1]
-        parts += [re.escape(pattern[end : match.start()]), r"(?P<seq>\d{1,12})" if kind == "seq" else rf"\d{{{len(kind)}}}"]
+        parts += [re.escape(pattern[end : match.start()]), "([0-9]{1,12})" if kind == "seq" else f"[0-9]{{{len(kind)}}}"]
         end = match.end()
-    found = re.fullmatch("".join([*parts, re.escape(pattern[end:])]), text, re.ASCII)
-    return int(found["seq"]) if found else None
+    return "".join([*parts, re.escape(pattern[end:])])
 
 
 def _period(ctx: Context, declared: FieldDef) -> str:

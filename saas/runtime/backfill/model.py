@@ -132,6 +132,9 @@ class StepKind:
         """Whether the tenant's data call for it; asked in the transaction that publishes."""
         return True
 
+    async def begin(self, conn: Any, ctx: Context, step: Step) -> None:
+        """What has to be so from the moment of publishing, in its transaction: people go on working before the job comes to it."""
+
     async def run(self, run: Run) -> None:
         """Do it, from where `run.memory` says it stopped; everything in transactions of `run.batch()`."""
         raise NotImplementedError

@@ -303,6 +303,23 @@ async def test_changes_wait_for_those_published_before(shop):
     assert await shop.values("order", "place") == {"a": 1}
 
 
+async def test_changes_wait_for_one_that_rests(shop):
+    """Else the second conversion would find nothing to convert, and nobody would look again."""
+    await shop.lab.make("order", name="a", place="1")
+    shop.put("order", fld("place", "int"))
+    first = await shop.publish()
+    ctx = await shop.lab.ctx("admin")
+    await jobs.pause_job(ctx, first)
+    shop.put("order", fld("place", "number"))
+    second = await shop.publish()
+    assert (await run_now(ctx, second)).status == "queued"
+    await jobs.resume_job(ctx, first)
+    await shop.finish(first)
+    await shop.lab.fetch("UPDATE job SET run_at = now() WHERE tenant_id = $1 AND id = $2 RETURNING 1", second)
+    await shop.finish(second)
+    assert await shop.values("order", "place") == {"a": 1}
+
+
 async def test_a_batch_that_meets_others_is_tried_again(shop, monkeypatch):
     monkeypatch.setattr(driving, "ATTEMPTS", 20)
     ids = [await shop.lab.make("order", name=n, place="1") for n in "ab"]

@@ -312,3 +312,16 @@ async def test_a_type_that_cannot_hold_them_loses_values_until_it_is_taken_back(
     assert await shop.values("order", "place") == {"a": None} and info.result["steps"][0]["lost"] == 1
     await shop.follow(raw=first)
     assert await shop.values("order", "place") == {"a": "whatever it is"}
+
+
+@pytest.mark.parametrize(("type_", "options", "typed"), [("text", {}, "O-07"), ("longtext", {}, "O-07"), ("int", {}, 7)])
+async def test_a_record_added_before_the_numbers_are_reserved_gets_none_that_was_typed(shop, type_, options, typed):
+    pattern = "{seq}" if type_ == "int" else "O-{seq:2}"
+    shop.put("order", fld("no", type_, **options))
+    await shop.follow()
+    await shop.lab.make("order", name="a", no=typed)
+    shop.put("order", fld("no", "auto", pattern=pattern, reset="year"))
+    job_id = await shop.publish()
+    await shop.lab.make("order", name="b")
+    await shop.finish(job_id)
+    assert await shop.values("order", "no") == {"a": str(typed), "b": "8" if type_ == "int" else "O-08"}

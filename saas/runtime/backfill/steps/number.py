@@ -8,16 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from saas.i18n import lazy
+from saas.metadata import slots
 from saas.runtime import numbers
-from saas.runtime.backfill.model import Order, Shift, Step, StepKind, step_kinds
+from saas.runtime.backfill.model import Order, Shift, Step, StepKind, is_stored, location, step_kinds
 from saas.runtime.backfill.ordered import field_of
 from saas.runtime.backfill.running import BATCH, Run
 from saas.runtime.backfill.values import empty_sql, rows_of
+from saas.runtime.context import Context
 from saas.runtime.records import Rewrite, follow_configuration, lock_many
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import EMPTY
 
 READ = 5_000
+_PERIODS = {"year": "YYYY", "month": "YYYY-MM", "day": "YYYY-MM-DD"}
 
 
 @step_kinds.register
@@ -33,7 +36,22 @@ class Number(StepKind):
             for key, declared in new.declared.items():
                 earlier = old.declared.get(key) if old else None
                 if declared.type == "auto" and (earlier is None or earlier.type != "auto"):
-                    yield shift.step(self.key, new, declared, type="auto")
+                    held = {"held": location(shift.old, new.key, key)} if earlier and is_stored(earlier, shift.old) else {}
+                    yield shift.step(self.key, new, declared, type="auto", pattern=declared.options["pattern"], reset=declared.options.get("reset", "never"), **held)
+
+    async def begin(self, conn: Any, ctx: Context, step: Step) -> None:
+        """Whoever adds a record from now on gets none of the numbers that were typed before."""
+        place, options = step.options.get("held", ""), step.options
+        if place in ("", "state") or place.startswith(slots.IN_LINKS):
+            return
+        text = "doc ->> $3" if ":" in place else f"coalesce({place}::text, $3)"
+        period = "''" if options["reset"] == "never" else f"to_char(created_at AT TIME ZONE $2, '{_PERIODS[options['reset']]}')"
+        rows = await conn.fetch(
+            f"SELECT period, max(seq::bigint) FROM (SELECT {period} AS period, substring({text} FROM $1) AS seq FROM record WHERE entity_id = {step.number}) r "
+            "WHERE seq IS NOT NULL AND $2 <> '' GROUP BY period",
+            numbers.sequence_sql(options["pattern"]), ctx.tenant.time_zone, place.partition(":")[2],
+        )  # fmt: skip
+        await numbers.reserve_at(conn, ctx, step.number, step.field or "", dict(rows))
 
     async def run(self, run: Run) -> None:
         while not run.memory.get("finished"):

@@ -14,6 +14,7 @@ from saas.runtime import uniques
 from saas.runtime.backfill.meaning import meaning
 from saas.runtime.backfill.model import Order, Shift, Step, step_kinds
 from saas.runtime.backfill.running import RecordStep, Run
+from saas.runtime.context import Context
 from saas.runtime.sql import RecordScope
 
 
@@ -32,6 +33,10 @@ class Unique(RecordStep):
                 if before.get(rule.key) != _meaning(shift.new, new, rule):
                     field = new.fields.get(rule.fields[0])
                     yield shift.step(self.key, new, field, rule=rule.key)
+
+    async def begin(self, conn: Any, ctx: Context, step: Step) -> None:
+        """Claims under the rule's earlier meaning would refuse what is fine now."""
+        await conn.execute("DELETE FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND rule_key = $3", ctx.tenant_id, step.number, step.options["rule"])
 
     async def is_void(self, run: Run, conn: Any) -> str | None:
         return None if _rule(run) is not None else "gone"
