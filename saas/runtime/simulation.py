@@ -54,9 +54,16 @@ def require_simulation(ctx: Context, role_keys: Iterable[str], *, draft: bool = 
     if permissions.is_admin(ctx):
         return
     if draft:
-        raise PermissionDenied(lazy("Only an administrator can try unpublished changes on real records."))
+        require_trial(ctx)
     if any(key not in ctx.config.roles or not permissions.may_give(ctx, ctx.config.roles[key]) for key in role_keys):
         raise PermissionDenied(lazy("You can look only through roles that you could give."))
+
+
+def require_trial(ctx: Context) -> None:
+    """Whether `ctx` may see real records under a draft, whose roles, formulas and conditions are whatever its author wrote.
+    Errors: PermissionDenied."""
+    if not permissions.is_admin(ctx):
+        raise PermissionDenied(lazy("Only an administrator can try unpublished changes on real records."))
 
 
 # ---- comparing ---------------------------------------------------------------------------------------------------------
@@ -251,4 +258,4 @@ def _moves(ctx: Context, key: str) -> dict[str, tuple[str, bool]]:
     return found
 
 
-__all__ = ["AccessChange", "EntityAccess", "FieldChange", "Flip", "RightChange", "Sample", "as_person", "as_role", "compare_access", "person_of", "require_simulation"]
+__all__ = ["AccessChange", "EntityAccess", "FieldChange", "Flip", "RightChange", "Sample", "as_person", "as_role", "compare_access", "person_of", "require_simulation", "require_trial"]

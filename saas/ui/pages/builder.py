@@ -14,6 +14,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.expressions.check import NOUNS
 from saas.metadata.expressions.errors import ExpressionError
 from saas.runtime.preview import sample_values
+from saas.runtime.simulation import require_trial
 from saas.runtime.trial import trial
 from saas.ui.builder.controls import row_view
 from saas.ui.builder.desk import Desk, open_desk
@@ -75,10 +76,12 @@ def _expected(result: str) -> Any:
 
 
 async def _samples(desk: Desk, entity: str, text: str) -> list[tuple[str, str]]:
-    """On the draft's configuration; nothing where that has problems, or the formula asks what only a change knows."""
+    """On the draft's configuration; nothing where that has problems, the formula asks what only a change knows, or somebody who is no
+    administrator asks."""
     if desk.problems:
         return []
     try:
+        require_trial(desk.ask.ctx)
         async with trial(desk.ask.ctx, desk.draft.examined.bundle, timeout_seconds=2) as ctx:
             return await sample_values(ctx, entity, text)
     except (AppError, ExpressionError):

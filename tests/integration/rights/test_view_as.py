@@ -354,3 +354,18 @@ async def test_odd_questions(admin: Browser, query: str) -> None:
     assert (await admin.get(f"{SIMULATOR}?{query}")).status_code == 404
     for more in ("entity=no_such", "entity=account&right=no_such", "entity=account&record=x&right=read", "entity=account&right=see_field&field=no_such", "entity=deal&right=transition&transition=no", "with=role:nope"):
         assert (await admin.get(f"{SIMULATOR}?who=role:chief&{more}")).status_code in (200, 404), more
+
+
+async def test_previews_show_nobody_more_than_they_may_see(http, office):
+    """Whoever configures without being an administrator could make themselves one in a draft that nobody else sees."""
+    me = office.lab.people["builder"]
+    try:
+        builder = await browser_of(http, office, "builder")
+        await drafts.edit(office.lab.tenant_id, me, "Mine", lambda raw, data: (edits.put(raw, "roles[builder].admin", True), data))
+        verdict = await builder.post("/settings/builder/check?entity=account", {"text": "bank"})
+        assert verdict.status_code == 200 and "This gives" in verdict.text and "gold" not in verdict.text
+        page = await builder.get("/settings/views/account/grades")
+        assert page.status_code == 200 and "Only an administrator can try unpublished changes" in page.text
+        assert "seller b" not in page.text and "gold" not in page.text
+    finally:
+        await drafts.discard(office.lab.tenant_id, me)
