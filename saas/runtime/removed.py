@@ -37,7 +37,7 @@ SETTLED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """`kind`: a field that is gone; values that a field had before its type changed; an entity with its records. `last` is the last
+    """`kind`: a field that is gone; values that a field had before its type changed, also of one that is gone; an entity with its records. `last` is the last
     revision that had it, None where no kept revision knows it. `count` is exact below CAP."""
 
     id: str
@@ -157,7 +157,8 @@ async def _fields(conn: Any, ctx: Context, entity: str, number: int, rows: list[
         key = row["field_key"].partition(slots.RETIRED)[0]
         if row["retired_at"] is None or row["shape"] == PURGED:
             continue
-        item = await _field(conn, ctx, entity, number, key, row["column_name"], row["shape"], row["retired_at"], known)
+        kind: Kind = "field" if row["field_key"] == key else "values"
+        item = await _field(conn, ctx, entity, number, key, row["column_name"], row["shape"], row["retired_at"], known, kind)
         if item.count or (key not in live and row["field_key"] == key):
             found.append(item)
     # What went before places were kept for everything lies in the document or among the links under its own key.
@@ -168,17 +169,18 @@ async def _fields(conn: Any, ctx: Context, entity: str, number: int, rows: list[
         if storage in ("none", "state"):
             continue
         place = (slots.IN_LINKS if storage == "links" else slots.IN_DOCUMENT) + key
-        item = await _field(conn, ctx, entity, number, key, place, shape, None, known)
+        item = await _field(conn, ctx, entity, number, key, place, shape, None, known, "field")
         if item.count:
             found.append(item)
     return found
 
 
-async def _field(conn: Any, ctx: Context, entity: str, number: int, key: str, place: str, shape: str, retired_at: Any, known: _Known) -> Removed:
+async def _field(
+    conn: Any, ctx: Context, entity: str, number: int, key: str, place: str, shape: str, retired_at: Any, known: _Known, kind: Kind
+) -> Removed:  # fmt: skip
     last = known.last(entity, key, shape)
     defn = ctx.config.entities[entity].defn
     raw = await _raw(conn, ctx, last[1], f"entities[{entity}].fields[{key}]") if last else {}
-    kind: Kind = "values" if key in ctx.config.entities[entity].declared else "field"
     type_ = (shape or (last[0] if last else "")).partition(":")[0]
     count = await conn.fetchval(*_count_sql(ctx, number, place))
     return Removed(

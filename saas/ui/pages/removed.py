@@ -15,7 +15,7 @@ from litestar.params import FromPath
 
 from saas.errors import AppError, Conflict, InvalidInput, NotFound
 from saas.i18n import gettext as _
-from saas.i18n import listed, ngettext, pick, titled
+from saas.i18n import ngettext, pick, titled
 from saas.metadata import edits
 from saas.metadata.kinds import field_types
 from saas.runtime import backfill, execute, jobs, permissions, removed
@@ -156,9 +156,7 @@ async def ask_purge(request: Request) -> Response[Any]:
 
 
 async def _purge_page(desk: Desk, item: removed.Removed, *, error: str = "", typed: str = "", status: int = 200) -> Response[Any]:
-    row = _item(desk, item)
-    kept = listed(sorted({pick(item.label, "en"), pick(item.label, "zh_CN"), row["name"]})) if item.label else row["name"]
-    return await desk.page("settings/removed_purge", "removed", status=status, row=row, error=error, typed=typed, names=kept)
+    return await desk.page("settings/removed_purge", "removed", status=status, row=_item(desk, item), error=error, typed=typed)
 
 
 @post("/settings/removed/purge", status_code=200)
