@@ -222,7 +222,7 @@ class Sorter(ControlKind):
         return list(dict.fromkeys(str(v) for v in form.getall(control.name, []) if v))
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        chosen = [v for v in value or [] if isinstance(v, str)]
+        chosen = [v for v in value if isinstance(v, str)] if isinstance(value, list | tuple) else []  # a draft may say anything
         by_key = {c.key: c for c in control.choices}
         rows = [replace(by_key.get(k, Choice(k, k)), on=True) for k in chosen]
         return {"rows": rows + [replace(c, on=False) for c in control.choices if c.key not in set(chosen)]}
