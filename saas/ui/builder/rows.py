@@ -18,7 +18,7 @@ from saas.ui.render import markup
 from saas.ui.views import Choice
 
 SPARE = "__n__"  # stands for the number of a row that scripts add
-MOST = 500
+MOST = 5_000  # as many as the longest list of a pack may have: what is not read would be lost
 
 
 @control_kinds.register

@@ -19,7 +19,8 @@ from saas.ui.builder.controls import Control, ControlKind, Drawn, control_kinds,
 from saas.ui.builder.desk import Desk, Errors
 
 GESTURE = "_gesture"
-MOST = 60  # cards read from one form
+MOST = 60  # cards that can be added on a page
+READ = 2_000  # cards read from one form: a pack may bring more than are added by hand, and saving must not lose them
 
 
 def is_gesture(form: FormMultiDict) -> bool:
@@ -37,7 +38,7 @@ def gesture(form: FormMultiDict, name: str) -> tuple[str, str]:
 def row_numbers(form: FormMultiDict, name: str) -> list[str]:
     """The numbers of posted rows, in the order in which they stand on the page."""
     pattern = re.compile(rf"{re.escape(name)}\.(\d{{1,4}})\.")
-    return list(dict.fromkeys(m[1] for key in form if (m := pattern.match(key))))[:MOST]
+    return list(dict.fromkeys(m[1] for key in form if (m := pattern.match(key))))[:READ]
 
 
 def moved(form: FormMultiDict, name: str, numbers: Sequence[str], rows: list[Any]) -> list[Any]:

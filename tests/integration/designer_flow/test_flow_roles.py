@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 
+from saas.metadata import drafts, edits
 from tests.integration.designer_flow.test_flow_pipelines import at, said
 
 URL = "/settings/roles"
@@ -84,6 +85,21 @@ async def test_conditions_fields_and_transitions_of_one_entity(admin):
     await admin.fill(f"{URL}/marketing/entities/opportunity", {"rights": "inherit", "moves": "pipeline"})
     assert await rights(admin, "marketing", "opportunity") is None
     assert "transitions" not in await admin.find("roles[marketing]")
+
+
+async def test_however_many_fields_are_limited_saving_keeps_them_all(admin):
+    """A limit that was left out would show the field to everybody with the role."""
+    hidden = {f"secret_{n}": "hidden" for n in range(75)}
+
+    def change(raw, data):
+        for key in hidden:
+            raw = edits.add(raw, "entities[opportunity].fields", {"key": key, "type": "text", "label": {"en": key}})
+        return edits.put(raw, "roles[marketing].entities.opportunity", {"read": "own", "fields": hidden}), data
+
+    await drafts.edit(admin.tenant.id, admin.tenant.admin_id, "Many", change)
+    answer = await admin.fill(f"{URL}/marketing/entities/opportunity", {"bulk": ["off", "on"]})
+    assert answer.status_code == 303 and (await rights(admin, "marketing", "opportunity"))["bulk"] is True
+    assert (await rights(admin, "marketing", "opportunity"))["fields"] == hidden
 
 
 async def test_mistakes_are_said_at_the_control_that_can_mend_them(admin):
