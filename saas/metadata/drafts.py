@@ -125,12 +125,12 @@ async def forget(conn: Any, tenant_id: UUID, author_id: UUID) -> None:
         await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND author_id = $2", tenant_id, author_id)  # noqa: S608  two constants
 
 
-async def forget_published(conn: Any, tenant_id: UUID, author_id: UUID | None, hash_: str) -> None:
-    """Remove the author's draft if it is what was just published; a draft that went on meanwhile stays."""
+async def forget_published(conn: Any, tenant_id: UUID, author_id: UUID | None, hash_: str, data: Sequence[Mapping[str, Any]]) -> None:
+    """Remove the author's draft if it is what was just published, with all its orders for records; one that went on meanwhile stays."""
     if author_id is None:
         return
-    text = await conn.fetchval("SELECT bundle FROM config_draft WHERE tenant_id = $1 AND author_id = $2 FOR UPDATE", tenant_id, author_id)
-    if text is not None and content_hash(json.loads(text)) == hash_:
+    row = await conn.fetchrow("SELECT bundle, data FROM config_draft WHERE tenant_id = $1 AND author_id = $2 FOR UPDATE", tenant_id, author_id)
+    if row is not None and content_hash(json.loads(row["bundle"])) == hash_ and all(step in data for step in json.loads(row["data"])):
         await forget(conn, tenant_id, author_id)
 
 

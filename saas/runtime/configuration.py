@@ -390,7 +390,7 @@ async def _commit(
             await _remember(conn, ctx, pack, made.number)
         known = {"base": base, "hash": made.hash, **({"job": str(job)} if job else {}), **(facts or {})}
         await record_audit(conn, ctx.tenant_id, event, actor_id=author, target=str(made.number), request_id=ctx.request_id, data=known)
-        await drafts.forget_published(conn, ctx.tenant_id, author, made.hash)
+        await drafts.forget_published(conn, ctx.tenant_id, author, made.hash, ready.data)
     if job is not None and not in_transaction():
         await backfill.follow(ctx, job, FOLLOW_SECONDS)
     return made

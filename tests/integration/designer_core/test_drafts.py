@@ -10,7 +10,7 @@ import pytest_asyncio
 from saas.db import tenant_transaction
 from saas.errors import Conflict, NotFound
 from saas.metadata import drafts, edits, store
-from saas.runtime import execute
+from saas.runtime import configuration, execute
 from saas.runtime import operations as ops
 from saas.runtime.trial import trial
 from tests.bundles import label
@@ -146,3 +146,18 @@ async def test_a_failure_inside_a_trial_is_seen_outside(lab):
     with pytest.raises(ZeroDivisionError):
         async with trial(await lab.ctx(), await live(lab), write=True):
             raise ZeroDivisionError
+
+
+async def test_an_order_given_after_the_plan_was_made_is_not_lost_by_publishing_it(lab):
+    me, ctx = lab.people["admin"], await lab.ctx("admin")
+    await drafts.edit(lab.tenant_id, me, "Mine", setting(f"{GRADE}.label", label("Class")))
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    plan = await configuration.make_plan(ctx, draft.raw, data=draft.data)
+    order = {"do": "fill", "entity": "account", "field": "bank", "value": "House bank"}
+    await drafts.edit(lab.tenant_id, me, "Fill", lambda raw, data: (raw, [*data, order]))
+    await configuration.publish(ctx, plan_id=plan.id)
+    assert list((await drafts.open_draft(lab.tenant_id, me)).data) == [order]
+    ctx = await lab.ctx("admin")
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    await configuration.publish(ctx, raw=draft.raw, data=draft.data)
+    assert (await drafts.open_draft(lab.tenant_id, me)).is_empty
