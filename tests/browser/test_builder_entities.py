@@ -91,7 +91,7 @@ async def test_an_entity_is_made_from_feature_cards(acme: Company, visit: Any) -
     await visitor.problem("label", "at least one language")
     await page.get_by_label("One of them is called: English").fill("Vehicle")
     await page.get_by_label("Several are called: English").fill("Vehicles")
-    await page.get_by_role("radio", name="Truck").check()
+    await page.get_by_role("radio", name="Lorry").check()
     await page.get_by_role("checkbox", name="Pipeline").check()
     await save(page, "Create entity").click()
     await expect(page.locator("h2").first).to_have_text("Vehicles")

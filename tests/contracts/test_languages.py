@@ -19,6 +19,7 @@ import saas.app  # noqa: F401  so that every class of errors is there
 from saas import errors
 from saas.db import tenant_transaction
 from saas.i18n import LOCALES, LazyString, gettext, use_locale
+from saas.metadata.packs import load_pack
 from saas.runtime import jobs
 from saas.runtime.contexts import context_for_user
 from saas.runtime.kinds import load_kinds
@@ -44,6 +45,20 @@ MACHINE_CLASSES = {"expr", "mono", "key"}  # keys and expressions of the configu
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr", "use"}
 
 
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from ([value["key"]] if isinstance(value.get("key"), str) else [])
+        for below in value.values():
+            yield from _keys(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _keys(below)
+
+
+KEYS = set(_keys(load_pack("baseline-crm")))  # names of definitions in the addresses of the designer
+PLACES = {"fields", "options", "rules", "relations", "properties", "new", "type", "remove", "stages", "transitions", "widgets"}
+
+
 class Page(HTMLParser):
     """The texts a person reads on a page (also those read aloud, and those of charts and scripts), and its links."""
 
@@ -61,7 +76,7 @@ class Page(HTMLParser):
         if tag == "input" and given.get("type") in ("submit", "button"):
             self.texts.append(given.get("value", ""))
         self.links += [given[name] for name in ("href", "hx-get") if given.get(name, "").startswith("/")]
-        silent = tag in SILENT or bool(MACHINE_CLASSES & set(given.get("class", "").split()))
+        silent = tag in SILENT or bool(MACHINE_CLASSES & set(given.get("class", "").split())) or bool(given.get("lang") and tag != "html")
         if tag == "script":
             silent, self._json = True, given.get("type") == "application/json"
         if tag not in VOID:
@@ -129,6 +144,8 @@ def _kind(path: str) -> str:
         parts[1] = "{entity}"
         if parts[2:4] == ["{id}", "transitions"]:
             parts[4] = "{key}"
+    if parts[0] == "settings":  # one of each: what is called what it is does not matter
+        parts = [*parts[:2], *("{key}" if part in KEYS and part not in PLACES else part for part in parts[2:])]
     keys = sorted({pair.partition("=")[0] for pair in query.split("&")} - {""})
     if keys:
         parts = [*parts[:1], "…", *parts[2:], *keys]
@@ -239,7 +256,8 @@ async def test_the_walk_reaches_every_kind_of_page(chinese, english):
         for kind in (
             "dashboards/overview", "r/customer", "r/customer/{id}", "r/customer/new", "r/{entity}/{id}/edit", "r/{entity}/{id}/delete", "r/{entity}/{id}/move",
             "r/{entity}/{id}/transitions/{key}", "r/{entity}/board", "r/{entity}/bin", "r/{entity}/views/new", "r/{entity}/import", "r/{entity}/export", "reports/sales",
-            "notifications", "profile", "settings", "settings/entities/customer", "settings/pipelines/opportunity", "settings/roles/sales", "settings/option-sets/channel",
+            "notifications", "profile", "settings", "settings/entities/{key}", "settings/entities/{key}/fields/{key}", "settings/pipelines/{key}", "settings/roles/{key}",
+            "settings/option-sets/{key}", "settings/option-sets/{key}/o/{key}", "settings/relations", "settings/numbering", "settings/labels",
             "settings/values", "settings/revisions", "settings/users", "settings/users/new", "settings/audit", "settings/jobs", "settings/automations", "settings/schedules",
         ):  # fmt: skip
             assert kind in reached, (walker.locale, kind)

@@ -65,7 +65,7 @@ def _new_controls() -> list[Control]:
 
 
 def _lines_control() -> Control:
-    return Control("lines", "longtext", _("Options, one per line"), _("For both languages write “High | 高”, or paste two columns from a spreadsheet."), required=True, more={"rows": 8})
+    return Control("lines", "longtext", _("Options, one per line"), _("For both languages write the two names with “|” between them, or paste two columns from a spreadsheet."), required=True, more={"rows": 8})
 
 
 @post("/settings/option-sets/new", status_code=200)
@@ -305,7 +305,7 @@ async def split_option(request: Request) -> Response[Any]:
 
 def _split_controls(home: Home) -> list[Control]:
     return [
-        Control("lines", "longtext", _("New options, one per line"), _("For both languages write “High | 高”."), required=True, more={"rows": 4}),
+        Control("lines", "longtext", _("New options, one per line"), _("For both languages write the two names with “|” between them."), required=True, more={"rows": 4}),
         Control("keep", "bool", _("Keep the old option, too")),
     ]  # fmt: skip
 
