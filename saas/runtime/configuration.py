@@ -17,8 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import in_transaction, tenant_transaction
-from saas.errors import Conflict, DefinitionProblem, InvalidDefinition, NotFound
-from saas.i18n import LazyString, gettext, lazy, lazy_plural
+from saas.errors import Conflict, DefinitionProblem, InvalidDefinition, NotFound, PermissionDenied
+from saas.i18n import LazyLabel, LazyString, gettext, lazy, lazy_plural
 from saas.metadata import drafts, evolve, fixes, slots, store
 from saas.metadata import models as m
 from saas.metadata.config import Config
@@ -364,12 +364,24 @@ async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int) 
         after = await _planned(conn, here, bundle)
         steps = await _with_usual_steps(conn, here, after, raw, data)
         _refuse(problems_of_steps(steps, after))
+        _refuse_gift(here, after, steps)
         stops = await impact.look(Survey(here, conn, after, raw=raw, data=steps), only_stops=True)
         work = _work(here.config, after, steps)
     _refuse([DefinitionProblem(i.path, i.code, i.message) for i in stops if i.severity == "stop"])
     red = [e for e in await run_examples(ctx.replace(config=here.config), bundle) if not e.passed]
     _refuse([DefinitionProblem(f"examples[{e.key}]", "example_failed", e.message) for e in red])
     return _Ready(raw, bundle, steps, work, here.config, {key: {**entity.columns, **entity.places} for key, entity in after.entities.items()})
+
+
+def _refuse_gift(ctx: Context, after: Config, data: Data) -> None:
+    """Who shapes the configuration without being an administrator makes no role, and gives none, that holds more of the settings
+    than theirs. Raises PermissionDenied."""
+    for key, role in after.roles.items():
+        before = ctx.config.roles.get(key)
+        grown = before is None or (role.admin and not before.admin) or not set(role.settings) <= set(before.settings)
+        given = any(s.get("do") == "role" and s.get("to") == key for s in data)
+        if (grown or given) and not permissions.may_give(ctx, role):
+            raise PermissionDenied(lazy("The role “%(role)s” would hold more than yours. Only an administrator can publish this.", role=LazyLabel(role.label or key)))
 
 
 async def _commit(
