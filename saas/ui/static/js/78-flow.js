@@ -21,7 +21,8 @@ const exchangeEditors = async (form, gesture) => {
   const changed = $(`[data-editor="${CSS.escape(gesture.split("|")[0])}"]`, form);
   const card = verb === "add" && changed && $$(":scope > .stack-cards > .stack-card", changed).pop();
   const again = name && name !== "_gesture" && $$("input, select, textarea", form).find((input) => input.name === name && (input.type !== "checkbox" || input.value === value));
-  (card ? $("input:not([type=hidden]), select, textarea", card) : again || (name === "_gesture" && changed))?.focus();
+  const next = card ? $("input:not([type=hidden]), select, textarea", card) : again || (name === "_gesture" && changed);
+  if (next) next.focus();
 };
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button[data-gesture]");
@@ -49,3 +50,13 @@ onContent((root) => each(root, "[data-template]", (box) => {
     last.dispatchEvent(new Event("input", { bubbles: true }));
   });
 }));
+
+// The matrix of rights: a changed cell gives its row rights of its own, as the server will.
+document.addEventListener("change", (event) => {
+  const row = event.target.matches?.(".cell-right") && event.target.closest("tr");
+  if (!row) return;
+  if (row.classList.contains("is-inherited")) row.classList.replace("is-inherited", "is-own");
+  const chosen = event.target.value;
+  event.target.classList.toggle("is-none", ["no", "none"].includes(chosen));
+  event.target.classList.toggle("is-all", ["yes", "all", "as_reading"].includes(chosen));
+});
