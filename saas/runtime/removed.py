@@ -30,6 +30,7 @@ KIND = "purge"
 CAP = 10_000
 BATCH = 500
 SHOWN = 300
+LOOK_BACK = 300  # revisions in which a definition is looked for; what is older can be purged, but not brought back by its name
 PURGED = "~purged"  # shape of a place that is being emptied: no field takes it up again
 # Requests that began before the removal may still write; only then is a place really nobody's.
 SETTLED_SECONDS = 60.0
@@ -125,9 +126,9 @@ async def _last_known(conn: Any, ctx: Context) -> _Known:
     rows = await conn.fetch(
         "SELECT e ->> 'key' AS entity, f ->> 'key' AS field, f ->> 'type' AS type, f ->> 'to' AS target, f ->> 'currency' AS currency, max(r.number) AS number "
         "FROM config_revision r CROSS JOIN jsonb_array_elements(r.bundle -> 'entities') e CROSS JOIN jsonb_array_elements(e -> 'fields') f "
-        "WHERE r.tenant_id = $1 GROUP BY 1, 2, 3, 4, 5",
-        ctx.tenant_id,
-    )
+        "WHERE r.tenant_id = $1 AND r.number > $2 GROUP BY 1, 2, 3, 4, 5",
+        ctx.tenant_id, ctx.config.revision - LOOK_BACK,
+    )  # fmt: skip
     entities: dict[str, int] = {}
     fields: dict[tuple[str, str, str], int] = {}
     for entity, field, type_, target, currency, number in rows:
