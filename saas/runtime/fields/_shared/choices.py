@@ -55,11 +55,20 @@ def find_option(field: FieldDef, text: str, config: Config) -> str:
     options = option_map(field, config)
     if text in options:
         return text
-    plain = _plain(text)
-    for option in options.values():
-        if plain == option.key.casefold() or any(plain == _plain(label) for label in option.label.values()):
-            return option.key
-    return text
+    return _names(field, config).get(_plain(text), text)
+
+
+def _names(field: FieldDef, config: Config) -> Mapping[str, str]:
+    """Keys by whatever an option may be called: its key, its label in any language. Of options called alike the first counts."""
+
+    def make() -> tuple[FieldDef, dict[str, str]]:
+        found: dict[str, str] = {}
+        for option in option_map(field, config).values():
+            for name in (option.key.casefold(), *map(_plain, option.label.values())):
+                found.setdefault(name, option.key)
+        return field, found
+
+    return config.cached(("fields.names", id(field)), make)[1]
 
 
 def _plain(text: str) -> str:
