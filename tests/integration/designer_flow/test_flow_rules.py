@@ -146,3 +146,16 @@ async def test_a_schedule_is_made(admin):
     assert (found["every"], found["where"], found["once_per"]) == ({"cron": "0 7 * * 1"}, "status in ['new', 'contacted']", "month")
     assert found["do"] == [{"action": "transition", "transition": "disqualify", "values": {"disqualify_reason": f"'{reason}'"}}]
     assert "Monday at 07:00" in said(await admin.get(SCHED))
+
+
+async def test_a_formula_is_tried_on_records_in_words_for_people(maker, companies, http):
+    from tests.acceptance.api import Person
+
+    tenant = companies["jb-rm-crm"]
+    person = await Person(http, f"{tenant.slug}.localhost").sign_in(tenant.admin_email, tenant.admin_password)
+    await person.create("opportunity", customer_name="北方重工", probability=10, summary="机床")
+    await maker.get("/settings/automations")
+    today = datetime.now(UTC).astimezone((await context_for_user(tenant.id, tenant.admin_id)).zone).date().isoformat()
+    for text, expected in (("created_by", "admin"), ("today()", today), ("assigned_to", "empty"), ("status == 'unassigned'", "Yes")):
+        answer = await maker.post("/settings/builder/check?entity=opportunity", {"text": text})
+        assert re.findall(r"→ <strong>([^<]*)</strong>", answer.text) == [expected], (text, answer.text)
