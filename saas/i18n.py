@@ -22,6 +22,11 @@ def get_locale() -> str:
     return _locale.get()
 
 
+def own_first() -> list[str]:
+    """The languages, that of the reader first: what people write is asked for in this order."""
+    return sorted(LOCALES, key=lambda locale: locale != _locale.get())
+
+
 def set_locale(locale: str) -> None:
     _locale.set(locale if locale in LOCALES else DEFAULT_LOCALE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as ex
 from saas.metadata import models as m
 from saas.metadata.compile import validate
@@ -13,7 +14,7 @@ from saas.metadata.example_checks import ME, ROLE
 from saas.metadata.kinds import field_types
 
 DEPTH = 3
-WORDS = {"text": ("Example", "example", "1", "12345678"), "number": (1, 100)}
+WORDS = {"text": (lazy("Example"), "Example", "example", "1", "12345678"), "number": (1, 100)}
 TODAY = {"date": "@date:+0d", "datetime": "@datetime:+0d 09:00"}
 
 
@@ -76,7 +77,7 @@ def _candidates(config: Config, entity: Entity, field: m.FieldDef) -> Iterable[A
     if field.options.get("set") or field.options.get("options"):
         options = [o.key for o in config.options(entity.key, field.key) if o.active and not o.parent]
         yield from ([o] if kind.many or kind.expr_type_of(field, config) == "list" else o for o in options)
-    yield from WORDS.get(kind.expr_type_of(field, config), ())
+    yield from (str(w) if isinstance(w, LazyString) else w for w in WORDS.get(kind.expr_type_of(field, config), ()))
     for bound in ("min", "max"):
         if isinstance(field.options.get(bound), (int, float, str)):
             yield field.options[bound]

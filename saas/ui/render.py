@@ -70,7 +70,7 @@ def data_block(value: Any) -> Markup:
 def environment() -> Environment:
     loaders: list[BaseLoader] = [FileSystemLoader(TEMPLATES), FileSystemLoader(TEMPLATE_DIRECTORY)]
     env = Environment(loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=800)
-    env.globals.update(_=i18n.gettext, ngettext=i18n.ngettext, listed=i18n.listed, sentences=i18n.sentences, titled=i18n.titled, icon=icon, asset=asset_url, themes=THEMES, shortcuts=SHORTCUTS, languages=list(i18n.LOCALE_NAMES.items()))
+    env.globals.update(_=i18n.gettext, ngettext=i18n.ngettext, listed=i18n.listed, sentences=i18n.sentences, titled=i18n.titled, icon=icon, asset=asset_url, themes=THEMES, shortcuts=SHORTCUTS, languages=list(i18n.LOCALE_NAMES.items()), own_first=i18n.own_first)
     return env
 
 

@@ -192,7 +192,7 @@ async def test_an_option_list_is_edited_ordered_and_split(acme: Company, visit: 
     await rows.nth(0).get_by_role("link").click()
     await page.get_by_role("link", name="Split option").click()
     await page.get_by_label("New options, one per line").fill("This week\nToday")
-    await save(page, "Next").click()
+    await save(page, "Go on").click()
     section = page.locator(".form-section").first
     await section.locator("select[name$='.to']").first.select_option(label="Today")
     await section.get_by_label("Field", exact=True).first.select_option(index=1)

@@ -289,7 +289,7 @@ async def test_a_menu_is_arranged_and_the_sidebar_follows(tianhe, visit):
     await page.set_viewport_size({"width": 1440, "height": 1800})  # a hand can only drag what it sees
     await page.locator("[data-add-block=group]").click()
     group = page.locator(".design-group").last
-    await group.locator("input[data-title]").nth(1).fill("常用")
+    await group.locator("input[data-title][lang='zh-CN']").fill("常用")
     async with await shown_again(page):
         await drag(page, page.locator(".design-group").nth(1).locator("[data-chip]").first, group.locator("[data-zone]"))
     await expect(page.locator("#preview .nav-title").last).to_have_text("常用")

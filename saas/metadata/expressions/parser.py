@@ -190,7 +190,7 @@ def _bad_character(text: str, pos: int) -> ExpressionError:
         message = lazy("Leave out the percent sign: 40 % is written 40")
     elif char.isalpha():
         word = re.match(r"\w+", text[pos:])
-        message = lazy("Text must stand in quotes: '%(word)s'", word=word[0][:40] if word else char)
+        message = lazy("Write fields by their key, and text in quotes: '%(word)s'", word=word[0][:40] if word else char)
     elif char in "()[],.<>+-*/" or char.isdigit():
         message = lazy("Something is missing before %(char)s", char=char)
     else:

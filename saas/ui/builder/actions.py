@@ -121,9 +121,9 @@ def columns_of(desk: Desk, control: Control, row: Mapping[str, Any], before: Seq
             if column.required and column.kind == "choice" and not row.get(column.name):
                 more["empty"] = _("Choose …")
             found.append(replace(column, more=more))
-    found.append(Control("if", "condition", _("Only if"), _("Without a condition this always happens."), entity=control.entity, result="bool", advanced=True, more=common))
+    found.append(Control("if", "condition", _("Only if"), _("Without a condition this always happens."), entity=control.entity, result="bool", advanced=not row.get("if"), more=common))
     if kind is None or kind.makes_record or row.get("as"):
-        found.append(Control("as", "text", _("Name for later steps"), _("Later steps can use the new record under this name."), advanced=True, more={"maxlength": 48}))
+        found.append(Control("as", "text", _("Name for later steps"), _("Later steps can use the new record under this name."), advanced=not row.get("as"), more={"maxlength": 48}))
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from litestar.datastructures import FormMultiDict
 from markupsafe import Markup
 
-from saas.i18n import LOCALES
+from saas.i18n import LOCALES, own_first
 from saas.i18n import gettext as _
 from saas.metadata.config import Config, Entity
 from saas.metadata.expressions.errors import FilterError
@@ -113,7 +113,7 @@ async def draw(desk: Desk, controls: Iterable[Control], values: Mapping[str, Any
         if kind.nested and mine:
             control = replace(control, more={**control.more, "errors": mine})
         more = await kind.view(desk, control, value)
-        inner = markup(f"builder/controls/{kind.key}.html", c=control, value=value, error=error, id=f"c-{control.name}", locales=list(LOCALES), locale=desk.locale, **more)
+        inner = markup(f"builder/controls/{kind.key}.html", c=control, value=value, error=error, id=f"c-{control.name}", locales=own_first(), locale=desk.locale, **more)
         html = markup("builder/_control.html", c=control, control=inner, error=error, id=f"c-{control.name}", grouped=kind.grouped, wide=kind.wide)
         show_if = json.dumps({k: list(v) for k, v in control.show_if.items()}) if control.show_if else ""
         drawn.append(Drawn(control.name, control.kind, html, control.advanced, show_if, error or next(iter(mine.values()), "")))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from litestar.datastructures import FormMultiDict
 
 from saas.i18n import gettext as _
+from saas.metadata.config import Config
 from saas.metadata.models import FieldDef
 from saas.ui.builder.controls import Control, control_kinds
 from saas.ui.builder.desk import Desk
@@ -73,13 +74,25 @@ def step_words(desk: Desk, step: Mapping[str, Any]) -> str:
     if step["do"] == "fill":
         return _("Empty “%(field)s” is filled with %(value)s", field=name, value=step.get("expr") or _shown(step.get("value")))
     if step["do"] == "replace":
-        options = {o.key: desk.words(o.label, o.key) for o in desk.config.options(step["entity"], field.key)} if field else {}
+        options = _named(desk, lambda config: config.options(step["entity"], step["field"]) if _known(config, step) else ())
+        gone, kept = options.get(step.get("from"), step.get("from")), options.get(step.get("to"), step.get("to"))
         if step.get("rules"):
-            return _("“%(from)s” in “%(field)s” is split by conditions", **{"from": step.get("from"), "field": name})
-        return _("“%(from)s” in “%(field)s” is replaced by %(to)s", **{"from": step.get("from"), "field": name, "to": options.get(step.get("to"), step.get("to")) or _("nothing")})
+            return _("“%(from)s” in “%(field)s” is split by conditions", **{"from": gone, "field": name})
+        return _("“%(from)s” in “%(field)s” is replaced by %(to)s", **{"from": gone, "field": name, "to": kept or _("nothing")})
     if step["do"] == "role":
-        return _("People with the role “%(from)s” get “%(to)s”", **{"from": step.get("from"), "to": step.get("to")})
+        roles = _named(desk, lambda config: config.bundle.roles)
+        return _("People with the role “%(from)s” get “%(to)s”", **{"from": roles.get(step.get("from"), step.get("from")), "to": roles.get(step.get("to"), step.get("to"))})
     return _("Values of “%(field)s” are converted", field=name)
+
+
+def _named(desk: Desk, read: Callable[[Config], Iterable[Any]]) -> dict[Any, str]:
+    """Names by key: those of the draft, and for what it takes away the published ones."""
+    return {part.key: desk.words(part.label, part.key) for config in (desk.ask.ctx.config, desk.config) for part in read(config)}
+
+
+def _known(config: Config, step: Mapping[str, Any]) -> bool:
+    entity = config.entities.get(step["entity"])
+    return entity is not None and step["field"] in entity.fields
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from litestar.datastructures import FormMultiDict
 from markupsafe import Markup
 
-from saas.i18n import LOCALES
+from saas.i18n import own_first
 from saas.ui.builder.controls import COLOURS, CheckList, Control, ControlKind, colour_name, control_kinds
 from saas.ui.builder.desk import Desk
 from saas.ui.render import markup
@@ -62,7 +62,7 @@ async def inner(desk: Desk, control: Control, value: Any) -> Markup:
     """A control without its label and message."""
     kind = control_kinds.get(control.kind)
     more = await kind.view(desk, control, value)
-    return markup(f"builder/controls/{kind.key}.html", c=control, value=value, error="", id=f"c-{control.name}", locales=list(LOCALES), locale=desk.locale, **more)
+    return markup(f"builder/controls/{kind.key}.html", c=control, value=value, error="", id=f"c-{control.name}", locales=own_first(), locale=desk.locale, **more)
 
 
 def kept_properties(before: Any, rows: list[dict[str, Any]], columns: tuple[Control, ...], by: str = "key") -> list[dict[str, Any]]:

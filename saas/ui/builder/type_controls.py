@@ -50,7 +50,7 @@ class OptionsControl(_OwnRows):
         return kept_properties(control.more.get("before"), rows, self.columns())
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
-        return await super().view(desk, self._full(control, "label", _("Add a choice")), value)
+        return await super().view(desk, self._full(control, "label", _("Add an option")), value)
 
 
 @control_kinds.register

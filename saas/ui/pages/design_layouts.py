@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from markupsafe import Markup
 
 from saas.db import tenant_transaction
-from saas.i18n import LOCALES, noop, use_locale
+from saas.i18n import LOCALES, noop, own_first, use_locale
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.config import Entity, Relation
@@ -346,7 +346,7 @@ async def _page(desk: Desk, entity: Entity, key: str, definition: Raw, errors: E
         "settings/design_layouts/edit", "layouts", status=422 if errors else 200, tabs=tabs, fields=drawing.fields_left(), lists=drawing.lists_left(),
         drawn=await draw(desk, controls, {"timeline": True, **definition}, errors), problems=[*shown, *(t["error"] for t in tabs if t["error"])], entity=entity.key, key=key,
         plural=desk.words(entity.defn.plural, entity.key), title=whom(desk, definition), mark=mark or desk.mark(path), action=f"{LIST}/{entity.key}/{key}",
-        sizes=range(1, MOST_COLUMNS + 1), locales=list(LOCALES), moves=_moves(tabs, drawing), tried=await _tried(desk, entity, key, definition, tab),
+        sizes=range(1, MOST_COLUMNS + 1), locales=own_first(), moves=_moves(tabs, drawing), tried=await _tried(desk, entity, key, definition, tab),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import FormMultiDict
 from litestar.params import FromPath
 
-from saas.i18n import LOCALES, noop, use_locale
+from saas.i18n import LOCALES, noop, own_first, use_locale
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.config import Config
@@ -204,7 +204,7 @@ async def _page(desk: Desk, key: str, definition: Raw, errors: Errors | None = N
     left = [e for e in known.values() if e.item not in used]
     told = [t for p, t in (errors or {}).items() if not p.startswith("menu[") or not any(g["error"] for g in groups)]
     return await desk.page(
-        "settings/design_menus/edit", "menus", status=422 if errors else 200, key=key, title=desk.words(definition.get("label"), key), groups=groups, left=left, locales=list(LOCALES),
+        "settings/design_menus/edit", "menus", status=422 if errors else 200, key=key, title=desk.words(definition.get("label"), key), groups=groups, left=left, locales=own_first(),
         drawn=await draw(desk, controls, definition, errors), problems=[*told, *(g["error"] for g in groups if g["error"])] if errors else left_over({}, controls), mark=mark or desk.mark(path),
         url=f"{LIST}/{key}", moves=_moves(groups, left), role_url=f"/settings/roles/{key}", **await _sidebar(desk, key, definition),
     )  # fmt: skip

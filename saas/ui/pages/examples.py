@@ -306,7 +306,8 @@ async def new(request: Request) -> Response[Any]:
 
 def _begun(desk: Desk, entity: str) -> dict[str, Any]:
     given, records = situation(desk.config, entity)
-    role = next((r.key for r in desk.config.bundle.roles if not r.admin), SYSTEM)
+    owners = desk.config.entities[entity].defn.owner_roles  # records without a named owner belong to whoever acts
+    role = owners[0] if owners else next((r.key for r in desk.config.bundle.roles if not r.admin), SYSTEM)
     act = "transition" if desk.config.entities[entity].pipeline else "update"
     moves = desk.config.entities[entity].pipeline.transitions if act == "transition" else ()  # type: ignore[union-attr]
     when = {"transition": moves[0].key} if moves else {"update": {}}

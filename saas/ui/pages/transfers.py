@@ -147,7 +147,7 @@ async def _mapping_page(ask: Ask, entity: Entity, file_id: UUID, raw: dict[str, 
     ]  # fmt: skip
     labels = {f["key"]: f["label"] for f in found["fields"]}
     shown = [c["field"] for c in found["columns"] if c["field"]][:PREVIEW_COLUMNS]
-    words = {"created": (_("create"), "green"), "updated": (_("update"), "blue"), "skipped": (_("skip"), "gray"), "failed": (_("problem"), "red"), "blank": (_("empty"), "gray")}
+    words = {"created": (_("create"), "green"), "updated": (_("update"), "blue"), "skipped": (_("skip"), "gray"), "failed": (_("problem"), "red"), "blank": (_("empty line"), "gray")}
     rows = [
         {"number": r["number"], "action": words[r["action"]][0], "color": words[r["action"]][1], "cells": [r["values"].get(k, "") for k in shown], "problems": sentences(p["message"] for p in r["problems"])}
         for r in found["rows"]
