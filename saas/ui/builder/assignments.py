@@ -78,7 +78,7 @@ class AssignmentsControl(ControlKind):
             rows = [assignment_of(desk, about, here, control, key, text) for key, text in (value or {}).items() if isinstance(text, str)]
         shown = [await self._shown(desk, control, about, here, row, number) for number, row in enumerate(rows)]
         spare = {"number": len(rows), "fields": _fields(desk, about, {r.field for r in rows}), "field": ""}
-        return {"rows": shown, "spare": spare if about else None, "insert": insertable(desk, control.entity)}
+        return {"rows": shown, "spare": spare if about else None}
 
     async def _shown(self, desk: Desk, control: Control, about: Entity | None, here: Entity | None, row: Assignment, number: int) -> dict[str, Any]:
         field = about.fields.get(row.field) if about else None
