@@ -82,6 +82,7 @@ class Session(Table, tablename="session", db=DB):
     ip = Text(default="")
     user_agent = Text(default="")
     revoked_at = Timestamptz(null=True, default=None)
+    view_as = JSONB(null=True, default=None)
 
 
 class AuditEvent(Table, tablename="audit_event", db=DB):

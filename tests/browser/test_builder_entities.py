@@ -162,7 +162,7 @@ async def test_choices_grow_and_shrink_and_keep_their_order(acme: Company, visit
     rows = page.locator("[data-rows] .rows-row")
     for number, text in enumerate(("Happy", "Sad", "Angry")):
         if number:
-            await page.get_by_role("button", name="Add a choice").click()
+            await page.get_by_role("button", name="Add an option").click()
         await rows.nth(number).locator("input[name$='.label.en']").fill(text)
     await rows.nth(0).locator("summary").click()
     await rows.nth(0).get_by_role("radio", name="Green").check(force=True)

@@ -15,12 +15,12 @@ from tests.integration.test_pages import Browser
 CONTROL = re.compile(r"<(input|select|textarea)\b([^>]*)>(.*?)(?=<(?:input|select|textarea)\b|</form>)", re.DOTALL)
 
 
-@pytest_asyncio.fixture(scope="package")
+@pytest_asyncio.fixture(scope="module")
 async def tenant(tenant_factory):
     return await tenant_factory(pack="baseline-crm")
 
 
-@pytest_asyncio.fixture(scope="package")
+@pytest_asyncio.fixture(scope="module")
 async def records(http, tenant) -> dict[str, Any]:
     """A customer and three opportunities to look at; `person` is their maker."""
     person = await Person(http, f"{tenant.slug}.localhost", language="en").sign_in(tenant.admin_email, tenant.admin_password)

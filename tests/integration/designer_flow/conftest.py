@@ -10,7 +10,7 @@ from saas.metadata import drafts
 from tests.integration.designer.conftest import Designer
 
 
-@pytest_asyncio.fixture(scope="package")
+@pytest_asyncio.fixture(scope="module")
 async def companies(tenant_factory) -> dict[str, Any]:
     return {pack: await tenant_factory(pack=pack) for pack in ("baseline-crm", "jb-rm-crm")}
 

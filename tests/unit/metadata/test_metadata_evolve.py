@@ -162,7 +162,7 @@ PHONE = "entities[customer].fields[phone]"
         ("automations[follow_up].active", False, "automations[follow_up]", "Automation", "Follow up: is switched off", {"Switched on": ("yes", "no")}),
         ("automations[follow_up].on.fields", ["name"], "automations[follow_up]", "Automation", "Follow up: changes in When", None),
         ("schedules[churn].do[0].to", ["role:sales"], "schedules[churn]", "Schedule", "Churn: changes in What happens",
-         {"What happens": ("Notify people (To: Owner; Title: {{ name }})", "Notify people (To: everybody with the role “Sales”; Title: {{ name }})")}),
+         {"What happens": ("Notify people (Who is told: Owner; Title: {{ name }})", "Notify people (Who is told: everybody with the role “Sales”; Title: {{ name }})")}),
         ("settings[churn_days].default", 90, "settings[churn_days]", "Setting", "Days until churn: changes in Standard value", {"Standard value": ("180", "90")}),
         ("pack.version", "1.1.0", "pack", "Pack", "Pack: changes in Version", {"Version": ("1.0.0", "1.1.0")}),
     ],
