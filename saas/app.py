@@ -18,6 +18,7 @@ from saas.runtime import load_kinds
 from saas.settings import Settings
 from saas.ui import pages
 from saas.ui.api import routers as api_routers
+from saas.ui.attention import AbandonedReads, choose_limit
 from saas.ui.errors import HANDLERS
 from saas.ui.middleware import SiteMiddleware
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> ASGIApp:
     app = Litestar(
         route_handlers=[*pages.routers, *api_routers],
         lifespan=[database],
+        before_request=choose_limit,
         exception_handlers=HANDLERS,
         state=State({"settings": settings, "provision": provision_tenant}),
         request_max_body_size=MAX_BODY_BYTES,
@@ -51,4 +53,4 @@ def create_app(settings: Settings) -> ASGIApp:
         debug=False,
         logging_config=None,
     )
-    return SiteMiddleware(app, settings)
+    return SiteMiddleware(AbandonedReads(app), settings)

@@ -120,6 +120,12 @@ class TooManyRequests(AppError):
     code, status, title = "too_many_requests", 429, lazy("Too many attempts, please wait")
 
 
+class TooSlow(AppError):
+    """A query took longer than its kind of request may take, and was stopped; trying the same again does not help."""
+
+    code, status, title = "too_slow", 422, lazy("This takes too long with so many records")
+
+
 class UpstreamFailed(AppError):
     code, status, title = "upstream_failed", 502, lazy("A connected service failed")
 

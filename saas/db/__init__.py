@@ -1,12 +1,18 @@
 """The only code that speaks about connections: tenants' transactions, the system role, the embedded server, migrations."""
 
+from saas.db import limits
+from saas.db.reading import request_reads, session_known
 from saas.db.reasons import SystemReason
 from saas.db.scope import (
+    cells,
     close_database,
     count_queries,
     current_database,
     direct_connection,
+    hold,
     in_transaction,
+    is_database_open,
+    is_frozen,
     only_read,
     open_database,
     own_limits,
@@ -17,15 +23,22 @@ from saas.db.scope import (
 
 __all__ = [
     "SystemReason",
+    "cells",
     "close_database",
     "count_queries",
     "current_database",
     "direct_connection",
+    "hold",
     "in_transaction",
+    "is_database_open",
+    "is_frozen",
+    "limits",
     "only_read",
     "open_database",
     "own_limits",
     "query_count",
+    "request_reads",
+    "session_known",
     "system_transaction",
     "tenant_transaction",
 ]

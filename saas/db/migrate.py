@@ -16,6 +16,7 @@ import asyncpg
 
 from saas.db import embedded
 from saas.db.engine import DB
+from saas.db.limits import ROLE_SECONDS
 from saas.db.partitions import extend_months
 from saas.db.roles import APP, OWNER, ROLES, SYSTEM, role_login, role_password
 from saas.db.scope import GONE, describe
@@ -26,7 +27,7 @@ from saas.settings import Settings, point_piccolo_here
 _LOCK = 7_225_001  # any number, as long as every release uses the same
 _LOCK_TIMEOUT = "10s"
 _APP_TIMEOUTS = {
-    APP: {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
+    APP: {"statement_timeout": f"{ROLE_SECONDS:.0f}s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
     SYSTEM: {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
 }
 

@@ -10,15 +10,15 @@ from uuid import UUID
 
 import asyncpg
 
-from saas.db import in_transaction, tenant_transaction
-from saas.errors import BadRequest, Conflict, NotFound
+from saas.db import in_transaction, limits, tenant_transaction
+from saas.errors import BadRequest, Conflict, NotFound, TooSlow
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, events, permissions, pipelines, records
+from saas.runtime import aggregates, costs, events, permissions, pipelines, records
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -36,7 +36,7 @@ async def execute(ctx: Context, operation: Any) -> Any:
 
     Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
-    Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, Unavailable.
+    Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
     """
     handler, writes = _HANDLERS[type(operation)]
@@ -55,6 +55,10 @@ async def execute(ctx: Context, operation: Any) -> Any:
             # Two acts waited for each other and the database ended one of them: nothing of it is left, so it is done again.
             if error.data.get("reason") != "deadlock" or in_transaction() or attempt == ATTEMPTS - 1:
                 raise
+        except (asyncpg.QueryCanceledError, TooSlow) as error:
+            if isinstance(error, TooSlow) and error.data:
+                raise
+            raise costs.too_slow(ctx, entity, operation, limits.statement_seconds()) from error
         except asyncpg.DataError as error:
             raise BadRequest(lazy("A value is outside of what can be computed or stored.")) from error
     raise AssertionError("unreachable")

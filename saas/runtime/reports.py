@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from saas.db import tenant_transaction
+from saas.db import limits, tenant_transaction
 from saas.errors import BadRequest, NotFound, PermissionDenied
 from saas.i18n import LazyString, gettext, lazy, pick, use_locale
 from saas.metadata.kinds import widget_types
@@ -35,6 +36,7 @@ PERIODS: dict[str, LazyString] = {
 }
 SUITS = {"year": ("date", "datetime"), "period": ("date", "datetime"), "option": ("option",), "user": ("user",)}
 MAX_PEOPLE = 500
+MAX_SHEET_ROWS = 50_000  # of a table of records in a sheet made while the browser waits
 
 
 def list_reports(ctx: Context) -> list[dict[str, Any]]:
@@ -70,7 +72,7 @@ async def load_report(ctx: Context, key: str, params: Mapping[str, Any] | None =
     given = params or {}
     async with tenant_transaction(ctx.tenant_id) as conn:
         shown = [await _param(conn, ctx, report, p, given) for p in report.params if _entity_of(ctx, report, p)]
-        widgets = [await load_widget(ctx, w, param_filter(ctx, report, w, given)) for w in report.widgets]
+        widgets = await _load_all(ctx, [(w, param_filter(ctx, report, w, given)) for w in report.widgets])
     return {
         "key": report.key, "label": pick(report.label, ctx.locale), "description": pick(report.description, ctx.locale),
         "params": shown, "widgets": widgets,
@@ -81,8 +83,17 @@ async def load_dashboard(ctx: Context, key: str) -> dict[str, Any]:
     """A dashboard with its figures: {key, label, widgets}. Errors: NotFound, PermissionDenied."""
     dashboard = _dashboard_of(ctx, key)
     async with tenant_transaction(ctx.tenant_id):
-        widgets = [await load_widget(ctx, w) for w in dashboard.widgets]
+        widgets = await _load_all(ctx, [(w, None) for w in dashboard.widgets])
     return {"key": dashboard.key, "label": pick(dashboard.label, ctx.locale), "widgets": widgets}
+
+
+async def _load_all(ctx: Context, wanted: Sequence[tuple[WidgetDef, Any]]) -> list[dict[str, Any]]:
+    """All figures of a page, in order. When its time is used up the rest says so: a page must not take as long as all of its figures may."""
+    until, found = time.monotonic() + limits.REPORT_SECONDS, []
+    for widget, extra in wanted:
+        late = time.monotonic() > until
+        found.append(widget_types.get(widget.type).unread(ctx, widget) if late else await load_widget(ctx, widget, extra))
+    return found
 
 
 async def load_widget(ctx: Context, widget: WidgetDef, extra: Any = None) -> dict[str, Any]:
@@ -249,10 +260,14 @@ async def _record_rows(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str,
     permissions.require(ctx, "export", widget.entity)
     columns = shown_columns(ctx, widget)
     async with tenant_transaction(ctx.tenant_id):
-        records, _more = await read_records(ctx, widget, columns, extra, 50_000, right="export")
+        records, more = await read_records(ctx, widget, columns, extra, MAX_SHEET_ROWS, right="export")
         others = await related(ctx, widget, columns, records)
     labels = [pick(resolve(ctx.config, widget.entity, c)[1].label, ctx.locale) for c in columns]
-    return {"columns": labels, "rows": [[_sheet_value(r, c, others) for c in columns] for r in records]}
+    rows = [[_sheet_value(r, c, others) for c in columns] for r in records]
+    if more:
+        with use_locale(ctx.locale):
+            rows.append([gettext("Only the first %(count)s records stand here. Export the list itself to have them all.", count=f"{MAX_SHEET_ROWS:,}")])
+    return {"columns": labels, "rows": rows}
 
 
 def _sheet_value(record: ops.Record, column: str, others: Any) -> Any:
@@ -280,11 +295,16 @@ def _figure_rows(ctx: Context, view: Mapping[str, Any]) -> dict[str, Any]:
             if view["totals"]:
                 blank = [""] * (len(view["columns"]) - len(view["totals"]) - 1)
                 rows.append([gettext("Total"), *blank, *map(plain, view["total_values"], view["totals"])])
-        return {"columns": [c["label"] for c in view["columns"]], "rows": rows}
+        return {"columns": [c["label"] for c in view["columns"]], "rows": [*rows, *_noted(view)]}
     series = [s["name"] for s in view.get("series", ())]
     if view.get("sum_label"):
         series.append(view["sum_label"])
     rows = [[r["labels"][0], *map(plain, r["values"], r["texts"])] for r in (*view["rows"], *view.get("lost", ()))]
-    return {"columns": [view.get("dimension", ""), *series], "rows": rows}
+    return {"columns": [view.get("dimension", ""), *series], "rows": [*rows, *_noted(view)]}
+
+
+def _noted(view: Mapping[str, Any]) -> list[list[str]]:
+    """What the figures leave out, as a last line."""
+    return [[view["note"]]] if view.get("note") else []
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from saas.db import in_transaction, tenant_transaction
+from saas.db import in_transaction, limits, tenant_transaction
 from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
 from saas.runtime import files, jobs, schedules
@@ -130,7 +130,7 @@ async def _work(claim: Claim) -> object:
     if kind is None:
         raise NotFound(lazy("This version does not know the job “%(kind)s”.", kind=claim.kind))
     ctx = await _context(claim)
-    with use_locale(ctx.locale):
+    with use_locale(ctx.locale), limits.statements_of("job"):
         return await kind.run(JobRun(ctx, claim.id, claim.kind, claim.payload, claim.attempt, claim.state))
 
 

@@ -198,7 +198,7 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
     return access.answer(content, status)
 
 
-@post("/records/{entity:str}/aggregate", status_code=200)
+@post("/records/{entity:str}/aggregate", status_code=200, limit="report")
 async def aggregate_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
     body = await access.body(request)

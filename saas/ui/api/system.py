@@ -25,7 +25,7 @@ async def list_reports(request: Request) -> Response[Any]:
     return access.answer({"data": reports.list_reports(ctx)})
 
 
-@get("/reports/{key:str}")
+@get("/reports/{key:str}", limit="report")
 async def get_report(request: Request, key: FromPath[str]) -> Response[Any]:
     """One report with its figures; its parameters stand in the query."""
     ctx = await access.context(request)

@@ -29,7 +29,7 @@ def widget_views(ctx: Context, definitions: tuple[WidgetDef, ...], loaded: list[
     return tuple(found)
 
 
-@get("/dashboards/{key:str}")
+@get("/dashboards/{key:str}", limit="report")
 async def dashboard(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     async with ask.work():
@@ -39,7 +39,7 @@ async def dashboard(request: Request, key: FromPath[str]) -> Response[Any]:
     return ask.page("reports/show.html", report=view)
 
 
-@get("/reports/{key:str}")
+@get("/reports/{key:str}", limit="report")
 async def report(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     given = {k: v for k, v in request.query_params.items() if v}
@@ -77,7 +77,7 @@ async def index(request: Request) -> Response[Any]:
     return ask.page("reports/index.html", items=items, empty=_nothing())
 
 
-@get("/reports/{key:str}/export")
+@get("/reports/{key:str}/export", limit="export")
 async def export(request: Request, key: FromPath[str]) -> Response[Any]:
     """All figures of the report as one CSV file, one block each; opens in spreadsheets in both languages."""
     ask = await signed_in(request)

@@ -17,7 +17,7 @@ from saas.db import (
     system_transaction,
     tenant_transaction,
 )
-from saas.errors import BadRequest, Conflict, Unavailable
+from saas.errors import BadRequest, Conflict, TooSlow, Unavailable
 from saas.tenants.tables import Tenant
 
 
@@ -139,7 +139,7 @@ async def test_statements_are_counted_without_the_frame(tenant_factory):
 
 async def test_a_statement_that_takes_too_long_is_stopped(tenant_factory):
     tenant = await tenant_factory()
-    with pytest.raises(Unavailable):
+    with pytest.raises(TooSlow):
         async with tenant_transaction(tenant.id, timeout_seconds=0.05) as conn:
             await conn.execute("SELECT pg_sleep(5)")
     async with tenant_transaction(tenant.id) as conn:

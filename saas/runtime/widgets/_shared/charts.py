@@ -12,13 +12,12 @@ from saas.i18n import pick, use_locale
 from saas.metadata.kinds import WidgetParts
 from saas.metadata.models import DimensionDef, MeasureDef, WidgetDef
 from saas.runtime import operations as ops
-from saas.runtime.aggregates import bucket_end
+from saas.runtime.aggregates import MAX_ROWS, bucket_end
 from saas.runtime.context import Context
 from saas.runtime.widgets._shared.drill import Drill
-from saas.runtime.widgets._shared.reading import COUNT, FigureWidget, aggregate, resolve
+from saas.runtime.widgets._shared.reading import COUNT, FigureWidget, aggregate, resolve, shortened
 from saas.runtime.widgets._shared.texts import MeasureText, bucket_text
 
-MAX_ROWS = 5000
 MAX_BUCKETS = 400
 MAX_SERIES = 8
 
@@ -72,6 +71,7 @@ async def chart(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:
         "total": await total(ctx, widget, measures[0], texts[0], extra, None if cut or stacked else [c.values[0] for c in categories]),
         "drill": drill.url(),
         "empty": not categories,
+        "note": shortened(ctx, len(rows), len(categories), cut=cut and not dimensions[0].bucket),
     }
 
 

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asyncpg import DataError
+from babel.numbers import format_decimal
 
 from saas.db import tenant_transaction
-from saas.errors import BadRequest, PermissionDenied
+from saas.errors import BadRequest, PermissionDenied, TooSlow
 from saas.i18n import gettext, pick, use_locale
 from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import WidgetType
 from saas.metadata.models import FieldDef, MeasureDef, WidgetDef
 from saas.runtime import operations as ops
 from saas.runtime import permissions
+from saas.runtime.aggregates import MAX_ROWS
 from saas.runtime.context import Context
 from saas.runtime.door import execute
 
@@ -30,10 +32,7 @@ class FigureWidget(WidgetType):
     """
 
     async def load(self, ctx: Context, widget: WidgetDef, extra_filter: Any = None) -> dict[str, Any]:
-        head = {
-            "key": widget.key, "type": self.key, "title": pick(widget.label, ctx.locale), "help": pick(widget.help, ctx.locale),
-            "entity": widget.entity, "width": widget.width, "denied": False, "error": None, "empty": False,
-        }  # fmt: skip
+        head = self.head(ctx, widget)
         if not self.allowed(ctx, widget):
             return {**head, "denied": True}
         try:
@@ -42,11 +41,24 @@ class FigureWidget(WidgetType):
                 return {**head, **await self.figures(ctx, widget, extra_filter)}
         except PermissionDenied:
             return {**head, "denied": True}
-        except BadRequest as error:
+        except (BadRequest, TooSlow) as error:
             return {**head, "error": str(error.message)}
         except DataError:
             with use_locale(ctx.locale):
                 return {**head, "error": gettext("These figures cannot be computed from the present values.")}
+
+    def head(self, ctx: Context, widget: WidgetDef) -> dict[str, Any]:
+        """What every answer begins with. "note": a sentence about what the figures leave out, "" where they are whole."""
+        return {
+            "key": widget.key, "type": self.key, "title": pick(widget.label, ctx.locale), "help": pick(widget.help, ctx.locale),
+            "entity": widget.entity, "width": widget.width, "denied": False, "error": None, "empty": False, "note": "",
+        }  # fmt: skip
+
+    def unread(self, ctx: Context, widget: WidgetDef) -> dict[str, Any]:
+        """The answer when the page's time was used up by the figures before."""
+        with use_locale(ctx.locale):
+            text = gettext("The figures above took so long that these were not read. Narrow the report down, or open it again later.")
+        return {**self.head(ctx, widget), "error": text}
 
     def allowed(self, ctx: Context, widget: WidgetDef) -> bool:
         """May the reader see the entity and every field the figures are made of?"""
@@ -91,7 +103,7 @@ async def aggregate(
     extra: Any = None,
     *,
     sort: str | None = None,
-    limit: int = 5000,
+    limit: int = MAX_ROWS,
 ) -> list[ops.AggregateRow]:
     """The widget's rows through the one door: its own filter is the configuration's, `extra` the reader's."""
     return await execute(
@@ -103,6 +115,15 @@ async def aggregate(
             within=widget.filter, filter=extra, sort=sort, limit=limit,
         ),
     )  # fmt: skip
+
+
+def shortened(ctx: Context, rows: int, shown: int, *, cut: bool) -> str:
+    """The note of figures that leave something out, "" where they are whole: `rows` groups were read, of which the first `shown` stand
+    here when they were `cut`."""
+    with use_locale(ctx.locale):
+        if rows >= MAX_ROWS:
+            return gettext("Only the first %(count)s groups were read. Narrow the figures down, or group them by something coarser.", count=format_decimal(MAX_ROWS, locale=ctx.locale))
+        return gettext("Only the first %(count)s are shown.", count=format_decimal(shown, locale=ctx.locale)) if cut else ""
 
 
 def both(*filters: Any) -> Any:

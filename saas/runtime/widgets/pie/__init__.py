@@ -10,13 +10,12 @@ from saas.i18n import lazy, use_locale
 from saas.i18n import noop as N_
 from saas.metadata.kinds import WidgetParts, widget_types
 from saas.metadata.models import WidgetDef
+from saas.runtime.aggregates import MAX_ROWS
 from saas.runtime.context import Context
 from saas.runtime.widgets._shared.charts import Category, colors, dimension_label, natural, total
 from saas.runtime.widgets._shared.drill import Drill
-from saas.runtime.widgets._shared.reading import COUNT, FigureWidget, aggregate
+from saas.runtime.widgets._shared.reading import COUNT, FigureWidget, aggregate, shortened
 from saas.runtime.widgets._shared.texts import MeasureText, bucket_text
-
-MAX_ROWS = 5000
 
 
 @widget_types.register
@@ -70,7 +69,7 @@ class Pie(FigureWidget):
             "categories": [r["labels"][0] for r in shown],
             "series": [{"name": text.label, "data": [text.number(r["values"][0]) for r in shown], "money": text.currency}],
             "rows": shown, "stacked": False, "colors": chosen, "dimension": dimension_label(ctx, widget, dimension), "total": whole,
-            "drill": drill.url(), "empty": not shown,
+            "drill": drill.url(), "empty": not shown, "note": shortened(ctx, len(rows), len(shown), cut=False),
         }  # fmt: skip
 
     def _row(self, label: str, key: Any, value: Any, text: MeasureText, url: str | None, found: list[Category]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import WidgetParts, widget_types
 from saas.metadata.models import WidgetDef
+from saas.runtime.aggregates import MAX_ROWS
 from saas.runtime.context import Context
 from saas.runtime.widgets._shared.charts import dimension_label, natural
 from saas.runtime.widgets._shared.drill import Drill
-from saas.runtime.widgets._shared.reading import COUNT, FigureWidget, aggregate
+from saas.runtime.widgets._shared.reading import COUNT, FigureWidget, aggregate, shortened
 from saas.runtime.widgets._shared.records import COLUMNS, record_table
 from saas.runtime.widgets._shared.texts import MeasureText, bucket_text
 
@@ -48,12 +49,13 @@ async def figure_table(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str,
     dimensions, measures = widget.dimensions, widget.measures or (COUNT,)
     texts = [MeasureText(ctx, widget, m) for m in measures]
     by_value = widget.sort in ("value", "-value")
-    rows = await aggregate(ctx, widget, measures, dimensions, extra, sort=widget.sort if by_value else None, limit=widget.limit + 1 if by_value else 5000)
+    rows = await aggregate(ctx, widget, measures, dimensions, extra, sort=widget.sort if by_value else None, limit=widget.limit + 1 if by_value else MAX_ROWS)
     drill = Drill(ctx, widget, extra)
     for row in rows:
         row.labels = [bucket_text(k, d.bucket, ctx.locale) if d.bucket and k else label for d, k, label in zip(dimensions, row.keys, row.labels, strict=True)]
     if widget.sort in ("label", "-label"):
         rows.sort(key=lambda r: [_label_key(d.bucket, k, x) for d, k, x in zip(dimensions, r.keys, r.labels, strict=True)], reverse=widget.sort[0] == "-")
+    read = len(rows)
     more, rows = len(rows) > widget.limit, rows[: widget.limit]
     whole = (await aggregate(ctx, widget, measures, (), extra))[0] if rows and len(dimensions) else None
     return {
@@ -64,7 +66,7 @@ async def figure_table(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str,
         "rows": [_row(drill, widget, r, texts) for r in rows],
         "totals": [t.text(v) for t, v in zip(texts, whole.values, strict=True)] if whole else [],
         "total_values": whole.values if whole else [],
-        "records": False, "more": more, "drill": drill.url(), "empty": not rows,
+        "records": False, "more": more, "drill": drill.url(), "empty": not rows, "note": shortened(ctx, read, len(rows), cut=more),
     }  # fmt: skip
 
 
