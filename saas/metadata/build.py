@@ -9,6 +9,7 @@ from typing import Any
 from saas.metadata import models as m
 from saas.metadata.kinds import field_types, widget_types
 from saas.metadata.shape import common_properties, option_defaults
+from saas.metadata.sharing import shared
 
 Raw = Mapping[str, Any]
 NONE: Raw = {}
@@ -16,20 +17,19 @@ NONE: Raw = {}
 
 def build_bundle(raw: Raw) -> m.Bundle:
     """The models of a bundle known to be valid. Fast: this runs whenever a configuration is loaded."""
-    reports = tuple(_report(r) for r in raw.get("reports", ()))
-    pack = raw["pack"]
+    reports = {r["key"]: r for r in raw.get("reports", ())}
     return m.Bundle(
-        pack=m.PackInfo(pack["key"], pack["version"], pack["label"], pack.get("description", NONE), pack.get("icon", "box")),
+        pack=_pack(raw["pack"]),
         settings=tuple(_setting(s) for s in raw.get("settings", ())),
-        option_sets=tuple(m.OptionSetDef(s["key"], s["label"], _options(s["options"]), s.get("tree", False)) for s in raw.get("option_sets", ())),
-        departments=tuple(m.DepartmentDef(d["key"], d["label"], d.get("parent")) for d in raw.get("departments", ())),
+        option_sets=tuple(_option_set(s) for s in raw.get("option_sets", ())),
+        departments=tuple(_department(d) for d in raw.get("departments", ())),
         entities=tuple(_entity(e) for e in raw["entities"]),
         pipelines=tuple(_pipeline(p) for p in raw.get("pipelines", ())),
         roles=tuple(_role(r) for r in raw["roles"]),
         views=tuple(_view(v) for v in raw.get("views", ())),
         layouts=tuple(_layout(x) for x in raw.get("layouts", ())),
-        reports=reports,
-        dashboards=tuple(_dashboard(d, {r.key: r for r in reports}) for d in raw.get("dashboards", ())),
+        reports=tuple(_report(r) for r in reports.values()),
+        dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
@@ -41,8 +41,24 @@ def _keys(raw: Raw, name: str) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(map(intern, value))
 
 
+@shared
+def _pack(raw: Raw) -> m.PackInfo:
+    return m.PackInfo(raw["key"], raw["version"], raw["label"], raw.get("description", NONE), raw.get("icon", "box"))
+
+
+@shared
+def _department(raw: Raw) -> m.DepartmentDef:
+    return m.DepartmentDef(raw["key"], raw["label"], raw.get("parent"))
+
+
+@shared
 def _setting(raw: Raw) -> m.SettingDef:
     return m.SettingDef(raw["key"], raw["label"], raw["type"], raw["default"], raw.get("help", NONE), raw.get("min"), raw.get("max"))
+
+
+@shared
+def _option_set(raw: Raw) -> m.OptionSetDef:
+    return m.OptionSetDef(raw["key"], raw["label"], _options(raw["options"]), raw.get("tree", False))
 
 
 def _options(raw: Sequence[Raw]) -> tuple[m.OptionDef, ...]:
@@ -52,6 +68,7 @@ def _options(raw: Sequence[Raw]) -> tuple[m.OptionDef, ...]:
 # ---- entities -----------------------------------------------------------------------------------------------------------
 
 
+@shared
 def _entity(raw: Raw) -> m.EntityDef:
     return m.EntityDef(
         key=intern(raw["key"]),
@@ -82,6 +99,7 @@ def _entity(raw: Raw) -> m.EntityDef:
     )
 
 
+@shared
 def _field(raw: Raw) -> m.FieldDef:
     common = common_properties("field")
     options = dict(option_defaults(field_types.get(raw["type"])))
@@ -117,6 +135,7 @@ def _unique(entity: Raw) -> Iterator[m.UniqueDef]:
 # ---- pipelines, actions, automations ------------------------------------------------------------------------------------
 
 
+@shared
 def _pipeline(raw: Raw) -> m.PipelineDef:
     return m.PipelineDef(
         key=raw["key"],
@@ -131,6 +150,7 @@ def _pipeline(raw: Raw) -> m.PipelineDef:
     )
 
 
+@shared
 def _transition(raw: Raw) -> m.TransitionDef:
     return m.TransitionDef(
         key=raw["key"],
@@ -157,12 +177,14 @@ def _actions(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
     return tuple(m.ActionDef(a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as")) for a in raw)
 
 
+@shared
 def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
     trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"))
     return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
 
 
+@shared
 def _schedule(raw: Raw) -> m.ScheduleDef:
     return m.ScheduleDef(
         key=raw["key"],
@@ -176,6 +198,7 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
     )
 
 
+@shared
 def _example(raw: Raw) -> m.ExampleDef:
     when = raw["when"]
     act = next((name for name in m.EXAMPLE_ACTS if name in when), m.EXAMPLE_ACTS[0])
@@ -200,6 +223,7 @@ def _example(raw: Raw) -> m.ExampleDef:
 # ---- roles --------------------------------------------------------------------------------------------------------------
 
 
+@shared
 def _role(raw: Raw) -> m.RoleDef:
     transitions = raw.get("transitions")
     return m.RoleDef(
@@ -218,6 +242,7 @@ def _role(raw: Raw) -> m.RoleDef:
     )
 
 
+@shared
 def _rights(raw: Raw) -> m.EntityRights:
     read = scope_rules(raw.get("read"))
     create, export = raw.get("create", False), raw.get("export")
@@ -250,6 +275,7 @@ def _field_right(raw: Any) -> m.FieldRight:
 # ---- what people see ----------------------------------------------------------------------------------------------------
 
 
+@shared
 def _view(raw: Raw) -> m.ViewDef:
     return m.ViewDef(
         key=raw["key"],
@@ -272,6 +298,7 @@ def as_filter(raw: Any) -> Any:
     return {"expr": raw} if isinstance(raw, str) else raw
 
 
+@shared
 def _layout(raw: Raw) -> m.LayoutDef:
     return m.LayoutDef(raw["key"], raw["entity"], tuple(_tab(t) for t in raw["tabs"]), _keys(raw, "header"), _keys(raw, "roles"), raw.get("timeline", True))
 
@@ -284,6 +311,7 @@ def _tab(raw: Raw) -> m.TabDef:
     return m.TabDef(raw["key"], raw["label"], sections, related, raw.get("timeline", False))
 
 
+@shared
 def _report(raw: Raw) -> m.ReportDef:
     params = tuple(m.ParamDef(p["key"], p["field"], p["kind"], p.get("label", NONE)) for p in raw.get("params", ()))
     return m.ReportDef(raw["key"], raw["label"], tuple(_widget(w) for w in raw["widgets"]), raw.get("description", NONE), params)
@@ -311,8 +339,14 @@ def _widget(raw: Raw) -> m.WidgetDef:
     )
 
 
-def _dashboard(raw: Raw, reports: Mapping[str, m.ReportDef]) -> m.DashboardDef:
-    return m.DashboardDef(raw["key"], raw["label"], tuple(_resolved(raw["widgets"], reports)))
+def _reports_of(dashboard: Raw) -> list[str]:
+    return [w["report"] for w in dashboard["widgets"] if "report" in w]
+
+
+@shared
+def _dashboard(raw: Raw, reports: Mapping[str, Raw]) -> m.DashboardDef:
+    """`reports`: as written, those it takes widgets from."""
+    return m.DashboardDef(raw["key"], raw["label"], tuple(_resolved(raw["widgets"], {k: _report(r) for k, r in reports.items()})))
 
 
 def _resolved(widgets: Sequence[Raw], reports: Mapping[str, m.ReportDef]) -> Iterator[m.WidgetDef]:

@@ -4,39 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from saas.metadata import models as m
 from saas.metadata.kinds import FieldType, field_types
-
-TITLES = {
-    "id": {"en": "ID", "zh_CN": "标识"},
-    "created_at": {"en": "Created", "zh_CN": "创建时间"},
-    "created_by": {"en": "Created by", "zh_CN": "创建人"},
-    "updated_at": {"en": "Updated", "zh_CN": "更新时间"},
-    "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
-    "owner": {"en": "Owner", "zh_CN": "负责人"},
-    "department": {"en": "Department", "zh_CN": "所属部门"},
-}
-
-
-def system_fields(entity: m.EntityDef) -> tuple[m.FieldDef, ...]:
-    """The fields a record has without declaring them. Their columns are real columns of the record row."""
-
-    def make(key: str, type_: str, **more: Any) -> m.FieldDef:
-        return m.FieldDef(key=key, type=type_, label=more.pop("label", TITLES[key]), system=True, **more)
-
-    fields = [
-        make("created_at", "datetime", read_only=True),
-        make("created_by", "user", read_only=True),
-        make("updated_at", "datetime", read_only=True),
-        make("updated_by", "user", read_only=True),
-    ]
-    if entity.owned:
-        fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
-        fields.append(make("department", "dept", read_only=True))
-    return tuple(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +24,7 @@ class Relation:
     many: bool = False  # m2m
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entity:
     """An EntityDef with its look-up tables. `number` and `columns` come from the database (saas.metadata.slots)."""
 
@@ -68,14 +39,14 @@ class Entity:
     def key(self) -> str:
         return self.defn.key
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, m.FieldDef]:
         """Declared, then system fields, by key."""
-        return {f.key: f for f in (*self.defn.fields, *system_fields(self.defn))}
+        return self.defn.all_fields
 
-    @cached_property
+    @property
     def declared(self) -> dict[str, m.FieldDef]:
-        return {f.key: f for f in self.defn.fields}
+        return self.defn.declared
 
     def type_of(self, field_key: str) -> FieldType:
         return field_types.get(self.fields[field_key].type)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 Label = Mapping[str, str]
 EMPTY: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class PackInfo:
     key: str
     version: str
@@ -24,7 +25,7 @@ class PackInfo:
     icon: str = "box"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class SettingDef:
     key: str
     label: Label
@@ -44,7 +45,7 @@ class OptionDef:
     parent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class OptionSetDef:
     key: str
     label: Label
@@ -52,14 +53,14 @@ class OptionSetDef:
     tree: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class DepartmentDef:
     key: str
     label: Label
     parent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class FieldDef:
     """One field. `options` holds the properties that belong to its type (max_length, set, to, expr, …), defaults filled in.
 
@@ -119,7 +120,7 @@ class TimelineSource:
     kind: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EntityDef:
     key: str
     label: Label
@@ -145,6 +146,44 @@ class EntityDef:
     messages: Mapping[str, Label] = field(default_factory=dict)
     description: Label = field(default_factory=dict)
 
+    @cached_property
+    def declared(self) -> dict[str, FieldDef]:
+        return {f.key: f for f in self.fields}
+
+    @cached_property
+    def all_fields(self) -> dict[str, FieldDef]:
+        """Declared, then system fields, by key."""
+        return {f.key: f for f in (*self.fields, *system_fields(self))}
+
+
+TITLES = {
+    "id": {"en": "ID", "zh_CN": "标识"},
+    "created_at": {"en": "Created", "zh_CN": "创建时间"},
+    "created_by": {"en": "Created by", "zh_CN": "创建人"},
+    "updated_at": {"en": "Updated", "zh_CN": "更新时间"},
+    "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
+    "owner": {"en": "Owner", "zh_CN": "负责人"},
+    "department": {"en": "Department", "zh_CN": "所属部门"},
+}
+
+
+def system_fields(entity: EntityDef) -> tuple[FieldDef, ...]:
+    """The fields a record has without declaring them. Their columns are real columns of the record row."""
+
+    def make(key: str, type_: str, **more: Any) -> FieldDef:
+        return FieldDef(key=key, type=type_, label=more.pop("label", TITLES[key]), system=True, **more)
+
+    fields = [
+        make("created_at", "datetime", read_only=True),
+        make("created_by", "user", read_only=True),
+        make("updated_at", "datetime", read_only=True),
+        make("updated_by", "user", read_only=True),
+    ]
+    if entity.owned:
+        fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
+        fields.append(make("department", "dept", read_only=True))
+    return tuple(fields)
+
 
 @dataclass(frozen=True, slots=True)
 class StageDef:
@@ -166,7 +205,7 @@ class BranchDef:
     condition: str | None = None  # "if"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class TransitionDef:
     key: str
     label: Label
@@ -196,7 +235,7 @@ class ActionDef:
     alias: str | None = None  # "as"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class PipelineDef:
     key: str
     entity: str
@@ -231,7 +270,7 @@ class FieldRight:
     mask: str = "****{4}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class EntityRights:
     """Any of the rules of a right suffices; an empty tuple means none."""
 
@@ -252,7 +291,7 @@ class MenuGroup:
     items: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class RoleDef:
     key: str
     label: Label
@@ -268,7 +307,7 @@ class RoleDef:
     menu: tuple[MenuGroup, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ViewDef:
     key: str
     entity: str
@@ -307,7 +346,7 @@ class TabDef:
     timeline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LayoutDef:
     key: str
     entity: str
@@ -356,7 +395,7 @@ class ParamDef:
     label: Label = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReportDef:
     key: str
     label: Label
@@ -365,7 +404,7 @@ class ReportDef:
     params: tuple[ParamDef, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class DashboardDef:
     """Widgets are already resolved where the bundle pointed to a report's widget."""
 
@@ -383,7 +422,7 @@ class TriggerDef:
     transition: str | None = None  # "key"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class AutomationDef:
     key: str
     label: Label
@@ -394,7 +433,7 @@ class AutomationDef:
     active: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ScheduleDef:
     key: str
     label: Label
@@ -419,7 +458,7 @@ class ExampleRecord:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ExampleDef:
     """One situation and what must happen in it. `act` is create update transition delete or read; `values` are what it is given."""
 
@@ -438,7 +477,7 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from saas.i18n import LazyString, lazy, listed, pick
 from saas.metadata.anatomy import ROOT, Part, key_of, part_of
-from saas.metadata.config import TITLES
 from saas.metadata.edits import steps_of
+from saas.metadata.models import TITLES
 from saas.metadata.property_words import noun, property_word
 
 Raw = Mapping[str, Any]

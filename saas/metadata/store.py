@@ -104,23 +104,22 @@ async def current(
     that has published nothing yet, is empty. Errors: NotFound."""
     key = (tenant_id, revision, currency, country, time_zone)
     if in_transaction():  # the revision may be one that is not committed yet: it must not stay in the cache
-        return cache.find(key) or (await _load(*key))[0]
+        return cache.find(key) or await _load(*key)
     return await cache.get(key, lambda: _load(*key))
 
 
-async def _load(tenant_id: UUID, number: int, currency: str, country: str, time_zone: str) -> tuple[Config, int]:
+async def _load(tenant_id: UUID, number: int, currency: str, country: str, time_zone: str) -> Config:
     if number == 0:
-        return Config(NOTHING, currency=currency, country=country, time_zone=time_zone), 0
+        return Config(NOTHING, currency=currency, country=country, time_zone=time_zone)
     async with tenant_transaction(tenant_id) as conn:
         row = await conn.fetchrow("SELECT hash, bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, number)
         if row is None:
             raise NotFound(lazy("There is no such revision of the configuration."))
         bundle = cache.bundle(row["hash"]) or build_bundle(json.loads(row["bundle"]))
         numbers, columns = await slots.load(conn, tenant_id, bundle)
-    config = Config(
+    return Config(
         bundle, revision=number, hash=row["hash"], numbers=numbers, columns=columns, currency=currency, country=country, time_zone=time_zone
     )
-    return config, len(row["bundle"])
 
 
 # ---- publishing ---------------------------------------------------------------------------------------------------------

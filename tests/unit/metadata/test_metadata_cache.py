@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 
 import pytest
 from bundles import good_bundle
 
-from saas.metadata.cache import OWN_BYTES, ConfigCache
+from saas.metadata.build import build_bundle
+from saas.metadata.cache import BYTES_PER_BYTE, OWN_BYTES, ConfigCache
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
+from saas.metadata.sharing import live_bytes
 from saas.runtime.kinds import load_kinds
 
 load_kinds()
@@ -20,11 +24,11 @@ def make(hash_: str) -> Config:
 async def test_loaded_once_for_all_who_wait():
     cache, calls = ConfigCache(), 0
 
-    async def load() -> tuple[Config, int]:
+    async def load() -> Config:
         nonlocal calls
         calls += 1
         await asyncio.sleep(0)
-        return make("a"), 100
+        return make("a")
 
     found = await asyncio.gather(*(cache.get(("t", 1), load) for _ in range(20)))
     assert calls == 1
@@ -36,11 +40,11 @@ async def test_loaded_once_for_all_who_wait():
 async def test_failed_load_is_tried_again():
     cache = ConfigCache()
 
-    async def fail() -> tuple[Config, int]:
+    async def fail() -> Config:
         raise LookupError
 
-    async def load() -> tuple[Config, int]:
-        return make("a"), 100
+    async def load() -> Config:
+        return make("a")
 
     with pytest.raises(LookupError):
         await cache.get(("t", 1), fail)
@@ -50,9 +54,9 @@ async def test_failed_load_is_tried_again():
 async def test_impatient_caller_does_not_stop_the_others():
     cache, gate = ConfigCache(), asyncio.Event()
 
-    async def load() -> tuple[Config, int]:
+    async def load() -> Config:
         await gate.wait()
-        return make("a"), 100
+        return make("a")
 
     impatient = asyncio.create_task(cache.get(("t", 1), load))
     patient = asyncio.create_task(cache.get(("t", 1), load))
@@ -62,12 +66,21 @@ async def test_impatient_caller_does_not_stop_the_others():
     assert (await patient).hash == "a"
 
 
+def own(seed: str) -> Config:
+    """A configuration with one definition that no other has."""
+    raw = good_bundle()
+    raw["entities"][0]["label"]["en"] = f"Customer of {seed}"
+    return Config(parse_bundle(raw), hash=seed)
+
+
 async def test_least_recently_used_go_first_and_the_budget_holds():
-    cache = ConfigCache(budget_bytes=3 * (OWN_BYTES + 6000))
+    common = make("common")  # what all share is there already
+    one = len(json.dumps(good_bundle()["entities"][0])) * BYTES_PER_BYTE + OWN_BYTES
+    cache = ConfigCache(budget_bytes=3 * one)
 
     def loader(hash_: str):
-        async def load() -> tuple[Config, int]:
-            return make(hash_), 1000
+        async def load() -> Config:
+            return own(hash_)
 
         return load
 
@@ -79,20 +92,46 @@ async def test_least_recently_used_go_first_and_the_budget_holds():
     assert cache.find(("t", 0)) is not None
     assert cache.used_bytes <= cache.budget_bytes
     cache.forget("t")
-    assert (len(cache), cache.used_bytes, cache.bundle("0")) == (0, 0, None)
+    assert (len(cache), cache.used_bytes) == (0, 0)
+    assert common.hash == "common"
 
 
-async def test_equal_bundles_are_counted_once():
+async def test_what_tenants_define_alike_is_counted_once():
     cache = ConfigCache()
 
-    def loader():
-        async def load() -> tuple[Config, int]:
-            return make("same"), 1000
+    async def load() -> Config:
+        return own("same")
 
-        return load
-
-    await cache.get(("a", 1), loader())
+    await cache.get(("a", 1), load)
     first = cache.used_bytes
-    await cache.get(("b", 1), loader())
+    await cache.get(("b", 1), load)
     assert cache.used_bytes == first + OWN_BYTES
     assert cache.bundle("same") is not None
+
+
+def test_definitions_written_alike_are_one_object():
+    one, other = own("one"), own("other")
+    assert one.bundle.entities[0] is not other.bundle.entities[0]
+    assert one.bundle.entities[0].label != other.bundle.entities[0].label
+    assert all(a is b for a, b in zip(one.bundle.entities[0].fields, other.bundle.entities[0].fields, strict=True))
+    assert all(a is b for kind in ("roles", "views", "pipelines", "reports", "layouts") for a, b in zip(getattr(one.bundle, kind), getattr(other.bundle, kind), strict=True))
+
+
+def test_a_definition_differs_by_the_type_of_a_value():
+    """1, 1.0 and true are equal in Python and not in a configuration."""
+    raw = good_bundle()
+    values = []
+    for value in (1, True, 1.0):
+        raw["settings"][0]["default"] = value
+        values.append(type(build_bundle(raw).settings[0].default))
+    assert values == [int, bool, float]
+
+
+def test_definitions_go_with_the_last_that_has_them():
+    gc.collect()
+    before = live_bytes()
+    found = own("of nobody else")
+    assert live_bytes() > before
+    del found
+    gc.collect()
+    assert live_bytes() == before
