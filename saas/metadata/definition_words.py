@@ -8,6 +8,7 @@ from typing import Any
 
 from saas.i18n import lazy
 from saas.metadata.anatomy import part_of, sort_of
+from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.calendar import PERIODS
 from saas.metadata.expressions.filters import OPS
 from saas.metadata.naming import Joined, Lookup, Name, Short, Text, crumbs, definition_name, entity_of, items, texts, titled
@@ -85,7 +86,7 @@ def step_words(lookup: Lookup, kind: str, value: Any, entity: Any) -> Text:
         return lazy("%(name)s (%(items)s)", name=Name(raw.get("label")), items=_menu_items(lookup, raw.get("items"), raw, entity))
     if kind == "branch":
         to = lookup.stage_name(lookup.pipeline(entity)[1], raw.get("to"))
-        return lazy("to %(stage)s if %(condition)s", stage=to, condition=raw["if"]) if raw.get("if") else lazy("else to %(stage)s", stage=to)
+        return lazy("to %(stage)s if %(condition)s", stage=to, condition=expression_words(lookup, raw["if"], entity)) if raw.get("if") else lazy("else to %(stage)s", stage=to)
     if kind == "measure" and raw.get("fn"):
         fn = choice_word(kind, "fn", raw["fn"]) or Name(None, str(raw["fn"]))
         return lazy("%(function)s of %(field)s", function=fn, field=lookup.path_name(entity, raw["field"])) if raw.get("field") else fn
@@ -96,17 +97,19 @@ def step_words(lookup: Lookup, kind: str, value: Any, entity: Any) -> Text:
 
 
 def action_words(lookup: Lookup, action: Any, entity: Any, target: Any) -> Text:
-    """“Create a record (Entity: Task; Field values: …) if amount > 5”. `target` is the entity the action works on."""
+    """“Create a record (Entity: Task; Field values: …) if Amount is more than 5”. `target` is the entity the action works on."""
     raw: Mapping[str, Any] = action if isinstance(action, Mapping) else {}
     name = choice_word("action", "action", raw.get("action")) or Name(None, str(raw.get("action")))
     told = []
     for key, value in raw.items():
         if key in ("action", "if", "as"):
             continue
-        seen_from = entity if sort_of("action", key) in ("target", "people") else target
-        told.append(titled(property_word("action", key, raw), value_words(lookup, "action", key, value, raw, seen_from)))
+        sort = sort_of("action", key, raw)
+        seen_from = entity if sort in ("target", "people", "expression") else target
+        words = titled_values(lookup, value, target, entity) if sort == "values" else value_words(lookup, "action", key, value, raw, seen_from)
+        told.append(titled(property_word("action", key, raw), words))
     text = lazy("%(name)s (%(items)s)", name=name, items=Joined(told, SEMICOLON)) if told else name
-    return lazy("%(text)s if %(condition)s", text=text, condition=raw["if"]) if isinstance(raw.get("if"), str) else text
+    return lazy("%(text)s if %(condition)s", text=text, condition=expression_words(lookup, raw["if"], entity)) if isinstance(raw.get("if"), str) else text
 
 
 # ---- sorts of values ----------------------------------------------------------------------------------------------------
@@ -214,18 +217,21 @@ def _settings(_lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Te
     return Joined(choice_word("role", "settings", v) or v for v in texts(value))
 
 
-def _expression(_lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
-    return value if isinstance(value, str) else None
+def _expression(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text | None:
+    if isinstance(definition, Mapping) and definition.get("type") == "rollup":  # what it says is about the records it sums up
+        relation = lookup.relation(entity, definition.get("of"))
+        entity = relation.child if relation else entity
+    return expression_words(lookup, value, entity) if isinstance(value, str) else None
 
 
-def _expressions(_lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text:
-    return Joined(texts(value), SEMICOLON)
+def _expressions(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
+    return Joined((expression_words(lookup, v, entity) for v in texts(value)), SEMICOLON)
 
 
-def titled_values(lookup: Lookup, value: Any, entity: Any) -> Text:
-    """Fields with the expressions that give their values."""
+def titled_values(lookup: Lookup, value: Any, entity: Any, source: Any = None) -> Text:
+    """Fields with the expressions that give their values; these speak of the entity `source`, where it is another one."""
     found = value.items() if isinstance(value, Mapping) else ()
-    return Joined((lazy("%(name)s = %(text)s", name=lookup.field_name(entity, k), text=v if isinstance(v, str) else _json(v)) for k, v in found), SEMICOLON)
+    return Joined((lazy("%(name)s = %(text)s", name=lookup.field_name(entity, k), text=expression_words(lookup, v, source or entity, lookup.field(entity, k)) if isinstance(v, str) else _json(v)) for k, v in found), SEMICOLON)
 
 
 def _values(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
@@ -238,9 +244,9 @@ def _literals(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text
     return Joined((titled(lookup.field_name(entity, k), literal_words(lookup, v, lookup.field(entity, k))) for k, v in value.items()), SEMICOLON)
 
 
-def _default(lookup: Lookup, value: Any, definition: Any, _entity: Any) -> Text:
+def _default(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text:
     if isinstance(value, Mapping) and isinstance(value.get("expr"), str) and len(value) == 1:
-        return value["expr"]
+        return expression_words(lookup, value["expr"], entity, definition)
     return literal_words(lookup, value, definition)
 
 
@@ -268,11 +274,11 @@ def _filter(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
 def filter_words(lookup: Lookup, value: Any, entity: Any, inner: bool = False) -> Text:
     """A filter as a sentence: “Grade is A and Amount is more than 5”."""
     if isinstance(value, str):
-        return value
+        return expression_words(lookup, value, entity)
     if not isinstance(value, Mapping):
         return _json(value)
     if isinstance(value.get("expr"), str):
-        return value["expr"]
+        return expression_words(lookup, value["expr"], entity)
     for word, sign in (("and", lazy(" and ")), ("or", lazy(" or "))):
         if isinstance(value.get(word), list):
             joined = Joined((filter_words(lookup, v, entity, inner=True) for v in value[word]), sign)
@@ -303,8 +309,8 @@ def _condition(lookup: Lookup, value: Mapping[str, Any], entity: Any) -> Text:
 # ---- rights -------------------------------------------------------------------------------------------------------------
 
 
-def scope_words(_lookup: Lookup, value: Any, _definition: Any = None, _entity: Any = None) -> Text | None:
-    """A right: “own records; all records if grade == 'c'”."""
+def scope_words(lookup: Lookup, value: Any, _definition: Any = None, entity: Any = None) -> Text | None:
+    """A right: “own records; all records if Grade is C”."""
     rules = value if isinstance(value, list) else [value]
     found: list[Text] = []
     for rule in rules:
@@ -313,22 +319,22 @@ def scope_words(_lookup: Lookup, value: Any, _definition: Any = None, _entity: A
         if words is None:
             return None
         condition = rule.get("if") if isinstance(rule, Mapping) else None
-        found.append(lazy("%(text)s if %(condition)s", text=words, condition=condition) if condition else words)
+        found.append(lazy("%(text)s if %(condition)s", text=words, condition=expression_words(lookup, condition, entity)) if condition else words)
     return Joined(found, SEMICOLON)
 
 
-def _create(_lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
+def _create(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text | None:
     condition = value.get("if") if isinstance(value, Mapping) else None
-    return lazy("%(text)s if %(condition)s", text=YES, condition=condition) if isinstance(condition, str) else None
+    return lazy("%(text)s if %(condition)s", text=YES, condition=expression_words(lookup, condition, entity)) if isinstance(condition, str) else None
 
 
-def access_words(_lookup: Lookup, value: Any, _entity: Any = None) -> Text:
-    """A right on a field: “masked if status == 'draft'”."""
+def access_words(lookup: Lookup, value: Any, entity: Any = None) -> Text:
+    """A right on a field: “masked if Status is Draft”."""
     raw = value if isinstance(value, Mapping) else {"access": value}
     text: Text = ACCESS.get(str(raw.get("access"))) or _json(value)
     if raw.get("mask"):
         text = lazy("%(name)s (%(items)s)", name=text, items=raw["mask"])
-    return lazy("%(text)s if %(condition)s", text=text, condition=raw["if"]) if raw.get("if") else text
+    return lazy("%(text)s if %(condition)s", text=text, condition=expression_words(lookup, raw["if"], entity)) if raw.get("if") else text
 
 
 # ---- the rest -----------------------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def _unnamed(sides: Sides, part: Part, word: LazyString, old: Any, new: Any, ent
             before, after = (old or {}).get(key), (new or {}).get(key)
             if not same(before, after):
                 name = sides.new.field_name(entity, key) if after is not None else sides.old.field_name(entity, key)
-                shown = [access_words(side, v) if v is not None else ACCESS["write"] for side, v in ((sides.old, before), (sides.new, after))]
+                shown = [access_words(side, v, entity) if v is not None else ACCESS["write"] for side, v in ((sides.old, before), (sides.new, after))]
                 yield _detail(lazy("Right on “%(field)s”", field=name), *shown, before, after)
     elif part.form == "list":
         yield _detail(word, *(value_words(s, "example", "records", v or [], {}, entity) for s, v in ((sides.old, old), (sides.new, new))), old, new)

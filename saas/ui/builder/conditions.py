@@ -12,8 +12,11 @@ from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
+from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.errors import ExpressionError, FilterError
 from saas.metadata.kinds import field_types
+from saas.metadata.naming import Lookup
+from saas.metadata.unbuild import bundle_to_raw
 from saas.runtime import Context
 from saas.ui.filters import OPS, Condition, condition_json, operators, value_text
 
@@ -100,10 +103,11 @@ def kept(text: str | None, was: str, ctx: Context | None = None, entity: Entity 
 
 
 def in_words(ctx: Context, entity: Entity | None, text: str | None) -> str:
-    """A condition for people: “Status is open and Amount is more than 100”; as it is written where rows cannot say it."""
+    """A condition for people: “Status is open and Amount is more than 100”."""
     rows = from_expression(ctx, entity, text) if entity and text else None
     if entity is None or rows is None:
-        return text or ""
+        lookup = ctx.config.cached("builder.lookup", lambda: Lookup(bundle_to_raw(ctx.config.bundle)))
+        return str(expression_words(lookup, text, entity.key if entity else None))
     return f" {_('and') if rows.join == 'and' else _('or')} ".join(_condition_words(ctx, entity, c) for c in rows.conditions)
 
 

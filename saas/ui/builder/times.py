@@ -96,6 +96,9 @@ def rhythm_words(cron: str) -> str:
             return _("The last day of each month at %(time)s", time=rhythm.time)
         case "monthly":
             return _("Day %(day)s of each month at %(time)s", day=rhythm.day, time=rhythm.time)
+    several = re.fullmatch(r"([0-5]?\d) ((?:1?\d|2[0-3])(?:,(?:1?\d|2[0-3]))+) \* \* \*", rhythm.text)
+    if several:  # several times a day have no form of their own, but words
+        return _("Every day at %(time)s", time=listed(f"{int(hour):02d}:{int(several[1]):02d}" for hour in several[2].split(",")))
     return rhythm.text
 
 

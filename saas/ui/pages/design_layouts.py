@@ -333,7 +333,7 @@ class _Drawing:
     def _columns(self, child: Entity, relation: Relation, raw: Raw) -> tuple[Choice, ...]:
         """The child's fields as columns: those chosen first, in their order; none chosen stands for the standard ones."""
         chosen = [k for k in raw.get("columns") or () if k in child.fields]
-        order = [*chosen, *(k for k in (*default_columns(child), *child.fields) if k not in chosen and k != relation.field)]
+        order = [*chosen, *(k for k in (*default_columns(child), *child.fields) if k in child.fields and k not in chosen and k != relation.field)]  # a draft may name what is gone
         return tuple(Choice(k, self.desk.words(child.fields[k].label, k), k in chosen) for k in dict.fromkeys(order))
 
 
