@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -25,16 +26,38 @@ class InvalidSettings(Exception):
         super().__init__("The environment has problems:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
+HOME = "home"  # the database of DATABASE_URL, which also keeps the directory of tenants
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One database with tenants: its administrator's URL, and those of its pooler and its replica if it has them.
+
+    `number` gives it entity numbers of its own; home is 0. It must never change.
+    """
+
+    key: str
+    number: int
+    url: str = field(repr=False)
+    pooler_url: str | None = field(default=None, repr=False)
+    replica_url: str | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`database_url` None means the embedded server in `data_dir`. It names an administrator's login: the product makes
-    and uses its own roles in that database. Secrets stay out of `repr`."""
+    and uses its own roles in that database. It is the direct address: migrations, LISTEN and moves of tenants go there.
+    `pooler_url`: where requests and jobs go instead, in transaction mode; `replica_url`: a streaming replica that answers
+    reads; `cells`: further databases that hold tenants, by key (docs/scaling.md). Secrets stay out of `repr`."""
 
     base_domain: str = "localhost"
     data_dir: Path = Path("data")
     secret_key: str = field(default="", repr=False)
     database_url: str | None = field(default=None, repr=False)
     database_pooler: bool = False
+    pooler_url: str | None = field(default=None, repr=False)
+    replica_url: str | None = field(default=None, repr=False)
+    cells: Mapping[str, Cell] = field(default_factory=dict)
     pool_size: int = 10
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_api_base: str | None = None
@@ -121,6 +144,34 @@ def _size(text: str) -> int:
     return int(text)
 
 
+_CELL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,30}\Z")
+MAXIMUM_CELLS = 200  # entity numbers are four bytes wide: each cell has ten million
+
+
+def _cells(text: str) -> dict[str, Cell]:
+    problem = 'must be a JSON object such as {"east": {"number": 1, "url": "postgresql://…"}}; also "pooler" and "replica"'
+    try:
+        given = json.loads(text)
+        found = {key: _cell(key, value) for key, value in given.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(problem) from None
+    numbers = [cell.number for cell in found.values()]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError("each cell needs a number of its own, which never changes")
+    return found
+
+
+def _cell(key: str, value: Mapping[str, Any]) -> Cell:
+    url = _url("postgresql", "postgres")
+    number = value["number"]
+    if key == HOME or not _CELL_KEY.match(key) or not isinstance(number, int) or not 1 <= number <= MAXIMUM_CELLS:
+        raise ValueError(key)
+    if set(value) - {"number", "url", "pooler", "replica"}:
+        raise ValueError(key)
+    pooler, replica = value.get("pooler"), value.get("replica")
+    return Cell(key, number, url(value["url"]), url(pooler) if pooler else None, url(replica) if replica else None)
+
+
 def _level(text: str) -> str:
     if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
@@ -133,6 +184,9 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SAAS_SECRET_KEY": ("secret_key", _secret),
     "SAAS_DATA_DIR": ("data_dir", Path),
     "SAAS_DATABASE_POOLER": ("database_pooler", _flag),
+    "SAAS_POOLER_URL": ("pooler_url", _url("postgresql", "postgres")),
+    "SAAS_REPLICA_URL": ("replica_url", _url("postgresql", "postgres")),
+    "SAAS_CELLS": ("cells", _cells),
     "SAAS_POOL_SIZE": ("pool_size", _size),
     "SAAS_LOG_LEVEL": ("log_level", _level),
     "STRIPE_API_KEY": ("stripe_api_key", str),

@@ -1,84 +1,68 @@
-"""Connections and transactions. The only place that opens a pool and the only place where the tenant setting is written."""
+"""Transactions. The only place where the tenant setting is written."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
 
-from saas.db import embedded, limits
+from saas.db import limits, places
 from saas.db.engine import DB
+from saas.db.pools import (
+    ACQUIRE_SECONDS,
+    CONNECT_SECONDS,
+    GONE,
+    REPLICA_SECONDS,
+    Database,
+    close_database,
+    current_database,
+    describe,
+    is_database_open,
+    open_database,
+)
+from saas.db.reading import count_queries, query_count, reading, uncounted
 from saas.db.reasons import SystemReason
-from saas.db.roles import APP, SYSTEM, role_login
+from saas.db.roles import APP, role_login
 from saas.errors import BadRequest, Conflict, PermissionDenied, TooSlow, Unavailable
 from saas.i18n import lazy
-from saas.settings import Settings
+from saas.settings import HOME
 
-_ACQUIRE_SECONDS = 10.0
-_CONNECT_SECONDS = 5.0
-# Each entity, role and kind of reading has a statement of its own; with too few kept, most requests are planned anew.
-_STATEMENTS = 500
-GONE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    ConnectionError,
-    OSError,
-    TimeoutError,
-)
-_counter: ContextVar[list[int] | None] = ContextVar("statements", default=None)
+__all__ = [
+    "APP",
+    "GONE",
+    "Database",
+    "Scope",
+    "cells",
+    "close_database",
+    "count_queries",
+    "current_database",
+    "describe",
+    "direct_connection",
+    "hold",
+    "in_transaction",
+    "is_database_open",
+    "is_frozen",
+    "only_read",
+    "open_database",
+    "own_limits",
+    "query_count",
+    "set_tenant",
+    "system_transaction",
+    "tenant_transaction",
+]  # fmt: skip
+_LOOKS = 5  # at the directory, while a tenant's row and the directory say different things
+_LATE_SECONDS = 30  # a replica further behind answers nobody
+_MARK = "UPDATE session SET writes = writes + 1 WHERE tenant_id = $1 AND id = $2"
+_REPLAYED = f"""
+SELECT writes, coalesce(now() - pg_last_xact_replay_timestamp() > interval '{_LATE_SECONDS} seconds', false) AS is_late
+FROM session WHERE tenant_id = $1 AND id = $2
+"""  # noqa: S608  constants of this file
 _only_read: ContextVar[bool] = ContextVar("only_read", default=False)
-
-
-# ---- counting ------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def count_queries() -> Iterator[None]:
-    """Start counting at zero for this context, e.g. for one request."""
-    before = _counter.get()
-    _counter.set([0])
-    try:
-        yield
-    finally:
-        _counter.set(before)
-
-
-def query_count() -> int:
-    """Statements sent since `count_queries` began; the frame of a transaction (begin, setting, commit) is not counted."""
-    counter = _counter.get()
-    return counter[0] if counter else 0
-
-
-def _counted(method: Any) -> Any:
-    @functools.wraps(method)
-    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        counter = _counter.get()
-        if counter is not None:
-            counter[0] += 1
-        return await method(self, *args, **kwargs)
-
-    return call
-
-
-class CountingConnection(asyncpg.Connection):
-    """asyncpg's connection, counting the statements of its context."""
-
-    execute = _counted(asyncpg.Connection.execute)
-    executemany = _counted(asyncpg.Connection.executemany)
-    fetch = _counted(asyncpg.Connection.fetch)
-    fetchrow = _counted(asyncpg.Connection.fetchrow)
-    fetchval = _counted(asyncpg.Connection.fetchval)
-    fetchmany = _counted(asyncpg.Connection.fetchmany)
 
 
 # ---- requests that may not write -------------------------------------------------------------------------------------------
@@ -102,120 +86,6 @@ def only_read() -> None:
     _only_read.set(True)
 
 
-# ---- the database of this process ------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Database:
-    """The pools of this process, one a role; `url` is the administrator's."""
-
-    url: str = field(repr=False)
-    settings: Settings
-    app: asyncpg.Pool
-    system: asyncpg.Pool
-    server: embedded.EmbeddedServer | None = None
-    openings: int = 1
-
-
-_database: Database | None = None
-
-
-async def open_database(settings: Settings) -> Database:
-    """Open the pools, starting the embedded server if no DATABASE_URL is set. One database a process: opening it again
-    gives the same, until it has been closed as often."""
-    global _database
-    if _database is not None:
-        if _database.settings != settings:
-            raise RuntimeError("another database is open in this process")
-        _database.openings += 1
-        return _database
-    server = None
-    url = settings.database_url
-    if url is None:
-        server = await asyncio.to_thread(embedded.start, settings.data_dir)
-        url = server.url
-    app = system = None
-    try:
-        app = await _open_pool(url, settings, APP, settings.pool_size)
-        system = await _open_pool(url, settings, SYSTEM, max(2, settings.pool_size // 4))
-    except BaseException:
-        for pool in (app, system):
-            if pool is not None:
-                pool.terminate()
-        if server is not None:
-            await asyncio.to_thread(server.stop)
-        raise
-    _database = Database(url, settings, app, system, server)
-    return _database
-
-
-async def close_database() -> None:
-    """Close the pools; stop the embedded server if no other process uses it."""
-    global _database
-    database = _database
-    if database is None:
-        return
-    database.openings -= 1
-    if database.openings:
-        return
-    _database = None
-    for pool in (database.app, database.system):
-        try:
-            async with asyncio.timeout(5):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
-    if database.server is not None:
-        await asyncio.to_thread(database.server.stop)
-
-
-def is_database_open() -> bool:
-    return _database is not None
-
-
-def current_database() -> Database:
-    if _database is None:
-        raise RuntimeError("open_database() has not been called")
-    return _database
-
-
-async def _open_pool(url: str, settings: Settings, role: str, size: int) -> asyncpg.Pool:
-    login = role_login(url, settings.secret_key, role)
-    options: dict[str, Any] = {"statement_cache_size": 0 if settings.database_pooler else _STATEMENTS}
-    try:
-        pool = await asyncpg.create_pool(
-            **login,
-            min_size=0,  # else the pool itself keeps trying, with a stack trace a second, while the database is away
-            max_size=size,
-            max_inactive_connection_lifetime=300,
-            timeout=_CONNECT_SECONDS,
-            # Nothing of a session outlives a transaction here, so the reset query of each release is saved.
-            reset=_keep,
-            connection_class=CountingConnection,
-            # Poolers refuse settings they do not know; behind one the role's own limit holds (saas.db.migrate).
-            server_settings={"statement_timeout": f"{limits.ROLE_SECONDS * 1000:.0f}"} if role == APP and not settings.database_pooler else None,
-            **options,
-        )
-        async with pool.acquire(timeout=_ACQUIRE_SECONDS):
-            return pool
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise Unavailable(
-            lazy("The database refused the login of %(role)s: run `saas migrate` with this SAAS_SECRET_KEY first", role=role)
-        ) from error
-    except GONE as error:
-        raise Unavailable(lazy("The database cannot be reached: %(where)s", where=describe(url))) from error
-
-
-def describe(url: str) -> str:
-    """Server and database of a URL, without its login."""
-    tail = url.split("://", 1)[-1].rsplit("@", 1)[-1]
-    return tail.split("?", 1)[0]
-
-
-async def _keep(connection: asyncpg.Connection) -> None:
-    """No query on release. asyncpg has already rolled back what was open."""
-
-
 # A database that is being restored or renamed, met when connecting: it worked before, so it will again.
 _CLOSED = (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.InvalidCatalogNameError)
 
@@ -226,31 +96,53 @@ _CLOSED = (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.InvalidCatalogName
 class Scope:
     """One open transaction: its connection, and the tenant it belongs to (None: the system role)."""
 
-    __slots__ = ("_pool", "_prelude", "_previous", "_transaction", "connection", "is_closed", "tenant_id")
+    __slots__ = (
+        "_cell", "_database", "_of", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "tenant_id",
+    )  # fmt: skip
 
-    def __init__(self, pool: asyncpg.Pool, prelude: list[str], *, tenant_id: UUID | None) -> None:
-        self._pool = pool
-        self._prelude = prelude
+    def __init__(
+        self, database: Database, prelude: list[str], *, tenant_id: UUID | None, of: UUID | None = None, cell: str = HOME
+    ) -> None:
+        """Where the tenant `tenant_id` lives, or for the system's role the tenant `of`; else in the database `cell`."""
+        self._database, self._prelude = database, prelude
+        self._of, self._cell = of, cell
         self.tenant_id = tenant_id
         self.is_closed = False
+        self.is_frozen = False  # the tenant is being moved: this transaction may only read
+        self.on_replica = False
+        self.has_written = False  # watched only where there is a replica
         self.connection: Any = None
 
     async def __aenter__(self) -> Any:
-        counter = _counter.get()
-        counted = counter[0] if counter else 0
-        self.connection, self._transaction = await self._begin()
-        if counter:
-            counter[0] = counted
+        with uncounted():
+            await self._begin()
         self._previous = DB.current_transaction.get()
         DB.current_transaction.set(self)
         return self.connection
 
-    async def _begin(self) -> tuple[Any, Any]:
+    async def _begin(self) -> None:
+        database = self._database
+        tenant = self.tenant_id or self._of
+        if self.tenant_id is not None and await self._begin_on_replica(database):
+            return
+        if tenant is not None and database.has_cells:
+            await self._begin_in_cell(database, tenant)
+            return
+        pool = self._pool_of(database, self._cell)
+        self._take(pool, *await self._begin_on(pool))
+
+    def _pool_of(self, database: Database, cell: str) -> asyncpg.Pool:
+        return database.cells[cell].system if self.tenant_id is None else database.cells[cell].app
+
+    def _take(self, pool: asyncpg.Pool, connection: Any, transaction: Any) -> None:
+        self._pool, self.connection, self._transaction = pool, connection, transaction
+
+    async def _begin_on(self, pool: asyncpg.Pool) -> tuple[Any, Any]:
         """Begin and set the tenant. Nothing has been done yet, so a connection that died while idle is simply replaced."""
         for attempt in (1, 2, 3):
             connection = None
             try:
-                connection = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+                connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
                 transaction = connection.transaction()
                 await transaction.start()
                 for statement in self._prelude:
@@ -258,23 +150,96 @@ class Scope:
                 return connection, transaction
             except BaseException as error:
                 if connection is not None:
-                    await self._give_back(connection)
+                    await _give_back(pool, connection)
                 if not _is_gone(error, connection):
                     raise
                 if attempt == 3 or connection is None:
                     raise _unavailable() from error
-                await self._pool.expire_connections()
+                await pool.expire_connections()
         raise AssertionError("unreachable")
 
+    async def _begin_in_cell(self, database: Database, tenant: UUID) -> None:
+        """In the database where the tenant lives; read-only while it moves (saas.db.places)."""
+        for attempt in range(_LOOKS):
+            try:
+                key = await places.place_of(database, tenant, fresh=attempt > 0)
+            except GONE as error:
+                raise _unavailable() from error
+            pool = self._pool_of(database, key)
+            connection, transaction = await self._begin_on(pool)
+            try:
+                row = await connection.fetchrow(places.HOLD, places.lock_key(tenant), tenant)
+                here = places.lives_here(row, key)
+                self.is_frozen = here and not row["free"]
+                if self.is_frozen:
+                    await connection.execute("SET TRANSACTION READ ONLY")
+            except BaseException as error:
+                await _give_back(pool, connection)
+                if _is_gone(error, connection):
+                    raise _unavailable() from error
+                raise
+            if here:
+                self._take(pool, connection, transaction)
+                return
+            await _end(pool, connection, transaction)
+            places.forget_place(tenant)
+            await asyncio.sleep(0.05 * attempt)
+        raise places.moving()
+
+    async def _begin_on_replica(self, database: Database) -> bool:
+        """True if this transaction reads from the replica: its request only reads, and the replica has replayed what the session
+        wrote. How many of its transactions wrote stands in the row of the session, written by each of them, so the row of the
+        replica tells what it has replayed."""
+        request = reading()
+        if request is None or not request.safe or request.stays or request.tenant_id != self.tenant_id:
+            return False
+        replica = database.cells[await places.place_of(database, self.tenant_id)].replica
+        if replica is None or not replica.is_awake:
+            return False
+        connection = None
+        try:
+            connection = await replica.pool.acquire(timeout=REPLICA_SECONDS)
+            transaction = connection.transaction()
+            await transaction.start()
+            for statement in self._prelude:
+                await connection.execute(statement)
+            row = await connection.fetchrow(_REPLAYED, self.tenant_id, request.session_id)
+        except (*GONE, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            if connection is not None:
+                await _give_back(replica.pool, connection)
+            if _is_dead(connection):
+                replica.rest(error)
+            request.stays = True
+            return False
+        except BaseException:
+            if connection is not None:
+                await _give_back(replica.pool, connection)
+            raise
+        if row is None or row["writes"] < request.writes or row["is_late"]:
+            await _end(replica.pool, connection, transaction)
+            request.stays = True  # one request, one moment: not half from here and half from there
+            return False
+        self.on_replica = True
+        self._take(replica.pool, connection, transaction)
+        return True
+
+    async def _mark(self) -> None:
+        """Before the commit: the session whose request this is has written once more."""
+        request = reading()
+        if not self.has_written or request is None or request.session_id is None or request.tenant_id != self.tenant_id:
+            return
+        request.stays = True
+        await self.connection.execute(_MARK, self.tenant_id, request.session_id)
+
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        counter = _counter.get()
-        counted = counter[0] if counter else 0
         lost = error is not None and _is_gone(error, self.connection)
         try:
-            if error is None:
-                await self._transaction.commit()
-            elif not _is_dead(self.connection):
-                await self._transaction.rollback()
+            with uncounted():
+                if error is None:
+                    await self._mark()
+                    await self._transaction.commit()
+                elif not _is_dead(self.connection):
+                    await self._transaction.rollback()
         except BaseException as failure:
             if error is None and not _is_gone(failure, self.connection):
                 raise
@@ -284,9 +249,9 @@ class Scope:
             # Here and nowhere else: a failed commit must give its connection back like a good one.
             self.is_closed = True
             DB.current_transaction.set(self._previous)
-            if counter:
-                counter[0] = counted
-            await self._give_back(self.connection)
+            await _give_back(self._pool, self.connection)
+        if lost and self.on_replica and (request := reading()) is not None:
+            request.fail("lost")
         if lost:
             raise _unavailable() from error
         if isinstance(error, asyncpg.DeadlockDetectedError):
@@ -295,20 +260,30 @@ class Scope:
             raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="locked") from error
         if isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)):  # NUL: whatever page or body it came in by
             raise BadRequest(lazy("This text contains characters that cannot be stored.")) from error
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and self.is_frozen:
+            raise places.moving() from error
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             raise PermissionDenied(lazy("Nothing can be changed here."), reason="only_read") from error
         if isinstance(error, asyncpg.QueryCanceledError):
             raise TooSlow() from error
         return False
 
-    async def _give_back(self, connection: Any) -> None:
-        if not _is_dead(connection) and connection.is_in_transaction():
-            connection.terminate()  # neither commit nor rollback went through: this connection must not serve again
-        try:
-            await asyncio.shield(self._pool.release(connection))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):  # or the pool has it back already
-            if not _is_dead(connection):
-                connection.terminate()
+
+async def _end(pool: asyncpg.Pool, connection: Any, transaction: Any) -> None:
+    """Leave a transaction in which nothing was done."""
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        await transaction.rollback()
+    await _give_back(pool, connection)
+
+
+async def _give_back(pool: asyncpg.Pool, connection: Any) -> None:
+    if not _is_dead(connection) and connection.is_in_transaction():
+        connection.terminate()  # neither commit nor rollback went through: this connection must not serve again
+    try:
+        await asyncio.shield(pool.release(connection))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):  # or the pool has it back already
+        if not _is_dead(connection):
+            connection.terminate()
 
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -335,7 +310,7 @@ def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None =
     rules = ["SET TRANSACTION READ ONLY"] if _only_read.get() else []
     rules += _timeout(seconds) if seconds != limits.ROLE_SECONDS else []
     prelude = [*([_SNAPSHOT] if snapshot else []), _set_tenant(tenant), *(["; ".join(rules)] if rules else [])]
-    return Scope(current_database().app, prelude, tenant_id=tenant)
+    return Scope(current_database(), prelude, tenant_id=tenant)
 
 
 def _set_tenant(tenant: UUID | None) -> str:
@@ -348,8 +323,13 @@ async def set_tenant(connection: Any, tenant: UUID | None) -> None:
     await connection.execute(_set_tenant(tenant))
 
 
-def system_transaction(reason: SystemReason, *, timeout_seconds: float | None = None) -> Any:
-    """A transaction of the role that sees all tenants. `reason` is one of the uses listed in docs/tenancy.md."""
+def system_transaction(
+    reason: SystemReason, *, timeout_seconds: float | None = None, of: UUID | None = None, cell: str = HOME
+) -> Any:
+    """A transaction of the role that sees all tenants. `reason` is one of the uses listed in docs/tenancy.md.
+
+    In the database where the tenant `of` lives, or in that of a `cell` (saas.db.cells lists them); home without either.
+    """
     if reason not in get_args(SystemReason):
         raise ValueError(f"unknown reason for the system role: {reason!r}")
     open_scope = _open_scope()
@@ -357,7 +337,27 @@ def system_transaction(reason: SystemReason, *, timeout_seconds: float | None = 
         if open_scope.tenant_id is not None:
             raise RuntimeError("a tenant's transaction is open in this context; the system role may not join it")
         return _Join(open_scope)
-    return Scope(current_database().system, _timeout(timeout_seconds), tenant_id=None)
+    return Scope(current_database(), _timeout(timeout_seconds), tenant_id=None, of=of, cell=cell)
+
+
+def cells() -> list[str]:
+    """The keys of all databases with tenants, home first: for what goes through all of them."""
+    return list(current_database().cells)
+
+
+async def hold(connection: Any, tenant_id: UUID, cell: str) -> bool:
+    """In a system transaction that came upon a tenant's row: whether the tenant lives in this database and may be written. It then
+    stays so until the transaction ends."""
+    if not current_database().has_cells:
+        return True
+    row = await connection.fetchrow(places.HOLD, places.lock_key(tenant_id), tenant_id)
+    return row["free"] and await connection.fetchval("SELECT cell = '' FROM tenant WHERE id = $1", tenant_id) is True
+
+
+def is_frozen() -> bool:
+    """True inside the transaction of a tenant that is being moved: it may only read."""
+    scope = _open_scope()
+    return scope is not None and scope.is_frozen
 
 
 def in_transaction() -> bool:
@@ -410,12 +410,14 @@ def _unavailable() -> Unavailable:
 
 
 @asynccontextmanager
-async def direct_connection(role: str = APP) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of its own, past any pooler's transactions: for LISTEN. It has no tenant, so it sees no rows."""
+async def direct_connection(role: str = APP, *, of: UUID | None = None, cell: str = HOME) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of its own, past any pooler: for LISTEN, and for the owner's indexes. It has no tenant, so it sees no rows.
+    To the database of the tenant `of`, else of `cell`."""
     database = current_database()
     try:
+        key = cell if of is None else await places.place_of(database, of, fresh=True)
         connection = await asyncpg.connect(
-            **role_login(database.url, database.settings.secret_key, role), timeout=_CONNECT_SECONDS
+            **role_login(database.cells[key].url, database.settings.secret_key, role), timeout=CONNECT_SECONDS
         )
     except GONE as error:
         raise _unavailable() from error

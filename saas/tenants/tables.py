@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from piccolo.columns import JSONB, UUID, Boolean, Bytea, Integer, Text, Timestamptz
+from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 from saas.db.engine import DB
@@ -23,6 +23,7 @@ class Tenant(Table, tablename="tenant", db=DB):
     clock_offset_seconds = Integer(default=0)
     config_revision = Integer(default=0)
     created_at = Timestamptz()
+    cell = Text(default="")
 
 
 class AppUser(Table, tablename="app_user", db=DB):
@@ -83,6 +84,7 @@ class Session(Table, tablename="session", db=DB):
     user_agent = Text(default="")
     revoked_at = Timestamptz(null=True, default=None)
     view_as = JSONB(null=True, default=None)
+    writes = BigInt(default=0)
 
 
 class AuditEvent(Table, tablename="audit_event", db=DB):

@@ -87,19 +87,22 @@ async def test_survives_kill_9_with_its_data(directory):
 
 async def test_a_supervised_server_comes_back_and_the_pool_recovers(directory):
     from saas.db.migrate import migrate
+    from saas.db.pools import Database, Pools
     from saas.db.scope import Scope
-    from saas.settings import Settings
+    from saas.settings import HOME, Settings
 
     server = await asyncio.to_thread(embedded.start, directory, FAST)
     supervisor = asyncio.create_task(server.supervise(0.1))
     try:
-        await migrate(Settings(database_url=server.url, secret_key="k" * 40))
+        settings = Settings(database_url=server.url, secret_key="k" * 40)
+        await migrate(settings)
         pool = await asyncpg.create_pool(server.url, min_size=1, max_size=2)
+        database = Database(settings, {HOME: Pools(HOME, server.url, pool, pool)})
         os.kill(_postmaster(directory), signal.SIGKILL)
         deadline = time.monotonic() + 20
         while True:
             try:
-                async with Scope(pool, [], tenant_id=None) as conn:
+                async with Scope(database, [], tenant_id=None) as conn:
                     assert await conn.fetchval("SELECT count(*) FROM tenant") == 0
                 break
             except Unavailable:

@@ -1,0 +1,136 @@
+"""What one request may read from a replica, and the counting of its statements. Both live in the context of the request.
+
+A request that only reads (GET) is answered by the replica once its session is known and the replica has replayed what this
+session wrote last. Whatever goes wrong there is no error for anybody: the request is done again on the primary (saas.ui).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from saas.db.engine import DB
+
+_counter: ContextVar[list[int] | None] = ContextVar("statements", default=None)
+_reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
+# What may have written. Too many matches (FOR UPDATE, a column's name) only cost a mark; none is missed.
+_WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|TRUNCATE)\b", re.IGNORECASE)
+# The replica refuses to write, or takes rows away that the primary has cleaned up while they were being read.
+_REFUSALS = (asyncpg.ReadOnlySQLTransactionError, asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.SerializationError)
+
+
+@dataclass(slots=True)
+class Reading:
+    """One request. `safe`: it only reads. `session_id` and `writes` (how many transactions of this session wrote so far, as the
+    primary says) become known with its session; before that, and once it `stays`, the primary is asked."""
+
+    safe: bool
+    tenant_id: UUID | None = None
+    session_id: UUID | None = None
+    writes: int = 0
+    stays: bool = False
+    failed: str = ""  # why the replica could not answer; what was made of it must not be shown
+
+    def fail(self, reason: str) -> None:
+        self.failed, self.stays = self.failed or reason, True
+
+
+@contextmanager
+def request_reads(*, safe: bool) -> Iterator[Reading]:
+    """The frame of one request in a process that has replicas."""
+    reading = Reading(safe)
+    token = _reading.set(reading)
+    try:
+        yield reading
+    finally:
+        _reading.reset(token)
+
+
+def reading() -> Reading | None:
+    """The request of this context; None where there are no replicas, or no request."""
+    return _reading.get()
+
+
+def session_known(tenant_id: UUID, session_id: UUID, writes: int) -> None:
+    """Said by the query that finds the session, which always asks the primary."""
+    found = _reading.get()
+    if found is not None:
+        found.tenant_id, found.session_id, found.writes = tenant_id, session_id, writes
+
+
+# ---- counting ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def count_queries() -> Iterator[None]:
+    """Start counting at zero for this context, e.g. for one request."""
+    before = _counter.get()
+    _counter.set([0])
+    try:
+        yield
+    finally:
+        _counter.set(before)
+
+
+def query_count() -> int:
+    """Statements sent since `count_queries` began; the frame of a transaction (begin, setting, commit) is not counted."""
+    counter = _counter.get()
+    return counter[0] if counter else 0
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Statements of the frame of a transaction."""
+    counter = _counter.get()
+    counted = counter[0] if counter else 0
+    try:
+        yield
+    finally:
+        if counter:
+            counter[0] = counted
+
+
+def _counted(method: Any) -> Any:
+    @functools.wraps(method)
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        counter = _counter.get()
+        if counter is not None:
+            counter[0] += 1
+        if _reading.get() is None:
+            return await method(self, *args, **kwargs)
+        return await _watched(method, self, *args, **kwargs)
+
+    return call
+
+
+async def _watched(method: Any, connection: Any, query: str, *args: Any, **kwargs: Any) -> Any:
+    scope = DB.current_transaction.get()
+    if scope is None or scope.is_closed:
+        return await method(connection, query, *args, **kwargs)
+    if _WRITES.search(query):
+        scope.has_written = True
+    try:
+        return await method(connection, query, *args, **kwargs)
+    except _REFUSALS as error:
+        if scope.on_replica and (found := _reading.get()) is not None:
+            found.fail("writes" if isinstance(error, asyncpg.ReadOnlySQLTransactionError) else "conflict")
+        raise
+
+
+class CountingConnection(asyncpg.Connection):
+    """asyncpg's connection, counting the statements of its context."""
+
+    execute = _counted(asyncpg.Connection.execute)
+    executemany = _counted(asyncpg.Connection.executemany)
+    fetch = _counted(asyncpg.Connection.fetch)
+    fetchrow = _counted(asyncpg.Connection.fetchrow)
+    fetchval = _counted(asyncpg.Connection.fetchval)
+    fetchmany = _counted(asyncpg.Connection.fetchmany)
