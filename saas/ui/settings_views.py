@@ -7,6 +7,7 @@ from typing import Any
 
 from saas.i18n import LazyString, lazy, listed, pick
 from saas.i18n import gettext as _
+from saas.metadata.naming import titled
 from saas.runtime import Context, permissions
 from saas.runtime.jobs import job_kinds
 from saas.ui import formats
@@ -74,6 +75,37 @@ AUDIT_EVENTS = {
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"),
 }  # fmt: skip
+
+
+# What it notes about them: those that say nothing to people are left out.
+AUDIT_FACTS = {
+    "changed": lazy("changed"), "roles": lazy("roles"), "role": lazy("role"), "instead": lazy("instead"), "operations": lazy("records"), "base": lazy("after revision"),
+    "to": lazy("as in revision"), "changes": lazy("changes"), "problems": lazy("problems"), "can_publish": lazy("can be published"), "next": lazy("next number"), "name": lazy("name"),
+    "color": lazy("colour"), "color_dark": lazy("colour in the dark look"), "files": lazy("files"), "plan": lazy("plan"), "entity": lazy("entity"), "count": lazy("records"),
+    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "job": None, "hash": None,
+}  # fmt: skip
+AUDIT_WORDS = {
+    "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),
+    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"),
+}  # fmt: skip
+
+
+def audit_facts(ctx: Context, data: Mapping[str, Any]) -> str:
+    """The details of an event in words: “roles: Salesperson; changed: superior”."""
+
+    def words(name: str, value: Any) -> str:
+        if isinstance(value, bool):
+            return _("yes") if value else _("no")
+        if isinstance(value, (list, tuple)):
+            return listed(words(name, v) for v in value)
+        if name in ("role", "roles", "instead") and str(value) in ctx.config.roles:
+            return pick(ctx.config.roles[str(value)].label)
+        if name == "entity" and str(value) in ctx.config.entities:
+            return pick(ctx.config.entities[str(value)].defn.plural)
+        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files") else str(value)
+
+    shown = [(AUDIT_FACTS.get(name, name), words(name, value)) for name, value in data.items() if value not in (None, "", [])]
+    return "; ".join(str(titled(name, text)) for name, text in shown if name is not None)
 
 
 def part_name(key: str) -> str:

@@ -131,7 +131,7 @@ async def show(request: Request, key: FromPath[str]) -> Response[Any]:
         drawings=[draw_row(stages, moves), draw_column(stages, moves)],
         stages=[_stage_row(desk, key, s, counts) for s in raw.get("stages", ())],
         moves=[{**_move_row(desk, key, entity, t), "from": [badge(s) for s in t.get("from", ())], "to": [badge(s) for s in _targets(t)], "number": n} for n, t in enumerate(raw.get("transitions", ()), 1)],
-        broken=[str(p.message) for p in desk.problems_at(_path(key))],
+        broken=list(dict.fromkeys(str(p.message) for p in desk.problems_at(_path(key)))),
     )  # fmt: skip
 
 

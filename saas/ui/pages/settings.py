@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +59,7 @@ async def audit(request: Request) -> Response[Any]:
     found = await list_audit(ask.ctx.tenant_id, limit=PAGE, before=before, kind=request.query_params.get("kind") or None)
     names = {str(u["id"]): u["name"] for u in await list_users(ask.ctx.tenant_id)}
     rows = [
-        {"at": formats.full(ask.ctx, r["at"]), "actor": r["actor_name"] or "", "kind": r["kind"], "what": str(views.AUDIT_EVENTS.get(r["kind"], r["kind"])), "target": names.get(r["target"], r["target"] or ""), "ip": r["ip"], "data": json.dumps(r["data"], ensure_ascii=False) if r["data"] else ""}
+        {"at": formats.full(ask.ctx, r["at"]), "actor": r["actor_name"] or "", "kind": r["kind"], "what": str(views.AUDIT_EVENTS.get(r["kind"], r["kind"])), "target": names.get(r["target"], r["target"] or ""), "ip": r["ip"], "data": views.audit_facts(ask.ctx, r["data"] or {})}
         for r in found
     ]  # fmt: skip
     return await show_settings(ask, "audit", "audit", rows=rows, next_url=f"/settings/audit?before={found[-1]['id']}" if len(found) == PAGE else "")
