@@ -55,6 +55,7 @@ class Settings:
     secret_key: str = field(default="", repr=False)
     database_url: str | None = field(default=None, repr=False)
     database_pooler: bool = False
+    database_citus: bool = False
     pooler_url: str | None = field(default=None, repr=False)
     replica_url: str | None = field(default=None, repr=False)
     cells: Mapping[str, Cell] = field(default_factory=dict)
@@ -184,6 +185,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SAAS_SECRET_KEY": ("secret_key", _secret),
     "SAAS_DATA_DIR": ("data_dir", Path),
     "SAAS_DATABASE_POOLER": ("database_pooler", _flag),
+    "SAAS_DATABASE_CITUS": ("database_citus", _flag),
     "SAAS_POOLER_URL": ("pooler_url", _url("postgresql", "postgres")),
     "SAAS_REPLICA_URL": ("replica_url", _url("postgresql", "postgres")),
     "SAAS_CELLS": ("cells", _cells),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ from saas.db.engine import DB
 
 _counter: ContextVar[list[int] | None] = ContextVar("statements", default=None)
 _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
+_along: ContextVar[list[str] | None] = ContextVar("along", default=None)
+_BEGIN = "BEGIN;"  # as asyncpg writes it
 # What may have written. Too many matches (FOR UPDATE, a column's name) only cost a mark; none is missed.
 _WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|TRUNCATE)\b", re.IGNORECASE)
 # The replica refuses to write, or takes rows away that the primary has cleaned up while they were being read.
@@ -125,10 +127,31 @@ async def _watched(method: Any, connection: Any, query: str, *args: Any, **kwarg
         raise
 
 
+@contextmanager
+def right_after(statements: Sequence[str]) -> Iterator[None]:
+    """The first statement inside, a BEGIN, takes these along: one trip to the server instead of several."""
+    waiting = list(statements)
+    token = _along.set(waiting)
+    try:
+        yield
+        if waiting:  # limits would be missing
+            raise RuntimeError("no transaction was begun")
+    finally:
+        _along.reset(token)
+
+
+async def _execute(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
+    waiting = _along.get()
+    if waiting and query == _BEGIN:
+        query += "; ".join(waiting)
+        waiting.clear()
+    return await asyncpg.Connection.execute(self, query, *args, **kwargs)
+
+
 class CountingConnection(asyncpg.Connection):
     """asyncpg's connection, counting the statements of its context."""
 
-    execute = _counted(asyncpg.Connection.execute)
+    execute = _counted(_execute)
     executemany = _counted(asyncpg.Connection.executemany)
     fetch = _counted(asyncpg.Connection.fetch)
     fetchrow = _counted(asyncpg.Connection.fetchrow)

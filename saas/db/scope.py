@@ -25,7 +25,7 @@ from saas.db.pools import (
     is_database_open,
     open_database,
 )
-from saas.db.reading import count_queries, query_count, reading, uncounted
+from saas.db.reading import count_queries, query_count, reading, right_after, uncounted
 from saas.db.reasons import SystemReason
 from saas.db.roles import APP, role_login
 from saas.errors import BadRequest, Conflict, PermissionDenied, TooSlow, Unavailable
@@ -143,11 +143,7 @@ class Scope:
             connection = None
             try:
                 connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
-                transaction = connection.transaction()
-                await transaction.start()
-                for statement in self._prelude:
-                    await connection.execute(statement)  # alone: Citus and poolers see it as it is
-                return connection, transaction
+                return connection, await self._start(connection)
             except BaseException as error:
                 if connection is not None:
                     await _give_back(pool, connection)
@@ -157,6 +153,17 @@ class Scope:
                     raise _unavailable() from error
                 await pool.expire_connections()
         raise AssertionError("unreachable")
+
+    async def _start(self, connection: Any) -> Any:
+        transaction = connection.transaction()
+        if self._database.settings.database_citus:
+            await transaction.start()
+            for statement in self._prelude:
+                await connection.execute(statement)  # alone: only so does it reach the workers
+            return transaction
+        with right_after(self._prelude):
+            await transaction.start()
+        return transaction
 
     async def _begin_in_cell(self, database: Database, tenant: UUID) -> None:
         """In the database where the tenant lives; read-only while it moves (saas.db.places)."""
@@ -199,10 +206,7 @@ class Scope:
         connection = None
         try:
             connection = await replica.pool.acquire(timeout=REPLICA_SECONDS)
-            transaction = connection.transaction()
-            await transaction.start()
-            for statement in self._prelude:
-                await connection.execute(statement)
+            transaction = await self._start(connection)
             row = await connection.fetchrow(_REPLAYED, self.tenant_id, request.session_id)
         except (*GONE, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             if connection is not None:
