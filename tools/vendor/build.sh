@@ -6,15 +6,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$here/../../saas/ui/static/vendor
 work=${VENDOR_WORK:-$(mktemp -d)}
 cd "$work"
-[ -d node_modules/echarts ] || npm install --no-audit --no-fund htmx.org@4.0.1 sortablejs@1.15.7 echarts@6.1.0 @tabler/icons@3.51.0 \
-  @fontsource-variable/inter@5 esbuild@0.28
+[ -d node_modules/sortablejs ] || npm install --no-audit --no-fund htmx.org@4.0.1 sortablejs@1.15.7 @tabler/icons@3.51.0 \
+  @fontsource-variable/inter@5
 { echo '/*! htmx.org 4.0.1 | Zero-Clause BSD | https://htmx.org */'; sed '/^\/\/# sourceMappingURL/d' node_modules/htmx.org/dist/htmx.min.js; } > "$out/htmx.min.js"
 cp node_modules/sortablejs/Sortable.min.js "$out/sortable.min.js"
-cp "$here/echarts-entry.js" entry.js
-node_modules/esbuild/bin/esbuild entry.js --bundle --minify --format=iife --legal-comments=none \
-  --define:process.env.NODE_ENV='"production"' \
-  --banner:js='/*! Apache ECharts 6.1.0 (bar, line, pie, funnel, SVG) | Apache-2.0 | https://echarts.apache.org */' \
-  --outfile="$out/echarts.min.js"
 cp node_modules/@fontsource-variable/inter/files/inter-latin-wght-normal.woff2 "$out/inter-latin.woff2"
 node - "$here/icons.txt" > "$out/icons.svg" <<'JS'
 const fs = require("fs");

@@ -20,6 +20,7 @@ from saas.runtime.widgets._shared.texts import MeasureText, bucket_text
 
 MAX_BUCKETS = 400
 MAX_SERIES = 8
+BY_VALUE = ("value", "-value")  # whoever asks for the largest few knows that there are more
 
 
 class ChartWidget(FigureWidget):
@@ -71,7 +72,7 @@ async def chart(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str, Any]:
         "total": await total(ctx, widget, measures[0], texts[0], extra, None if cut or stacked else [c.values[0] for c in categories]),
         "drill": drill.url(),
         "empty": not categories,
-        "note": shortened(ctx, len(rows), len(categories), cut=cut and not dimensions[0].bucket),
+        "note": shortened(ctx, len(rows), len(categories), cut=cut and not dimensions[0].bucket and widget.sort not in BY_VALUE),
     }
 
 

@@ -66,7 +66,7 @@ async def figure_table(ctx: Context, widget: WidgetDef, extra: Any) -> dict[str,
         "rows": [_row(drill, widget, r, texts) for r in rows],
         "totals": [t.text(v) for t, v in zip(texts, whole.values, strict=True)] if whole else [],
         "total_values": whole.values if whole else [],
-        "records": False, "more": more, "drill": drill.url(), "empty": not rows, "note": shortened(ctx, read, len(rows), cut=more),
+        "records": False, "more": more, "drill": drill.url(), "empty": not rows, "note": shortened(ctx, read, len(rows), cut=more and not by_value),
     }  # fmt: skip
 
 
