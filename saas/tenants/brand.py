@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -169,6 +171,32 @@ async def brand_file(tenant_id: UUID, kind: str) -> BrandFile | None:
     async with tenant_transaction(tenant_id) as conn:
         row = await conn.fetchrow("SELECT content, content_type, hash FROM brand_file WHERE tenant_id = $1 AND kind = $2", tenant_id, kind)
     return BrandFile(*row) if row else None
+
+
+PROPERTIES = ("name", "color", "color_dark")
+
+
+async def change_brand(
+    conn: Any, tenant_id: UUID, values: Mapping[str, str], files: Mapping[str, BrandFile | None], *, shown: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Write what differs from what was `shown` (all `values` without it), with the tenant's row locked, inside the caller's transaction.
+
+    Returns what somebody else changed meanwhile, differently, as it is now; then nothing is written. {} when it is saved.
+    """
+    row = await conn.fetchrow("SELECT name, brand FROM tenant WHERE id = $1 FOR NO KEY UPDATE", tenant_id)
+    brand = json.loads(row["brand"] or "{}")
+    colour = f"#{str(brand['color']).lstrip('#')}" if brand.get("color") else (shown or {}).get("color", "")  # none was chosen yet: what is shown then
+    there = {"name": row["name"], "color": colour, "color_dark": str(brand.get("color_dark") or "")}
+    changed = {k: values[k] for k in PROPERTIES if k in values and (shown is None or values[k] != shown.get(k, ""))}
+    taken = {k: there[k] for k in changed if shown is not None and there[k] not in (shown.get(k, ""), changed[k])}
+    if taken:
+        return taken
+    for kind, file in files.items():
+        await store_brand_file(conn, tenant_id, kind, file)
+    name = changed.pop("name", row["name"])
+    brand |= {**changed, **{kind: file.hash if file else None for kind, file in files.items()}}
+    await conn.execute("UPDATE tenant SET name = $2, brand = $3::jsonb WHERE id = $1", tenant_id, name, json.dumps({k: v for k, v in brand.items() if v}))
+    return {}
 
 
 async def store_brand_file(conn: Any, tenant_id: UUID, kind: str, file: BrandFile | None) -> None:

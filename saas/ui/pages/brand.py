@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,11 +36,13 @@ def _colours(ask: Ask) -> dict[str, str]:
     return {"color": f"#{str(kept.get('color') or DEFAULT_COLOUR).lstrip('#')}", "color_dark": str(kept.get("color_dark") or "")}
 
 
-async def _page(ask: Ask, values: Mapping[str, str], errors: Mapping[str, str], *, status: int = 200) -> Response[Any]:
+async def _page(ask: Ask, values: Mapping[str, str], errors: Mapping[str, str], *, status: int = 200, shown: Mapping[str, str] | None = None) -> Response[Any]:
+    """`shown`: what the person has seen as saved, where that is not what the request's tenant says."""
     kept = ask.ctx.tenant.brand
+    saved = {"name": ask.ctx.tenant.name, **_colours(ask)}
     return await show_settings(
         ask, "brand", "brand", status=status, values=values, errors={k: errors.get(k, "") for k in ("name", "color", "color_dark", *looks.KINDS)},
-        files={kind: file_url(kept, kind) for kind in looks.KINDS}, verdict=verdict(values["color"], values["color_dark"]), mark=ask.ctx.tenant.name[:1].upper(),
+        files={kind: file_url(kept, kind) for kind in looks.KINDS}, verdict=verdict(values["color"], values["color_dark"]), mark=ask.ctx.tenant.name[:1].upper(), shown={**saved, **(shown or {})},
     )  # fmt: skip
 
 
@@ -94,21 +95,25 @@ async def save_brand(request: Request) -> Response[Any]:
                 errors[kind] = str(error.problems[0].message)
         elif form.get(f"{kind}.remove") == "on":
             changed[kind] = None
+    shown = {key: str(form.get(f"shown.{key}")) for key in looks.PROPERTIES if f"shown.{key}" in form}
     if errors:
-        return await _page(ask, values, errors, status=422)
-    await _store(ask, values, changed)
+        return await _page(ask, values, errors, status=422, shown=shown)
+    taken = await _store(ask, values, changed, shown)
+    if taken:
+        errors = {key: _("Somebody else changed this meanwhile: %(value)s. Save again to have yours.", value=value or _("empty")) for key, value in taken.items()}
+        return await _page(ask, values, errors, status=409, shown={**shown, **taken})
     return ask.redirect("/settings/brand", Toast(_("Saved. Everybody sees it from now on.")))
 
 
-async def _store(ask: Ask, values: Mapping[str, str], files: Mapping[str, looks.BrandFile | None]) -> None:
+async def _store(ask: Ask, values: Mapping[str, str], files: Mapping[str, looks.BrandFile | None], shown: Mapping[str, str]) -> dict[str, str]:
+    """What is refused because somebody else changed it meanwhile, as it is now."""
     ctx = ask.ctx
-    kept = {**ctx.tenant.brand, "color": values["color"], "color_dark": values["color_dark"] or None, **{kind: file.hash if file else None for kind, file in files.items()}}
     async with tenant_transaction(ctx.tenant_id) as conn:
-        for kind, file in files.items():
-            await looks.store_brand_file(conn, ctx.tenant_id, kind, file)
-        await conn.execute("UPDATE tenant SET name = $2, brand = $3::jsonb WHERE id = $1", ctx.tenant_id, values["name"], json.dumps({k: v for k, v in kept.items() if v}))
-        await record_audit(conn, ctx.tenant_id, "brand.changed", actor_id=ctx.user_id, request_id=ctx.request_id, data={**values, "files": sorted(files)})
+        taken = await looks.change_brand(conn, ctx.tenant_id, values, files, shown=shown or None)
+        if not taken:
+            await record_audit(conn, ctx.tenant_id, "brand.changed", actor_id=ctx.user_id, request_id=ctx.request_id, data={**values, "files": sorted(files)})
     forget_host(ctx.tenant.slug)
+    return taken
 
 
 @get("/brand/{kind:str}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
+import re
 
 import pytest_asyncio
 from PIL import Image
 
+from saas.db import tenant_transaction
 from tests.integration.test_pages import Browser, error_for
 
 
@@ -65,3 +69,43 @@ async def test_colours_are_judged_while_they_are_chosen(admin):
     assert "badge-orange" in faint.text and "Better" in faint.text
     strong = await admin.get("/settings/brand/contrast?color=%231b3a8f", hx_request="true")
     assert "badge-orange" not in strong.text
+
+
+async def saved(tenant) -> tuple[str, dict]:
+    async with tenant_transaction(tenant.id) as conn:
+        row = await conn.fetchrow("SELECT name, brand FROM tenant WHERE id = $1", tenant.id)
+    return row["name"], json.loads(row["brand"])
+
+
+async def as_shown(browser: Browser) -> dict[str, str]:
+    """The form as a person finds it."""
+    page = (await browser.get("/settings/brand")).text
+    shown = dict(re.findall(r'name="shown\.(\w+)" value="([^"]*)"', page))
+    assert set(shown) == {"name", "color", "color_dark"}
+    return {**{f"shown.{k}": v for k, v in shown.items()}, **shown}
+
+
+async def test_two_who_save_at_once_both_get_what_they_changed(admin, http, tenant):
+    assert (await send(admin, {"name": "Both", "color": "#112233", "color_dark": ""}, {})).status_code == 303
+    other = Browser(http, f"{tenant.slug}.localhost")
+    await other.sign_in(tenant.admin_email, tenant.admin_password)
+    mine, theirs = await as_shown(admin), await as_shown(other)
+    answers = await asyncio.gather(send(admin, mine, {"logo": ("a.png", picture())}), send(other, {**theirs, "color": "#226633"}, {}))
+    assert [a.status_code for a in answers] == [303, 303]
+    name, brand = await saved(tenant)
+    assert name == "Both" and brand["color"] == "#226633" and brand["logo"]
+
+
+async def test_who_changes_what_somebody_else_changed_meanwhile_is_told(admin, http, tenant):
+    assert (await send(admin, {"name": "Told", "color": "#112233", "color_dark": ""}, {})).status_code == 303
+    other = Browser(http, f"{tenant.slug}.localhost")
+    await other.sign_in(tenant.admin_email, tenant.admin_password)
+    mine, theirs = await as_shown(admin), await as_shown(other)
+    assert (await send(other, {**theirs, "color": "#226633"}, {})).status_code == 303
+    answer = await send(admin, {**mine, "color": "#aa3311", "color_dark": "#ffaa88"}, {"logo": ("a.png", picture())})
+    assert answer.status_code == 409 and "#226633" in error_for(answer, "color") and 'value="#aa3311"' in answer.text
+    kept = (await saved(tenant))[1]
+    assert kept["color"] == "#226633" and "color_dark" not in kept
+    again = {**mine, **dict((f"shown.{k}", v) for k, v in re.findall(r'name="shown\.(\w+)" value="([^"]*)"', answer.text)), "color": "#aa3311"}
+    assert (await send(admin, again, {})).status_code == 303
+    assert (await saved(tenant))[1]["color"] == "#aa3311"
