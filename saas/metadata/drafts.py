@@ -134,13 +134,18 @@ async def forget_published(conn: Any, tenant_id: UUID, author_id: UUID | None, h
         await forget(conn, tenant_id, author_id)
 
 
-async def decide(tenant_id: UUID, author_id: UUID, choices: Mapping[str, str]) -> None:
-    """Bring the draft onto the live revision with the author's choice, "mine" or "theirs", for each conflict.
-    Errors: Conflict while a choice is missing."""
+async def decide(tenant_id: UUID, author_id: UUID, choices: Mapping[str, str], *, seen: tuple[int, int] | None = None) -> None:
+    """Bring the draft onto the live revision with the author's choice, "mine" or "theirs", for each conflict. `seen`: (live revision,
+    version of the draft) that the choices were made for.
+    Errors: Conflict while a choice is missing, or when somebody published or the draft went on since; then nothing is changed."""
     async with tenant_transaction(tenant_id) as conn:
         row = await _row(conn, tenant_id, author_id, lock=True)
         if not _is_behind(row):
             return
+        if seen is not None and seen[0] != row["live"]:
+            raise Conflict(lazy("Revision %(number)s was published while you chose. Your changes are all here: look at the differences again.", number=row["live"]))
+        if seen is not None and seen[1] != row["version"]:
+            raise Conflict(lazy("Your draft was changed in another window while you chose. Look at the differences again."))
         from saas.metadata.merge import resolve
 
         merged = await _merge(conn, tenant_id, row)

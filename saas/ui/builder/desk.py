@@ -10,7 +10,7 @@ from typing import Any
 
 from litestar import Request, Response
 
-from saas.errors import DefinitionProblem, NotFound
+from saas.errors import Conflict, DefinitionProblem, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick
 from saas.metadata import drafts, edits
@@ -105,7 +105,7 @@ class Desk:
 
     def mark(self, path: str) -> str:
         """What a form carries as `_mark`, so that a change made meanwhile in another window is not lost."""
-        return hashlib.sha256(canonical(edits.find(self.raw, path))).hexdigest()[:16]
+        return mark_of(self.raw, path)
 
     async def save(
         self, path: str, definition: Any, title: str, *, mark: str | None = None, data: Sequence[Mapping[str, Any]] = (), after: str | None = None, within: str | None = None,
@@ -121,20 +121,25 @@ class Desk:
         if after is not None:
             new = _behind(new, path, after)
         if mark is not None and there is not None and mark != self.mark(path):
-            return {"": _("This was changed in another window meanwhile. Your input is still here: compare, then save again.")}
+            return {"": _changed_elsewhere()}
         around = {p: text for p, text in (await self.check(new, within, whole=True)).items() if not is_below(p, path)} if within is not None else {}
         if around or found:
             errors = {**(found or {})}
             for name, text in (*around.items(), *(await self.check(new, path)).items()):
                 errors.setdefault(name, text)
             return errors
-        return await self.take(new, title, path=path, data=data)
+        return await self.take(new, title, path=path, data=data, mark=mark)
 
     async def take(
-        self, new: Mapping[str, Any], title: str, *, path: str | None = None, data: Sequence[Mapping[str, Any]] = (), forget: Callable[[Mapping[str, Any]], bool] | None = None
-    ) -> Errors:
+        self, new: Mapping[str, Any], title: str, *, path: str | None = None, data: Sequence[Mapping[str, Any]] = (), forget: Callable[[Mapping[str, Any]], bool] | None = None,
+        mark: str | None = None,
+    ) -> Errors:  # fmt: skip
         """Make `new` the draft's bundle. With `path`: refuse problems at and below it that were not there before. `data` steps take the
-        place of earlier ones about the same thing; those that `forget` picks are taken back."""
+        place of earlier ones about the same thing; those that `forget` picks are taken back.
+
+        What another window saved since this request began is kept. Where both changed the same, or what stands at `path` is no longer
+        what `mark` was made of, nothing is saved: an error with `path`, else Conflict.
+        """
         if path is not None:
             found = await self.check(new, path)
             if found:
@@ -148,10 +153,17 @@ class Desk:
                 from saas.metadata.merge import merge
 
                 merged = merge(self.raw, new, raw)
+                if merged.conflicts or (mark is not None and path is not None and edits.find(self.raw, path) is not None and mark != mark_of(raw, path)):
+                    raise Conflict(_changed_elsewhere())
                 return merged.bundle, _ordered(steps, data, forget)
             return new, _ordered(steps, data, forget)
 
-        await drafts.edit(self.ask.ctx.tenant_id, self.draft.author_id, title, change)
+        try:
+            await drafts.edit(self.ask.ctx.tenant_id, self.draft.author_id, title, change)  # `change` runs with the draft locked
+        except Conflict as error:
+            if path is None:
+                raise
+            return {"": str(error.message)}
         return {}
 
     async def check(self, new: Mapping[str, Any], path: str, *, whole: bool = False) -> Errors:
@@ -181,6 +193,15 @@ class Desk:
 
     def words(self, label: Any, fallback: str = "") -> str:
         return pick(label or {}, self.locale) or fallback
+
+
+def mark_of(raw: Mapping[str, Any], path: str) -> str:
+    """Of what stands at a path of a bundle; another when anything of it is."""
+    return hashlib.sha256(canonical(edits.find(raw, path))).hexdigest()[:16]
+
+
+def _changed_elsewhere() -> str:
+    return _("This was changed in another window meanwhile. Your input is still here: compare, then save again.")
 
 
 def _ordered(steps: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], forget: Callable[[Mapping[str, Any]], bool] | None) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ async def _draft(desk: Desk, *, error: str = "", message: str = "", status: int 
     return await desk.page(
         "settings/draft/draft", "draft", status=status, error=error, message=message[:500], changes=change_views(changes[:SHOWN_CHANGES], base or {}, desk.raw), more=max(0, len(changes) - SHOWN_CHANGES),
         problems=[problem_view(desk.raw, p.path, p.code, str(p.message), str(p.hint), [(f.key, str(f.label)) for f in fixes.fixes_of(desk.raw, p)]) for p in desk.problems],
-        steps=[{"title": s.title, "at": formats.moment(desk.ask.ctx, s.at)} for s in desk.draft.steps], conflicts=conflict_views(desk.raw, desk.draft.merge.conflicts if desk.draft.merge else ()), data=[{"number": n, "text": step_words(desk, s)} for n, s in enumerate(desk.draft.data)], can_check=not desk.problems and not desk.draft.merge and bool(changes or desk.draft.data),
+        seen={"live": desk.draft.live, "version": desk.draft.version}, steps=[{"title": s.title, "at": formats.moment(desk.ask.ctx, s.at)} for s in desk.draft.steps], conflicts=conflict_views(desk.raw, desk.draft.merge.conflicts if desk.draft.merge else ()), data=[{"number": n, "text": step_words(desk, s)} for n, s in enumerate(desk.draft.data)], can_check=not desk.problems and not desk.draft.merge and bool(changes or desk.draft.data),
     )  # fmt: skip
 
 
@@ -122,10 +122,12 @@ async def decide(request: Request) -> Response[Any]:
     desk = await open_desk(request)
     form = await desk.ask.form()
     choices = {key.removeprefix("choice:"): str(value) for key, value in form.items() if key.startswith("choice:") and value in ("mine", "theirs")}
+    live, version = (whole_number(str(form.get(name) or "")) for name in ("live", "version"))
     try:
-        await drafts.decide(desk.ask.ctx.tenant_id, desk.draft.author_id, choices)
+        await drafts.decide(desk.ask.ctx.tenant_id, desk.draft.author_id, choices, seen=(live, version) if live is not None and version is not None else None)
     except Conflict as error:
-        return await _draft(desk, error=str(error.message), status=409)
+        fresh = Desk(desk.ask, await drafts.open_draft(desk.ask.ctx.tenant_id, desk.draft.author_id))
+        return await _draft(fresh, error=str(error.message), status=409)
     return desk.ask.redirect("/settings/draft", Toast(_("Your draft now stands on the newest revision.")))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ from saas.metadata import drafts, edits, store
 from saas.runtime import configuration, execute
 from saas.runtime import operations as ops
 from saas.runtime.trial import trial
+from saas.ui.builder.desk import Desk
 from tests.bundles import label
 from tests.factories import make_lab
 
@@ -121,6 +123,61 @@ async def test_what_both_changed_is_decided_and_never_lost(lab, choice, kept):
     draft = await drafts.open_draft(lab.tenant_id, me)
     assert draft.merge is None and draft.base == 2
     assert edits.find(draft.raw, f"{GRADE}.label.en") == kept and edits.find(draft.raw, "entities[account].fields[bank].label.en") == "House bank"
+
+
+async def test_a_third_revision_while_deciding_is_said_and_nothing_is_lost(lab):
+    me = lab.people["admin"]
+    await drafts.edit(lab.tenant_id, me, "Mine", setting(f"{GRADE}.label.en", "Class"))
+    await lab.publish(edits.put(await live(lab), f"{GRADE}.label.en", "Category"))
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    seen, [conflict] = (draft.live, draft.version), draft.merge.conflicts
+    await lab.publish(edits.put(await live(lab), f"{GRADE}.label.en", "Rank"))
+    for choice in ("mine", "theirs"):
+        with pytest.raises(Conflict, match="Revision 3 was published"):
+            await drafts.decide(lab.tenant_id, me, {conflict.path: choice}, seen=seen)
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    assert edits.find(draft.raw, f"{GRADE}.label.en") == "Class" and draft.base == 1 and [s.title for s in draft.steps] == ["Mine"]
+    assert [(c.mine, c.theirs) for c in draft.merge.conflicts] == [("Class", "Rank")]
+    await drafts.edit(lab.tenant_id, me, "More", setting("entities[account].fields[bank].label", label("House bank")))
+    with pytest.raises(Conflict, match="another window"):
+        await drafts.decide(lab.tenant_id, me, {conflict.path: "mine"}, seen=(draft.live, draft.version))
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    await drafts.decide(lab.tenant_id, me, {conflict.path: "theirs"}, seen=(draft.live, draft.version))
+    draft = await drafts.open_draft(lab.tenant_id, me)
+    assert draft.base == 3 and edits.find(draft.raw, f"{GRADE}.label.en") == "Rank" and edits.find(draft.raw, "entities[account].fields[bank].label.en") == "House bank"
+
+
+async def two_windows(lab):
+    """Desks of one admin that both began before either saved."""
+    ctx = await lab.ctx("admin")
+    return [Desk(SimpleNamespace(ctx=ctx), await drafts.open_draft(lab.tenant_id, lab.people["admin"])) for _ in range(2)]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_two_windows_that_save_the_same_at_one_moment_do_not_overwrite_each_other(lab, marked):
+    path, windows = f"{GRADE}.label", await two_windows(lab)
+    marks = [w.mark(path) if marked else None for w in windows]
+    errors = await asyncio.gather(*(w.save(path, label(name), name, mark=mark) for w, mark, name in zip(windows, marks, ("Class", "Category"), strict=True)))
+    draft = await drafts.open_draft(lab.tenant_id, lab.people["admin"])
+    assert sorted(map(bool, errors)) == [False, True] and "another window" in next(e[""] for e in errors if e)
+    winner = ("Class", "Category")[errors.index({})]
+    assert edits.find(draft.raw, f"{path}.en") == winner and [s.title for s in draft.steps] == [winner]
+
+
+async def test_two_windows_that_save_different_things_at_one_moment_both_count(lab):
+    one, two = await two_windows(lab)
+    paths = (f"{GRADE}.label", "entities[account].fields[bank].label")
+    assert await asyncio.gather(one.save(paths[0], label("Class"), "1", mark=one.mark(paths[0])), two.save(paths[1], label("House bank"), "2", mark=two.mark(paths[1]))) == [{}, {}]
+    draft = await drafts.open_draft(lab.tenant_id, lab.people["admin"])
+    assert [edits.find(draft.raw, f"{p}.en") for p in paths] == ["Class", "House bank"]
+
+
+async def test_what_has_no_form_to_show_an_error_in_is_refused_whole(lab):
+    one, two = await two_windows(lab)
+    assert await one.take(edits.put(one.raw, f"{GRADE}.label", label("Class")), "1") == {}
+    with pytest.raises(Conflict, match="another window"):
+        await two.take(edits.put(two.raw, f"{GRADE}.label", label("Category")), "2")
+    assert edits.find((await drafts.open_draft(lab.tenant_id, lab.people["admin"])).raw, f"{GRADE}.label.en") == "Class"
 
 
 async def test_a_trial_sees_new_fields_and_leaves_nothing(lab):
