@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
-from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.types import ASGIApp
 
@@ -21,6 +20,7 @@ from saas.ui.api import routers as api_routers
 from saas.ui.attention import AbandonedReads, choose_limit
 from saas.ui.errors import HANDLERS
 from saas.ui.middleware import SiteMiddleware
+from saas.ui.transport import Transport
 
 MAX_BODY_BYTES = 10_000_000
 
@@ -48,9 +48,8 @@ def create_app(settings: Settings) -> ASGIApp:
         exception_handlers=HANDLERS,
         state=State({"settings": settings, "provision": provision_tenant}),
         request_max_body_size=MAX_BODY_BYTES,
-        compression_config=CompressionConfig(backend="brotli", brotli_quality=4, brotli_gzip_fallback=True, minimum_size=1500, exclude=["^/static/", "^/files/"]),
         openapi_config=None,
         debug=False,
         logging_config=None,
     )
-    return SiteMiddleware(AbandonedReads(app), settings)
+    return SiteMiddleware(Transport(AbandonedReads(app)), settings)

@@ -319,7 +319,7 @@ async def test_charts_are_drawn_and_figures_lead_to_their_records(acme, visit) -
     admin = await visit(acme, "admin")
     page = await admin.go("/reports/sales")
     await expect(page.locator("[data-widget=by_month] .chart svg")).to_be_visible()
-    await expect(page.locator("[data-widget=by_source] .chart svg path").first).to_be_attached()
+    await expect(page.locator("[data-widget=by_source] .chart svg .chart-mark").first).to_be_attached()
     figure = page.locator("[data-widget=won_count] .figure")
     number = int((await figure.inner_text()).replace(",", ""))
     assert number > 0
