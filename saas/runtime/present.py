@@ -4,7 +4,7 @@ link column."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -105,45 +105,60 @@ def title_text(ctx: Context, entity: Entity, stored: Any) -> str:
 
 
 def display_text(ctx: Context, entity: Entity, field: FieldDef, value: Any, names: Names) -> str:
-    if value in (None, "", []):
-        return ""
-    kind = field_types.get(field.type)
+    return "" if value in (None, "", []) else column_text(ctx, field, names)(value)
+
+
+def column_text(ctx: Context, field: FieldDef, names: Names) -> Callable[[Any], str]:
+    """Says a field's values, never empty ones; the same text is made once."""
+    kind, config, locale = field_types.get(field.type), ctx.config, ctx.locale
     if kind.holds in ("record", "user", "dept"):
-        return ", ".join(names.of(field, item) or "" for item in (value if kind.many else [value]))
+        if kind.many:
+            return lambda value: ", ".join(names.of(field, item) or "" for item in value)
+        return lambda value: names.of(field, value) or ""
     if field.type == "pipeline":
-        stage = ctx.config.pipelines[field.options["pipeline"]].stage(value)
-        return pick(stage.label, ctx.locale) if stage else str(value)
-    return kind.display(field, value, ctx.config, ctx.locale)
+        stages = {s.key: pick(s.label, locale) for s in config.pipelines[field.options["pipeline"]].stages}
+        return lambda value: stages.get(value, str(value))
+    made: dict[str, str] = {}
+
+    def text(value: Any) -> str:
+        if not isinstance(value, str):
+            return kind.display(field, value, config, locale)
+        found = made.get(value)
+        if found is None:
+            found = made[value] = kind.display(field, value, config, locale)
+        return found
+
+    return text
 
 
 async def present(
     conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None
 ) -> list[ops.Record]:
     """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all)."""
-    wanted = list(entity.fields) if fields is None else [k for k in fields if k in entity.fields]
-    visible = {id(row): permissions.access(ctx, entity, row.holds) for row in rows}
+    wanted = entity.fields if fields is None else [k for k in fields if k in entity.fields]
+    visible = [permissions.access(ctx, entity, row.holds) for row in rows]
     defs = [entity.fields[k] for k in wanted]
+    linked = [f for f in defs if field_types.get(f.type).holds]
     names = await names_for(
-        conn, ctx, ((f, row.get(f.key)) for row in rows for f in defs if visible[id(row)][f.key] != "hidden")
+        conn, ctx, ((f, row.get(f.key)) for f in linked for row, access in zip(rows, visible, strict=True) if access[f.key] != "hidden")
     )
-    records = []
-    for row in rows:
-        access = visible[id(row)]
-        values: dict[str, Any] = {}
-        display: dict[str, str] = {}
-        for field in defs:
-            level = access[field.key]
+    shown: list[tuple[dict[str, Any], dict[str, str]]] = [({}, {}) for _ in rows]
+    for field in defs:  # column by column: what a field needs is looked up once, not once a cell
+        key, read = field.key, column_text(ctx, field, names)
+        mask = permissions.mask_of(ctx, entity, key) if any(access[key] == "masked" for access in visible) else ""
+        for row, access, (values, display) in zip(rows, visible, shown, strict=True):
+            level = access[key]
             if level == "hidden":
                 continue
-            value = row.get(field.key)
-            text = display_text(ctx, entity, field, value, names)
-            if level == "masked" and value not in (None, "", []):
-                value = text = permissions.masked(text, permissions.mask_of(ctx, entity, field.key))
+            value = row.get(key) if field.system else row.values.get(key)
+            empty = value is None or value == "" or value == []
+            text = "" if empty else read(value)
+            if level == "masked" and not empty:
+                value = text = permissions.masked(text, mask)
             if not field.system:
-                values[field.key] = value
-            display[field.key] = text
-        records.append(_record(ctx, entity, row, values, display, access))
-    return records
+                values[key] = value
+            display[key] = text
+    return [_record(ctx, entity, row, *about, access) for row, about, access in zip(rows, shown, visible, strict=True)]
 
 
 def _record(

@@ -117,7 +117,7 @@ async def read_rows(
         found.extend(await conn.fetch(*plan.statement(cursor, null_segment, limit + 1 - len(found))))
         if len(found) > limit:
             break
-    rows = [projection.row(item) for item in found[:limit]]
+    rows = projection.rows(found[:limit])
     following = plan.cursor(found[limit - 1]) if len(found) > limit else None
     return rows, following
 

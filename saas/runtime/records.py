@@ -448,7 +448,7 @@ async def reindex(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) 
     scope = RecordScope(statement, entity, "t")
     projection = Projection(scope, search_keys(entity))
     sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
-    rows = [projection.row(found) for found in await conn.fetch(*statement.finish(sql))]
+    rows = projection.rows(await conn.fetch(*statement.finish(sql)))
     wanted = {row.id: search.tokens(search.searchable_text(ctx, entity, row)) | set(uniques.marks(entity, row)) for row in rows}
     await search.index_many(conn, ctx, entity, wanted)
 

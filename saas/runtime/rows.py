@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -24,7 +24,7 @@ class Row:
 
     id: UUID
     entity: str
-    version: int
+    version: int  # from here on in the order of META
     owner: UUID | None = None
     department: UUID | None = None
     state: str | None = None
@@ -80,32 +80,43 @@ class Projection:
         return ", ".join(self.items)
 
     def row(self, found: Any) -> Row:
-        row = Row(
-            entity=self.entity.key, id=found[0], version=found[1], owner=found[2], department=found[3], state=found[4],
-            state_since=found[5], created_at=found[6], created_by=found[7], updated_at=found[8], updated_by=found[9], deleted_at=found[10],
-        )  # fmt: skip
+        return self.rows([found])[0]
+
+    def rows(self, found: Sequence[Any]) -> list[Row]:
+        """Column by column: what a field needs is looked up once, not once a cell."""
+        key = self.entity.key
+        rows = [Row(r[0], key, *r[1 : len(META)]) for r in found]
         position = len(META)
         for declared, storage in self.decoders:
-            row.values[declared.key] = decode(self.config, self.entity, declared, storage, found[position])
+            read, name = decoder(self.config, declared, storage), declared.key
+            for row, r in zip(rows, found, strict=True):
+                value = r[position]
+                row.values[name] = None if value is None else read(value)
             position += 1
-        for key in self.pipeline_fields:
-            row.values[key] = row.state
+        for name in self.pipeline_fields:
+            for row in rows:
+                row.values[name] = row.state
         for name in self.flags:
-            row.holds[name] = found[position]
+            for row, r in zip(rows, found, strict=True):
+                row.holds[name] = r[position]
             position += 1
-        return row
+        return rows
 
 
 def decode(config: Config, entity: Entity, declared: FieldDef, storage: str, value: Any) -> Any:
     """What a column, document key, link list or formula gave -> JSON value."""
-    if value is None:
-        return None
+    return None if value is None else decoder(config, declared, storage)(value)
+
+
+def decoder(config: Config, declared: FieldDef, storage: str) -> Callable[[Any], Any]:
+    """Makes JSON values of what the database gives for one field; never called with None."""
     kind = field_types.get(declared.type)
     if storage == "none":
-        return kind.from_expr(declared, expr_value(expr_type(config, declared), value), config)
+        expects = expr_type(config, declared)
+        return lambda value: kind.from_expr(declared, expr_value(expects, value), config)
     if storage in ("doc", "links"):
-        return kind.from_column(declared, json.loads(value) if isinstance(value, str) else value, config)
-    return kind.from_column(declared, value, config)
+        return lambda value: kind.from_column(declared, json.loads(value) if isinstance(value, str) else value, config)
+    return lambda value: kind.from_column(declared, value, config)
 
 
 def expr_value(kind: str, value: Any) -> Any:
