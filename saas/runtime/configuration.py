@@ -42,13 +42,16 @@ Data = Sequence[Mapping[str, Any]]
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a plan means. `problems` are {"path", "code", "message", "hint", "fixes": [{"key", "label"}]}; `seconds` is about how long
-    the work on existing data takes in the background."""
+    the work on existing data takes in the background. `back_to` is the earlier revision it goes back to; `only_if_empty`: it may be
+    published only while there are no records."""
 
     changes: tuple[Change, ...] = ()
     problems: tuple[Mapping[str, Any], ...] = ()
     impacts: tuple[Impact, ...] = ()
     examples: tuple[ExampleResult, ...] = ()
     seconds: float = 0.0
+    back_to: int | None = None
+    only_if_empty: bool = False
 
     @property
     def kind(self) -> str:
@@ -73,7 +76,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         return {
             "changes": to_json(self.changes), "problems": to_json(self.problems), "impacts": [i.to_json() for i in self.impacts],
-            "examples": to_json(self.examples), "seconds": self.seconds,
+            "examples": to_json(self.examples), "seconds": self.seconds, "back_to": self.back_to, "only_if_empty": self.only_if_empty,
         }  # fmt: skip
 
     @classmethod
@@ -83,7 +86,7 @@ class Report:
             problems=tuple(from_json(p) for p in stored.get("problems", ())),
             impacts=tuple(Impact.from_json(i) for i in stored.get("impacts", ())),
             examples=tuple(ExampleResult(**from_json(e)) for e in stored.get("examples", ())),
-            seconds=stored.get("seconds", 0.0),
+            seconds=stored.get("seconds", 0.0), back_to=stored.get("back_to"), only_if_empty=stored.get("only_if_empty", False),
         )
 
 
@@ -131,9 +134,12 @@ def _change_of(stored: Mapping[str, Any]) -> Change:
 # ---- planning -----------------------------------------------------------------------------------------------------------
 
 
-async def make_plan(ctx: Context, raw: Mapping[str, Any], *, data: Data = (), base_revision: int | None = None, seconds: float = impact.SECONDS, pack: Pack | None = None) -> Plan:
+async def make_plan(
+    ctx: Context, raw: Mapping[str, Any], *, data: Data = (), base_revision: int | None = None, seconds: float = impact.SECONDS, pack: Pack | None = None,
+    back_to: int | None = None, only_if_empty: bool = False,
+) -> Plan:  # fmt: skip
     """What publishing `raw` with the data steps would change, and what that means for the tenant's data, looked at for at most
-    `seconds`. Kept, so that it can be published by its id; `pack` is then remembered as installed.
+    `seconds`. Kept, so that it can be published by its id; `pack` is then remembered as installed. `back_to`, `only_if_empty`: see Report.
 
     Errors: PermissionDenied; InvalidDefinition when nothing can be made of the bundle or the data steps (problems that somebody can
     solve are in the report); Conflict when `base_revision` is no longer live; RuntimeError inside a transaction.
@@ -155,7 +161,7 @@ async def make_plan(ctx: Context, raw: Mapping[str, Any], *, data: Data = (), ba
         work = _work(here.config, after, steps) if not problems else []
         estimated = await _estimate(survey, work)
     examples = [] if problems else await run_examples(ctx.replace(config=here.config), bundle)
-    report = Report(tuple(changes), tuple(_problem(raw, p) for p in problems), tuple(impacts), tuple(examples), estimated)
+    report = Report(tuple(changes), tuple(_problem(raw, p) for p in problems), tuple(impacts), tuple(examples), estimated, back_to, only_if_empty)
     return await _keep(ctx, here.config.revision, raw, steps, report, pack)
 
 
@@ -297,27 +303,30 @@ async def get_plan(ctx: Context, plan_id: UUID | str) -> Plan:
 
 async def publish(
     ctx: Context, *, plan_id: UUID | str | None = None, raw: Mapping[str, Any] | None = None, base_revision: int | None = None, data: Data = (),
-    message: str = "", pack: Pack | None = None,
+    message: str = "", pack: Pack | None = None, only_if_empty: bool = False,
 ) -> Revision:  # fmt: skip
     """Make a plan, or a bundle with its data steps, the live configuration of the tenant. Without `base_revision` a bundle goes on top
-    of the revision `ctx` sees. `pack` is remembered as installed.
+    of the revision `ctx` sees. `pack` is remembered as installed; `only_if_empty` refuses when there are records by now.
 
     Errors: PermissionDenied; InvalidDefinition with every problem, red example and impact that stops it; Conflict when somebody
     published meanwhile (its data says who and what), or the plan is not kept any more; RuntimeError inside a transaction.
     """
     permissions.require_setting(ctx, "config")
     permissions.require_active(ctx)
+    back_to = None
     if plan_id is not None:
         try:
             plan = await get_plan(ctx, plan_id)
         except NotFound as error:
             raise Conflict(lazy("This plan is not there any more. Make it again.")) from error
         raw, data, base_revision, pack = plan.bundle, plan.data, plan.base_revision, pack or plan.pack
+        back_to, only_if_empty = plan.report.back_to, only_if_empty or plan.report.only_if_empty
     if raw is None:
         raise TypeError("publish() takes a plan or a bundle")
     base = ctx.config.revision if base_revision is None else base_revision
     ready = await _prepare(ctx, raw, data, base)
-    return await _commit(ctx, ready, base, message, event="config.published", pack=pack)
+    event, facts = ("config.reverted", {"to": back_to}) if back_to is not None else ("config.published", None)
+    return await _commit(ctx, ready, base, message, event=event, facts=facts, pack=pack, only_if_empty=only_if_empty)
 
 
 async def revert(ctx: Context, number: int, *, base_revision: int | None = None, data: Data = (), message: str = "") -> Revision:
@@ -386,6 +395,7 @@ def _refuse_gift(ctx: Context, after: Config, data: Data) -> None:
 
 async def _commit(
     ctx: Context, ready: _Ready, base: int, message: str, *, event: str, facts: Mapping[str, Any] | None = None, pack: Pack | None = None, author_id: UUID | None = None,
+    only_if_empty: bool = False,
 ) -> Revision:  # fmt: skip
     """All of it in one transaction."""
     author = author_id or ctx.user_id
@@ -393,6 +403,8 @@ async def _commit(
         made = await store.publish(
             ctx.tenant_id, ready.raw, base_revision=base, message=message[:500], author_id=author, data=ready.data, bundle=ready.bundle
         )
+        if only_if_empty and await has_records(conn, ctx.tenant_id):  # one being added at this very moment stays, hidden with its entity
+            raise Conflict(lazy("Records were added here meanwhile, so the configuration cannot simply be put in the place of this one. Look at it again."))
         for step in ready.data:
             if step.get("do") == "role":
                 await _give_role(conn, ctx, step)
@@ -406,6 +418,12 @@ async def _commit(
     if job is not None and not in_transaction():
         await backfill.follow(ctx, job, FOLLOW_SECONDS)
     return made
+
+
+async def has_records(conn: Any, tenant_id: UUID) -> bool:
+    """Whether the tenant has any record at all, deleted ones and those of removed entities included."""
+    numbers = [row[0] for row in await conn.fetch("SELECT id FROM entity WHERE tenant_id = $1", tenant_id)]
+    return await conn.fetchval("SELECT EXISTS (SELECT 1 FROM record WHERE entity_id = ANY($1::int[]))", numbers)
 
 
 async def _settled_work(conn: Any, ctx: Context, ready: _Ready) -> Sequence[Any]:
@@ -459,5 +477,5 @@ async def compare_revisions(ctx: Context, a: int, b: int) -> list[Change]:
 
 
 __all__ = [
-    "Pack", "Plan", "Report", "compare_revisions", "get_plan", "install", "make_plan", "publish", "remove_old_plans", "revert",
+    "Pack", "Plan", "Report", "compare_revisions", "get_plan", "has_records", "install", "make_plan", "publish", "remove_old_plans", "revert",
 ]  # fmt: skip

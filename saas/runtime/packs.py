@@ -45,6 +45,11 @@ class PackPlan:
     def version(self) -> str:
         return self.pack["pack"]["version"]
 
+    @property
+    def only_if_empty(self) -> bool:
+        """It takes the place of another configuration unasked, because nobody did anything with that so far."""
+        return self.mode == "install" and self.base_revision > 0
+
 
 async def plan_pack(ctx: Context, raw: Any, choices: Choices | None = None) -> PackPlan:
     """What applying the pack `raw` to the tenant comes to. `choices` decides conflicts: a side for each path, or one side for all.
@@ -94,8 +99,7 @@ async def _is_empty(conn: Any, ctx: Context, live_hash: str) -> bool:
     packs = await conn.fetch("SELECT bundle FROM pack_install WHERE tenant_id = $1", ctx.tenant_id)
     if not any(store.content_hash(json.loads(p["bundle"])) == live_hash for p in packs):
         return False
-    numbers = [e.number for e in ctx.config.entities.values()]
-    return not await conn.fetchval("SELECT EXISTS (SELECT 1 FROM record WHERE entity_id = ANY($1::int[]))", numbers)
+    return not await configuration.has_records(conn, ctx.tenant_id)
 
 
 def _admins_stay(mine: Mapping[str, Any], raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -108,14 +112,14 @@ def _admins_stay(mine: Mapping[str, Any], raw: Mapping[str, Any]) -> tuple[Mappi
 async def apply_pack(ctx: Context, plan: PackPlan, *, plan_id: Any = None, replace: bool = False, message: str = "") -> store.Revision:
     """Publish what `plan_pack` came to; `plan_id` names its plan where one was made. The pack is remembered as installed.
 
-    Errors: Conflict while conflicts are open, or when the configuration would be replaced and `replace` does not say so; those of
-    `configuration.publish`.
+    Errors: Conflict while conflicts are open, or when the configuration would be replaced and `replace` does not say so, be it because
+    records were added since it was planned; those of `configuration.publish`.
     """
     refuse_open(plan, replace=replace)
     pack, text = configuration.Pack(plan.pack), message or f"{plan.key} {plan.version}"
     if plan_id is not None:
-        return await configuration.publish(ctx, plan_id=plan_id, message=text, pack=pack)
-    return await configuration.publish(ctx, raw=plan.raw, data=plan.data, base_revision=plan.base_revision, message=text, pack=pack)
+        return await configuration.publish(ctx, plan_id=plan_id, message=text, pack=pack, only_if_empty=plan.only_if_empty)
+    return await configuration.publish(ctx, raw=plan.raw, data=plan.data, base_revision=plan.base_revision, message=text, pack=pack, only_if_empty=plan.only_if_empty)
 
 
 def refuse_open(plan: PackPlan, *, replace: bool) -> None:

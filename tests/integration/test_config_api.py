@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import socket
 import subprocess
@@ -210,3 +211,16 @@ async def test_examples_outlive_a_new_required_field(admin):
     plan = await admin.call("POST", "/config/plan", {"bundle": raw})
     assert plan["can_publish"], (plan["obstacles"], plan["problems"], [e for e in plan["examples"] if not e["passed"]])
     assert plan["examples"] and all(e["passed"] for e in plan["examples"])
+
+
+async def test_a_key_that_stands_twice_is_refused_as_from_a_file(admin):
+    """One of the two would be lost, unseen."""
+    raw = json.dumps(await bundle(admin))
+    for path, text in (
+        ("/config/plan", f'{{"bundle": {raw[:-1]}, "entities": []}}}}'), ("/config/plan", f'{{"bundle": {raw}, "bundle": {raw}}}'),
+        ("/config/publish", '{"patch": {"settings": [], "settings": null}}'), ("/config/revisions/1/revert", '{"message": "a", "message": "b"}'),
+    ):  # fmt: skip
+        answer = await admin.send("POST", path, content=text.encode())
+        assert answer.status_code == 422, answer.text
+        assert [e["code"] for e in answer.json()["errors"]] == ["duplicate_key"]
+    assert (await admin.get("/config"))["revision"] == 1

@@ -82,9 +82,9 @@ async def operator(request: Request) -> OperatorInfo:
     return found
 
 
-async def body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request. Errors: BadRequest when it is none."""
-    return await bodies.json_object(request)
+async def body(request: Request, *, once: bool = False) -> dict[str, Any]:
+    """The JSON object of a request; `once`: no key may stand twice in an object. Errors: BadRequest when it is none; InvalidDefinition."""
+    return await bodies.json_object(request, once=once)
 
 
 def identifier(text: str, name: str) -> UUID:

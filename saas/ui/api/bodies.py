@@ -11,6 +11,7 @@ from litestar import Request
 
 from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput
 from saas.i18n import lazy
+from saas.metadata.parse import read_json
 
 MAX_DEPTH = 64
 MAX_DIGITS = 60
@@ -21,15 +22,19 @@ class UnsupportedMediaType(AppError):
     code, status, title = "unsupported_media_type", 415, lazy("This kind of content is not accepted here")
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object of a request, {} without a body. Errors: BadRequest, InvalidInput, UnsupportedMediaType, PayloadTooLarge."""
+async def json_object(request: Request, *, once: bool = False) -> dict[str, Any]:
+    """The JSON object of a request, {} without a body. `once`: no key may stand twice in an object, as where definitions are read from
+    files. Errors: BadRequest, InvalidInput, UnsupportedMediaType, PayloadTooLarge; InvalidDefinition for a key that stands twice."""
     raw = await request.body()
     if not raw.strip():
         return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind and kind not in JSON_TYPES:
         raise UnsupportedMediaType(lazy("Send JSON with “Content-Type: application/json”."), field="Content-Type")
-    return checked_object(raw)
+    found = checked_object(raw)
+    if once:
+        read_json(raw.decode("utf-8"))
+    return found
 
 
 def checked_object(raw: bytes) -> dict[str, Any]:

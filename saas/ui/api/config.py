@@ -127,7 +127,7 @@ async def get_config(request: Request) -> Response[Any]:
 @post("/config/plan", status_code=200)
 async def plan_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
-    body = await access.body(request)
+    body = await access.body(request, once=True)
     plan = await configuration.make_plan(ctx, await _bundle(ctx, body), data=_data(body), base_revision=_base(body))
     return access.answer(_plan(plan))
 
@@ -142,7 +142,7 @@ async def get_plan(request: Request, plan_id: FromPath[str]) -> Response[Any]:
 @post("/config/publish", status_code=200)
 async def publish_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
-    body = await access.body(request)
+    body = await access.body(request, once=True)
     if "plan_id" in body:
         if not isinstance(body["plan_id"], str):
             raise BadRequest(lazy("“plan_id” must be the id that a plan was answered with."), field="plan_id")
@@ -179,7 +179,7 @@ async def compare_revisions(request: Request, number: FromPath[int], other: From
 @post("/config/revisions/{number:int}/revert", status_code=200)
 async def revert_config(request: Request, number: FromPath[int]) -> Response[Any]:
     ctx = await _admin(request)
-    body = await access.body(request)
+    body = await access.body(request, once=True)
     found = await configuration.revert(ctx, _number(number), base_revision=_base(body), data=_data(body), message=_message(body))
     return access.answer(_revision(found))
 

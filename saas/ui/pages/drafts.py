@@ -283,7 +283,7 @@ async def plan_revert(request: Request, number: FromPath[int]) -> Response[Any]:
     """Going back is a change like any other: first its plan."""
     desk = await open_desk(request)
     earlier = await store.revision(desk.ask.ctx.tenant_id, number)
-    made = await configuration.make_plan(desk.ask.ctx, earlier.bundle or {}, base_revision=desk.draft.live)
+    made = await configuration.make_plan(desk.ask.ctx, earlier.bundle or {}, base_revision=desk.draft.live, back_to=number)
     return desk.ask.redirect(with_query(f"/settings/plans/{made.id}", [("message", _("Back to revision %(number)s", number=number))]))
 
 

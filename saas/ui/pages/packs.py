@@ -19,6 +19,7 @@ from saas.i18n import gettext as _
 from saas.i18n import titled
 from saas.metadata import packs as shipped
 from saas.metadata import store
+from saas.metadata.parse import read_json
 from saas.runtime import configuration
 from saas.runtime.packs import PackPlan, plan_pack
 from saas.ui import formats
@@ -74,7 +75,7 @@ async def choose(request: Request) -> Response[Any]:
             return await _page(desk, error=_("This is exactly what is live already."), status=409)
         if found.open or (found.mode == "replace" and form.get("replace") != "yes"):
             return await _questions(desk, found, choices, asked="raw" in form)
-        made = await configuration.make_plan(desk.ask.ctx, found.raw, data=found.data, base_revision=found.base_revision, pack=configuration.Pack(found.pack))
+        made = await configuration.make_plan(desk.ask.ctx, found.raw, data=found.data, base_revision=found.base_revision, pack=configuration.Pack(found.pack), only_if_empty=found.only_if_empty)
     except AppError as error:
         return await _page(desk, error=_words(error), status=error.status)
     return desk.ask.redirect(with_query(f"/settings/plans/{made.id}", [("message", f"{found.key} {found.version}")]))
@@ -89,8 +90,12 @@ async def _pack(form: Any) -> Any:
     if len(text) > MAX_BYTES:
         raise InvalidDefinition([], _("This file is larger than 8 MB, so it cannot be a pack."))
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_json(text.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidDefinition([], _("This file is no pack: choose a JSON file that was downloaded here or from another workspace.")) from error
+    except InvalidDefinition as error:
+        if any(p.code == "duplicate_key" for p in error.problems):
+            raise
         raise InvalidDefinition([], _("This file is no pack: choose a JSON file that was downloaded here or from another workspace.")) from error
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest_asyncio
 
+from saas.db import tenant_transaction
 from saas.metadata import drafts, edits, store
 from saas.runtime import execute
 from saas.runtime import operations as ops
@@ -58,6 +60,9 @@ async def test_a_change_is_reviewed_published_compared_and_taken_back(admin, lab
     assert answer.status_code == 303
     first, third = [await store.revision(lab.tenant_id, n) for n in (1, 3)]
     assert first.hash == third.hash
+    async with tenant_transaction(lab.tenant_id) as conn:
+        told = [(r["kind"], json.loads(r["data"])) for r in await conn.fetch("SELECT kind, data FROM audit_event WHERE kind ~ 'published|reverted' ORDER BY at DESC LIMIT 2")]
+    assert [kind for kind, _ in told] == ["config.reverted", "config.published"] and told[0][1]["to"] == 1 and "to" not in told[1][1]
 
 
 async def test_the_plan_shows_records_and_offers_to_fill_them(admin, lab):

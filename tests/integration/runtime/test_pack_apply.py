@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -11,7 +12,8 @@ from saas.db import tenant_transaction
 from saas.errors import Conflict, InvalidDefinition
 from saas.metadata import edits, store
 from saas.metadata.packs import load_pack
-from saas.runtime import configuration
+from saas.runtime import configuration, execute
+from saas.runtime import operations as ops
 from saas.runtime.configuration import publish
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
@@ -211,3 +213,32 @@ async def test_packs_are_not_for_everybody():
     await lab.person("seller", ["seller"])
     with pytest.raises(PermissionDenied):
         await plan_pack(await lab.ctx("seller"), pack())
+
+
+async def test_two_who_put_a_pack_into_an_empty_tenant_at_once(tenant):
+    """One is there, whole; the other is told."""
+    packs = [pack("1.0.0"), pack("2.0.0", **{"pack.key": "other"})]
+    for first in (True, False):  # without any configuration, then with one that nobody did anything with
+        plans = [await plan_pack(await system(tenant), raw) for raw in packs]
+        assert {p.mode for p in plans} <= {"install", "same"}
+        answers = await asyncio.gather(*[apply_pack(await system(tenant), p) for p in plans], return_exceptions=True)
+        assert [type(a).__name__ for a in answers].count("Conflict") == 1, answers
+        assert await live(tenant) == packs[0 if isinstance(answers[1], Conflict) else 1]
+        packs = [pack("3.0.0", **{"pack.key": "third"}), pack("4.0.0", **{"pack.key": "fourth"})] if first else packs
+
+
+@pytest.mark.parametrize("through", ["plan", "bundle"])
+async def test_records_added_after_the_plan_are_not_put_away_unasked(tenant_factory, through):
+    shop = await tenant_factory(pack="baseline-crm")
+    ctx = await context_for_user(shop.id, shop.admin_id)
+    found = await plan_pack(ctx, pack())
+    assert found.mode == "install" and found.only_if_empty
+    made = await configuration.make_plan(ctx, found.raw, data=found.data, base_revision=found.base_revision, pack=configuration.Pack(found.pack), only_if_empty=found.only_if_empty)
+    before = await live(shop.id)
+    await execute(ctx, ops.Create(entity="lead", values={"name": "Northern", "email": "n@x.example"}))
+    with pytest.raises(Conflict, match="Records were added"):
+        await (configuration.publish(ctx, plan_id=made.id) if through == "plan" else apply_pack(ctx, found))
+    assert await live(shop.id) == before and (await store.revision(shop.id)).number == 1
+    again = await plan_pack(ctx, pack())
+    assert again.mode == "replace"
+    assert (await apply_pack(ctx, again, replace=True)).number == 2
