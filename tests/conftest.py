@@ -48,6 +48,22 @@ class TenantHandle:
     admin_password: str
 
 
+# What also has to pass through pgbouncer in transaction mode: tests/scale/test_pooler.py runs these in a process of their own.
+POOLED = (
+    "tests/acceptance/test_jb_rm_crm_api.py", "tests/integration/backfill/test_backfill_publish.py", "tests/integration/backfill/test_field_indexes.py",
+    "tests/integration/db/test_scope.py", "tests/integration/metadata/test_metadata_store.py", "tests/integration/runtime/test_automations.py",
+    "tests/integration/runtime/test_pack_apply.py", "tests/integration/runtime/test_several_people.py",
+    "tests/integration/runtime/test_uniques_and_numbers.py", "tests/integration/tenants", "tests/integration/test_sessions_http.py",
+    "tests/integration/test_work_api.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if str(item.path.relative_to(ROOT)).startswith(POOLED):
+            item.add_marker(pytest.mark.pooler)
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """Superuser URL of a server shared by all test processes of this machine; SAAS_TEST_DATABASE_URL overrides it."""
@@ -93,8 +109,11 @@ async def clone_database(server_url: str) -> AsyncIterator[Callable[[], Awaitabl
 
 @pytest_asyncio.fixture(scope="session")
 async def settings(clone_database: Callable[[], Awaitable[str]], tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of this test process: a database and a data directory of its own."""
-    return replace(_settings(await clone_database()), data_dir=tmp_path_factory.mktemp("data"))
+    """Settings of this test process: a database and a data directory of its own; through the pooler of SAAS_TEST_POOLER_URL."""
+    found = replace(_settings(await clone_database()), data_dir=tmp_path_factory.mktemp("data"))
+    if url := os.environ.get("SAAS_TEST_POOLER_URL"):
+        found = replace(found, pooler_url=_at(url, urlsplit(found.database_url).path.lstrip("/")))
+    return found
 
 
 @pytest_asyncio.fixture(scope="session")
