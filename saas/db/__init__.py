@@ -1,7 +1,7 @@
 """The only code that speaks about connections: tenants' transactions, the system role, the embedded server, migrations."""
 
 from saas.db import limits
-from saas.db.reading import request_reads, session_known
+from saas.db.reading import primary, request_reads, session_known
 from saas.db.reasons import SystemReason
 from saas.db.scope import (
     cells,
@@ -36,6 +36,7 @@ __all__ = [
     "only_read",
     "open_database",
     "own_limits",
+    "primary",
     "query_count",
     "request_reads",
     "session_known",

@@ -68,6 +68,19 @@ def session_known(tenant_id: UUID, session_id: UUID, writes: int) -> None:
         found.tenant_id, found.session_id, found.writes = tenant_id, session_id, writes
 
 
+@contextmanager
+def primary() -> Iterator[None]:
+    """What is read inside comes from the primary; inside a transaction on the replica, the whole request will."""
+    found, scope = _reading.get(), DB.current_transaction.get()
+    if found is not None and scope is not None and not scope.is_closed and scope.on_replica:
+        found.fail("primary")
+    token = _reading.set(None)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
 # ---- counting ------------------------------------------------------------------------------------------------------------
 
 

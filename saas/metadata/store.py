@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from saas.db import in_transaction, tenant_transaction
+from saas.db import in_transaction, primary, tenant_transaction
 from saas.errors import Conflict, NotFound
 from saas.i18n import lazy
 from saas.metadata import models as m
@@ -111,12 +111,14 @@ async def current(
 async def _load(tenant_id: UUID, number: int, currency: str, country: str, time_zone: str) -> Config:
     if number == 0:
         return Config(NOTHING, currency=currency, country=country, time_zone=time_zone)
-    async with tenant_transaction(tenant_id) as conn:
-        row = await conn.fetchrow("SELECT hash, bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, number)
-        if row is None:
-            raise NotFound(lazy("There is no such revision of the configuration."))
-        bundle = cache.bundle(row["hash"]) or build_bundle(json.loads(row["bundle"]))
-        numbers, columns = await slots.load(conn, tenant_id, bundle)
+    # The session's query named this revision on the primary; the replica may not have it yet.
+    with primary():
+        async with tenant_transaction(tenant_id) as conn:
+            row = await conn.fetchrow("SELECT hash, bundle FROM config_revision WHERE tenant_id = $1 AND number = $2", tenant_id, number)
+            if row is None:
+                raise NotFound(lazy("There is no such revision of the configuration."))
+            bundle = cache.bundle(row["hash"]) or build_bundle(json.loads(row["bundle"]))
+            numbers, columns = await slots.load(conn, tenant_id, bundle)
     return Config(
         bundle, revision=number, hash=row["hash"], numbers=numbers, columns=columns, currency=currency, country=country, time_zone=time_zone
     )

@@ -15,6 +15,7 @@ from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
 from saas.tenants import TenantRow, resolve_host
+from saas.ui import replicas
 
 _HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?\Z|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?\Z")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}\Z")
@@ -88,7 +89,7 @@ class SiteMiddleware:
                 response = answer_error(scope, failed)
                 await response.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
                 return
-            await self.app(scope, receive, answer)
+            await replicas.serve(self.app, scope, receive, answer)
 
     async def _site(self, host: str, path: str) -> Site:
         if not _HOST.match(host):  # a URL could not be built from it
