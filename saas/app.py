@@ -27,6 +27,11 @@ MAX_BODY_BYTES = 10_000_000
 
 def create_app(settings: Settings) -> ASGIApp:
     """The ASGI application. Opens the database on start-up unless the process has it open already, and then leaves it open."""
+    return SiteMiddleware(Transport(AbandonedReads(routes(settings))), settings)
+
+
+def routes(settings: Settings) -> Litestar:
+    """All pages and calls, without what is wrapped around each request."""
     load_kinds()
     i18n.load()
 
@@ -41,7 +46,7 @@ def create_app(settings: Settings) -> ASGIApp:
             if opened:
                 await close_database()
 
-    app = Litestar(
+    return Litestar(
         route_handlers=[*pages.routers, *api_routers],
         lifespan=[database],
         before_request=choose_limit,
@@ -52,4 +57,3 @@ def create_app(settings: Settings) -> ASGIApp:
         debug=False,
         logging_config=None,
     )
-    return SiteMiddleware(Transport(AbandonedReads(app)), settings)

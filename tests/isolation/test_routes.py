@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from saas.app import create_app
+from saas.app import routes as all_routes
 from saas.db import tenant_transaction
 from saas.runtime import jobs
 from saas.runtime.contexts import context_for_user, system_context
@@ -225,7 +225,7 @@ CASES: dict[str, Case] = {
 
 
 def routes() -> set[str]:
-    app = create_app(Settings(secret_key="x" * 40)).app  # type: ignore[attr-defined]
+    app = all_routes(Settings(secret_key="x" * 40))
     return {f"{method} {route.path}" for route in app.routes for method in route.methods - {"OPTIONS", "HEAD"}}
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from saas.app import create_app
+from saas.app import routes as all_routes
 from saas.db import in_transaction, only_read, own_limits, tenant_transaction
 from saas.errors import PermissionDenied
 from saas.metadata import drafts, edits
@@ -139,7 +139,7 @@ OUTSIDE = {"/login", "/logout", "/locale", "/theme", "/go", "/tenants/{slug:str}
 
 async def test_every_unsafe_route_is_refused(office: Office, admin: Browser) -> None:
     """All there are, with a valid token and ids that exist; leaving and looking as somebody else excepted."""
-    app = create_app(Settings(secret_key="x" * 40)).app  # type: ignore[attr-defined]
+    app = all_routes(Settings(secret_key="x" * 40))
     routes = [(m, r.path) for r in app.routes for m in r.methods - {"GET", "HEAD", "OPTIONS"}]
     await look(admin, "role:chief")
     one = str(office.accounts["seller-b"])
