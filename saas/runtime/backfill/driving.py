@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from saas.metadata.store import current
 from saas.runtime import jobs, worker
 from saas.runtime.backfill.model import Step, step_kinds
 from saas.runtime.backfill.running import LATE_SECONDS, Campaign, Outdated, Run
+from saas.runtime.backfill.unfinished import Unfinished, chain
 from saas.runtime.context import Context
 from saas.runtime.contexts import system_context, user_of
 from saas.runtime.jobs import JobInfo, JobRun, JobWaits
@@ -38,7 +41,21 @@ async def enqueue_steps(conn: Any, ctx: Context, steps: Sequence[Step], revision
         await step_kinds.get(step.kind).begin(conn, ctx, step)
     since = ctx.replace(fixed_now=None).now - timedelta(seconds=SKEW_SECONDS)
     payload = {"revision": revision, "since": since.isoformat(), "steps": [step.to_json() for step in kept], "locale": ctx.locale}
-    return await jobs.enqueue(conn, ctx, KIND, payload)
+    job_id = await jobs.enqueue(conn, ctx, KIND, payload)
+    before = [one for step in kept for one in await chain(conn, ctx.tenant_id, step)]
+    for place, one in enumerate(before):
+        await _take_up(conn, ctx, one, job_id, len(before) - place)
+    return job_id
+
+
+async def _take_up(conn: Any, ctx: Context, one: Unfinished, job_id: UUID, ahead: int) -> None:
+    """A conversion that was stopped goes on after all, from where it was, by a job of its own before the one that builds on it."""
+    payload = {**one.payload, "steps": [one.step.to_json()], "before": str(job_id)}
+    earlier = await jobs.enqueue(conn, ctx, KIND, payload)
+    await conn.execute(
+        "UPDATE job SET created_at = created_at - $3 * interval '1 microsecond', result = $4::jsonb WHERE tenant_id = $1 AND id = $2",
+        ctx.tenant_id, earlier, ahead, json.dumps({"steps": [{"kind": one.step.kind, **one.memory}]}),
+    )  # fmt: skip
 
 
 async def _forget_claims(conn: Any, ctx: Context, step: Step) -> None:
@@ -69,8 +86,16 @@ async def _is_needed(conn: Any, ctx: Context, step: Step) -> bool:
 
 
 async def follow(ctx: Context, job_id: UUID, budget_seconds: float) -> JobInfo:
-    """Carry the job out here and now, after the commit, for at most so long; the rest goes on in the background."""
-    return await worker.run_for(ctx, job_id, budget_seconds)
+    """Carry the job out here and now, after the commit, with those that go before it, for at most so long; the rest goes on in the
+    background."""
+    until = time.monotonic() + budget_seconds
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        earlier = await conn.fetch(
+            "SELECT id FROM job WHERE tenant_id = $1 AND kind = $2 AND payload ->> 'before' = $3 ORDER BY created_at, id", ctx.tenant_id, KIND, str(job_id)
+        )
+    for row in earlier:
+        await worker.run_for(ctx, row["id"], max(0.0, until - time.monotonic()))
+    return await worker.run_for(ctx, job_id, max(0.0, until - time.monotonic()))
 
 
 # ---- running -------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 
 from saas.db import tenant_transaction
-from saas.runtime import execute, jobs
+from saas.runtime import configuration, execute, jobs
 from saas.runtime import operations as ops
 from saas.runtime.backfill import driving, follow, running
 from saas.runtime.worker import drain, run_now
@@ -265,6 +265,54 @@ async def test_half_a_change_taken_back_loses_nothing(shop, monkeypatch):
     await shop.follow(raw=first)
     wanted: dict[UUID, Any] = {**texts, done[0]: None, done[1]: "77", waiting[0]: "78"}
     assert await numbers(shop) == wanted
+
+
+async def test_a_conversion_that_was_cancelled_is_taken_up_by_the_next_one(shop, monkeypatch):
+    """Stopped for good half way from text to whole number, then changed to a number: what never came over comes over, too, and the plan says how much."""
+    monkeypatch.setattr(running.RecordStep, "size", 20)
+    texts = await many(shop, 200)
+    shop.put("order", fld("place", "int"))
+    job_id = await shop.publish()
+    ctx = await shop.lab.ctx("admin")
+    checkpoint = jobs.JobRun.checkpoint
+
+    async def stopping(self: Any, conn: Any, *, done: int, **more: Any) -> None:
+        await checkpoint(self, conn, done=done, **more)
+        if done >= 100:
+            self.attempt = -1
+
+    monkeypatch.setattr(jobs.JobRun, "checkpoint", stopping)
+    await run_now(ctx, job_id)
+    monkeypatch.setattr(jobs.JobRun, "checkpoint", checkpoint)
+    await jobs.cancel_job(ctx, job_id)
+    held = await numbers(shop)
+    done, waiting = ([i for i, v in held.items() if (v is not None) == is_there] for is_there in (True, False))
+    assert len(done) == len(waiting) == 100
+    clerk = await shop.lab.ctx("clerk")
+    await execute(clerk, ops.Update(entity="order", id=waiting[0], values={"place": 78}))
+    await execute(clerk, ops.Update(entity="order", id=done[0], values={"place": None}))
+    shop.put("order", fld("place", "number"))
+    plan = await configuration.make_plan(await shop.lab.ctx("admin"), shop.raw)
+    [impact] = [i for i in plan.report.impacts if i.code == "values_waiting"]
+    assert (impact.count, impact.severity, len(impact.samples)) == (99, "warn", 20) and "stopped before 99 values" in str(impact.message)
+    await configuration.publish(await shop.lab.ctx("admin"), plan_id=plan.id)
+    await drain()
+    wanted = {**{i: int(text) for i, text in texts.items()}, waiting[0]: 78, done[0]: None}
+    assert {i: None if v is None else int(v) for i, v in (await numbers(shop)).items()} == wanted
+    assert {j.status for j in await jobs.list_of_kind(ctx, "backfill")} == {"done", "cancelled"}
+    shop.put("order", fld("place", "text"))
+    assert not [i for i in (await configuration.make_plan(await shop.lab.ctx("admin"), shop.raw)).report.impacts if i.code == "values_waiting"]
+
+
+async def test_going_back_after_a_cancelled_conversion_takes_nothing_up(shop):
+    await shop.lab.make("order", name="a", place="1")
+    first = copy.deepcopy(shop.raw)
+    shop.put("order", fld("place", "int"))
+    ctx = await shop.lab.ctx("admin")
+    await jobs.cancel_job(ctx, await shop.publish())
+    await shop.follow(raw=first)
+    assert await shop.values("order", "place") == {"a": "1"}
+    assert len(await jobs.list_of_kind(ctx, "backfill")) == 2
 
 
 async def test_small_tenants_see_the_result_at_once_and_large_ones_do_not_wait(shop):
