@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+IDLE_SECONDS = 2.0  # servers give up connections that nobody uses
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -55,6 +57,7 @@ class Client:
     login: Login
     timeout: float = 600.0
     _socket: socket.socket | None = field(default=None, repr=False)
+    _used: float = 0.0
 
     def raw(self, ask: Ask) -> bytes:
         lines = [f"{ask.method} {ask.path} HTTP/1.1", f"Host: {self.host}"]
@@ -70,6 +73,8 @@ class Client:
     def send(self, ask: Ask) -> Answer:
         """Ask and wait for the whole answer; also one that is no success."""
         data = self.raw(ask)
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.close()
         if self._socket is None:
             self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=self.timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -83,6 +88,7 @@ class Client:
             headers[name.decode().lower()] = value.strip().decode("latin-1")
         body = self._chunks(rest) if headers.get("transfer-encoding") == "chunked" else self._exactly(rest, int(headers.get("content-length", 0)))
         seconds = time.perf_counter() - began
+        self._used = time.monotonic()
         if headers.get("connection") == "close":
             self.close()
         return Answer(status, headers, body, seconds)

@@ -19,6 +19,8 @@ from typing import Any
 
 import uvloop
 
+from saas.log import configure_logging
+
 HERE = Path(__file__).parent
 
 
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Error: there is no benchmark {name!r}; known: {', '.join(sorted(found))}", file=sys.stderr)
         return 2
     options = parser(name, found[name]).parse_args(wanted)
+    configure_logging("WARNING")  # the log goes to stdout, which belongs to the report
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(found[name].run(options, say))
     store(report, options)

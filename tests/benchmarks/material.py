@@ -18,7 +18,7 @@ START = datetime(2025, 1, 6, 1, 0, tzinfo=UTC)
 SPAN_SECONDS = 670 * 86_400
 CURRENCY = "CNY"
 
-CITIES = "北京 上海 广州 深圳 杭州 南京 苏州 成都 武汉 西安 重庆 天津 青岛 大连 宁波 厦门 长沙 郑州 沈阳 哈尔滨 济南 合肥 福州 昆明".split()
+CITIES = ["北京", "上海", "广州", "深圳", "杭州", "南京", "苏州", "成都", "武汉", "西安", "重庆", "天津", "青岛", "大连", "宁波", "厦门", "长沙", "郑州", "沈阳", "哈尔滨", "济南", "合肥", "福州", "昆明"]
 FIRST = "智恒华瑞泰信达通宏利德盛金海天云安和润佳博创卓凯鼎嘉源森"
 SECOND = "远恒科新安泰达丰盈联众诚立洋峰腾翔宇航图易方圆康美乐"
 TRADES = {
@@ -26,11 +26,8 @@ TRADES = {
     "construction": "建筑", "energy": "能源", "health": "医疗", "education": "教育", "retail": "商贸",
 }  # fmt: skip
 FORMS = ("有限公司", "有限公司", "股份有限公司", "集团", "科技有限公司")
-WORDS = (
-    "acme atlas beacon bright cedar cobalt copper crystal delta ember falcon garnet granite harbor horizon indigo juniper keystone lantern "
-    "maple meridian nimbus northwind onyx orchard pioneer quartz river sable sequoia signal summit tangent umber valley vertex willow zephyr"
-).split()
-BRANCHES = "Trading Robotics Foods Textile Systems Software Logistics Building Energy Medical Learning Retail".split()
+WORDS = ["acme", "atlas", "beacon", "bright", "cedar", "cobalt", "copper", "crystal", "delta", "ember", "falcon", "garnet", "granite", "harbor", "horizon", "indigo", "juniper", "keystone", "lantern", "maple", "meridian", "nimbus", "northwind", "onyx", "orchard", "pioneer", "quartz", "river", "sable", "sequoia", "signal", "summit", "tangent", "umber", "valley", "vertex", "willow", "zephyr"]
+BRANCHES = ["Trading", "Robotics", "Foods", "Textile", "Systems", "Software", "Logistics", "Building", "Energy", "Medical", "Learning", "Retail"]
 ENDINGS = ("Ltd", "Inc", "GmbH", "Group", "Co")
 SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 GIVEN = "伟芳娜敏静磊军洋勇艳杰涛明超霞平刚桂英华"

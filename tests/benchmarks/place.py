@@ -19,10 +19,11 @@ from saas.settings import Settings
 
 # Both systems run on this one server. Larger than the product's defaults: those are for a laptop, and both get the same.
 OPTIONS = {
-    "shared_buffers": "2GB", "effective_cache_size": "8GB", "maintenance_work_mem": "512MB", "max_wal_size": "16GB", "checkpoint_timeout": "30min",
+    "shared_buffers": "2GB", "effective_cache_size": "8GB", "maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min",
     "max_parallel_workers_per_gather": "2",
 }  # fmt: skip
 SECRET = "benchmark-secret-key-of-a-database-nobody-else-uses"
+ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 60
 
 
@@ -77,7 +78,7 @@ async def running(command: Sequence[str], port: int, environment: dict[str, str]
     """Start a Python module as a server and wait until it listens; SIGINT at the end. Errors: RuntimeError with its last words."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=Path(__file__).parent.parent.parent
+            sys.executable, "-m", *command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=ROOT
         )
     try:
         await _listening(process, port, log)
@@ -104,7 +105,11 @@ async def _listening(process: asyncio.subprocess.Process, port: int, log: Path) 
         else:
             writer.close()
             return
-    raise RuntimeError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"the server did not start: {_last_words(log)}")
+
+
+def _last_words(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ def _named(value: Any, names: dict[str, str]) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("table", "key"), [("record", "id"), ("record_event", "record_id"), ("search_token", "record_id"), ("unique_value", "record_id"), ("stage_history", "record_id")])
 async def test_what_is_loaded_in_bulk_is_what_the_door_writes(worlds: tuple[Context, Context, Material], kind: str, table: str, key: str) -> None:
-    by_hand, in_bulk, material = worlds
+    by_hand, in_bulk, _material = worlds
     expected, found = await rows(by_hand, kind, table, key), await rows(in_bulk, kind, table, key)
     assert set(expected) == set(found)
     count = 0
@@ -91,7 +91,7 @@ async def test_what_is_loaded_in_bulk_is_what_the_door_writes(worlds: tuple[Cont
 
 
 async def test_stages_are_passed_in_their_order(worlds: tuple[Context, Context, Material]) -> None:
-    _, in_bulk, material = worlds
+    _, in_bulk, _material = worlds
     async with tenant_transaction(in_bulk.tenant_id) as conn:
         found = await conn.fetch(
             "SELECT r.state, r.state_since, r.version, array_agg(h.stage ORDER BY h.entered_at) AS stages, max(h.entered_at) AS last, count(*) FILTER (WHERE h.left_at IS NULL) AS open "

@@ -20,7 +20,19 @@ from litestar.response import File, Response
 
 from tests.benchmarks.baseline import database, reading, transfer, writing
 from tests.benchmarks.baseline.database import Refused, asked
-from tests.benchmarks.baseline.shapes import COLORS, OFFERS, SCOPES, SHAPES, STAGE, STAGE_COLORS, day_text, may, money, money_text, record
+from tests.benchmarks.baseline.shapes import (
+    COLORS,
+    OFFERS,
+    SCOPES,
+    SHAPES,
+    STAGE,
+    STAGE_COLORS,
+    day_text,
+    may,
+    money,
+    money_text,
+    record,
+)
 from tests.benchmarks.baseline.shapes import FROM as FROM_STAGE
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -43,6 +55,11 @@ def _entity(key: str) -> str:
     if key not in SHAPES:
         raise Refused(404, "not_found", "There is nothing of this name here.")
     return key
+
+
+def _deals_only(key: str) -> None:
+    if key != "deal":
+        raise Refused(404, "not_found", "There is nothing of this name here.")
 
 
 def _version(request: Request) -> int | None:
@@ -91,8 +108,9 @@ async def update_record(request: Request, entity: FromPath[str], rid: FromPath[U
     return answer({**record(who, entity, row), "effects": [], "warnings": [], "message": "已保存"})
 
 
-@post("/api/v1/records/deal/{rid:uuid}/transitions/{key:str}", status_code=200)
-async def run_transition(request: Request, rid: FromPath[UUID], key: FromPath[str]) -> Response[Any]:
+@post("/api/v1/records/{entity:str}/{rid:uuid}/transitions/{key:str}", status_code=200)
+async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[UUID], key: FromPath[str]) -> Response[Any]:
+    _deals_only(entity)
     async with asked(request) as (conn, who):
         effects = await writing.move(conn, who, rid, key, _version(request))
         row = await reading.one(conn, who, "deal", rid)
@@ -102,8 +120,9 @@ async def run_transition(request: Request, rid: FromPath[UUID], key: FromPath[st
 # ---- figures -----------------------------------------------------------------------------------------------------------------
 
 
-@post("/api/v1/records/deal/aggregate", status_code=200)
-async def stage_by_month(request: Request) -> Response[Any]:
+@post("/api/v1/records/{entity:str}/aggregate", status_code=200)
+async def stage_by_month(request: Request, entity: FromPath[str]) -> Response[Any]:
+    _deals_only(entity)
     await request.json()
     async with asked(request) as (conn, who):
         found = await reading.stage_by_month(conn, who)
@@ -154,10 +173,7 @@ async def start_import(request: Request) -> Response[Any]:
         if not SCOPES[who.role]["import"]:
             raise Refused(403, "permission_denied", "Your role does not allow this.")
         job_id = await transfer.start(conn, who, "import", None)
-    transfer.FILES.mkdir(parents=True, exist_ok=True)
-    path = transfer.FILES / f"{job_id}-in.xlsx"
-    path.write_bytes(content)
-    transfer.run(who, job_id, transfer.import_customers(who, job_id, path))
+    transfer.run(who, job_id, transfer.import_customers(who, job_id, content))
     return answer({"id": str(job_id), "status": "queued"}, 202)
 
 
@@ -239,6 +255,7 @@ def _refused(_request: Request, error: Refused) -> Response[Any]:
 
 @asynccontextmanager
 async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
+    transfer.FILES.mkdir(parents=True, exist_ok=True)
     await database.open_pool()
     yield
     await database.pool.close()

@@ -101,7 +101,7 @@ async def _records(conn: asyncpg.Connection, entity: str, fields: dict[str, str]
         columns.append(column)
         values.append(source)
     await conn.execute(
-        f"INSERT INTO baseline.{entity} ({', '.join(columns)}) SELECT {', '.join(values)} FROM public.record WHERE entity_id = ANY($1::int[])",  # noqa: S608  names of this file and columns of the slots
+        f"INSERT INTO baseline.{entity} ({', '.join(columns)}) SELECT {', '.join(values)} FROM public.record WHERE entity_id = ANY($1::int[])",
         numbers, timeout=3600,
     )  # fmt: skip
 

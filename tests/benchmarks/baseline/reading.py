@@ -152,7 +152,8 @@ async def listed(
             page += f" AND t.id {sign} {place}" if empty else f" AND (t.{key}, t.id) {sign} ({here.add(value)}, {place})"
         order = f"t.id {direction}" if empty else f"t.{key} {direction}, t.id {direction}"
         page += f" ORDER BY {order} LIMIT {here.add(limit + 1 - len(rows))}"
-        rows += await conn.fetch(_named(page, links, f"ORDER BY {order.replace('t.', 'p.')}"), *here)
+        again = f"ORDER BY p.id {direction}" if empty else f"ORDER BY p.sort_key {direction}, p.id {direction}"
+        rows += await conn.fetch(_named(page, links, again), *here)
     following = _encode(rows[limit - 1]) if len(rows) > limit else None
     return rows[:limit], following, total
 

@@ -103,7 +103,7 @@ def _integer(column: str) -> Shape:
 
 
 def _decimal(column: str) -> Shape:
-    return column, _number, lambda v: f"{v:,.1f}".removesuffix(".0"), None
+    return column, _number, "{:,.1f}".format, None
 
 
 def _percent(column: str) -> Shape:

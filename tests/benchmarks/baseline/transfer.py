@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import queue
@@ -65,8 +66,8 @@ async def job(conn: Any, who: Who, job_id: UUID) -> dict[str, Any]:
 # ---- import ------------------------------------------------------------------------------------------------------------------
 
 
-async def import_customers(who: Who, job_id: UUID, path: Path) -> None:
-    rows = await asyncio.to_thread(_read, path)
+async def import_customers(who: Who, job_id: UUID, content: bytes) -> None:
+    rows = await asyncio.to_thread(_read, content)
     headers = {text: key for key, text in LABELS.items()}
     keys = [headers.get(str(cell).strip(), str(cell).strip()) for cell in rows[0]]
     tally: dict[str, Any] = {"created": 0, "failed": 0, "errors": []}
@@ -87,8 +88,8 @@ async def import_customers(who: Who, job_id: UUID, path: Path) -> None:
         await _told(conn, who, job_id, "done", len(rows) - 1, tally)
 
 
-def _read(path: Path) -> list[list[Any]]:
-    return python_calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python(skip_empty_area=True)
+def _read(content: bytes) -> list[list[Any]]:
+    return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=True)
 
 
 def _failed(tally: dict[str, Any], number: int, message: str) -> None:
@@ -169,7 +170,6 @@ async def _insert(conn: Any, who: Who, batch: list[tuple[int, dict[str, Any]]], 
 
 async def export_customers(who: Who, job_id: UUID, asked: dict[str, Any]) -> None:
     """Pages by keyset, each in a transaction of its own, handed to a writer in a thread."""
-    FILES.mkdir(parents=True, exist_ok=True)
     path, pipe = FILES / f"{job_id}.xlsx", queue.Queue[Any](maxsize=4)
     columns = asked.get("columns") or list(LABELS)
     writer = asyncio.create_task(asyncio.to_thread(_write, path, columns, pipe))
