@@ -45,7 +45,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("removed", lazy("Removed"), "archive", "config"),
         ),
     ),
-    (lazy("Watch"), (("audit", lazy("Audit log"), "eye", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
+    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
 )  # fmt: skip
 
 

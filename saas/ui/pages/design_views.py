@@ -17,9 +17,9 @@ from saas.metadata import edits
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import ViewDef
-from saas.runtime import Context
+from saas.runtime import Context, advisor
 from saas.runtime.views import default_columns
-from saas.ui import filters
+from saas.ui import filters, speed
 from saas.ui.builder import words
 from saas.ui.builder.controls import Control, draw, is_summable, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
@@ -44,8 +44,10 @@ BOARD_TYPES = ("pipeline", "option")
 async def views(request: Request) -> Response[Any]:
     desk = await open_desk(request)
     rows: dict[str, list[dict[str, Any]]] = {}
+    known = {v.subject.path: v for v in await advisor.verdicts(desk.ask.ctx)}
     for raw in desk.raw.get("views", ()):
-        rows.setdefault(str(raw.get("entity")), []).append(_row(desk, raw))
+        verdict = known.get(f"views[{raw.get('entity')}:{raw.get('key')}]")
+        rows.setdefault(str(raw.get("entity")), []).append({**_row(desk, raw), "speed": speed.badge(desk.ask.ctx, verdict) if verdict else None})
     groups = [
         {"key": e.key, "name": desk.words(e.defn.plural, e.key), "icon": e.defn.icon, "rows": rows.get(e.key, ()), "new_url": f"{NEW}?entity={e.key}", "order_url": f"{LIST}/{e.key}/order"}
         for e in desk.config.entities.values()
@@ -229,8 +231,13 @@ async def _page(desk: Desk, entity: Entity, key: str | None, values: Mapping[str
         entity=entity.key, plural=plural, key=key or "", title=desk.words(values.get("label"), key or "") or _("New view"), mark=desk.mark(path) if key else "",
         action=f"{LIST}/{entity.key}/{key}" if key else NEW, preview_url=f"{LIST}/{entity.key}/preview?key={key or ''}", tried=shown,
         entities=[] if key else [Choice(e.key, desk.words(e.defn.plural, e.key), e.key == entity.key) for e in desk.config.entities.values()],
-        live_url=_live(desk, entity.key, key),
+        live_url=_live(desk, entity.key, key), speed=await _speed(desk, path) if key else None,
     )  # fmt: skip
+
+
+async def _speed(desk: Desk, path: str) -> dict[str, Any] | None:
+    """How fast the published view is; None for one that nobody sees yet."""
+    return next((speed.row(desk.ask.ctx, v, desk.raw) for v in await advisor.verdicts(desk.ask.ctx) if v.subject.path == path), None)
 
 
 def _live(desk: Desk, entity: str, key: str | None) -> str:
