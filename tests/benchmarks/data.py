@@ -146,17 +146,17 @@ async def load_tenant(conn: asyncpg.Connection, ctx: Context, material: Material
 class _Loader:
     """What one loading process keeps between chunks."""
 
-    def __init__(self, settings: Settings, size: Size) -> None:
+    def __init__(self, settings: Settings, slug: str, size: Size) -> None:
         load_kinds()
         self.runner = asyncio.Runner()
         self.material = Material(size)
         self.material.add_up()
-        self.runner.run(self._open(settings))
+        self.runner.run(self._open(settings, slug))
 
-    async def _open(self, settings: Settings) -> None:
+    async def _open(self, settings: Settings, slug: str) -> None:
         await open_database(settings)
         self.conn = await connect(settings.database_url or "")
-        tenant = await find_tenant(LARGE)
+        tenant = await find_tenant(slug)
         self.ctx = await system_context(tenant.id)
         self.people = await people_of(tenant.id)
 
@@ -169,9 +169,9 @@ class _Loader:
 _loader: _Loader | None = None
 
 
-def _start_loader(settings: Settings, size: Size) -> None:
+def _start_loader(settings: Settings, slug: str, size: Size) -> None:
     global _loader
-    _loader = _Loader(settings, size)
+    _loader = _Loader(settings, slug, size)
 
 
 def _load_chunk(kind: str, start: int, end: int) -> int:
@@ -239,7 +239,7 @@ async def prepare(settings: Settings, size: Size, tenants: int, say: Say, *, pro
         try:
             if "large" not in done:
                 await _note(conn, "begun", wanted)
-                await _large(settings, size, say, processes)
+                await load_large(settings, LARGE, size, say, processes=processes)
                 await _note(conn, "large", wanted)
             if "indexes" not in done:
                 seconds = await publish_indexes(say)
@@ -255,8 +255,9 @@ async def _note(conn: asyncpg.Connection, part: str, detail: str) -> None:
     await conn.execute("INSERT INTO benchmark.state VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET detail = $2, at = now()", part, detail)
 
 
-async def _large(settings: Settings, size: Size, say: Say, processes: int) -> None:
-    await make_tenant(LARGE, password=PASSWORD)
+async def load_large(settings: Settings, slug: str, size: Size, say: Say, *, processes: int = 2) -> None:
+    """A tenant with its records, written by several processes; without indexes of its own so far."""
+    await make_tenant(slug, password=PASSWORD)
     chunks = [
         (kind, start, min(start + CHUNK, getattr(size, f"{kind}s"))) for kind in KINDS for start in range(0, getattr(size, f"{kind}s"), CHUNK)
     ]  # fmt: skip
@@ -264,7 +265,7 @@ async def _large(settings: Settings, size: Size, say: Say, processes: int) -> No
     if total <= 4 * CHUNK:
         processes = 1
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _start_loader, (settings, size)) as pool:
+    with ProcessPoolExecutor(processes, context, _start_loader, (settings, slug, size)) as pool:
         loop = asyncio.get_running_loop()
         for future in asyncio.as_completed([loop.run_in_executor(pool, _load_chunk, *chunk) for chunk in chunks]):
             done += await future
@@ -274,9 +275,9 @@ async def _large(settings: Settings, size: Size, say: Say, processes: int) -> No
     say(f"{total:,} records in {time.monotonic() - began:.0f} s")
 
 
-async def publish_indexes(say: Say) -> float:
-    """Make the fields of the large tenant sortable as an administrator would, and wait for the work; returns its seconds."""
-    tenant = await find_tenant(LARGE)
+async def publish_indexes(say: Say, slug: str = LARGE) -> float:
+    """Make the fields of a large tenant sortable as an administrator would, and wait for the work; returns its seconds."""
+    tenant = await find_tenant(slug)
     ctx = await system_context(tenant.id)
     began = time.monotonic()
     await configuration.publish(ctx, raw=read_bundle(indexed=True), message="Indexes")

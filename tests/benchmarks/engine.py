@@ -7,6 +7,7 @@ answer; what is reported is the ratio of the medians. docs/performance.md says h
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import tempfile
 import time
@@ -53,7 +54,7 @@ async def run(options: argparse.Namespace, say: data.Say) -> Report:
             wanted = set(options.only.split(",")) if options.only else None
             for operation in await operations(both, options.rounds, run_key):
                 if wanted is None or operation.key in wanted:
-                    report.rows.append(_measured(both, operation, options))
+                    report.rows.append(await asyncio.to_thread(_measured, both, operation, options))
                     _tell(say, report.rows[-1])
             if options.rows and (wanted is None or wanted & {"import", "export"}):
                 await _transfers(both, options.rows, run_key, report, say)
@@ -143,16 +144,16 @@ async def _sizes(both: Pair) -> dict[str, Any]:
 async def _transfers(both: Pair, rows: int, run_key: str, report: Report, say: data.Say) -> None:
     """A table in and a table out, from the first byte sent to the last received, with the highest memory meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
-        content = _sheet(Path(folder) / "customers.xlsx", rows, run_key)
+        content = await asyncio.to_thread(_sheet, Path(folder) / "customers.xlsx", rows, run_key)
     try:
-        found = {side.name: _import(side, content) for side in both.sides}
+        found = {side.name: await asyncio.to_thread(_import, side, content) for side in both.sides}
         counts = {name: (f["result"].get("created"), f["result"].get("failed")) for name, f in found.items()}
         equal = counts["product"] == counts["baseline"] == (rows, 0)
         report.rows.append(_transfer_row("import", f"import of {rows:,} rows from xlsx", found, equal, counts=counts))
         _tell(say, report.rows[-1])
     finally:
         await _take_back(both, run_key)
-    out = {side.name: _export(side, rows) for side in both.sides}
+    out = {side.name: await asyncio.to_thread(_export, side, rows) for side in both.sides}
     counts = {name: _rows_of(f["body"]) for name, f in out.items()}
     report.rows.append(_transfer_row("export", f"export of {counts['baseline'][0]:,} rows to xlsx", out, counts["product"] == counts["baseline"], counts={k: v[0] for k, v in counts.items()}))
     _tell(say, report.rows[-1])

@@ -137,15 +137,15 @@ async def operations(pair: Pair, rounds: int, run: str) -> list[Operation]:
         Operation("funnel", "funnel of stages ever reached", 1.2, [get("/api/v1/reports/funnel")], seen=_funnel),
         Operation("page_list", "page: list of 50 rows", None, [get("/r/customer", page=True)], seen=_rows_of_page),
         Operation("page_board", "page: board with sums", 1.3, [get("/r/deal/board", page=True)], seen=_rows_of_page),
-        Operation("create", "create with history", 1.5, [send("POST", f"{RECORDS}/customer", {"values": _customer(run, n)}) for n in range(draw.rounds)], writes=True, seen=_written),
-        Operation("create_child", "create under a parent with a rollup", 1.5, [send("POST", f"{RECORDS}/deal", {"values": _deal(str(row["id"]), n)}) for n, row in enumerate(customers)], writes=True, seen=_written),
+        Operation("create", "create with history", 1.5, [send("POST", f"{RECORDS}/customer", {"values": new_customer(run, n)}) for n in range(draw.rounds)], writes=True, seen=_written),
+        Operation("create_child", "create under a parent with a rollup", 1.5, [send("POST", f"{RECORDS}/deal", {"values": new_deal(str(row["id"]), n)}) for n, row in enumerate(customers)], writes=True, seen=_written),
         Operation("update", "update one field", 1.5, [send("PATCH", f"{RECORDS}/customer/{row['id']}", {"values": {"city": f"城市 {run} {n}"}}, If_Match=str(row["one"])) for n, row in enumerate(mine[: draw.rounds])], writes=True, seen=_written),
         Operation("update_name", "update the name: search follows", None, [send("PATCH", f"{RECORDS}/customer/{row['id']}", {"values": {"name": f"更名公司 {run} {n}"}}, If_Match=str(row["one"])) for n, row in enumerate(mine[draw.rounds :])], writes=True, seen=_written),
         Operation("transition", "transition with two effects", 1.5, [send("POST", f"{RECORDS}/deal/{row['id']}/transitions/qualify", {}, If_Match=str(row["one"])) for row in deals], writes=True, seen=_moved),
     ]
 
 
-def _customer(run: str, number: int) -> dict[str, Any]:
+def new_customer(run: str, number: int) -> dict[str, Any]:
     return {
         "name": f"基准新客户 {run} {number}", "name_en": f"Benchmark {run} {number}", "code": f"N{run}-{number}", "level": "d", "industry": "retail", "status": "prospect", "city": "苏州",
         "phone": "13800000000", "mail": "new@benchmark.example", "employees": 12, "score": 3.5, "revenue": {"amount": "1.00", "currency": "CNY"}, "founded_on": "2020-02-02", "vip": False,
@@ -153,7 +153,7 @@ def _customer(run: str, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _deal(customer: str, number: int) -> dict[str, Any]:
+def new_deal(customer: str, number: int) -> dict[str, Any]:
     return {
         "name": f"基准商机 {number}", "customer": customer, "amount": {"amount": "1.00", "currency": "CNY"}, "probability": 10, "expected_on": "2027-12-01", "source": "web",
         "quantity": 1, "contact": "王伟", "next_step": "Call", "renewal": False,

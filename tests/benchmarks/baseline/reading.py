@@ -151,7 +151,7 @@ async def listed(
             sign, place = "<" if down else ">", here.add(record_id)
             page += f" AND t.id {sign} {place}" if empty else f" AND (t.{key}, t.id) {sign} ({here.add(value)}, {place})"
         order = f"t.id {direction}" if empty else f"t.{key} {direction}, t.id {direction}"
-        page += f" ORDER BY {order} LIMIT {here.add(limit + 1 - len(rows))}"
+        page += f" ORDER BY {order} LIMIT {limit + 1 - len(rows)}"  # a number of ours in the text, so that the planner knows it
         again = f"ORDER BY p.id {direction}" if empty else f"ORDER BY p.sort_key {direction}, p.id {direction}"
         rows += await conn.fetch(_named(page, links, again), *here)
     following = _encode(rows[limit - 1]) if len(rows) > limit else None
@@ -191,17 +191,20 @@ async def board(conn: Any, who: Who, limit: int = 30) -> tuple[dict[str, tuple[i
     parameters = Parameters([who.tenant_id])
     where = f"t.tenant_id = $1 AND t.deleted_at IS NULL{_scope(who, parameters)}"
     figures = {r[0]: (r[1], r[2] or 0) for r in await conn.fetch(f"SELECT t.stage, count(*), sum(t.amount) FROM deal t WHERE {where} GROUP BY 1", *parameters)}
-    stages = parameters.add(list(figures))
-    columns = "id, version, name, amount, expected_on, customer_id, stage, stage_since, reason, owner_id, department_id"
-    cards = await conn.fetch(
-        f"SELECT c.*, n.name AS customer_id_name FROM unnest({stages}::text[]) s CROSS JOIN LATERAL (SELECT t.tenant_id, t.updated_at, {', '.join(f't.{c.strip()}' for c in columns.split(','))} "
-        f"FROM deal t WHERE {where} AND t.stage = s ORDER BY t.updated_at DESC, t.id DESC LIMIT {parameters.add(limit)}) c "
-        "LEFT JOIN customer n ON n.tenant_id = c.tenant_id AND n.id = c.customer_id ORDER BY c.stage, c.updated_at DESC, c.id DESC",
-        *parameters,
-    )
+    columns = "id, version, name, amount, expected_on, customer_id, stage, stage_since, updated_at, owner_id, department_id"
     found: dict[str, list[Any]] = {}
+    place = parameters.add("")
+    for stage in figures:
+        parameters[-1] = stage
+        found[stage] = [
+            dict(row) for row in await conn.fetch(
+                f"SELECT {columns} FROM deal t WHERE {where} AND t.stage = {place} ORDER BY t.updated_at DESC, t.id DESC LIMIT {limit}", *parameters
+            )
+        ]  # fmt: skip
+    cards = [card for stage in found.values() for card in stage]
+    names = dict(await conn.fetch("SELECT id, name FROM customer WHERE tenant_id = $1 AND id = ANY($2::uuid[])", who.tenant_id, list({c["customer_id"] for c in cards})))
     for card in cards:
-        found.setdefault(card["stage"], []).append(card)
+        card["customer_id_name"] = names.get(card["customer_id"], "")
     return figures, found
 
 
@@ -217,7 +220,7 @@ async def funnel(conn: Any, who: Who) -> dict[str, Any]:
     """How many deals ever stood in each stage, what they are worth, and how long they stayed on average."""
     parameters = Parameters([who.tenant_id])
     rows = await conn.fetch(
-        "SELECT s.stage, count(*), sum(s.amount), avg(s.seconds) FROM (SELECT h.stage, h.deal_id, min(t.amount) AS amount, sum(extract(epoch FROM coalesce(h.left_at, now()) - h.entered_at)) AS seconds "
+        "SELECT s.stage, count(*), sum(s.amount), avg(s.seconds) FROM (SELECT h.stage, h.deal_id, min(t.amount) AS amount, sum(extract(epoch FROM coalesce(h.left_at, greatest(now(), h.entered_at)) - h.entered_at)) AS seconds "
         f"FROM deal_stage h JOIN deal t ON t.tenant_id = h.tenant_id AND t.id = h.deal_id WHERE h.tenant_id = $1 AND t.deleted_at IS NULL{_scope(who, parameters)} GROUP BY 1, 2) s GROUP BY 1",
         *parameters,
     )
