@@ -16,6 +16,7 @@ from saas.metadata import edits
 from saas.metadata.config import Entity
 from saas.metadata.kinds import ActionType, action_types, field_types
 from saas.ui.builder.assignments import made_label
+from saas.ui.builder.conditions import in_words
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, in_order, insertable, left_over
 from saas.ui.builder.desk import Desk
 from saas.ui.builder.stacks import (
@@ -32,6 +33,7 @@ from saas.ui.builder.stacks import (
 from saas.ui.views import Choice
 
 OWN_FORMULA = "="
+PLACE = re.compile(r"\{\{([^{}]*)\}\}")
 FOLDED_FROM = 4  # cards of longer lists begin folded
 STEPS = 2  # how far a target is offered over references
 _ABOUT = ("values", "any_fields", "transition")  # hints that mean the record the action works on
@@ -184,7 +186,12 @@ def action_detail(desk: Desk, entity: Entity | None, action: Mapping[str, Any]) 
     if isinstance(action.get("values"), Mapping):
         fields = about.fields if about else {}
         return listed(desk.words(fields[k].label, k) if k in fields else k for k in action["values"])
-    return desk.words(action.get("title") or action.get("message"))
+    return in_braces(desk, entity, desk.words(action.get("title") or action.get("message")))
+
+
+def in_braces(desk: Desk, entity: Entity | None, text: str) -> str:
+    """A text with places to fill, as people read it: “Quote {Number}” for “Quote {{ number }}”."""
+    return PLACE.sub(lambda found: f"{{{in_words(desk.ctx, entity, found[1].strip())}}}", text)
 
 
 # ---- people -------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ BREAKS = {
     "an entity is gone": lambda r: edits.remove(r, "entities[campaign]"),
     "a pipeline is gone": lambda r: edits.remove(r, "pipelines[opportunity]"),
     "fields are gone": lambda r: edits.remove(edits.remove(edits.remove(r, "entities[opportunity].fields[expected_amount]"), "entities[opportunity].fields[stage]"), "entities[opportunity].fields[customer]"),
+    "the field that names records is gone": lambda r: edits.remove(r, "entities[opportunity].fields[name]"),
     "an option list is gone": lambda r: {**r, "option_sets": []},
     "roles are gone": lambda r: {**r, "roles": [x for x in r["roles"] if x.get("admin")]},
     "reports are gone": lambda r: {**r, "reports": []},

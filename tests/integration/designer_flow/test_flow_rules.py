@@ -159,3 +159,12 @@ async def test_a_formula_is_tried_on_records_in_words_for_people(maker, companie
     for text, expected in (("created_by", "admin"), ("today()", today), ("assigned_to", "empty"), ("status == 'unassigned'", "Yes")):
         answer = await maker.post("/settings/builder/check?entity=opportunity", {"text": text})
         assert re.findall(r"→ <strong>([^<]*)</strong>", answer.text) == [expected], (text, answer.text)
+
+
+async def test_the_lists_speak_in_words(admin):
+    page = (await admin.get(AUTO)).text
+    assert "New ticket {Number}: {Subject}" in page and "does not have the role “Sales manager”" in page and "Rating is less than “" in page
+    times = (await admin.get(SCHED)).text
+    assert "Due is today + 1 day" in times and re.search(r"Every day at 09:00(,| and) 14:00", times)
+    for text in (page, times):
+        assert not re.search(r"\{\{|==|setting\(|has_role|\* \* \*", re.search(r"<main.*</main>", text, re.S)[0])
