@@ -16,9 +16,7 @@ import asyncpg
 from saas.db import close_database, open_database
 from saas.db.migrate import migrate
 from saas.runtime import load_kinds
-from saas.runtime.contexts import system_context
 from saas.settings import Settings
-from saas.tenants import find_tenant
 from tests.benchmarks import data
 from tests.benchmarks.asks import Asks, deep_cursors
 from tests.benchmarks.chart import exponent, logarithmic

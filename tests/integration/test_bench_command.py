@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.benchmarks import command
+from tests.benchmarks.chart import exponent, logarithmic
 from tests.benchmarks.measure import Timing, interleaved, quantile, ratio_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,6 +70,51 @@ def test_pages_are_about_as_large(report: dict) -> None:
     for row in report["rows"]:
         if "bytes" in row and row["key"] != "funnel":  # so few deals are named one by one in the product's links
             assert 0.75 < row["bytes"]["baseline"] / row["bytes"]["product"] < 1.3, row["key"]
+
+
+# ---- the others --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_growth_draws_each_operation(tmp_path: Path) -> None:
+    found = bench("growth", "--sizes", "300,900", "--tenants", "3,6", "--rounds", "3", "--out", str(tmp_path / "growth.json"))
+    assert found.returncode == 0, found.stderr
+    report = json.loads((tmp_path / "growth.json").read_text())
+    axes = {(row["key"], row["axis"]) for row in report["rows"]}
+    assert {("list", "records"), ("list", "tenants"), ("transition", "records"), ("report", "records")} <= axes
+    for axis in ("records", "tenants"):
+        drawn = ElementTree.parse(tmp_path / f"growth-{axis}.svg").getroot()
+        lines = drawn.findall("{http://www.w3.org/2000/svg}polyline")
+        assert len(lines) == sum(row["axis"] == axis for row in report["rows"])
+
+
+@pytest.mark.slow
+def test_load_counts_what_was_answered(tmp_path: Path) -> None:
+    found = bench("load", "--records", "1500", "--deals", "900", "--tenants", "1", "--seconds", "2", "--limit", "150", "--out", str(tmp_path / "load.json"))
+    assert found.returncode == 0, found.stderr
+    report = json.loads((tmp_path / "load.json").read_text())
+    assert [row["people"] for row in report["rows"]][:1] == [1]
+    assert all(row["errors"] == 0 and row["throughput"] > 0 and row["web_ms"] > 0 and row["database_ms"] > 0 for row in report["rows"])
+    alone = report["detail"]["alone"]
+    assert alone["get"]["templates"] == 0 < alone["page_list"]["templates"]
+    assert all(part["database"] > 0 and part["python"] > 0 for part in alone.values())
+
+
+# ---- drawing -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_exponent_is_the_slope_on_logarithmic_axes() -> None:
+    assert exponent([(10, 5.0), (100, 5.0), (1000, 5.0)]) == 0
+    assert exponent([(10, 2.0), (100, 20.0), (1000, 200.0)]) == 1
+    assert exponent([(1, 1.0), (100, 10.0)]) == 0.5
+
+
+def test_a_chart_has_a_line_for_each_series() -> None:
+    drawn = ElementTree.fromstring(logarithmic("Title <&>", "x", "y", {"one": [(10, 0.5), (1000, 40)], "two": [(10, 3), (1000, 3)]}))
+    lines = drawn.findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2
+    rising, flat = ([tuple(map(float, place.split(","))) for place in line.get("points", "").split()] for line in lines)
+    assert rising[0][1] > rising[1][1] and flat[0][1] == flat[1][1]  # upwards is smaller
 
 
 # ---- measuring ---------------------------------------------------------------------------------------------------------------

@@ -106,8 +106,8 @@ def _decimal(column: str) -> Shape:
     return column, _number, "{:,.1f}".format, None
 
 
-def _percent(column: str) -> Shape:
-    return column, _number, lambda v: f"{v:,.1f}".removesuffix(".0") + "%", None
+def _percent(column: str, digits: int) -> Shape:
+    return column, _number, (lambda v: f"{v:,.{digits}f}%"), None
 
 
 def _link(column: str, table: str) -> Shape:
@@ -122,9 +122,9 @@ CUSTOMER: dict[str, Shape] = {
     "note": _text("note"), "deal_amount": _money("deal_amount"),
 }  # fmt: skip
 DEAL: dict[str, Shape] = {
-    "name": _text("name"), "customer": _link("customer_id", "customer"), "stage": _option("stage", STAGE), "amount": _money("amount"), "probability": _percent("probability"),
+    "name": _text("name"), "customer": _link("customer_id", "customer"), "stage": _option("stage", STAGE), "amount": _money("amount"), "probability": _percent("probability", 0),
     "expected_on": _day("expected_on"), "product": _link("product_id", "product"), "campaign": _link("campaign_id", "campaign"), "region": _link("region_id", "region"),
-    "source": _option("source", SOURCE), "priority": _option("priority", PRIORITY), "quantity": _integer("quantity"), "discount": _percent("discount"),
+    "source": _option("source", SOURCE), "priority": _option("priority", PRIORITY), "quantity": _integer("quantity"), "discount": _percent("discount", 1),
     "contact": _text("contact"), "phone": _text("phone"), "next_step": _text("next_step"), "competitor": _text("competitor"), "renewal": _bool("renewal"),
     "decided_at": _moment("decided_at"), "reason": _text("reason"), "note": _text("note"),
 }  # fmt: skip
