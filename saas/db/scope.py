@@ -30,6 +30,7 @@ from saas.db.reasons import SystemReason
 from saas.db.roles import APP, role_login
 from saas.errors import BadRequest, Conflict, PermissionDenied, TooSlow, Unavailable
 from saas.i18n import lazy
+from saas.log import get_logger
 from saas.settings import HOME
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "in_transaction",
     "is_database_open",
     "is_frozen",
+    "one_transaction",
     "only_read",
     "open_database",
     "own_limits",
@@ -55,6 +57,7 @@ __all__ = [
     "system_transaction",
     "tenant_transaction",
 ]  # fmt: skip
+log = get_logger(__name__)
 _LOOKS = 5  # at the directory, while a tenant's row and the directory say different things
 _LATE_SECONDS = 30  # a replica further behind answers nobody
 _MARK = "UPDATE session SET writes = writes + 1 WHERE tenant_id = $1 AND id = $2"
@@ -97,15 +100,15 @@ class Scope:
     """One open transaction: its connection, and the tenant it belongs to (None: the system role)."""
 
     __slots__ = (
-        "_cell", "_database", "_of", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "tenant_id",
+        "_cell", "_database", "_leave_open", "_of", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "tenant_id",
     )  # fmt: skip
 
     def __init__(
-        self, database: Database, prelude: list[str], *, tenant_id: UUID | None, of: UUID | None = None, cell: str = HOME
+        self, database: Database, prelude: list[str], *, tenant_id: UUID | None, of: UUID | None = None, cell: str = HOME, leave_open: bool = False
     ) -> None:
         """Where the tenant `tenant_id` lives, or for the system's role the tenant `of`; else in the database `cell`."""
         self._database, self._prelude = database, prelude
-        self._of, self._cell = of, cell
+        self._of, self._cell, self._leave_open = of, cell, leave_open
         self.tenant_id = tenant_id
         self.is_closed = False
         self.is_frozen = False  # the tenant is being moved: this transaction may only read
@@ -123,6 +126,8 @@ class Scope:
     async def _begin(self) -> None:
         database = self._database
         tenant = self.tenant_id or self._of
+        if self.tenant_id is not None and ((relay := _relay.get()) is not None and await relay.go_on(self)):
+            return
         if self.tenant_id is not None and await self._begin_on_replica(database):
             return
         if tenant is not None and database.has_cells:
@@ -236,6 +241,10 @@ class Scope:
         await self.connection.execute(_MARK, self.tenant_id, request.session_id)
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if error is None and self._leave_open and (relay := _relay.get()) is not None and relay.wait(self):
+            self.is_closed = True
+            DB.current_transaction.set(self._previous)
+            return False
         lost = error is not None and _is_gone(error, self.connection)
         try:
             with uncounted():
@@ -273,6 +282,63 @@ class Scope:
         return False
 
 
+class Relay:
+    """One request that only reads. The transaction that found who asks waits, open, for the first that does the work: begin,
+    setting and commit are sent once. Whoever answers without more work calls `end`, before anybody waits for a slow client."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: Scope | None = None
+
+    def wait(self, scope: Scope) -> bool:
+        """True if the transaction of `scope` stays open. Not where a replica may do the work."""
+        if self._waiting is not None or reading() is not None:
+            return False
+        self._waiting = scope
+        return True
+
+    async def go_on(self, scope: Scope) -> bool:
+        """True if `scope` has taken the transaction over; it must be the same tenant's, under the same limits."""
+        waiting = self._waiting
+        if waiting is None:
+            return False
+        if waiting._prelude != scope._prelude or waiting._database is not scope._database:  # the prelude names the tenant
+            await self.end()
+            return False
+        self._waiting = None
+        scope._take(waiting._pool, waiting.connection, waiting._transaction)
+        scope.is_frozen = waiting.is_frozen
+        return True
+
+    async def end(self) -> None:
+        """Commit what waits; an error loses nothing but the note of a visit."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
+        try:
+            await waiting._transaction.commit()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            log.info("request.transaction_lost")
+        finally:
+            await _give_back(waiting._pool, waiting.connection)
+
+
+_relay: ContextVar[Relay | None] = ContextVar("relay", default=None)
+
+
+@asynccontextmanager
+async def one_transaction() -> AsyncIterator[Relay]:
+    """The frame of a request without a body (see `Relay`)."""
+    relay = Relay()
+    token = _relay.set(relay)
+    try:
+        yield relay
+    finally:
+        _relay.reset(token)
+        await relay.end()
+
+
 async def _end(pool: asyncpg.Pool, connection: Any, transaction: Any) -> None:
     """Leave a transaction in which nothing was done."""
     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
@@ -293,12 +359,13 @@ async def _give_back(pool: asyncpg.Pool, connection: Any) -> None:
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None, snapshot: bool = False) -> Any:
+def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None, snapshot: bool = False, leave_open: bool = False) -> Any:
     """A transaction of the app role that sees and writes one tenant only: `async with tenant_transaction(id) as conn`.
 
     Joins the transaction open in this context if it is the same tenant's (an error caught inside needs
     `conn.transaction()`, a savepoint); refuses to nest in another tenant's. jsonb travels as text.
-    With `snapshot` all its statements see the same moment, and it writes nothing; it joins no other.
+    With `snapshot` all its statements see the same moment, and it writes nothing; it joins no other. With `leave_open` the next one
+    of this request goes on with it (`one_transaction`), so it must hold no locks.
     A statement may take `timeout_seconds`, else what its kind of request may (saas.db.limits).
     Errors: Unavailable if the database is away; TooSlow; ValueError for an id that is none.
     """
@@ -314,7 +381,7 @@ def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None =
     rules = ["SET TRANSACTION READ ONLY"] if _only_read.get() else []
     rules += _timeout(seconds) if seconds != limits.ROLE_SECONDS else []
     prelude = [*([_SNAPSHOT] if snapshot else []), _set_tenant(tenant), *(["; ".join(rules)] if rules else [])]
-    return Scope(current_database(), prelude, tenant_id=tenant)
+    return Scope(current_database(), prelude, tenant_id=tenant, leave_open=leave_open)
 
 
 def _set_tenant(tenant: UUID | None) -> str:

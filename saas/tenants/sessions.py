@@ -86,32 +86,28 @@ t.currency AS tenant_currency, t.country AS tenant_country, t.status AS tenant_s
 t.pack_key AS tenant_pack_key, t.brand AS tenant_brand, t.clock_offset_seconds AS tenant_clock_offset_seconds,
 t.config_revision AS tenant_config_revision, t.created_at AS tenant_created_at
 """
-# One statement for a request's whole "who": the visit is noted in it as well, at most every few minutes.
-_VISIT = f"""
-WITH visit AS (
-    UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND token_hash = $2 AND revoked_at IS NULL
-    AND expires_at > now() AND last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes'
-    AND (kind <> 'web' OR last_seen_at > now() - interval '{_IDLE_DAYS} days')
-)
-"""  # noqa: S608  constants of this file
+# One statement for a request's whole "who"; a visit is noted at most every few minutes.
+_VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"
 _WHO = f"""
-SELECT s.id, s.kind, s.csrf_secret, s.expires_at, s.view_as, s.writes, {_PERSON}
+SELECT s.id, s.kind, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
 FROM session s
 JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
 JOIN tenant t ON t.id = s.tenant_id
 WHERE s.tenant_id = $1 AND s.token_hash = $2 AND s.revoked_at IS NULL AND s.expires_at > now()
 AND (s.kind <> 'web' OR s.last_seen_at > now() - interval '{_IDLE_DAYS} days') AND u.status = 'active'
 """  # noqa: S608  constants of this file
-_FIND = _VISIT + _WHO
-
 
 async def find_session(tenant_id: UUID, token: str) -> SessionInfo | None:
     """Who holds this token, with roles, departments, team and tenant, in one query. None if it is unknown, expired,
     revoked, another tenant's, or its person is no longer active."""
-    async with tenant_transaction(tenant_id) as conn:
-        row = await conn.fetchrow(_WHO if is_frozen() else _FIND, tenant_id, hash_token(token))
+    async with tenant_transaction(tenant_id, leave_open=True) as conn:
+        row = await conn.fetchrow(_WHO, tenant_id, hash_token(token))
+        frozen = is_frozen()
     if row is None:
         return None
+    if row["is_new_visit"] and not frozen:
+        async with tenant_transaction(tenant_id) as conn:  # ended at once: other requests of this session wait for its row
+            await conn.execute(_VISIT, tenant_id, row["id"])
     session_known(tenant_id, row["id"], row["writes"])
     return SessionInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_"),

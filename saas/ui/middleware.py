@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from saas.db import own_limits
+from saas.db import one_transaction, own_limits
 from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
@@ -60,9 +60,12 @@ class SiteMiddleware:
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
 
         site = Site("none", headers.get(b"host", ""), local=self.settings.is_local)
+        relay: Any = None  # of a request without a body
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if relay is not None:
+                    await relay.end()
                 present = {name.lower() for name, _ in message["headers"]}
                 more = [(name, value) for name, value in (*HEADERS, (b"content-security-policy", policy_of(site))) if name not in present]
                 if not self.settings.is_local:
@@ -89,7 +92,11 @@ class SiteMiddleware:
                 response = answer_error(scope, failed)
                 await response.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
                 return
-            await replicas.serve(self.app, scope, receive, answer)
+            if scope["method"] not in ("GET", "HEAD"):  # a body may take its time to arrive
+                await replicas.serve(self.app, scope, receive, answer)
+                return
+            async with one_transaction() as relay:
+                await replicas.serve(self.app, scope, receive, answer)
 
     async def _site(self, host: str, path: str) -> Site:
         if not _HOST.match(host):  # a URL could not be built from it
