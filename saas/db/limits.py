@@ -17,6 +17,7 @@ STATEMENT_SECONDS: Mapping[str, float] = {
     "api": ROLE_SECONDS,  # reads of programs
     "write": ROLE_SECONDS,  # one record, or one step of several; waiting for somebody else's lock ends after as long
     "report": 20.0,  # reports and dashboards: figures over all records
+    "publish": 60.0,  # plans and changes of the configuration, which look at what they mean for existing records
     "export": 60.0,  # sheets made while the browser waits
     "job": 600.0,  # work in the background
 }

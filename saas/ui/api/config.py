@@ -124,7 +124,7 @@ async def get_config(request: Request) -> Response[Any]:
     return access.answer({"revision": found.number, "hash": found.hash, "bundle": found.bundle})
 
 
-@post("/config/plan", status_code=200)
+@post("/config/plan", status_code=200, limit="publish")
 async def plan_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request, once=True)
@@ -139,7 +139,7 @@ async def get_plan(request: Request, plan_id: FromPath[str]) -> Response[Any]:
     return access.answer({**_plan(found), "bundle": found.bundle})
 
 
-@post("/config/publish", status_code=200)
+@post("/config/publish", status_code=200, limit="publish")
 async def publish_config(request: Request) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request, once=True)
@@ -176,7 +176,7 @@ async def compare_revisions(request: Request, number: FromPath[int], other: From
     return access.answer({"from": number, "to": other, "changes": [_change(c) for c in changes]})
 
 
-@post("/config/revisions/{number:int}/revert", status_code=200)
+@post("/config/revisions/{number:int}/revert", status_code=200, limit="publish")
 async def revert_config(request: Request, number: FromPath[int]) -> Response[Any]:
     ctx = await _admin(request)
     body = await access.body(request, once=True)

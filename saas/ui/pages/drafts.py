@@ -165,7 +165,7 @@ async def order(request: Request) -> Response[Any]:
 # ---- the plan -----------------------------------------------------------------------------------------------------------
 
 
-@post("/settings/draft/plan", status_code=200)
+@post("/settings/draft/plan", status_code=200, limit="publish")
 async def check_draft(request: Request) -> Response[Any]:
     """What publishing the draft would do to the data."""
     desk = await open_desk(request)
@@ -223,7 +223,7 @@ def duration(seconds: float) -> str:
     return ngettext("about %(count)s minute", "about %(count)s minutes", round(seconds / 60))
 
 
-@post("/settings/plans/{plan_id:str}/publish", status_code=200)
+@post("/settings/plans/{plan_id:str}/publish", status_code=200, limit="publish")
 async def publish_plan(request: Request, plan_id: FromPath[str]) -> Response[Any]:
     desk = await open_desk(request)
     form = await desk.ask.form()
@@ -278,7 +278,7 @@ async def compare_two(request: Request) -> Response[Any]:
     )
 
 
-@post("/settings/revisions/{number:int}/revert", status_code=200)
+@post("/settings/revisions/{number:int}/revert", status_code=200, limit="publish")
 async def plan_revert(request: Request, number: FromPath[int]) -> Response[Any]:
     """Going back is a change like any other: first its plan."""
     desk = await open_desk(request)

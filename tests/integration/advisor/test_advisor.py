@@ -123,7 +123,7 @@ async def test_a_slow_list_becomes_fast(lab, http):
     await configuration.publish(ctx, raw=draft.raw)
     while await drain():
         pass
-    assert [(j.status, j.error) for j in await jobs.list_of_kind(await lab.ctx(), "backfill", limit=5)][0][0] == "done"
+    assert [j.status for j in await jobs.list_of_kind(await lab.ctx(), "backfill", limit=1)] == ["done"]
     stale = (await known(lab))[LIST]
     assert stale.is_stale and stale.proposals[0].status == "ready"
     page = await browser.get("/settings/speed")
