@@ -232,6 +232,24 @@ async def tenant_delete(settings: Settings, slug: str, yes: bool) -> Any:
     return {"deleted": slug, "rows": removed}, f"Deleted {slug} ({sum(removed.values())} rows)."
 
 
+@command(tenant, "move")
+@click.argument("slug")
+@click.argument("cell")
+@click.option("--keep", "keep_days", default=0, type=click.IntRange(0, 365), help="Days to keep the old rows; deleted at once without.")
+async def tenant_move(settings: Settings, slug: str, cell: str, keep_days: int) -> Any:
+    """Move a company to another database (a key of SAAS_CELLS, or home) while people work in it."""
+    from saas.tenants import move_tenant
+
+    async with opened(settings):
+        done = await move_tenant(slug, cell, keep_days=keep_days, say=lambda text: click.echo(text, err=True))
+    lines = [
+        f"Moved {slug} from {done['source']} to {done['target']}: {sum(done['rows'].values())} rows in {len(done['rows'])} tables, equal on both sides ({done['compared']}).",
+        f"Copied in {done['copy_seconds']:.1f} s; read-only for {done['read_only_seconds']:.2f} s.",
+        f"The old rows are kept until {done['kept_until']:%Y-%m-%d}." if keep_days else f"Old rows left in {done['source']}: {sum(done['left'].values())}.",
+    ]
+    return done, "\n".join(lines), 0 if not done["left"] else 1
+
+
 # ---- people ------------------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -65,7 +65,11 @@ class Report:
 async def examine(settings: Settings) -> Report:
     """Run every check, each even if others fail. Leaves nothing behind. Errors: Unavailable."""
     async with admin_url(settings) as url:
-        return await examine_url(url, settings)
+        report = await examine_url(url, settings)
+    for cell in settings.cells.values():
+        found = await examine_url(cell.url, settings)
+        report.checks += [replace(check, title=f"{cell.key}: {check.title}") for check in found.checks]
+    return report
 
 
 async def examine_url(url: str, settings: Settings) -> Report:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from uuid import UUID
 
 import asyncpg
 
 from saas.db.roles import OWNER
 from saas.db.scope import direct_connection
+from saas.settings import HOME
 
 TABLE = "record"
 PREFIX = "record_e"  # record_e<entity number>_<column>
@@ -26,13 +28,13 @@ def index_name(number: int, column: str) -> str:
     return f"{PREFIX}{number}_{column}"
 
 
-async def build(number: int, column: str) -> None:
-    """Make the index of an entity's column unless it is there and whole; what is left of an interrupted attempt is made anew.
+async def build(number: int, column: str, *, of: UUID | None = None, cell: str = HOME) -> None:
+    """Make the index of an entity's column, in the database of the tenant `of`, else of `cell`, unless it is there and whole; what is left of an interrupted attempt is made anew.
     Takes as long as it takes; records can be read and written meanwhile. Errors: asyncpg.PostgresError."""
     if not _COLUMN.match(column):
         raise ValueError(f"not a column of values: {column!r}")
     name = index_name(number, column)
-    async with direct_connection(OWNER) as owner:
+    async with direct_connection(OWNER, of=of, cell=cell) as owner:
         await owner.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         valid = await owner.fetchval(_VALID, name)
         if valid:
@@ -45,12 +47,12 @@ async def build(number: int, column: str) -> None:
         )
 
 
-async def drop(names: Iterable[str]) -> None:
-    """Remove indexes by name; one that is gone already is fine."""
+async def drop(names: Iterable[str], *, of: UUID | None = None, cell: str = HOME) -> None:
+    """Remove indexes by name there; one that is gone already is fine."""
     wanted = [name for name in names if _NAME.match(name)]
     if not wanted:
         return
-    async with direct_connection(OWNER) as owner:
+    async with direct_connection(OWNER, of=of, cell=cell) as owner:
         await owner.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         for name in wanted:
             await owner.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")

@@ -22,10 +22,11 @@ from saas.db.roles import APP, OWNER, ROLES, SYSTEM, role_login, role_password
 from saas.db.scope import GONE, describe
 from saas.errors import Unavailable
 from saas.i18n import lazy
-from saas.settings import Settings, point_piccolo_here
+from saas.settings import Cell, Settings, point_piccolo_here
 
 _LOCK = 7_225_001  # any number, as long as every release uses the same
 _LOCK_TIMEOUT = "10s"
+ENTITIES_OF_A_CELL = 10_000_000
 _APP_TIMEOUTS = {
     APP: {"statement_timeout": f"{ROLE_SECONDS:.0f}s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
     SYSTEM: {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
@@ -41,21 +42,42 @@ class MigrationReport:
 
 
 async def migrate(settings: Settings, *, wait_seconds: float = 0) -> MigrationReport:
-    """Create the roles and run what has not run. Safe to repeat, and to start several times at once.
+    """Create the roles and run what has not run, in the home database and in each cell. Safe to repeat, and to start several times
+    at once.
 
     Errors: Unavailable if the server cannot be reached (after waiting `wait_seconds`), or if the login may not create roles.
     """
     async with admin_url(settings) as url:
-        admin = await _connect(url, wait_seconds)
-        try:
-            # The advisory lock is the session's, so the administrator's connection stays open throughout.
-            await admin.fetchval(
-                "SELECT pg_advisory_lock($1)", _LOCK
-            )
-            await _make_roles(admin, url, settings.secret_key)
-            return await _run(url, settings)
-        finally:
-            await admin.close()
+        report = await _migrate(url, settings, wait_seconds)
+    for cell in settings.cells.values():
+        found = await _migrate(cell.url, settings, wait_seconds)
+        await _number_entities(cell, settings)
+        report = MigrationReport(
+            (*report.applied, *(f"{cell.key}: {name}" for name in found.applied)), (*report.partitions, *(f"{cell.key}: {name}" for name in found.partitions))
+        )
+    return report
+
+
+async def _migrate(url: str, settings: Settings, wait_seconds: float) -> MigrationReport:
+    admin = await _connect(url, wait_seconds)
+    try:
+        # The advisory lock is the session's, so the administrator's connection stays open throughout.
+        await admin.fetchval(
+            "SELECT pg_advisory_lock($1)", _LOCK
+        )
+        await _make_roles(admin, url, settings.secret_key)
+        return await _run(url, settings)
+    finally:
+        await admin.close()
+
+
+async def _number_entities(cell: Cell, settings: Settings) -> None:
+    """Numbers of entities stay with a tenant that moves, and their indexes carry them, so each cell has ten million of its own."""
+    async with owner_scope(cell.url, settings.secret_key) as owner:
+        first = cell.number * ENTITIES_OF_A_CELL + 1
+        sequence = await owner.fetchval("SELECT pg_get_serial_sequence('entity', 'id')")
+        if await owner.fetchval(f"SELECT last_value < $1 FROM {sequence}", first):  # noqa: S608  from the catalogue
+            await owner.fetchval("SELECT setval($1::text::regclass, $2, false)", sequence, first)
 
 
 async def pending_migrations(connection: asyncpg.Connection) -> list[str]:

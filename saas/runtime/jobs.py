@@ -7,6 +7,7 @@ nothing any more. Times here are the database's, not the tenant's clock.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from saas.db import system_transaction, tenant_transaction
-from saas.errors import Conflict, NotFound, PermissionDenied
+from saas.db import cells, hold, system_transaction, tenant_transaction
+from saas.errors import Conflict, NotFound, PermissionDenied, Unavailable
 from saas.i18n import LazyString, gettext, lazy
 from saas.i18n import noop as N_
 from saas.registry import Registry
@@ -311,7 +312,7 @@ _RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_
 _CLAIM = f"""
 {_TAKE} WHERE (tenant_id, id) = (
     SELECT j.tenant_id, j.id FROM job j
-    JOIN (SELECT DISTINCT ON (j.tenant_id) j.tenant_id, j.id FROM job j WHERE {_DUE} ORDER BY j.tenant_id, j.run_at, j.id) d USING (tenant_id, id)
+    JOIN (SELECT DISTINCT ON (j.tenant_id) j.tenant_id, j.id FROM job j JOIN tenant t ON t.id = j.tenant_id AND t.cell = '' WHERE {_DUE} ORDER BY j.tenant_id, j.run_at, j.id) d USING (tenant_id, id)
     WHERE {_DUE}
     ORDER BY (SELECT count(*) FROM job r WHERE r.tenant_id = j.tenant_id AND r.status = 'running' AND r.locked_until >= now()), j.run_at
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
@@ -319,14 +320,41 @@ _CLAIM = f"""
 
 
 async def claim_next() -> Claim | None:
-    """Take the next due job of any tenant, also one whose worker died."""
-    async with system_transaction("claim_jobs") as conn:
+    """Take the next due job of any tenant, also one whose worker died. Of several databases each has its turn to be asked first;
+    one that is away keeps nobody else's jobs from running."""
+    databases = cells()
+    turn = next(_turns) % len(databases)
+    for cell in databases[turn:] + databases[:turn]:
+        try:
+            claim = await _claim_in(cell)
+        except _Moving:
+            continue
+        except Unavailable:
+            if len(databases) == 1:
+                raise
+            continue
+        if claim is not None:
+            return claim
+    return None
+
+
+class _Moving(Exception):
+    """The job's tenant is being moved: its job is left for later."""
+
+
+_turns = itertools.count()
+
+
+async def _claim_in(cell: str) -> Claim | None:
+    async with system_transaction("claim_jobs", cell=cell) as conn:
         await conn.execute(
             "UPDATE job SET status = 'failed', finished_at = now(), locked_until = NULL, error = $2 "
             "WHERE status = 'running' AND locked_until < now() AND attempts >= $1",
             MAX_ATTEMPTS, INTERRUPTED,
         )  # fmt: skip
         row = await conn.fetchrow(_CLAIM)
+        if row is not None and not await hold(conn, row["tenant_id"], cell):
+            raise _Moving
     return _claimed(row)
 
 

@@ -403,7 +403,7 @@ async def _forget_history(job: JobRun, item: Mapping[str, Any], state: Mapping[s
     ids = [row["id"] for row in rows]
     if ids and not used:
         args = (ctx.tenant_id, number, ids)
-        async with system_transaction("purge") as conn:
+        async with system_transaction("purge", of=ctx.tenant_id) as conn:
             if item["kind"] == "entity":
                 await conn.execute("DELETE FROM record_event WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[])", *args)
             else:

@@ -5,6 +5,7 @@ from saas.tenants.auth import authenticate, change_password, set_password
 from saas.tenants.departments import create_department, delete_department, list_departments, update_department
 from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
+from saas.tenants.moves import cell_of, move_tenant
 from saas.tenants.operators import (
     OperatorInfo,
     authenticate_operator,
@@ -47,6 +48,7 @@ __all__ = [
     "UserRow",
     "authenticate",
     "authenticate_operator",
+    "cell_of",
     "change_password",
     "check_slug",
     "clean_up",
@@ -71,6 +73,7 @@ __all__ = [
     "list_tenants",
     "list_users",
     "load_user",
+    "move_tenant",
     "new_id",
     "open_operator_session",
     "open_session",

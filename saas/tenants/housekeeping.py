@@ -1,25 +1,31 @@
-"""What nobody misses: sessions long over, answers kept for repeated requests. For all tenants at once, by the worker."""
+"""What nobody misses: sessions long over, answers kept for repeated requests, rows of tenants that moved away. For all tenants of
+all databases at once, by the worker."""
 
 from __future__ import annotations
 
-from saas.db import indexes, system_transaction
+from saas.db import cells, indexes, system_transaction
+from saas.tenants.moves import purge_kept
 
+_HERE = "EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id AND t.cell = '')"  # not while a tenant arrives: both sides are compared
 _OLD = {
-    "session": "least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'",
+    "session": f"least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days' AND {_HERE}",
     "operator_session": "least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'",
-    "idempotency_key": "created_at < now() - interval '2 days'",
+    "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 
 
 async def clean_up() -> dict[str, int]:
     """Remove what is over; returns rows removed per table. Safe to repeat; once a day is enough."""
-    removed: dict[str, int] = {}
-    for table, condition in _OLD.items():
-        async with system_transaction("housekeeping", timeout_seconds=600) as conn:
-            status = await conn.execute(f"DELETE FROM {table} WHERE {condition}")  # noqa: S608  constants of this file
-        removed[table] = int(status.rsplit(" ", 1)[1])
-    async with system_transaction("housekeeping", timeout_seconds=60) as conn:
-        kept = {row["index_name"] for row in await conn.fetch("SELECT index_name FROM field_index")}
-        orphans = [name for name in await indexes.existing(conn) if name not in kept]  # of tenants deleted while one was made
-    await indexes.drop(orphans)
-    return {**removed, "field_index": len(orphans)}
+    removed = dict.fromkeys([*_OLD, "field_index"], 0)
+    for cell in cells():
+        for table, condition in _OLD.items():
+            async with system_transaction("housekeeping", timeout_seconds=600, cell=cell) as conn:
+                status = await conn.execute(f"DELETE FROM {table} WHERE {condition}")  # noqa: S608  constants of this file
+            removed[table] += int(status.rsplit(" ", 1)[1])
+        async with system_transaction("housekeeping", timeout_seconds=60, cell=cell) as conn:
+            kept = {row["index_name"] for row in await conn.fetch("SELECT index_name FROM field_index")}
+            orphans = [name for name in await indexes.existing(conn) if name not in kept]  # of tenants deleted while one was made
+        await indexes.drop(orphans, cell=cell)
+        removed["field_index"] += len(orphans)
+    await purge_kept()
+    return removed

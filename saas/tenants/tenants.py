@@ -16,10 +16,12 @@ import asyncpg
 from saas.db import current_database, indexes, system_transaction, tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, Unavailable
 from saas.i18n import LOCALES, lazy
+from saas.log import get_logger
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
 from saas.tenants.users import insert_user
 
+log = get_logger(__name__)
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 RESERVED_SLUGS = frozenset(
     ["admin", "api", "app", "apex", "assets", "auth", "billing", "blog", "cdn", "console", "dashboard", "demo-admin", "docs", "email", "ftp", "help", "imap", "internal", "login", "localhost", "mail", "metrics", "mx", "news", "ns", "ns1", "ns2", "operator", "ops", "pop", "root", "security", "shop", "signup", "smtp", "sso", "static", "status", "store", "support", "system", "test-operator", "www"]
@@ -28,9 +30,11 @@ _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
     "config_revision, created_at"
 )
-_ALL = f"SELECT {_COLUMNS} FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
+# At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
+_ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
 _BY_ID = f"SELECT {_COLUMNS} FROM tenant WHERE id = $1"  # noqa: S608  constants of this file
-_BY_SLUG = f"SELECT {_COLUMNS} FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
+_HERE = f"SELECT {_COLUMNS} FROM tenant WHERE cell = ''"  # noqa: S608  constants of this file
+_BY_SLUG = f"SELECT {_COLUMNS}, cell FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
 _HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
 
 
@@ -127,7 +131,7 @@ async def create_tenant(
 
 async def set_tenant_status(slug: str, status: str) -> TenantRow:
     """Suspend ("suspended") or resume ("active") a tenant: the operator's act."""
-    async with system_transaction("operator_console") as conn:
+    async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
             f"UPDATE tenant SET status = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
             slug, status,
@@ -141,7 +145,7 @@ async def set_tenant_status(slug: str, status: str) -> TenantRow:
 
 async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
     """Move a tenant to another plan: the operator's act, or the payment provider's."""
-    async with system_transaction("operator_console") as conn:
+    async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
             f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
             slug, plan_key,
@@ -156,7 +160,8 @@ async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
 async def delete_tenant(slug: str) -> dict[str, int]:
     """Remove a tenant and everything it has; returns rows removed per table. Cannot be undone."""
     removed: dict[str, int] = {}
-    async with system_transaction("delete_tenant", timeout_seconds=3600) as conn:
+    known_id = await _id_of(slug)
+    async with system_transaction("delete_tenant", timeout_seconds=3600, of=known_id) as conn:
         tenant_id = await conn.fetchval("SELECT id FROM tenant WHERE slug = $1 FOR UPDATE", slug)
         if tenant_id is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
@@ -176,7 +181,10 @@ async def delete_tenant(slug: str) -> dict[str, int]:
                 removed[table] = count
         await conn.execute("DELETE FROM tenant WHERE id = $1", tenant_id)
     with contextlib.suppress(asyncpg.PostgresError, Unavailable):  # housekeeping finds what is left of them
-        await indexes.drop(own_indexes)
+        await indexes.drop(own_indexes, of=known_id)
+    if current_database().has_cells:
+        async with system_transaction("delete_tenant") as conn:  # the directory's row of a tenant that lived elsewhere
+            await conn.execute("DELETE FROM tenant WHERE id = $1", tenant_id)
     forget_host(slug)
     return removed
 
@@ -199,12 +207,37 @@ async def find_tenant(slug: str) -> TenantRow:
         row = await conn.fetchrow(_BY_SLUG, slug)
     if row is None:
         raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
-    return tenant_row(row)
+    return await _where_it_lives(row, "operator_console")
+
+
+async def _where_it_lives(row: Any, reason: Any) -> TenantRow:
+    """The directory's row is enough for tenants at home; others are asked where they live."""
+    if not row["cell"]:
+        return tenant_row(row)
+    async with system_transaction(reason, of=row["id"]) as conn:
+        return tenant_row(await conn.fetchrow(_BY_ID, row["id"]) or row)
+
+
+async def _id_of(slug: str) -> UUID | None:
+    """Only asked where there are several databases; home is right for a tenant that nobody knows."""
+    if not current_database().has_cells:
+        return None
+    async with system_transaction("operator_console") as conn:
+        return await conn.fetchval("SELECT id FROM tenant WHERE slug = $1", slug)
 
 
 async def list_tenants() -> list[TenantRow]:
+    """All tenants of all databases. One in a database that is away appears as the directory remembers it."""
     async with system_transaction("list_tenants") as conn:
-        return [tenant_row(row) for row in await conn.fetch(_ALL)]
+        rows = list(await conn.fetch(_ALL))
+    elsewhere: dict[UUID, Any] = {}
+    for cell in {row["cell"] for row in rows if row["cell"]}:
+        try:
+            async with system_transaction("list_tenants", cell=cell) as conn:
+                elsewhere |= {row["id"]: row for row in await conn.fetch(_HERE)}
+        except Unavailable:
+            log.warning("cell.away", cell=cell)
+    return [tenant_row(elsewhere.get(row["id"], row) if row["cell"] else row) for row in rows]
 
 
 # ---- hosts -------------------------------------------------------------------------------------------------------------------
@@ -262,6 +295,6 @@ async def resolve_host(host: str, base_domain: str | None = None) -> TenantRow |
         return row
     async with system_transaction("resolve_host") as conn:
         found = await conn.fetchrow(_BY_SLUG, slug)
-    row = tenant_row(found) if found else None
+    row = await _where_it_lives(found, "resolve_host") if found else None
     _hosts.put(slug, row)
     return row

@@ -50,7 +50,7 @@ class World:
         lsn = await primary.fetchval("SELECT pg_current_wal_insert_lsn()::text")
         await primary.close()
         async with asyncio.timeout(20):
-            while not await self.replica("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", lsn):
+            while not await self.replica("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", lsn):  # noqa: ASYNC110  another server
                 await asyncio.sleep(0.02)
 
 

@@ -80,7 +80,7 @@ async def operator_set_status(request: Request, slug: FromPath[str], act: FromPa
 async def operator_usage(request: Request, slug: FromPath[str]) -> Response[Any]:
     await access.operator(request)
     row = await find_tenant(slug)
-    async with system_transaction("operator_console") as conn:
+    async with system_transaction("operator_console", of=row.id) as conn:
         found = await conn.fetchrow(
             "SELECT (SELECT count(*) FROM app_user WHERE tenant_id = $1 AND status = 'active') AS seats, "
             "(SELECT count(*) FROM record WHERE tenant_id = $1 AND deleted_at IS NULL) AS records, "

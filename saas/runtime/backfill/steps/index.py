@@ -37,7 +37,7 @@ class Index(StepKind):
         column = await self._ordered(run)
         if column is None:
             return
-        await indexes.build(run.step.number, column)
+        await indexes.build(run.step.number, column, of=run.ctx.tenant_id)
         async with run.batch() as conn:
             await conn.execute(
                 "UPDATE field_index SET status = 'ready' WHERE tenant_id = $1 AND entity_id = $2 AND column_name = $3 AND status = 'building'",

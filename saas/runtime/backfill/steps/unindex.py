@@ -35,7 +35,7 @@ class Unindex(StepKind):
                 run.memory["finished"] = True
                 return
             await conn.execute("UPDATE field_index SET status = 'dropping' WHERE tenant_id = $1 AND entity_id = $2 AND column_name = $3", *args)
-        await indexes.drop([indexes.index_name(run.step.number, column)])
+        await indexes.drop([indexes.index_name(run.step.number, column)], of=run.ctx.tenant_id)
         async with run.batch() as conn:
             await conn.execute("DELETE FROM field_index WHERE tenant_id = $1 AND entity_id = $2 AND column_name = $3 AND status = 'dropping'", *args)
             run.memory["finished"] = True
