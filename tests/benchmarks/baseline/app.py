@@ -76,7 +76,7 @@ async def list_records(request: Request, entity: FromPath[str]) -> Response[Any]
     fields = query["fields"].split(",") if query.get("fields") else None
     filter_ = json.loads(query["filter"]) if query.get("filter") else None
     limit = min(max(int(query.get("limit") or 50), 1), 200)
-    async with asked(request) as (conn, who):
+    async with asked(request, planned=True) as (conn, who):
         rows, following, count = await reading.listed(
             conn, who, key, filter_=filter_, q=query.get("q"), sort=query.get("sort") or "-created_at", fields=fields, limit=limit, after=query.get("after"), count=query.get("count") or "none"
         )
@@ -124,7 +124,7 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
 async def stage_by_month(request: Request, entity: FromPath[str]) -> Response[Any]:
     _deals_only(entity)
     await request.json()
-    async with asked(request) as (conn, who):
+    async with asked(request, planned=True) as (conn, who):
         found = await reading.stage_by_month(conn, who)
     order = list(STAGE)
     rows = []
@@ -139,7 +139,7 @@ async def stage_by_month(request: Request, entity: FromPath[str]) -> Response[An
 
 @get("/api/v1/reports/funnel")
 async def funnel(request: Request) -> Response[Any]:
-    async with asked(request) as (conn, who):
+    async with asked(request, planned=True) as (conn, who):
         found = await reading.funnel(conn, who)
     rows: list[dict[str, Any]] = []
     first = found["new"][1] if "new" in found else 0
@@ -215,7 +215,7 @@ def _page(template: str, **data: Any) -> Response[str]:
 @get("/r/customer")
 async def customers(request: Request) -> Response[str]:
     fields = ["name", "code", "level", "industry", "status", "revenue", "city", "last_contact_at"]
-    async with asked(request, page=True) as (conn, who):
+    async with asked(request, page=True, planned=True) as (conn, who):
         rows, following, count = await reading.listed(conn, who, "customer", sort="-revenue", fields=fields, count="capped", after=request.query_params.get("after"))
         unread = await _unread(conn, who)
     shown = [record(who, "customer", row, fields) for row in rows]
@@ -225,7 +225,7 @@ async def customers(request: Request) -> Response[str]:
 
 @get("/r/deal/board")
 async def board(request: Request) -> Response[str]:
-    async with asked(request, page=True) as (conn, who):
+    async with asked(request, page=True, planned=True) as (conn, who):
         figures, cards = await reading.board(conn, who)
         unread = await _unread(conn, who)
     now, columns = datetime.now(UTC), []

@@ -175,7 +175,7 @@ async def export_customers(who: Who, job_id: UUID, asked: dict[str, Any]) -> Non
     writer = asyncio.create_task(asyncio.to_thread(_write, path, columns, pipe))
     after, count = None, 0
     while True:
-        async with work(who.tenant_id) as conn:
+        async with work(who.tenant_id, planned=True) as conn:
             rows, after, _ = await listed(conn, who, "customer", filter_=asked.get("filter"), sort=asked.get("sort") or "-created_at", fields=columns, limit=BATCH, after=after)
             count += len(rows)
             await _told(conn, who, job_id, "running", count, None)
