@@ -108,7 +108,7 @@
       add(svg, "text", flat ? { x: place, y: top + tall + row, "text-anchor": "middle" } : { x: left - 6, y: place + 4, "text-anchor": "end" }, words[i]);
     });
     const skip = Math.max(1, Math.ceil(flat ? row / band : (Math.max(...names.map(width)) + 10) / band));
-    names.forEach((name, i) => { if (i % skip === 0) add(svg, "text", flat ? { x: left - 6, y: middle(i) + 4, "text-anchor": "end" } : { x: middle(i), y: top + tall + row, "text-anchor": "middle" }, name); });
+    names.forEach((name, i) => { if (i % skip === 0) add(svg, "text", flat ? { x: left - 6, y: middle(i) + 4, "text-anchor": "end" } : { x: Math.max(width(name) / 2 + 1, Math.min(middle(i), w - width(name) / 2 - 1)), y: top + tall + row, "text-anchor": "middle" }, name); });
 
     if (bars) {
       const lanes = data.stacked ? 1 : data.series.length, thick = Math.max(1, Math.min(26, (band * 0.7) / lanes));
@@ -166,7 +166,9 @@
   };
 
   const draw = (box) => {
-    const data = JSON.parse(document.getElementById(box.dataset.chart).textContent);
+    const block = document.getElementById(box.dataset.chart);
+    if (!block) return; // swapped away meanwhile
+    const data = JSON.parse(block.textContent);
     pen.font = `${size}px ${getComputedStyle(box).fontFamily}`;
     box.replaceChildren();
     const round = data.type === "pie";
@@ -181,7 +183,7 @@
     box.dataset.drawn = `${box.clientWidth}x${box.clientHeight}`;
   };
 
-  const again = new ResizeObserver((entries) => { for (const { target } of entries) if (target.dataset.drawn !== `${target.clientWidth}x${target.clientHeight}`) draw(target); });
+  const again = new ResizeObserver((entries) => { for (const { target } of entries) if (!target.isConnected) again.unobserve(target); else if (target.dataset.drawn !== `${target.clientWidth}x${target.clientHeight}`) draw(target); });
   const drawAll = () => { for (const box of document.querySelectorAll("[data-chart]")) { draw(box); again.observe(box); } };
   document.addEventListener("DOMContentLoaded", drawAll);
   document.addEventListener("htmx:after:swap", drawAll);
