@@ -4,7 +4,7 @@ records are decided by the same text; field rights become a map per entity.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from saas.errors import PermissionDenied
@@ -265,6 +265,13 @@ def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[s
         effective = [r.access if not r.condition or holds.get(r.condition, True) else "write" for r in rights]
         result[key] = max(effective, key=LEVELS.__getitem__)
     return _no_more_than_the_viewer(ctx, entity, result)
+
+
+def accesses(ctx: Context, entity: Entity, rows: Sequence[Mapping[str, bool]]) -> list[Mapping[str, str]]:
+    """`access` for many records: the same mapping for all where no right depends on the record."""
+    if not conditions(ctx, entity):
+        return [static_access(ctx, entity)] * len(rows)
+    return [access(ctx, entity, holds) for holds in rows]
 
 
 def mask_of(ctx: Context, entity: Entity, field_key: str) -> str:

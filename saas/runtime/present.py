@@ -11,7 +11,7 @@ from uuid import UUID
 from saas.i18n import pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime import operations as ops
 from saas.runtime import permissions
@@ -20,6 +20,8 @@ from saas.runtime.rows import Row, decode
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
 
 UNREADABLE = "···"
+KEPT_BACK = ("hidden", "masked")
+BESIDE = ("created_by", "updated_by", "owner", "department")
 
 
 class Names:
@@ -39,7 +41,7 @@ class Names:
 
 
 async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any]]) -> Names:
-    """Resolve the ids found in (field, JSON value) pairs: one query for people and departments, one per target entity."""
+    """Resolve the ids found in (field, JSON value) pairs, in one query; entities whose titles are no texts have one of their own."""
     users: set[str] = set()
     departments: set[str] = set()
     records: dict[str, set[str]] = {}
@@ -54,35 +56,52 @@ async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any
             departments.update(ids)
         elif kind.holds == "record":
             records.setdefault(field.options["to"], set()).update(ids)
-    names = Names()
-    if users or departments:
-        found = await conn.fetch(
-            "SELECT true, id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[]) "
-            "UNION ALL SELECT false, id, name::text FROM department WHERE tenant_id = $1 AND id = ANY($3::uuid[])",
-            ctx.tenant_id, [UUID(u) for u in users], [UUID(d) for d in departments],
-        )  # fmt: skip
-        names.users = {str(r[1]): r[2] for r in found if r[0]}
-        names.departments = {str(r[1]): pick(json.loads(r[2]), ctx.locale) for r in found if not r[0]}
+    names, statement = Names(), Statement(ctx)
+    parts: list[str] = []
+    texts: list[Entity] = []
+    if users:
+        parts.append(f"SELECT -2, id, name, true FROM app_user WHERE {_these(statement, ctx, users)}")
+    if departments:
+        parts.append(f"SELECT -1, id, name::text, true FROM department WHERE {_these(statement, ctx, departments)}")
     for entity_key, ids in records.items():
         target = ctx.config.entities.get(entity_key)
-        if target is not None:
-            titles = await titles_of(conn, ctx, target, [UUID(i) for i in ids])
-            names.records.update({(entity_key, str(i)): t for i, t in titles.items()})
+        if target is None:
+            continue
+        uuids = [UUID(i) for i in ids]
+        if storage_of(ctx.config, target.fields[target.defn.title]) == "text":
+            parts.append(_titles_sql(ctx, statement, target, uuids, f"{len(texts)}, "))
+            texts.append(target)
+        else:
+            names.records.update({(entity_key, str(i)): t for i, t in (await titles_of(conn, ctx, target, uuids)).items()})
+    for kind, id_, name, readable in await conn.fetch(*statement.finish(" UNION ALL ".join(parts))) if parts else ():
+        if kind == -2:
+            names.users[str(id_)] = name
+        elif kind == -1:
+            names.departments[str(id_)] = pick(json.loads(name), ctx.locale)
+        else:
+            names.records[(texts[kind].key, str(id_))] = _title(ctx, texts[kind], id_, name, readable)
     return names
+
+
+def _these(statement: Statement, ctx: Context, ids: Iterable[str]) -> str:
+    return f"tenant_id = {statement.param(ctx.tenant_id, 'uuid')} AND id = ANY({statement.param([UUID(i) for i in ids], 'uuid[]')})"
+
+
+def _titles_sql(ctx: Context, statement: Statement, entity: Entity, ids: Sequence[UUID], first: str = "") -> str:
+    scope = RecordScope(statement, entity, "t")
+    columns = f"{first}t.id, {title_sql(scope)}, {permissions.right_sql('read', scope)}"
+    return f"SELECT {columns} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
+
+
+def _title(ctx: Context, entity: Entity, id_: UUID, stored: Any, readable: bool) -> str:
+    return (title_text(ctx, entity, stored) or str(id_)[:8]) if readable else UNREADABLE
 
 
 async def titles_of(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) -> dict[UUID, str]:
     """{id: title} of records; those the reader may not see are named `UNREADABLE`."""
     statement = Statement(ctx)
-    scope = RecordScope(statement, entity, "t")
-    readable = permissions.right_sql("read", scope)
-    title = title_sql(scope)
-    found = await conn.fetch(
-        *statement.finish(
-            f"SELECT t.id, {title}, {readable} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
-        )
-    )
-    return {r[0]: (title_text(ctx, entity, r[1]) or str(r[0])[:8]) if r[2] else UNREADABLE for r in found}
+    found = await conn.fetch(*statement.finish(_titles_sql(ctx, statement, entity, ids)))
+    return {r[0]: _title(ctx, entity, *r) for r in found}
 
 
 def title_sql(scope: RecordScope) -> str:
@@ -118,6 +137,8 @@ def column_text(ctx: Context, field: FieldDef, names: Names) -> Callable[[Any], 
     if field.type == "pipeline":
         stages = {s.key: pick(s.label, locale) for s in config.pipelines[field.options["pipeline"]].stages}
         return lambda value: stages.get(value, str(value))
+    if type(kind).display is FieldType.display:
+        return lambda value: kind.display(field, value, config, locale) if not isinstance(value, str) else value
     made: dict[str, str] = {}
 
     def text(value: Any) -> str:
@@ -136,7 +157,7 @@ async def present(
 ) -> list[ops.Record]:
     """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all)."""
     wanted = entity.fields if fields is None else [k for k in fields if k in entity.fields]
-    visible = [permissions.access(ctx, entity, row.holds) for row in rows]
+    visible = permissions.accesses(ctx, entity, [row.holds for row in rows])
     defs = [entity.fields[k] for k in wanted]
     linked = [f for f in defs if field_types.get(f.type).holds]
     names = await names_for(
@@ -144,25 +165,34 @@ async def present(
     )
     shown: list[tuple[dict[str, Any], dict[str, str]]] = [({}, {}) for _ in rows]
     for field in defs:  # column by column: what a field needs is looked up once, not once a cell
-        key, read = field.key, column_text(ctx, field, names)
-        mask = permissions.mask_of(ctx, entity, key) if any(access[key] == "masked" for access in visible) else ""
+        key, read, system = field.key, column_text(ctx, field, names), field.system
+        levels = {access[key] for access in visible}
+        if levels == {"hidden"}:
+            continue
+        if not levels & {"hidden", "masked"}:
+            for row, (values, display) in zip(rows, shown, strict=True):
+                value = row.get(key) if system else row.values.get(key)
+                if not system:
+                    values[key] = value
+                display[key] = "" if value is None or value == "" or value == [] else read(value)
+            continue
+        mask = permissions.mask_of(ctx, entity, key)
         for row, access, (values, display) in zip(rows, visible, shown, strict=True):
-            level = access[key]
-            if level == "hidden":
+            if access[key] == "hidden":
                 continue
-            value = row.get(key) if field.system else row.values.get(key)
+            value = row.get(key)
             empty = value is None or value == "" or value == []
             text = "" if empty else read(value)
-            if level == "masked" and not empty:
+            if access[key] == "masked" and not empty:
                 value = text = permissions.masked(text, mask)
-            if not field.system:
+            if not system:
                 values[key] = value
             display[key] = text
     return [_record(ctx, entity, row, *about, access) for row, about, access in zip(rows, shown, visible, strict=True)]
 
 
 def _record(
-    ctx: Context, entity: Entity, row: Row, values: Mapping[str, Any], display: dict[str, str], access: Mapping[str, str]
+    ctx: Context, entity: Entity, row: Row, values: dict[str, Any], display: dict[str, str], access: Mapping[str, str]
 ) -> ops.Record:
     title_key = entity.defn.title
     if access.get(title_key) == "hidden":
@@ -176,17 +206,17 @@ def _record(
         if access.get(title_key) == "masked" and title:
             title = permissions.masked(title, permissions.mask_of(ctx, entity, title_key))
 
-    def open_(key: str, value: Any) -> Any:
-        """What stands beside the values is kept back with the field it belongs to."""
-        return value if access.get(key) not in ("hidden", "masked") else None
-
-    stage = entity.pipeline.field if entity.pipeline else ""
-    return ops.Record(
-        id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=open_("created_by", row.created_by),
-        updated_at=row.updated_at, updated_by=open_("updated_by", row.updated_by), owner=open_("owner", row.owner),
-        department=open_("department", row.department), state=open_(stage, row.state), deleted_at=row.deleted_at, values=dict(values),
-        display=display, title=title or str(row.id)[:8], state_since=open_(stage, row.state_since),
+    record = ops.Record(
+        id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
+        updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at, values=values,
+        display=display, title=title or str(row.id)[:8], state_since=row.state_since,
     )  # fmt: skip
+    for name in BESIDE:  # what stands beside the values is kept back with the field it belongs to
+        if access.get(name) in KEPT_BACK:
+            setattr(record, name, None)
+    if entity.pipeline and access.get(entity.pipeline.field) in KEPT_BACK:
+        record.state = record.state_since = None
+    return record
 
 
 def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:

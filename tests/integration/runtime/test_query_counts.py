@@ -45,12 +45,12 @@ async def test_lists(crowded) -> None:
     for fields in (["name"], ["name", "helper"], ["name", "helper", "owner", "created_by"], ["name", "account", "accounts"], ["helper", "unit", "account"]):
         links = kinds_of_links(entity, fields)
         for limit in (1, 5, 24):
-            assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["-created_at"], limit=limit)) == 1 + links, fields
-        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["-created_at"], count="exact")) == 2 + links
-        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["-created_at"], count="capped", can=True)) == 2 + links
+            assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["-created_at"], limit=limit)) == 1 + bool(links), fields
+        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["-created_at"], count="exact")) == 2 + bool(links)
+        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["-created_at"], count="capped", can=True)) == 2 + bool(links)
         # By a field that may be empty: a second statement reads the records without a value.
-        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["name"], limit=5)) == 1 + links
-        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["rank"], limit=5)) <= 2 + links
+        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["name"], limit=5)) == 1 + bool(links)
+        assert await counted(ctx, ops.List(entity="thing", fields=fields, sort=["rank"], limit=5)) <= 2 + bool(links)
     assert await counted(ctx, ops.List(entity="thing", filter="account.credit > 2", q="t1", sort=["-created_at"], fields=["name"])) == 1
 
 
