@@ -143,6 +143,15 @@ def bench(arguments: tuple[str, ...]) -> None:
     raise SystemExit(import_module("tests.benchmarks.command").main(arguments))
 
 
+@command(main, "pooler-users")
+async def pooler_users(settings: Settings) -> Any:
+    """The lines of pgbouncer's userlist.txt: our two logins with their passwords, which follow from SAAS_SECRET_KEY. Keep them secret."""
+    from saas.db.roles import APP, SYSTEM, role_password
+
+    users = {role: role_password(settings.secret_key, role) for role in (APP, SYSTEM)}
+    return {"users": users}, "\n".join(f'"{role}" "{password}"' for role, password in users.items())
+
+
 # ---- tenants -----------------------------------------------------------------------------------------------------------------
 
 

@@ -165,7 +165,7 @@ def _cells(text: str) -> dict[str, Cell]:
 def _cell(key: str, value: Mapping[str, Any]) -> Cell:
     url = _url("postgresql", "postgres")
     number = value["number"]
-    if key == HOME or not _CELL_KEY.match(key) or not isinstance(number, int) or not 1 <= number <= MAXIMUM_CELLS:
+    if key == HOME or not _CELL_KEY.match(key) or isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAXIMUM_CELLS:
         raise ValueError(key)
     if set(value) - {"number", "url", "pooler", "replica"}:
         raise ValueError(key)

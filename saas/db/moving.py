@@ -269,7 +269,7 @@ class Mover:
         """Changes are applied in the order of their commits, so when the last one is there, all are."""
         mark = uuid4()
         await self.a.execute(
-            "INSERT INTO audit_event (tenant_id, id, kind, target) VALUES ($1, $2, 'tenant.moved', $3)", self.tenant_id, mark, self.target
+            "INSERT INTO audit_event (tenant_id, id, kind, target) VALUES ($1, $2, 'tenant.moving', $3)", self.tenant_id, mark, self.target
         )
         deadline = time.monotonic() + ARRIVE_SECONDS
         while time.monotonic() < deadline:

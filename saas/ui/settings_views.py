@@ -73,7 +73,7 @@ AUDIT_EVENTS = {
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
-    "tenant.plan_changed": lazy("Plan changed"),
+    "tenant.plan_changed": lazy("Plan changed"), "tenant.moving": lazy("Workspace moving to another server"),
 }  # fmt: skip
 
 

@@ -22,10 +22,11 @@ POOL = 2
 
 @dataclass(frozen=True, slots=True)
 class Pooler:
-    """`url` ends before the name of the database."""
+    """`url` ends before the name of the database; `directory` holds its files."""
 
     url: str
     port: int
+    directory: Path
 
     def show(self, what: str) -> list[dict[str, str]]:
         """The answer of its own console, e.g. to SHOW POOLS."""
@@ -68,7 +69,7 @@ def pgbouncer(directory: Path, server_url: str, secret_key: str, options: Mappin
     process = subprocess.Popen([PROGRAM, str(directory / "pgbouncer.ini")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **runner)  # type: ignore[call-overload]
     try:
         _wait(port, process)
-        yield Pooler(f"postgresql://127.0.0.1:{port}", port)
+        yield Pooler(f"postgresql://127.0.0.1:{port}", port, directory)
     finally:
         process.terminate()
         process.wait(10)

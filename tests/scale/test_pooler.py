@@ -85,6 +85,14 @@ async def test_many_clients_share_two_connections_and_see_only_their_own(pooler,
     assert sum(int(pool[name]) for name in ("sv_active", "sv_idle", "sv_used")) <= POOL
 
 
+def test_the_command_writes_what_the_pooler_needs(pooler, tmp_path):
+    """`saas pooler-users` is the file of users with which the pooler of these tests runs."""
+    environment = {"PATH": os.environ["PATH"], "SAAS_SECRET_KEY": SECRET, "SAAS_DATA_DIR": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-m", "saas", "pooler-users"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    used = (Path(pooler.directory) / "userlist.txt").read_text().splitlines()
+    assert set(result.stdout.splitlines()) < set(used) and len(result.stdout.splitlines()) == 2
+
+
 async def test_statements_kept_by_the_driver_would_fail(pooler, clone_database):
     """Why statement_cache_size is 0 behind a pooler: this is what happens without."""
     login = role_login(f"{pooler.url}/{(await clone_database()).rsplit('/', 1)[1]}", SECRET, APP)

@@ -72,3 +72,24 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidSettings, match="SAAS_DATA_DIR"):
         Settings.from_env({"SAAS_DATA_DIR": str(tmp_path / "file" / "data")})
+
+
+def test_cells_have_numbers_of_their_own_and_hide_their_logins():
+    text = '{"east": {"number": 1, "url": "postgresql://a:hunter2@e/d", "replica": "postgresql://a:hunter2@r/d"}, "west": {"number": 2, "url": "postgresql://w/d"}}'
+    settings = Settings.from_env({"SAAS_CELLS": text, "SAAS_SECRET_KEY": KEY, "SAAS_POOLER_URL": "postgresql://p:6432/d", "SAAS_REPLICA_URL": "postgresql://r:hunter2@r/d"})
+    assert list(settings.cells) == ["east", "west"] and settings.cells["east"].replica_url and settings.cells["west"].pooler_url is None
+    assert "hunter2" not in repr(settings) and "hunter2" not in repr(settings.cells)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "east", "[]", '{"east": "postgresql://e/d"}', '{"home": {"number": 1, "url": "postgresql://e/d"}}', '{"east": {"number": 0, "url": "postgresql://e/d"}}',
+        '{"east": {"number": 201, "url": "postgresql://e/d"}}', '{"East!": {"number": 1, "url": "postgresql://e/d"}}', '{"east": {"number": 1, "url": "mysql://e/d"}}',
+        '{"east": {"number": 1}}', '{"east": {"number": 1, "url": "postgresql://e/d", "replicas": "x"}}',
+        '{"east": {"number": 1, "url": "postgresql://e/d"}, "west": {"number": 1, "url": "postgresql://w/d"}}', '{"east": {"number": true, "url": "postgresql://e/d"}}',
+    ],
+)
+def test_cells_that_make_no_sense_are_refused(text):
+    with pytest.raises(InvalidSettings, match="SAAS_CELLS"):
+        Settings.from_env({"SAAS_CELLS": text, "SAAS_SECRET_KEY": KEY})
