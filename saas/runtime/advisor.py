@@ -24,7 +24,7 @@ from saas.runtime.context import Context
 from saas.runtime.counts import record_counts
 from saas.runtime.query import COUNT_CAP, MAX_SORTS
 from saas.runtime.reports import load_widget
-from saas.runtime.views import default_columns
+from saas.runtime.views import default_columns, everything
 
 FAST_MS = 100.0  # all queries of one page together; a page has 150 (docs/performance.md)
 SECONDS = 5.0  # so long may one query of a measurement take
@@ -105,8 +105,10 @@ class Quota:
 
 
 def subjects(config: Config) -> list[Subject]:
-    """Everything saved that reads records of an entity, in the order of the bundle."""
-    found = [Subject(f"views[{v.entity}:{v.key}]", v.kind, v.entity, v.label, view=v) for v in config.bundle.views if v.entity in config.entities]
+    """Everything saved that reads records of an entity, in the order of the bundle, and the lists of those without any."""
+    listed = {v.entity for v in config.bundle.views if v.kind == "list"}
+    views = [*(v for v in config.bundle.views if v.entity in config.entities), *(everything(e) for e in config.entities.values() if e.key not in listed)]
+    found = [Subject(f"views[{v.entity}:{v.key}]", v.kind, v.entity, v.label, view=v) for v in views]
     for section, pages in (("dashboards", config.bundle.dashboards), ("reports", config.bundle.reports)):
         for page in pages:
             found += [

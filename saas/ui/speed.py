@@ -61,15 +61,17 @@ def row(ctx: Context, verdict: advisor.Verdict, draft: Raw) -> dict[str, Any]:
     name = pick(subject.label, ctx.locale) or subject.path
     return {
         "path": subject.path, "id": "".join(c if c.isalnum() else "-" for c in subject.path), "name": titled(pick(subject.owner, ctx.locale), name) if subject.owner else name,
-        "icon": {"board": "board", "widget": "chart-bar"}.get(subject.kind, "list"), "entity": pick(entity.defn.plural, ctx.locale), "url": _designer(subject),
+        "icon": {"board": "board", "widget": "chart-bar"}.get(subject.kind, "list"), "entity": pick(entity.defn.plural, ctx.locale), "url": _designer(ctx, subject),
         "state": verdict.state, "badge": badge(ctx, verdict), "reason": reason(ctx, verdict), "stale": verdict.is_stale,
         "now": milliseconds(ctx, now) if now else "", "before": milliseconds(ctx, before) if before else "", "measured": formats.full(ctx, now.measured_at) if now else "",
         "proposals": [_proposal(ctx, p, draft) for p in verdict.proposals],
     }  # fmt: skip
 
 
-def _designer(subject: advisor.Subject) -> str:
+def _designer(ctx: Context, subject: advisor.Subject) -> str:
     """Where it is shaped."""
+    if subject.view is not None and subject.view not in ctx.config.bundle.views:
+        return f"/r/{subject.entity}"  # nobody shaped it
     if subject.view is not None:
         return f"/settings/views/{subject.entity}/{subject.view.key}"
     section, _bracket, rest = subject.path.partition("[")
