@@ -32,10 +32,10 @@ from saas.errors import Conflict, Unavailable
 from saas.settings import HOME
 
 Say = Callable[[str], None]
-FREEZE_SECONDS = 2.0  # how long transactions on their way are waited for, before everybody may write again for a while
+FREEZE_SECONDS = 1.0  # how long transactions on their way are waited for, before everybody may write again for a while
 FREEZE_ATTEMPTS = 20
-ARRIVE_SECONDS = 2.5  # for the last entry to arrive
-PROVE_SECONDS = 2.0  # what has not been compared by then is compared after the flip, before anything is deleted
+ARRIVE_SECONDS = 1.5  # for the last entry to arrive
+PROVE_SECONDS = 1.5  # what has not been compared by then is compared after the flip, before anything is deleted
 NEAR_BYTES = 1_000_000
 OLD_SNAPSHOT_SECONDS = 60.0
 _LAST = ("app_user", "department")  # others refer to them
@@ -67,7 +67,8 @@ async def move(database: Database, tenant_id: UUID, target: str, *, keep: bool, 
     """Move it, whoever works in it. With `keep` the old rows stay, out of everybody's sight.
 
     Errors: Conflict (it lives there already, somebody else moves it, a server is not prepared); Unavailable (a server is away, or
-    the tenant could not be made read-only). After an error the tenant lives where it did.
+    the tenant could not be made read-only). After an error the tenant lives where it did, unless its words say otherwise: what was
+    too much to compare while nobody could write is compared afterwards, and a difference keeps the old rows from being deleted.
     """
     source = await places.place_of(database, tenant_id, fresh=True)
     if source == target:
@@ -305,7 +306,10 @@ class Mover:
         return rows
 
     async def _finish_proof(self, proof: asyncio.Task[dict[str, int]]) -> None:
-        self.result.rows = await proof
+        try:
+            self.result.rows = await proof
+        except Conflict as error:
+            raise Conflict(f"It lives in {self.target} now and works, but compared after the switch {error} The old rows are still in {self.source}.") from error
 
     async def _flip(self) -> None:
         """Nobody can write while this goes on, so its steps need not be one. Until the last of them the directory or the source's

@@ -345,6 +345,30 @@ async def test_a_difference_between_both_sides_is_found(world):
     assert await cell_of(firm.id) == HOME and await world.rows_of(EAST, firm.id) == 0
 
 
+async def test_what_takes_long_to_compare_is_compared_before_anything_is_deleted(world, monkeypatch):
+    """Much data: the switch does not wait for the comparison, the deletion does."""
+    from saas.db import moving
+
+    firm = await company(world)
+    await firm.admin.create(ENTITY, name="Much")
+    monkeypatch.setattr(moving, "PROVE_SECONDS", 0)
+    moved = await move_tenant(firm.slug, EAST)
+    assert moved["compared"] == "after the switch" and moved["rows"]["record"] == 1 and moved["left"] == {} and await world.rows_of(HOME, firm.id) == 0
+
+    arrived = moving.Mover._arrived
+
+    async def spoil(self):
+        found = await arrived(self)
+        await self.b.execute("UPDATE record SET version = version + 1 WHERE tenant_id = $1", self.tenant_id)
+        return found
+
+    monkeypatch.setattr(moving.Mover, "_arrived", spoil)
+    with pytest.raises(Conflict, match="lives in home now"):
+        await move_tenant(firm.slug, HOME)
+    assert await cell_of(firm.id) == HOME and await world.rows_of(EAST, firm.id) > 0, "what might be missing here is still there"
+    await firm.admin.create(ENTITY, name="Goes on")
+
+
 async def test_a_killed_move_is_no_obstacle(world):
     """Killed while it copies: the tenant works on, and the next attempt clears what is left."""
     from saas.db.moving import Mover
