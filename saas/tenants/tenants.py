@@ -256,6 +256,11 @@ class _HostCache:
             return False, None
         return True, entry[1]
 
+    def remembered(self, slug: str) -> TenantRow | None:
+        """However old."""
+        entry = self._entries.get(slug)
+        return entry[1] if entry else None
+
     def put(self, slug: str, row: TenantRow | None) -> None:
         if len(self._entries) >= _HOST_ENTRIES:
             self._entries.clear()
@@ -293,8 +298,14 @@ async def resolve_host(host: str, base_domain: str | None = None) -> TenantRow |
     known, row = _hosts.get(slug)
     if known:
         return row
-    async with system_transaction("resolve_host") as conn:
-        found = await conn.fetchrow(_BY_SLUG, slug)
-    row = await _where_it_lives(found, "resolve_host") if found else None
+    try:
+        async with system_transaction("resolve_host") as conn:
+            found = await conn.fetchrow(_BY_SLUG, slug)
+        row = await _where_it_lives(found, "resolve_host") if found else None
+    except Unavailable:
+        # The directory is away, but the tenant's own database may not be: what was known a moment ago is good enough.
+        row = _hosts.remembered(slug) if current_database().has_cells else None
+        if row is None:
+            raise
     _hosts.put(slug, row)
     return row
