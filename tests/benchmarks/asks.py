@@ -48,6 +48,8 @@ class Asks:
         number, choice = self._made, self.chance.choice
         if key == "list":
             return get(f"{RECORDS}/customer", sort="-revenue", limit=50, fields=LIST)
+        if key == "list_newest":
+            return get(f"{RECORDS}/customer", limit=50, fields=LIST)
         if key == "list_deep":
             return get(f"{RECORDS}/customer", sort="-revenue", limit=50, fields=LIST, after=choice(self.deep))
         if key == "list_links":

@@ -30,7 +30,7 @@ from tests.benchmarks.place import Process, place, product
 
 # Shares of a hundred requests: what people of a CRM do all day, one in five of it writing.
 MIX = {
-    "page_list": 18, "page_record": 14, "page_board": 2, "list": 8, "list_links": 6, "filter": 8, "list_deep": 2, "count_capped": 4, "get": 12, "search_chinese": 5,
+    "page_list": 18, "page_record": 14, "page_board": 2, "list": 5, "list_newest": 3, "list_links": 6, "filter": 8, "list_deep": 2, "count_capped": 4, "get": 12, "search_chinese": 5,
     "search_two_words": 1, "update": 11, "create": 4, "create_child": 2, "transition": 3,
 }  # fmt: skip
 STEPS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)

@@ -48,6 +48,11 @@ def _written(answer: Answer) -> Any:
     return {**{k: v for k, v in found.items() if k not in OWN}, "display": display}
 
 
+def _titles(answer: Answer) -> Any:
+    """For lists whose first rows earlier runs made, each system with ids of its own."""
+    return [(r["title"], r["values"]) for r in answer.json()["data"]]
+
+
 def _moved(answer: Answer) -> Any:
     return {"record": _written(answer), "effects": sorted((e["action"], e["entity"]) for e in answer.json()["effects"] if e["action"] != "transition")}
 
@@ -124,6 +129,8 @@ async def operations(pair: Pair, rounds: int, run: str) -> list[Operation]:
     return [
         Operation("list", "list sorted by a custom field, first page", 1.3, [get(f"{RECORDS}/customer", sort="-revenue", **pages)]),
         Operation("list_deep", "the same, page in the middle", 1.3, [get(f"{RECORDS}/customer", sort="-revenue", after=cursor, **pages) for cursor in await draw.deep()]),
+        Operation("list_newest", "list in the usual order, newest first", 1.3, [get(f"{RECORDS}/customer", **pages)], seen=_titles),
+        Operation("list_changed", "deals, last changed first", 1.3, [get(f"{RECORDS}/deal", sort="-updated_at", limit=50, fields="name,customer,amount,stage")], seen=_titles),
         Operation("filter", "filter on two fields, sorted by a third", 1.3, [get(f"{RECORDS}/customer", filter=f, sort="-last_contact_at", **pages) for f in pairs]),
         Operation("filter_rare", "filter that matches few, sorted", None, [get(f"{RECORDS}/customer", filter=f, sort="-last_contact_at", **pages) for f in rare]),
         Operation("count_capped", "count up to 1,000", 1.3, [get(f"{RECORDS}/customer", filter=f, sort="-revenue", count="capped", limit=1, fields="name") for f in pairs]),

@@ -15,6 +15,7 @@ CREATE INDEX customer_product ON customer (tenant_id, product_id);
 CREATE INDEX customer_campaign ON customer (tenant_id, campaign_id);
 ALTER TABLE deal ADD PRIMARY KEY (tenant_id, id);
 CREATE INDEX deal_created ON deal (tenant_id, created_at, id);
+CREATE INDEX deal_updated ON deal (tenant_id, updated_at, id);
 CREATE INDEX deal_board ON deal (tenant_id, stage, updated_at, id);
 CREATE INDEX deal_amount ON deal (tenant_id, amount, id);
 CREATE INDEX deal_expected ON deal (tenant_id, expected_on, id);
