@@ -52,6 +52,7 @@ __all__ = [
     "only_read",
     "open_database",
     "own_limits",
+    "plan_by_values",
     "query_count",
     "set_tenant",
     "system_transaction",
@@ -100,7 +101,7 @@ class Scope:
     """One open transaction: its connection, and the tenant it belongs to (None: the system role)."""
 
     __slots__ = (
-        "_cell", "_database", "_leave_open", "_of", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "tenant_id",
+        "_cell", "_database", "_leave_open", "_of", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "plans_by_values", "tenant_id",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +114,7 @@ class Scope:
         self.is_closed = False
         self.is_frozen = False  # the tenant is being moved: this transaction may only read
         self.on_replica = False
+        self.plans_by_values = False
         self.has_written = False  # watched only where there is a replica
         self.connection: Any = None
 
@@ -280,6 +282,16 @@ class Scope:
         if isinstance(error, asyncpg.QueryCanceledError):
             raise TooSlow() from error
         return False
+
+
+async def plan_by_values(connection: Any) -> None:
+    """From here on each statement of this transaction is planned for its own values, not once for all."""
+    scope = _open_scope()
+    if scope is None or not scope.plans_by_values:
+        with uncounted():
+            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+    if scope is not None:
+        scope.plans_by_values = True
 
 
 class Relay:
