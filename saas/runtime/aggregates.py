@@ -175,6 +175,9 @@ class _Measure:
             self.sql = f"count({sql})"
         elif asked.fn == "count_distinct":
             self.sql = f"count(DISTINCT {sql})"
+        elif kind == "number" and (whole := query.guarded.whole_sql(self.field)):
+            column, unit = whole  # added up as integers, divided once
+            self.sql = f"({asked.fn}({column})::numeric{f' / {unit}' if unit > 1 else ''})"
         else:
             self.sql = f"{asked.fn}({sql}{'::numeric' if kind == 'number' else ''})"
 

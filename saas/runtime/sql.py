@@ -216,6 +216,12 @@ class RecordScope(Constants, ex.SqlScope):
             return f"({sql}::numeric / {10 ** money_digits(self.config, field)})"
         return sql
 
+    def whole_sql(self, field: FieldDef) -> tuple[str, int] | None:
+        """(column, units to one) of a number kept as integers: money counts its smallest coins. None for others."""
+        if storage_of(self.config, field) != "int" or column_of(self.config, self.entity, field) is None:
+            return None
+        return field_sql(self.config, self.entity, field, self.alias), 10 ** money_digits(self.config, field) if is_money(self.config, field) else 1
+
     def _new_value(self, parts: tuple[str, ...]) -> tuple[str, str]:
         entity, values = self.new["entity"], self.new["values"]
         field = entity.fields[parts[1]]
