@@ -66,20 +66,22 @@ def pgbouncer(directory: Path, server_url: str, secret_key: str, options: Mappin
         for path in (directory, *directory.parents):
             path.chmod(path.stat().st_mode | 0o011)
         runner = {"user": "nobody", "extra_groups": []}
-    process = subprocess.Popen([PROGRAM, str(directory / "pgbouncer.ini")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **runner)  # type: ignore[call-overload]
+    # It writes each login to its log and to stderr: a pipe that nobody reads would stop it.
+    output = subprocess.DEVNULL
+    process = subprocess.Popen([PROGRAM, "-q", str(directory / "pgbouncer.ini")], stdout=output, stderr=output, **runner)  # type: ignore[call-overload]
     try:
-        _wait(port, process)
+        _wait(port, process, directory / "pgbouncer.log")
         yield Pooler(f"postgresql://127.0.0.1:{port}", port, directory)
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 10
     while True:
         if process.poll() is not None:
-            raise RuntimeError(f"pgbouncer did not start: {process.stderr.read().decode() if process.stderr else ''}")
+            raise RuntimeError(f"pgbouncer did not start: {log.read_text() if log.exists() else 'it wrote no log'}")
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
