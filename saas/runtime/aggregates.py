@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from saas.db import plan_by_values
 from saas.errors import BadRequest
 from saas.i18n import gettext as _
 from saas.i18n import lazy
@@ -43,7 +44,7 @@ async def aggregate(
     groups = ", ".join(str(i + 1) for i in range(len(dimensions)))
     order = _order(op.sort, dimensions)
     sql = f"SELECT {', '.join(selected)} {query.sql}{f' GROUP BY {groups}' if groups else ''}{f' ORDER BY {order}' if order else ''} LIMIT {query.statement.param(limit, 'int8')}"
-    await query.plan(conn)
+    await plan_by_values(conn)
     found = await conn.fetch(*query.statement.finish(sql))
     keys = [[d.key(item[i]) for i, d in enumerate(dimensions)] for item in found]
     names = await names_for(conn, ctx, ((d.field, key[i]) for key in keys for i, d in enumerate(dimensions)))
