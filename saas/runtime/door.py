@@ -5,20 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from saas.db import in_transaction, limits, tenant_transaction
-from saas.errors import BadRequest, Conflict, NotFound, TooSlow
+from saas.errors import AppError, BadRequest, Conflict, NotFound, TooSlow
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, events, permissions, pipelines, records
+from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -34,7 +35,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -110,6 +111,18 @@ async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> op
     act = Act(conn, ctx)
     row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, record_id=op.id)
     return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")), brief=op.brief)
+
+
+async def _create_many(conn: Any, ctx: Context, entity: Entity, op: ops.CreateMany) -> list[UUID | AppError]:
+    """Together as far as that changes nothing; the others each in a savepoint of its own."""
+
+    async def alone(values: ops.Values, moment: datetime) -> UUID:
+        record_id = new_id(moment)
+        own = ctx.replace(fixed_now=moment, operation_id=None)
+        await execute(own, ops.Create(entity=entity.key, values=values, confirm_duplicates=op.confirm_duplicates, id=record_id, brief=True))
+        return record_id
+
+    return await creating.create_many(Act(conn, ctx), entity, op.rows, alone, confirm_duplicates=op.confirm_duplicates)
 
 
 async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> ops.Change:
@@ -282,6 +295,7 @@ async def _history(conn: Any, ctx: Context, entity: Entity, op: ops.History) -> 
 
 _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Create: (_create, True),
+    ops.CreateMany: (_create_many, True),
     ops.Update: (_update, True),
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),

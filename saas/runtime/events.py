@@ -43,10 +43,24 @@ async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable
     await conn.executemany(_APPEND, [_event(ctx, entity, row, "updated", changes) for row, changes in updates])
 
 
+async def append_created(conn: Any, ctx: Context, entity: Entity, created: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:
+    """The beginning of several records, each an act of its own at the moment it was created; one statement."""
+    made = [(row.id, new_id(row.created_at), row.created_at, new_id(row.created_at), _json(changes)) for row, changes in created]
+    await conn.execute(
+        "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, version, changes) "
+        "SELECT $1, $2, r, i, a, $3, $4, 'created', o, 1, c::jsonb FROM unnest($5::uuid[], $6::uuid[], $7::timestamptz[], $8::uuid[], $9::text[]) AS n (r, i, a, o, c)",
+        ctx.tenant_id, entity.number, ctx.user_id, ctx.origin, *(list(column) for column in zip(*made, strict=True)),
+    )  # fmt: skip
+
+
+def _json(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    return json.dumps({k: list(v) for k, v in changes.items()}, ensure_ascii=False)
+
+
 def _event(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> tuple[Any, ...]:
     return (
         ctx.tenant_id, entity.number, row.id, new_id(ctx.now), ctx.now, ctx.user_id, ctx.origin, kind, ctx.operation_id, transition, row.version,
-        json.dumps({k: list(v) for k, v in changes.items()}, ensure_ascii=False),
+        _json(changes),
     )  # fmt: skip
 
 

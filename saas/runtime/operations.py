@@ -29,6 +29,16 @@ class Create:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreateMany:
+    """Several records of one entity, each of which stands or falls alone. The answer is a list: for each the new id, or the AppError
+    that says why there is none."""
+
+    entity: str
+    rows: Sequence[Values]
+    confirm_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """`version` is the version the caller saw (None: no check)."""
 

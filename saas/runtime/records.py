@@ -73,7 +73,7 @@ async def create(
     draft = Draft(entity, row, None, await _access_to_new(act, entity, row, values))
     take(ctx, draft, values)
     await take_links(act.conn, ctx, draft)
-    _default_owner(ctx, draft, values)
+    default_owner(ctx, draft, values)
     if entity.pipeline:
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
@@ -90,13 +90,7 @@ async def create(
     row.version = 1
     row.values.update(rollups.of_nothing(ctx, entity))
     await _insert(act, entity, row)
-    changes = {
-        k: (None, v)
-        for k, v in row.values.items()
-        if v not in (None, "", []) and entity.fields[k].type not in ("formula", "rollup")
-    }
-    if row.owner:
-        changes["owner"] = (None, str(row.owner))
+    changes = first_values(entity, row)
     await events.append(act.conn, ctx, entity, row, "created", changes)
     await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=True)
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
@@ -105,7 +99,19 @@ async def create(
     return row
 
 
-def _default_owner(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
+def first_values(entity: Entity, row: Row) -> dict[str, tuple[Any, Any]]:
+    """What the history says of a new record."""
+    changes = {
+        k: (None, v)
+        for k, v in row.values.items()
+        if v not in (None, "", []) and entity.fields[k].type not in ("formula", "rollup")
+    }
+    if row.owner:
+        changes["owner"] = (None, str(row.owner))
+    return changes
+
+
+def default_owner(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
     defn = draft.entity.defn
     if not defn.owned or "owner" in values or ctx.user is None:
         return
@@ -155,21 +161,26 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
 async def _insert(act: Act, entity: Entity, row: Row) -> None:
     ctx = act.ctx
     encoded = encode(ctx.config, entity, row.values)
-    columns: dict[str, tuple[Any, str]] = {
-        "tenant_id": (ctx.tenant_id, "uuid"), "entity_id": (entity.number, "int4"), "id": (row.id, "uuid"), "version": (1, "int4"),
-        "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
-        "state_since": (row.state_since, "timestamptz"), "created_at": (row.created_at, "timestamptz"), "created_by": (row.created_by, "uuid"),
-        "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
-        "doc": (json.dumps({k: v for k, v in encoded.doc.items() if v is not None}, ensure_ascii=False), "jsonb"),
-        **encoded.columns,
+    columns = {
+        "tenant_id": (ctx.tenant_id, "uuid"), "entity_id": (entity.number, "int4"), **{k: v for k, v in columns_of(row, encoded).items() if v[0] is not None},
     }  # fmt: skip
-    columns = {k: v for k, v in columns.items() if v[0] is not None}
     places = ", ".join(f"${i}::{pg}" for i, (_, pg) in enumerate(columns.values(), 1))
     await act.conn.execute(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", *(v for v, _ in columns.values()))
     await put_links(act.conn, ctx, entity, row.id, encoded, fresh=True)
     await _attach_files(act, entity, row)
     if row.state is not None:
         await enter_stage(act, entity, row)
+
+
+def columns_of(row: Row, encoded: Encoded) -> dict[str, tuple[Any, str]]:
+    """{column: (value, type)} of a new record, but for its tenant and entity."""
+    return {
+        "id": (row.id, "uuid"), "version": (1, "int4"), "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
+        "state_since": (row.state_since, "timestamptz"), "created_at": (row.created_at, "timestamptz"), "created_by": (row.created_by, "uuid"),
+        "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
+        "doc": (json.dumps({k: v for k, v in encoded.doc.items() if v is not None}, ensure_ascii=False), "jsonb"),
+        **encoded.columns,
+    }  # fmt: skip
 
 
 async def enter_stage(act: Act, entity: Entity, row: Row) -> None:

@@ -148,6 +148,16 @@ async def index_many(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UU
         )  # fmt: skip
 
 
+async def index_fresh(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UUID, set[str]]) -> None:
+    """The tokens of records that have none yet."""
+    new = sorted((token, record_id) for record_id, tokens_ in wanted.items() for token in tokens_)
+    if new:
+        await conn.execute(
+            "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, t, r FROM unnest($3::text[], $4::uuid[]) AS n (t, r) ON CONFLICT DO NOTHING",
+            ctx.tenant_id, entity.number, [t for t, _ in new], [r for _, r in new],
+        )  # fmt: skip
+
+
 async def _insert(conn: Any, ctx: Context, entity: Entity, record_id: UUID, wanted: Iterable[str]) -> None:
     values = sorted(wanted)
     if values:

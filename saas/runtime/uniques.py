@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.models import DuplicateDef, UniqueDef
 from saas.runtime.context import Context
-from saas.runtime.env import prepare
+from saas.runtime.env import RecordEnv, prepare
 from saas.runtime.permissions import right_sql, static_access
 from saas.runtime.present import title_sql, title_text
 from saas.runtime.rows import Projection, Row
@@ -44,7 +44,11 @@ def unique_key(row: Row, fields: tuple[str, ...]) -> str | None:
 async def _wanted(conn: Any, ctx: Context, entity: Entity, row: Row | None) -> dict[str, str]:
     if row is None:
         return {}
-    env = await prepare(conn, ctx, entity, row, [u.when for u in entity.defn.unique])
+    return claims_of(entity, row, await prepare(conn, ctx, entity, row, [u.when for u in entity.defn.unique]))
+
+
+def claims_of(entity: Entity, row: Row, env: RecordEnv) -> dict[str, str]:
+    """{rule: value} the record should hold; `env` can evaluate the rules' conditions."""
     found = {}
     for rule in entity.defn.unique:
         key = unique_key(row, rule.fields)
@@ -69,13 +73,41 @@ async def claim(conn: Any, ctx: Context, entity: Entity, row: Row | None, old: R
                 ctx.tenant_id, entity.number, rule.key, have, record_id,
             )  # fmt: skip
         if want:
-            taken = await conn.fetchval(
+            kept = await conn.fetchval(
                 "INSERT INTO unique_value (tenant_id, entity_id, rule_key, value, record_id) VALUES ($1, $2, $3, $4, $5) "
                 "ON CONFLICT DO NOTHING RETURNING record_id",
                 ctx.tenant_id, entity.number, rule.key, want, record_id,
             )  # fmt: skip
-            if taken is None:
+            if kept is None:
                 raise InvalidInput([_taken(entity, rule)])
+
+
+async def taken(conn: Any, ctx: Context, entity: Entity, claims: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these (rule, value) that some record holds."""
+    if not claims:
+        return set()
+    rows = await conn.fetch(
+        "SELECT u.rule_key, u.value FROM unique_value u JOIN unnest($3::text[], $4::text[]) AS g (rule_key, value) USING (rule_key, value) "
+        "WHERE u.tenant_id = $1 AND u.entity_id = $2",
+        ctx.tenant_id, entity.number, *_columns(list(claims)),
+    )  # fmt: skip
+    return {tuple(row) for row in rows}
+
+
+async def claim_many(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UUID, Mapping[str, str]]) -> None:
+    """First claims of new records. Raises InvalidInput when one of them is taken, whichever."""
+    new = sorted((rule, value, record_id) for record_id, claims in wanted.items() for rule, value in claims.items())
+    if not new:
+        return
+    rows = await conn.fetch(
+        "INSERT INTO unique_value (tenant_id, entity_id, rule_key, value, record_id) SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::uuid[]) "
+        "ON CONFLICT DO NOTHING RETURNING rule_key, record_id",
+        ctx.tenant_id, entity.number, *_columns(new),
+    )  # fmt: skip
+    if len(rows) < len(new):
+        made = {tuple(row) for row in rows}
+        late = {rule for rule, _, record_id in new if (rule, record_id) not in made}
+        raise InvalidInput([_taken(entity, rule) for rule in entity.defn.unique if rule.key in late])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +158,12 @@ async def sync(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID], rul
     new = sorted(wanted - have)
     if not new:
         return []
-    taken = await conn.fetch(
+    made = await conn.fetch(
         "INSERT INTO unique_value (tenant_id, entity_id, rule_key, value, record_id) SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::uuid[]) "
         "ON CONFLICT DO NOTHING RETURNING rule_key, value, record_id",
         ctx.tenant_id, entity.number, *_columns(new),
     )  # fmt: skip
-    late = sorted(set(new) - {tuple(row) for row in taken})
+    late = sorted(set(new) - {tuple(row) for row in made})
     if not late:
         return []
     holders = await conn.fetch(
@@ -187,9 +219,21 @@ async def look_for_duplicates(
     return warnings
 
 
-def marks(entity: Entity, row: Row) -> list[str]:
-    """Tokens of the search index by which the soft rules find equal records; no word begins with their sign."""
-    return [_mark(rule, key) for rule in entity.defn.duplicates if (key := unique_key(row, rule.match))]
+def marks(entity: Entity, row: Row, rules: Iterable[DuplicateDef] | None = None) -> list[str]:
+    """Tokens of the search index by which the soft rules (some, or all) find equal records; no word begins with their sign."""
+    return [_mark(rule, key) for rule in (entity.defn.duplicates if rules is None else rules) if (key := unique_key(row, rule.match))]
+
+
+async def marked(conn: Any, ctx: Context, entity: Entity, wanted: Collection[str]) -> set[str]:
+    """Those of these marks that a living record has."""
+    if not wanted:
+        return set()
+    rows = await conn.fetch(
+        "SELECT m FROM unnest($3::text[]) AS g (m) WHERE EXISTS (SELECT 1 FROM search_token s JOIN record t ON t.entity_id = s.entity_id AND t.id = s.record_id "
+        "WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = g.m AND t.tenant_id = $1 AND t.deleted_at IS NULL)",
+        ctx.tenant_id, entity.number, list(wanted),
+    )  # fmt: skip
+    return {row[0] for row in rows}
 
 
 def _mark(rule: DuplicateDef, key: str) -> str:

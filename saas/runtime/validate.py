@@ -89,7 +89,7 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
 async def take_links(conn: Any, ctx: Context, draft: Draft) -> None:
     """Take back links to records the person may not read, before any expression looks at what is behind them."""
     for key in await forget_unreadable(conn, ctx, draft.entity, draft.row, draft.old):
-        draft.problem(key, "unknown_record", lazy("Choose one of the records offered."))
+        refuse_reference(draft, key)
 
 
 async def forget_unreadable(conn: Any, ctx: Context, entity: Entity, row: Row, old: Row | None) -> list[str]:
@@ -100,7 +100,7 @@ async def forget_unreadable(conn: Any, ctx: Context, entity: Entity, row: Row, o
     for declared in entity.declared.values():
         if declared.type not in ("ref", "m2m") or not row.get(declared.key):
             continue
-        ids = _linked(row.get(declared.key)) - (_linked(old.get(declared.key)) if old else set())
+        ids = linked(row.get(declared.key)) - (linked(old.get(declared.key)) if old else set())
         target = ctx.config.entity(declared.options["to"])
         statement = Statement(ctx)
         scope = RecordScope(statement, target, "t")
@@ -185,6 +185,12 @@ def _refusal(ctx: Context, draft: Draft, declared: FieldDef, open_fields: set[st
 
 async def defaults(conn: Any, ctx: Context, draft: Draft) -> None:
     """Fill what was not given: literal defaults, then expressions (which may read the former)."""
+    if computed := literal_defaults(ctx, draft):
+        computed_defaults(ctx, draft, computed, await prepare(conn, ctx, draft.entity, draft.row, [d.default["expr"] for d in computed]))
+
+
+def literal_defaults(ctx: Context, draft: Draft) -> list[FieldDef]:
+    """Fill in literals; returns the fields whose default is an expression."""
     row, computed = draft.row, []
     for declared in draft.entity.declared.values():
         if declared.key in row.values or declared.default is None:
@@ -194,19 +200,30 @@ async def defaults(conn: Any, ctx: Context, draft: Draft) -> None:
         else:
             row.values[declared.key] = field_types.get(declared.type).normalise(declared, declared.default, ctx.config)
             draft.changed.add(declared.key)
-    if computed:
-        env = await prepare(conn, ctx, draft.entity, row, [d.default["expr"] for d in computed])
-        for declared in computed:
-            value = env.evaluate(declared.default["expr"])
-            if value is not None:
-                row.values[declared.key] = field_types.get(declared.type).from_expr(declared, value, ctx.config)
-                draft.changed.add(declared.key)
+    return computed
+
+
+def computed_defaults(ctx: Context, draft: Draft, fields: Iterable[FieldDef], env: RecordEnv) -> None:
+    for declared in fields:
+        value = env.evaluate(declared.default["expr"])
+        if value is not None:
+            draft.row.values[declared.key] = field_types.get(declared.type).from_expr(declared, value, ctx.config)
+            draft.changed.add(declared.key)
 
 
 async def check(conn: Any, ctx: Context, draft: Draft) -> None:
     """All checks on the record as a whole, after values and defaults are in."""
+    check_itself(ctx, draft, await prepare(conn, ctx, draft.entity, draft.row, own_texts(draft.entity), old=draft.old))
+    await _check_frozen(conn, ctx, draft)
+    await _check_references(conn, ctx, draft)
+    await _check_people(conn, ctx, draft)
+    await _check_files(conn, ctx, draft)
+    await _check_tree(conn, ctx, draft)
+
+
+def check_itself(ctx: Context, draft: Draft, env: RecordEnv) -> None:
+    """What the record says by itself: shapes, required fields, bounds and rules. `env` can evaluate `own_texts`."""
     _check_shape(ctx, draft, {key: draft.row.values.get(key) for key in sorted(draft.unchecked) if key != "owner"})
-    env = await prepare(conn, ctx, draft.entity, draft.row, _texts(draft.entity), old=draft.old)
     broken = {p.field for p in draft.problems}
     for declared in draft.entity.declared.values():
         if declared.key not in broken:
@@ -222,26 +239,35 @@ async def check(conn: Any, ctx: Context, draft: Draft) -> None:
                         path=f"/{rule.field}" if rule.field else "",
                     )
                 )
-    await _check_frozen(conn, ctx, draft)
-    await _check_references(conn, ctx, draft)
-    await _check_people(conn, ctx, draft)
-    await _check_files(conn, ctx, draft)
-    await _check_tree(conn, ctx, draft)
 
 
 async def _check_frozen(conn: Any, ctx: Context, draft: Draft) -> None:
     """`read_only_if` looks at the record as it was (a new one: as it will be); what a transition asks for is open all the same."""
-    keys = [k for k in draft.changed if k in draft.entity.declared and draft.entity.declared[k].read_only_if and k not in draft.asked]
-    if not keys or ctx.unrestricted:
-        return
-    texts = [draft.entity.declared[k].read_only_if for k in keys]
-    env = await prepare(conn, ctx, draft.entity, draft.old or draft.row, texts)
+    keys = _limited_keys(ctx, draft)
+    if keys:
+        texts = [draft.entity.declared[k].read_only_if for k in keys]
+        _refuse_frozen(draft, keys, await prepare(conn, ctx, draft.entity, draft.old or draft.row, texts))
+
+
+def check_frozen_now(ctx: Context, draft: Draft, env: RecordEnv) -> None:
+    """The same of a new record, whose `env` can evaluate `read_only_if` already."""
+    _refuse_frozen(draft, _limited_keys(ctx, draft), env)
+
+
+def _limited_keys(ctx: Context, draft: Draft) -> list[str]:
+    if ctx.unrestricted:
+        return []
+    return [k for k in draft.changed if k in draft.entity.declared and draft.entity.declared[k].read_only_if and k not in draft.asked]
+
+
+def _refuse_frozen(draft: Draft, keys: Iterable[str], env: RecordEnv) -> None:
     for key in keys:
         if env.holds(draft.entity.declared[key].read_only_if):
             draft.problem(key, "read_only", lazy("This field cannot be changed in this state."))
 
 
-def _texts(entity: Entity) -> list[str | None]:
+def own_texts(entity: Entity) -> list[str | None]:
+    """The expressions that `check_itself` evaluates."""
     texts: list[str | None] = [rule.expr for rule in entity.defn.rules]
     for declared in entity.declared.values():
         texts += [declared.required_if, declared.visible_if]
@@ -281,19 +307,7 @@ def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef
 
 async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
     """Referenced records must exist, not be deleted, be readable by the person and pass the field's candidate filter."""
-    broken = {p.field for p in draft.problems}
-    asked: dict[str, set[UUID]] = {}
-    for declared in draft.entity.declared.values():
-        if declared.type not in ("ref", "m2m") or declared.key in broken:
-            continue
-        ids = _linked(draft.row.get(declared.key))
-        if not (_filter_inputs(declared) & draft.changed):
-            if declared.key not in draft.changed:
-                continue
-            # What stood there before may be kept, even if it was deleted or became unreadable since.
-            ids -= _linked(draft.old.get(declared.key)) if draft.old else set()
-        if ids:
-            asked[declared.key] = ids
+    asked = references_to_check(draft)
     if not asked:
         return
     statement, parts = Statement(ctx), []
@@ -305,10 +319,33 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
     found = Counter(r[0] for r in await conn.fetch(*statement.finish(" UNION ALL ".join(parts))))
     for key, ids in asked.items():
         if found[key] < len(ids):
-            draft.problem(key, "unknown_record", lazy("Choose one of the records offered."))
+            refuse_reference(draft, key)
 
 
-def _linked(value: Any) -> set[UUID]:
+def refuse_reference(draft: Draft, key: str) -> None:
+    draft.problem(key, "unknown_record", lazy("Choose one of the records offered."))
+
+
+def references_to_check(draft: Draft) -> dict[str, set[UUID]]:
+    """{link field: ids} of the links that are new, or judged anew."""
+    broken = {p.field for p in draft.problems}
+    asked: dict[str, set[UUID]] = {}
+    for declared in draft.entity.declared.values():
+        if declared.type not in ("ref", "m2m") or declared.key in broken:
+            continue
+        ids = linked(draft.row.get(declared.key))
+        if not (_filter_inputs(declared) & draft.changed):
+            if declared.key not in draft.changed:
+                continue
+            # What stood there before may be kept, even if it was deleted or became unreadable since.
+            ids -= linked(draft.old.get(declared.key)) if draft.old else set()
+        if ids:
+            asked[declared.key] = ids
+    return asked
+
+
+def linked(value: Any) -> set[UUID]:
+    """The ids in the value of a field that links."""
     return {UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if _is_uuid(v)}
 
 
@@ -327,17 +364,25 @@ def candidate_conditions(scope: RecordScope, declared: FieldDef) -> list[str]:
 
 async def _check_people(conn: Any, ctx: Context, draft: Draft) -> None:
     """People newly chosen must be active and have one of the field's roles; of several, those who were there may stay."""
+    if chosen := people_to_check(draft):
+        refuse_people(draft, chosen, await active_people(conn, ctx, set().union(*chosen.values())))
+
+
+def people_to_check(draft: Draft) -> dict[str, set[UUID]]:
+    """{field: ids} of the people newly chosen."""
     chosen: dict[str, set[UUID]] = {}
     for declared in draft.entity.fields.values():
         kind = field_types.get(declared.type)
         if kind.holds != "user" or declared.key not in draft.changed or (declared.system and declared.key != "owner"):
             continue
-        kept = _linked(draft.old.get(declared.key)) if kind.many and draft.old else set()
-        if ids := _linked(draft.row.get(declared.key)) - kept:
+        kept = linked(draft.old.get(declared.key)) if kind.many and draft.old else set()
+        if ids := linked(draft.row.get(declared.key)) - kept:
             chosen[declared.key] = ids
-    if not chosen:
-        return
-    people = await active_people(conn, ctx, set().union(*chosen.values()))
+    return chosen
+
+
+def refuse_people(draft: Draft, chosen: Mapping[str, set[UUID]], people: Mapping[str, set[str]]) -> None:
+    """`people`: what `active_people` found of all that were chosen."""
     for key, ids in chosen.items():
         wanted = set(draft.entity.fields[key].options.get("roles") or ())
         found = [people.get(str(user_id)) for user_id in ids]
@@ -414,4 +459,25 @@ async def _height(conn: Any, draft: Draft, parent: str) -> int:
     )
 
 
-__all__ = ["Draft", "active_people", "candidate_conditions", "check", "defaults", "forget_unreadable", "lay", "put", "take", "take_links"]
+__all__ = [
+    "Draft",
+    "active_people",
+    "candidate_conditions",
+    "check",
+    "check_frozen_now",
+    "check_itself",
+    "computed_defaults",
+    "defaults",
+    "forget_unreadable",
+    "lay",
+    "linked",
+    "literal_defaults",
+    "own_texts",
+    "people_to_check",
+    "put",
+    "references_to_check",
+    "refuse_people",
+    "refuse_reference",
+    "take",
+    "take_links",
+]  # fmt: skip

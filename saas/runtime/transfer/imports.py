@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from saas.db import in_transaction, tenant_transaction
 from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, PermissionDenied
 from saas.i18n import lazy, pick, titled
@@ -29,7 +27,8 @@ from saas.runtime.worker import run_now
 from saas.tenants import record_audit
 
 INLINE_ROWS = 500
-BATCH = 50
+BATCH = 500  # rows a transaction
+SMALL_BATCH = 50  # where rows may name records that rows above them made: those must be there when a batch is looked up
 PREVIEW_ROWS = 20
 MAX_ERRORS = 1000
 POLICIES = ("create", "update", "skip")
@@ -223,15 +222,32 @@ class Runner:
         await self.cells.prepare(list(self.fields.values()), raw)
         parsed = [self._parse(row) for row in raw]
         known = await self._known([values for values, _problems in parsed])
-        found = []
-        for (values, problems), row in zip(parsed, raw, strict=True):
+        found: list[tuple[dict[str, Any], str, list[dict[str, str]]]] = []
+        waiting = _Waiting()
+        for place, ((values, problems), row) in enumerate(zip(parsed, raw, strict=True)):
+            found.append(({}, "blank", []))
             if all(v is None for v in row.values()):
-                found.append(({}, "blank", []))
-            elif problems:
-                found.append((values, "failed", [self._said(p) for p in problems]))
+                continue
+            if problems:
+                found[place] = (values, "failed", [self._said(p) for p in problems])
+                continue
+            match = self._match(values)
+            if match in waiting.matches and self.plan.duplicates != "create":  # what becomes of this row depends on that one
+                await self._create(waiting, known, found)
+            there = known.get(match) if match else None
+            if there is None:
+                waiting.add(place, values, match)
+            elif self.plan.duplicates == "skip":
+                found[place] = (values, "skipped", [])
             else:
-                found.append((values, *await self._row(values, known)))
+                await self._create(waiting, known, found)
+                found[place] = (values, *await self._update(there, values))
+        await self._create(waiting, known, found)
         return found
+
+    @property
+    def batch_size(self) -> int:
+        return SMALL_BATCH if any(f.options.get("to") == self.entity.key for f in self.fields.values()) else BATCH
 
     def _parse(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldProblem]]:
         values: dict[str, Any] = {}
@@ -269,32 +285,49 @@ class Runner:
             known.update({normal(str(r.values.get(f.key))): r.id for r in page.records})
         return known
 
-    async def _row(self, values: dict[str, Any], known: dict[str, UUID]) -> tuple[str, list[dict[str, str]]]:
-        match = self._match(values)
-        there = known.get(match) if match else None
-        if there is not None and self.plan.duplicates == "skip":
-            return "skipped", []
+    async def _create(self, waiting: _Waiting, known: dict[str, UUID], found: list[tuple[dict[str, Any], str, list[dict[str, str]]]]) -> None:
+        """Create the records that wait."""
+        if not waiting.rows:
+            return
+        operation = ops.CreateMany(entity=self.entity.key, rows=[values for _, values, _ in waiting.rows], confirm_duplicates=self.plan.confirm)
+        for (place, values, match), made in zip(waiting.rows, await execute(self.ctx, operation), strict=True):
+            if isinstance(made, AppError):
+                found[place] = (values, "failed", self._why(made))
+                continue
+            found[place] = (values, "created", [])
+            if match:
+                known[match] = made
+        waiting.rows.clear()
+        waiting.matches.clear()
+
+    async def _update(self, record_id: UUID, values: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
         try:
-            if there is not None:
-                await execute(self.ctx, ops.Update(entity=self.entity.key, id=there, values=values, confirm_duplicates=True, brief=True))
-                return "updated", []
-            change = await execute(self.ctx, ops.Create(entity=self.entity.key, values=values, confirm_duplicates=self.plan.confirm, brief=True))
-        except InvalidInput as error:
-            return "failed", [self._said(p) for p in error.problems] or [{"field": "", "message": str(error.message)}]
+            await execute(self.ctx, ops.Update(entity=self.entity.key, id=record_id, values=values, confirm_duplicates=True, brief=True))
         except AppError as error:
-            return "failed", [{"field": "", "message": str(error.message)}]
-        except asyncpg.DataError:
-            return "failed", [{"field": "", "message": str(lazy("A value of this row cannot be stored."))}]
-        if match:
-            made = next((e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == self.entity.key), None)
-            if made:
-                known[match] = UUID(made)
-        return "created", []
+            return "failed", self._why(error)
+        return "updated", []
+
+    def _why(self, error: AppError) -> list[dict[str, str]]:
+        problems = [self._said(p) for p in error.problems] if isinstance(error, InvalidInput) else []
+        return problems or [{"field": "", "message": str(error.message)}]
 
     def _said(self, problem: FieldProblem) -> dict[str, str]:
         f = self.entity.fields.get(problem.field)
         label = pick(f.label, self.ctx.locale) if f else ""
         return {"field": problem.field, "message": titled(label, problem.message)}
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Rows that become new records, until they are created together: (place in the batch, values, what they are recognised by)."""
+
+    rows: list[tuple[int, dict[str, Any], str | None]] = field(default_factory=list)
+    matches: set[str] = field(default_factory=set)
+
+    def add(self, place: int, values: dict[str, Any], match: str | None) -> None:
+        self.rows.append((place, values, match))
+        if match:
+            self.matches.add(match)
 
 
 async def run_import(job: jobs.JobRun, file_id: UUID, plan: ImportPlan) -> Tally:
@@ -305,12 +338,12 @@ async def run_import(job: jobs.JobRun, file_id: UUID, plan: ImportPlan) -> Tally
     while tally.next < len(sheet.rows):
         after = Tally(**{**tally.to_json(), "errors": list(tally.errors)})
         async with tenant_transaction(job.ctx.tenant_id) as conn:
-            for number, (_values, outcome, problems) in enumerate(await runner.batch(tally.next, BATCH), start=tally.next):
+            for number, (_values, outcome, problems) in enumerate(await runner.batch(tally.next, runner.batch_size), start=tally.next):
                 if outcome != "blank":
                     setattr(after, outcome, getattr(after, outcome) + 1)
                 if problems and len(after.errors) < MAX_ERRORS:
                     after.errors.append({"row": number + 2, "message": " ".join(p["message"] for p in problems), "field": problems[0]["field"]})
-            after.next = min(tally.next + BATCH, len(sheet.rows))
+            after.next = min(tally.next + runner.batch_size, len(sheet.rows))
             await job.checkpoint(conn, done=after.next, total=len(sheet.rows), state=after.to_json())
         tally = after
     return tally

@@ -221,6 +221,7 @@ async def test_an_interrupted_import_goes_on_behind_its_last_batch(company, monk
     assert job.status == "queued"
     from saas.runtime.transfer import imports
 
+    monkeypatch.setattr(imports, "BATCH", 50)
     real, calls = imports.Runner.batch, 0
 
     async def dies(self: Any, start: int, count: int) -> Any:
