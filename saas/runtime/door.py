@@ -24,7 +24,7 @@ from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.present import can, can_flags, present
-from saas.runtime.query import MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
+from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
 from saas.runtime.views import ALL_KEY, configured_views, everything, saved_views
 from saas.tenants import new_id
@@ -197,8 +197,8 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
     else:
         for condition in permissions.conditions(ctx, entity):
             projection.flag(condition, _condition_sql(query, condition))
-    rows, following = await read_rows(conn, query, projection, sorts, min(max(op.limit, 1), MAX_LIMIT), op.after)
-    found = await present(conn, ctx, entity, rows, fields)
+    rows, following = await read_rows(conn, query, projection, sorts, min(max(op.limit, 1), EXPORT_LIMIT if op.right == "export" else MAX_LIMIT), op.after)
+    found = await present(conn, ctx, entity, rows, fields, op.spoken)
     if op.can:
         for record, row in zip(found, rows, strict=True):
             record.can = can(ctx, entity, row)

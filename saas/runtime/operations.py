@@ -99,6 +99,7 @@ class List:
     deleted: bool = False
     right: str = "read"  # whose scope applies: read or export
     can: bool = False  # also say for each record what the reader may do with it
+    spoken: Sequence[str] | None = None  # fields to say in words, too (None: all that are read); masked ones always are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,10 +139,10 @@ def column_text(ctx: Context, field: FieldDef, names: Names) -> Callable[[Any], 
         return lambda value: stages.get(value, str(value))
     if type(kind).display is FieldType.display:
         return lambda value: kind.display(field, value, config, locale) if not isinstance(value, str) else value
-    made: dict[str, str] = {}
+    made: dict[str | bool, str] = {}
 
     def text(value: Any) -> str:
-        if not isinstance(value, str):
+        if not isinstance(value, str | bool):
             return kind.display(field, value, config, locale)
         found = made.get(value)
         if found is None:
@@ -153,13 +153,15 @@ def column_text(ctx: Context, field: FieldDef, names: Names) -> Callable[[Any], 
 
 
 async def present(
-    conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None
+    conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None, spoken: Iterable[str] | None = None
 ) -> list[ops.Record]:
-    """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all)."""
+    """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all); `spoken`: which of
+    them in words, too (None: all), besides those that are masked."""
     wanted = entity.fields if fields is None else [k for k in fields if k in entity.fields]
     visible = permissions.accesses(ctx, entity, [row.holds for row in rows])
     defs = [entity.fields[k] for k in wanted]
-    linked = [f for f in defs if field_types.get(f.type).holds]
+    said = None if spoken is None else set(spoken)
+    linked = [f for f in defs if field_types.get(f.type).holds and (said is None or f.key in said)]
     names = await names_for(
         conn, ctx, ((f, row.get(f.key)) for f in linked for row, access in zip(rows, visible, strict=True) if access[f.key] != "hidden")
     )
@@ -168,6 +170,11 @@ async def present(
         key, read, system = field.key, column_text(ctx, field, names), field.system
         levels = {access[key] for access in visible}
         if levels == {"hidden"}:
+            continue
+        if not levels & {"hidden", "masked"} and said is not None and key not in said:
+            for row, (values, _) in zip(rows, shown, strict=True):
+                if not system:
+                    values[key] = row.values.get(key)
             continue
         if not levels & {"hidden", "masked"}:
             for row, (values, display) in zip(rows, shown, strict=True):
@@ -182,7 +189,7 @@ async def present(
                 continue
             value = row.get(key)
             empty = value is None or value == "" or value == []
-            text = "" if empty else read(value)
+            text = "" if empty or (said is not None and key not in said and access[key] != "masked") else read(value)
             if access[key] == "masked" and not empty:
                 value = text = permissions.masked(text, mask)
             if not system:

@@ -31,6 +31,7 @@ from saas.runtime.search import search_condition, visible_condition
 from saas.runtime.sql import PG_TYPES, RecordScope, Statement, column_of, storage_of
 
 MAX_LIMIT = 200
+EXPORT_LIMIT = 1000  # records a batch of an export
 COUNT_CAP = 1000
 MAX_SORTS = 3
 

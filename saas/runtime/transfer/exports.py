@@ -19,13 +19,14 @@ from saas.runtime import jobs, permissions
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.door import execute
-from saas.runtime.query import MAX_LIMIT
+from saas.runtime.query import EXPORT_LIMIT
 from saas.runtime.records import entity_of
 from saas.runtime.transfer.sheets import BOM, RowPipe, csv_line, write_xlsx
 from saas.runtime.views import all_views
 from saas.runtime.worker import run_now
 from saas.tenants import record_audit
 
+_TEXTS = ("longtext", "phone", "text", "email", "url")
 FORMATS = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "csv": "text/csv; charset=utf-8"}
 INLINE_ROWS = 500
 Progress = Callable[[int], Awaitable[None]]
@@ -53,43 +54,59 @@ async def rows_of(
 ) -> AsyncIterator[list[list[Any]]]:  # fmt: skip
     """Batches of rows, each read in a transaction of its own after the last."""
     after: str | None = None
+    spoken = [f.key for f in fields if not _is_plain(ctx, f)]
     while True:
         page = await execute(
             ctx,
             ops.List(
-                entity=entity.key, filter=filter, view=view, q=q, sort=sort, fields=[f.key for f in fields], limit=MAX_LIMIT, after=after,
-                right="export",
+                entity=entity.key, filter=filter, view=view, q=q, sort=sort, fields=[f.key for f in fields], limit=EXPORT_LIMIT, after=after,
+                right="export", spoken=spoken,
             ),
         )  # fmt: skip
-        yield [[cell(ctx, f, r) for f in fields] for r in page.records]
+        columns = [list(map(cells_of(ctx, f), page.records)) for f in fields]
+        yield [list(row) for row in zip(*columns, strict=True)]
         after = page.next
         if after is None:
             return
 
 
-def cell(ctx: Context, field: FieldDef, record: ops.Record) -> Any:
-    """A value as a spreadsheet wants it: numbers, days and moments as such, everything else as it is displayed."""
-    text = record.display.get(field.key, "")
-    value = record.values.get(field.key)
+def cells_of(ctx: Context, field: FieldDef) -> Callable[[ops.Record], Any]:
+    """Makes cells of one column, as a spreadsheet wants them: numbers, days and moments as such, everything else as it is displayed."""
+    key, zone = field.key, ctx.zone
     if field.system and field.type == "datetime":
-        return getattr(record, field.key).astimezone(ctx.zone).replace(tzinfo=None, second=0, microsecond=0)
-    if value is None:
-        return text or None
+        return lambda record: getattr(record, key).astimezone(zone).replace(tzinfo=None, second=0, microsecond=0)
     kind, result = field_types.get(field.type).result_of(field, ctx.config)
-    if isinstance(value, dict) and "amount" in value:
-        return float(value["amount"])
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return text if kind.spoken else value
-    if isinstance(value, str) and kind.expr_type_of(result, ctx.config) in ("date", "datetime"):
-        try:
-            if kind.key == "date":
-                return date.fromisoformat(value)
-            return datetime.fromisoformat(value).astimezone(ctx.zone).replace(tzinfo=None)
-        except ValueError:
-            return text or value  # masked
-    if isinstance(value, str) and kind.key in ("longtext", "phone", "text", "email", "url"):
-        return value
-    return text or None
+    is_moment = kind.expr_type_of(result, ctx.config) in ("date", "datetime")
+    is_date, spoken, is_text = kind.key == "date", kind.spoken, kind.key in _TEXTS
+
+    def cell(record: ops.Record) -> Any:
+        value = record.values.get(key)
+        if value is None:
+            return record.display.get(key) or None
+        if isinstance(value, str):
+            if is_moment:
+                try:
+                    return date.fromisoformat(value) if is_date else datetime.fromisoformat(value).astimezone(zone).replace(tzinfo=None)
+                except ValueError:
+                    return record.display.get(key) or value  # masked
+            return value if is_text else record.display.get(key) or None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return record.display.get(key, "") if spoken else value
+        if isinstance(value, dict) and "amount" in value:
+            return float(value["amount"])
+        return record.display.get(key) or None
+
+    return cell
+
+
+def _is_plain(ctx: Context, field: FieldDef) -> bool:
+    """Cells of this field are made of its value alone, so nothing needs to be said in words."""
+    kind, result = field_types.get(field.type).result_of(field, ctx.config)
+    if field.system:
+        return field.type == "datetime"
+    if not field_types.get(field.type).computed and kind.value_schema(field, ctx.config).get("type") in ("integer", "number"):
+        return not kind.spoken
+    return kind.key in _TEXTS or kind.key == "money" or kind.expr_type_of(result, ctx.config) in ("date", "datetime")
 
 
 def labels(ctx: Context, fields: Sequence[FieldDef]) -> list[str]:
