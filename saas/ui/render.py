@@ -74,6 +74,16 @@ def environment() -> Environment:
     return env
 
 
+def has_template(name: str) -> bool:
+    """Whether there is a template of this name."""
+    return name in _names()
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    return frozenset(environment().list_templates())
+
+
 def render(template: str, /, **data: Any) -> str:
     return environment().get_template(template).render(data)
 

@@ -14,7 +14,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.runtime import Context
 from saas.runtime import operations as ops
-from saas.ui.render import environment, markup
+from saas.ui.render import has_template, markup
 from saas.ui.shell import colour_of
 from saas.ui.views import Cell, Column, ShownField, Text
 
@@ -61,7 +61,7 @@ def value_block(ctx: Context, field: FieldDef, value: Any, text: str, options: S
     if not isinstance(short, str) or isinstance(short, Markup):
         return short
     name = f"fields/{field.type}/cell.html"
-    if name not in environment().list_templates(filter_func=lambda found: found == name):
+    if not has_template(name):
         return text
     return markup(name, field=field, value=value, text=text, options=list(options), locale=ctx.locale)
 
