@@ -52,6 +52,7 @@ async def bulk(
     async with tenant_transaction(ctx.tenant_id) as conn:
         payload = {"plan": plan.to_json(), "ids": [str(i) for i in chosen], "locale": ctx.locale}
         job_id = await jobs.enqueue(conn, ctx, "bulk_edit", payload, total=len(chosen))
+    jobs.ring()
     return {"job": await jobs.get_job(ctx, job_id)}
 
 

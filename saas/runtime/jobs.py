@@ -7,9 +7,11 @@ nothing any more. Times here are the database's, not the tenant's clock.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
@@ -181,6 +183,26 @@ async def enqueue(conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any]
         ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id,
     )  # fmt: skip
     return job_id
+
+
+_bells: set[asyncio.Event] = set()
+
+
+@contextmanager
+def listening() -> Iterator[asyncio.Event]:
+    """An event that is set when `ring` says that there is work; whoever waits for it clears it before looking."""
+    bell = asyncio.Event()
+    _bells.add(bell)
+    try:
+        yield bell
+    finally:
+        _bells.discard(bell)
+
+
+def ring() -> None:
+    """After the commit of a new job: workers of this process look at once, those elsewhere when they look anyway."""
+    for bell in _bells:
+        bell.set()
 
 
 _COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at"

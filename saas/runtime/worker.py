@@ -34,20 +34,31 @@ async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool =
     helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _keep_house)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
-        while not stop.is_set():
-            claim = await _next() if len(running) < concurrency else None
-            if claim is not None:
-                task = asyncio.create_task(run_claim(claim))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                continue
-            await _pause(stop, POLL_SECONDS)
+        await _run_due(stop, running, concurrency)
     finally:
         if running:
             await asyncio.wait(running, timeout=GRACE_SECONDS)
         for task in (*running, *helpers):
             task.cancel()
         await asyncio.gather(*running, *helpers, return_exceptions=True)
+
+
+async def _run_due(stop: asyncio.Event, running: set[asyncio.Task[None]], concurrency: int) -> None:
+    with jobs.listening() as bell:
+        while not stop.is_set():
+            bell.clear()
+            claim = await _next() if len(running) < concurrency else None
+            if claim is not None:
+                task = asyncio.create_task(run_claim(claim))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                continue
+            waits = [asyncio.ensure_future(event.wait()) for event in (stop, bell)]
+            try:
+                await asyncio.wait(waits, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
 
 
 async def drain() -> int:

@@ -191,6 +191,7 @@ async def start_export(ctx: Context, entity_key: str, *, format: str = "xlsx", c
         await record_audit(conn, ctx.tenant_id, "records.exported", actor_id=ctx.user_id, target=entity_key, request_id=ctx.request_id, data=data)
     if page.count.exact and page.count.value <= INLINE_ROWS and not in_transaction():
         return await run_now(ctx, job_id)
+    jobs.ring()
     return await jobs.get_job(ctx, job_id)
 
 

@@ -18,6 +18,7 @@ from saas.metadata.models import FieldDef
 from saas.runtime import jobs, permissions
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
+from saas.runtime.creating import let_others
 from saas.runtime.door import execute
 from saas.runtime.files import open_file
 from saas.runtime.records import entity_of
@@ -220,7 +221,10 @@ class Runner:
         skipped failed blank."""
         raw = [{f.key: row[i] for i, f in self.fields.items()} for row in self.sheet.rows[start : start + count]]
         await self.cells.prepare(list(self.fields.values()), raw)
-        parsed = [self._parse(row) for row in raw]
+        parsed = []
+        for place, row in enumerate(raw):
+            parsed.append(self._parse(row))
+            await let_others(place)
         known = await self._known([values for values, _problems in parsed])
         found: list[tuple[dict[str, Any], str, list[dict[str, str]]]] = []
         waiting = _Waiting()
@@ -363,4 +367,5 @@ async def start_import(ctx: Context, file_id: UUID, raw: Mapping[str, Any]) -> j
         await record_audit(conn, ctx.tenant_id, "records.imported", actor_id=ctx.user_id, target=plan.entity, request_id=ctx.request_id, data=data)
     if len(sheet.rows) <= INLINE_ROWS and not in_transaction():
         return await run_now(ctx, job_id)
+    jobs.ring()
     return await jobs.get_job(ctx, job_id)

@@ -185,6 +185,22 @@ async def test_a_stopped_worker_gives_its_job_back(company, monkeypatch):
     assert (job.status, job.attempts) == ("queued", 0)
 
 
+async def test_a_worker_in_the_same_process_begins_at_once(company, monkeypatch):
+    monkeypatch.setattr("saas.runtime.worker.POLL_SECONDS", 60)
+    lab = await company()
+    stop = asyncio.Event()
+    worker = asyncio.create_task(run_worker(stop, ticks=False))
+    await asyncio.sleep(0.3)  # it has looked, and waits
+    job_id = await put(lab)
+    jobs.ring()
+    ctx = await lab.ctx("admin")
+    async with asyncio.timeout(10):
+        while (await jobs.get_job(ctx, job_id)).status != "done":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    stop.set()
+    await asyncio.wait_for(worker, 5)
+
+
 async def test_the_worker_keeps_house(company, monkeypatch):
     monkeypatch.setattr("saas.runtime.worker.HOUSEKEEPING_DELAY_SECONDS", 0.01)
     lab = await company()
