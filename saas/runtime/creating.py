@@ -236,21 +236,19 @@ def _by_target(group: _Group, pairs: Iterable[tuple[FieldDef, set[UUID]]]) -> di
 
 async def _take_links(group: _Group, drafts: Sequence[Draft]) -> None:
     """Links to records the person may not read are taken back before anything is computed."""
-    if group.ctx.unrestricted:
-        return
-    given = [
-        (draft, declared, ids) for declared in _links(group.ctx, group.entity) for draft in drafts if (ids := validate.linked(draft.row.values.get(declared.key)))
-    ]
+    limited = [f for f in _links(group.ctx, group.entity) if not _reads_all(group, f.options["to"])]
+    given = [(draft, declared, ids) for declared in limited for draft in drafts if (ids := validate.linked(draft.row.values.get(declared.key)))]
     await _look_at(group, _by_target(group, ((declared, ids) for _, declared, ids in given)))
     for draft, declared, ids in given:
-        # Those that do not exist are taken back too, unless the person may read whatever there is.
-        target = group.ctx.config.entity(declared.options["to"])
-        if permissions.right_sql("read", RecordScope(Statement(group.ctx), target, "t")) == "true":
-            continue
-        known = group.linked[target.key]
+        known = group.linked[declared.options["to"]]
         if not all(known[i][1] for i in ids):
             draft.row.values[declared.key] = None
             validate.refuse_reference(draft, declared.key)
+
+
+def _reads_all(group: _Group, target: str) -> bool:
+    """Then nothing is taken back: that there is no such record is found later."""
+    return permissions.right_sql("read", RecordScope(Statement(group.ctx), group.ctx.config.entity(target), "t")) == "true"
 
 
 async def _check_links(group: _Group, drafts: Sequence[Draft]) -> None:

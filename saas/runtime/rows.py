@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.metadata.config import Config, Entity
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.sql import PG_TYPES, RecordScope, column_of, expr_type, field_sql, storage_of
 
@@ -144,22 +144,29 @@ class Encoded:
 def encode(config: Config, entity: Entity, values: Mapping[str, Any]) -> Encoded:
     """JSON values of declared fields (formulas and the pipeline field excepted) -> what is written where."""
     out = Encoded()
+    homes = config.cached(("rows.homes", entity.key), lambda: _homes(config, entity))
     for key, value in values.items():
-        declared = entity.declared[key]
-        storage = storage_of(config, declared)
+        declared, kind, storage, pg, column, place = homes[key]
         if storage in ("none", "state"):
             continue
-        kind = field_types.get(declared.type)
         if storage == "links":
-            out.links[entity.place(key)] = [UUID(v) for v in value or ()]
+            out.links[place] = [UUID(v) for v in value or ()]
             continue
         stored = None if value is None else kind.to_column(declared, value, config)
-        column = column_of(config, entity, declared)
         if column:
-            out.columns[column] = (stored, PG_TYPES[storage])
-        elif storage in PG_TYPES:
+            out.columns[column] = (stored, pg)
+        elif pg:
             # overflow of the slots: the column's value as text, which `field_sql` casts back
-            out.doc[entity.place(key)] = stored.isoformat() if isinstance(stored, datetime) else (str(stored) if stored is not None else None)
+            out.doc[place] = stored.isoformat() if isinstance(stored, datetime) else (str(stored) if stored is not None else None)
         else:
-            out.doc[entity.place(key)] = stored
+            out.doc[place] = stored
     return out
+
+
+def _homes(config: Config, entity: Entity) -> dict[str, tuple[FieldDef, FieldType, str, str | None, str | None, str]]:
+    """{field: (field, its type, storage, pg type, column, place in the document or link table)}."""
+    found = {}
+    for key, declared in entity.declared.items():
+        storage = storage_of(config, declared)
+        found[key] = (declared, field_types.get(declared.type), storage, PG_TYPES.get(storage), column_of(config, entity, declared), entity.place(key))
+    return found

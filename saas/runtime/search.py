@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -150,7 +151,7 @@ async def index_many(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UU
 
 async def index_fresh(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UUID, set[str]]) -> None:
     """The tokens of records that have none yet."""
-    new = sorted((token, record_id) for record_id, tokens_ in wanted.items() for token in tokens_)
+    new = sorted(((token, record_id) for record_id, tokens_ in wanted.items() for token in tokens_), key=itemgetter(0))
     if new:
         await conn.execute(
             "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, t, r FROM unnest($3::text[], $4::uuid[]) AS n (t, r) ON CONFLICT DO NOTHING",

@@ -5,6 +5,7 @@ Every check adds FieldProblems; the caller raises them all at once.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.compile import validate as validate_schema
 from saas.metadata.config import Entity
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, prepare
@@ -47,6 +48,36 @@ class Draft:
         self.problems.append(FieldProblem(field=key, code=code, message=message, path=f"/{key}" if key else ""))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What checking asks of a field each time, looked up once."""
+
+    declared: FieldDef
+    kind: FieldType
+    is_list: bool
+    has_problems: bool
+    has_problems_among: bool
+    bounds: Mapping[str, str]
+    may_be_required: bool
+
+
+def _known(ctx: Context, entity: Entity) -> dict[str, _Known]:
+    """Declared and system fields by key, in their order."""
+
+    def make() -> dict[str, _Known]:
+        found = {}
+        for key, declared in entity.fields.items():
+            kind = field_types.get(declared.type)
+            found[key] = _Known(
+                declared, kind, kind.expr_type_of(declared, ctx.config) == "list", type(kind).problems is not FieldType.problems,
+                type(kind).problems_among is not FieldType.problems_among, kind.bound_expressions(declared),
+                bool(declared.required or declared.required_if) and not kind.computed and declared.type != "pipeline",
+            )  # fmt: skip
+        return found
+
+    return ctx.config.cached(("validate.known", entity.key), make)
+
+
 def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterable[str] = ()) -> None:
     """Put given values into the draft: unknown and forbidden fields are problems, unchanged ones are passed over.
 
@@ -55,25 +86,25 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
     draft.asked |= set(also)
     open_fields = draft.asked
     present: dict[str, Any] = {}
+    fields = _known(ctx, draft.entity)
     for key, value in values.items():
-        declared = draft.entity.fields.get(key)
+        known = fields.get(key)
+        declared = known.declared if known else None
         hidden = draft.access.get(key, "hidden") == "hidden" and key not in open_fields
-        if declared is None or hidden or (declared.system and key != "owner"):
+        if known is None or hidden or (declared.system and key != "owner"):
             if declared is not None and declared.system and not hidden:
                 continue  # what the engine keeps itself may be sent back unchanged or not: it is not taken
             draft.problem(key, "unknown_field", lazy("There is no field “%(key)s” here.", key=key))
             continue
-        kind = field_types.get(declared.type)
-        value = None if value is None else kind.normalise(declared, value, ctx.config)
+        value = None if value is None else known.kind.normalise(declared, value, ctx.config)
         if draft.old is not None and draft.access.get(key) == "masked" and key not in open_fields:  # equal or not: the answer must not tell
             draft.problem(key, "forbidden", lazy("Your role may not change this field."))
             continue
-        is_list = kind.expr_type_of(declared, ctx.config) == "list"
-        if (value != [] or is_list) and _same(value, draft.row.get(key)) and (draft.old is not None or value is None):
+        if (draft.old is not None or value is None) and (value != [] or known.is_list) and _same(value, draft.row.get(key)):
             if draft.old is None and declared.default is not None:
                 draft.row.values.setdefault(key, None)  # an explicit null keeps the default away
             continue
-        reason = _refusal(ctx, draft, declared, open_fields)
+        reason = _refusal(ctx, draft, known, open_fields)
         if reason:
             draft.problem(key, *reason)
             continue
@@ -155,10 +186,11 @@ def _check_shape(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
         return
     draft.problems.extend(validate_schema(ctx.config, draft.entity.key, values, partial=True))
     broken = {p.field for p in draft.problems}
+    fields = _known(ctx, draft.entity)
     for key, value in values.items():
-        declared = draft.entity.fields[key]
-        if key not in broken and value is not None:
-            for code, message in field_types.get(declared.type).problems(declared, value, ctx.config):
+        known = fields[key]
+        if value is not None and known.has_problems and key not in broken:
+            for code, message in known.kind.problems(known.declared, value, ctx.config):
                 draft.problem(key, code, message)
 
 
@@ -166,9 +198,9 @@ def _same(a: Any, b: Any) -> bool:
     return a == b or (a in EMPTY and b in EMPTY)
 
 
-def _refusal(ctx: Context, draft: Draft, declared: FieldDef, open_fields: set[str]) -> tuple[str, Any] | None:
-    kind = field_types.get(declared.type)
-    if kind.computed:
+def _refusal(ctx: Context, draft: Draft, known: _Known, open_fields: set[str]) -> tuple[str, Any] | None:
+    declared = known.declared
+    if known.kind.computed:
         return "read_only", lazy("This value is computed and cannot be set.")
     if declared.type == "pipeline":
         return "read_only", lazy("The stage changes only through its transitions.")
@@ -225,9 +257,9 @@ def check_itself(ctx: Context, draft: Draft, env: RecordEnv) -> None:
     """What the record says by itself: shapes, required fields, bounds and rules. `env` can evaluate `own_texts`."""
     _check_shape(ctx, draft, {key: draft.row.values.get(key) for key in sorted(draft.unchecked) if key != "owner"})
     broken = {p.field for p in draft.problems}
-    for declared in draft.entity.declared.values():
-        if declared.key not in broken:
-            _check_field(ctx, draft, env, declared)
+    for key, known in _known(ctx, draft.entity).items():
+        if key not in broken and not known.declared.system:
+            _check_field(ctx, draft, env, known)
     if not draft.problems:
         for rule in draft.entity.defn.rules:
             if not env.holds(rule.expr):
@@ -275,24 +307,29 @@ def own_texts(entity: Entity) -> list[str | None]:
     return texts
 
 
-def _check_field(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef) -> None:
+def _check_field(ctx: Context, draft: Draft, env: RecordEnv, known: _Known) -> None:
+    declared = known.declared
     key, value = declared.key, draft.row.get(declared.key)
-    if value in EMPTY and not field_types.get(declared.type).computed and declared.type != "pipeline":
+    if value in EMPTY:
+        if not known.may_be_required:
+            return
         was_filled = draft.old is None or key in draft.changed
         required = (declared.required and was_filled) or (declared.required_if and env.holds(declared.required_if))
         if required and (not declared.visible_if or env.holds(declared.visible_if)) and draft.access.get(key) != "hidden":
             draft.problem(key, "required", lazy("This field is required."))
-    elif key in draft.changed and value not in EMPTY:
-        old = draft.old.get(key) if draft.old else None
-        for code, message in field_types.get(declared.type).problems_among(declared, value, old, draft.row.values, ctx.config):
-            draft.problem(key, code, message)
-        _check_bounds(ctx, draft, env, declared, value)
+    elif key in draft.changed:
+        if known.has_problems_among:
+            old = draft.old.get(key) if draft.old else None
+            for code, message in known.kind.problems_among(declared, value, old, draft.row.values, ctx.config):
+                draft.problem(key, code, message)
+        if known.bounds:
+            _check_bounds(ctx, draft, env, known, value)
 
 
-def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, declared: FieldDef, value: Any) -> None:
+def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, known: _Known, value: Any) -> None:
     """Bounds that are expressions; literal ones are the field type's own check."""
-    kind = field_types.get(declared.type)
-    for name, text in kind.bound_expressions(declared).items():
+    kind, declared = known.kind, known.declared
+    for name, text in known.bounds.items():
         limit = env.evaluate(text)
         if limit is None:
             continue
@@ -346,7 +383,17 @@ def references_to_check(draft: Draft) -> dict[str, set[UUID]]:
 
 def linked(value: Any) -> set[UUID]:
     """The ids in the value of a field that links."""
-    return {UUID(str(v)) for v in (value if isinstance(value, list) else [value]) if _is_uuid(v)}
+    if value is None:
+        return set()
+    return {found for v in (value if isinstance(value, list) else [value]) if (found := _uuid_of(str(v))) is not None}
+
+
+@functools.lru_cache(maxsize=4096)
+def _uuid_of(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _filter_inputs(declared: FieldDef) -> set[str]:

@@ -31,6 +31,7 @@ INLINE_ROWS = 500
 BATCH = 500  # rows a transaction
 SMALL_BATCH = 50  # where rows may name records that rows above them made: those must be there when a batch is looked up
 PREVIEW_ROWS = 20
+KEPT_SECONDS = 20.0
 MAX_ERRORS = 1000
 POLICIES = ("create", "update", "skip")
 MATCHABLE = ("text", "auto", "email", "phone", "int", "national_id", "url")
@@ -70,6 +71,9 @@ class Tally:
             "next": self.next, "created": self.created, "updated": self.updated, "skipped": self.skipped, "failed": self.failed,
             "errors": self.errors,
         }  # fmt: skip
+
+
+_recent: dict[tuple[UUID, UUID], Sheet] = {}
 
 
 # ---- columns -----------------------------------------------------------------------------------------------------------
@@ -139,9 +143,17 @@ def match_fields(ctx: Context, entity: Entity) -> list[FieldDef]:
 
 
 async def load_sheet(ctx: Context, file_id: UUID) -> Sheet:
-    """An uploaded table of the person's own. Errors: NotFound, PayloadTooLarge, InvalidInput."""
+    """An uploaded table of the person's own. The last one is kept for a moment, from preview to start to job: do not change it.
+    Errors: NotFound, PayloadTooLarge, InvalidInput."""
     download = await open_file(ctx, file_id)
-    return await asyncio.to_thread(read_sheet, download.path, download.info.name)
+    place = (ctx.tenant_id, file_id)
+    sheet = _recent.get(place)
+    if sheet is None:
+        sheet = await asyncio.to_thread(read_sheet, download.path, download.info.name)
+        _recent.clear()
+        _recent[place] = sheet
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, _recent.pop, place, None)
+    return sheet
 
 
 # ---- preview -----------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from saas.tenants import list_departments
 
 _SEPARATORS = re.compile(r"[;；\n]")
 _COMMAS = re.compile(r"[,，、;；\n]")
+_KEPT = 20_000  # cells read whose values are kept
 _LONGEST_MOMENT = 60  # characters; matching a longer text as a time could take very long
 _DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})\Z", re.ASCII)
 _NAMED = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y")
@@ -57,6 +58,7 @@ class Cells:
     users: dict[str, list[str]] = field(default_factory=dict)
     departments: dict[str, list[str]] = field(default_factory=dict)
     records: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    read: dict[tuple[str, type, Any], tuple[Any, None]] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Read people and departments once."""
@@ -113,9 +115,20 @@ class Cells:
     # -- one cell -------------------------------------------------------------------------------------------------------
 
     def value(self, f: FieldDef, raw: Any) -> tuple[Any, FieldProblem | None]:
-        """The JSON value of a cell, or what is wrong with it."""
+        """The JSON value of a cell, or what is wrong with it. Cells repeat down a column: what was read is kept."""
         if raw is None:
             return None, None
+        place = (f.key, type(raw), raw)  # with its type: 1 equals true
+        if (found := self.read.get(place)) is not None:
+            return found
+        found = self._value(f, raw)
+        if not isinstance(found[0], list | dict) and found[1] is None:
+            if len(self.read) >= _KEPT:
+                self.read.clear()
+            self.read[place] = found
+        return found
+
+    def _value(self, f: FieldDef, raw: Any) -> tuple[Any, FieldProblem | None]:
         kind = field_types.get(f.type)
         if kind.holds not in ("record", "user", "dept"):
             return self._typed(f, raw), None

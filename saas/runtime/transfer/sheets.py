@@ -32,6 +32,9 @@ BOM = b"\xef\xbb\xbf"
 MAX_TAG = 64 * 1024
 # A tag of a row or cell and the place it names, if any: <c r="B7">, also <x:c r = 'b7'>.
 _TAG = re.compile(rb"""<(?:[\w.-]+:)?(c|row)(?=[\s/>])(?:[^<]*?\sr\s*=\s*["']([A-Za-z]*)([0-9]+)["'])?""")
+# The same, only found; and those that name their place in the way nearly all programs write it.
+_ANY = re.compile(rb"<(?:c|row|[\w.-]+:(?:c|row))(?=[\s/>])")
+_NAMED = re.compile(rb'<(?:c|row) r="([A-Z]*)([0-9]+)"')
 _OTHER_FORMATS = {"mimetype", "content.xml", "xl/workbook.bin"}
 _DELIMITERS = ",;\t|"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -151,12 +154,13 @@ class _Extent:
             if _TAG.match(self.tail):
                 raise refused(lazy("This file cannot be read as a table."))
             self.tail = b""
-        tags = _TAG.findall(text, 0, end)
-        _kinds, letters_of, digits_of = map(set, zip(*tags, strict=True)) if tags else ((), (), ())
-        if b"" not in digits_of:  # every tag names its place, as nearly all programs write them: their order says nothing more
-            self.rows = max([self.rows, *(int(digits[:9]) for digits in digits_of)])
-            self.columns = max([self.columns, *map(_column_number, letters_of)])
-            tags = tags[-1:]
+        named = _NAMED.findall(text, 0, end)
+        if len(named) == len(_ANY.findall(text, 0, end)):  # as nearly all programs write them: their order says nothing more
+            self.rows = max([self.rows, *(int(digits[:9]) for digits in {digits for _, digits in named})])
+            self.columns = max([self.columns, *map(_column_number, {letters for letters, _ in named})])
+            tags = [(b"c" if letters else b"row", letters, digits) for letters, digits in named[-1:]]
+        else:
+            tags = _TAG.findall(text, 0, end)
         for kind, letters, digits in tags:
             if digits:
                 self.row, self.column = int(digits[:9]), _column_number(letters)
