@@ -295,7 +295,7 @@ async def plan_by_values(connection: Any) -> None:
 
 
 class Relay:
-    """One request that only reads. The transaction that found who asks waits, open, for the first that does the work: begin,
+    """One request. The transaction that found who asks waits, open, for the first that does the work: begin,
     setting and commit are sent once. Whoever answers without more work calls `end`, before anybody waits for a slow client."""
 
     __slots__ = ("_waiting",)
@@ -341,7 +341,7 @@ _relay: ContextVar[Relay | None] = ContextVar("relay", default=None)
 
 @asynccontextmanager
 async def one_transaction() -> AsyncIterator[Relay]:
-    """The frame of a request without a body (see `Relay`)."""
+    """The frame of a request (see `Relay`)."""
     relay = Relay()
     token = _relay.set(relay)
     try:

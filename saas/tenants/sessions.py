@@ -97,10 +97,11 @@ WHERE s.tenant_id = $1 AND s.token_hash = $2 AND s.revoked_at IS NULL AND s.expi
 AND (s.kind <> 'web' OR s.last_seen_at > now() - interval '{_IDLE_DAYS} days') AND u.status = 'active'
 """  # noqa: S608  constants of this file
 
-async def find_session(tenant_id: UUID, token: str) -> SessionInfo | None:
+async def find_session(tenant_id: UUID, token: str, *, leave_open: bool = False) -> SessionInfo | None:
     """Who holds this token, with roles, departments, team and tenant, in one query. None if it is unknown, expired,
-    revoked, another tenant's, or its person is no longer active."""
-    async with tenant_transaction(tenant_id, leave_open=True) as conn:
+    revoked, another tenant's, or its person is no longer active. `leave_open`: the request is all there, its work goes on in the
+    same transaction."""
+    async with tenant_transaction(tenant_id, leave_open=leave_open) as conn:
         row = await conn.fetchrow(_WHO, tenant_id, hash_token(token))
         frozen = is_frozen()
     if row is None:

@@ -192,7 +192,7 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if tenant is None:
         raise NotFound()
     token = cookies_of(request).get(SESSION_COOKIE)
-    session = await find_session(tenant.id, token) if token else None
+    session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
     if session is None or session.kind != "web":
         raise NotAuthenticated()
     if request.method not in SAFE_METHODS:

@@ -60,7 +60,7 @@ class SiteMiddleware:
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
 
         site = Site("none", headers.get(b"host", ""), local=self.settings.is_local)
-        relay: Any = None  # of a request without a body
+        relay: Any = None
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -91,9 +91,6 @@ class SiteMiddleware:
 
                 response = answer_error(scope, failed)
                 await response.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
-                return
-            if scope["method"] not in ("GET", "HEAD"):  # a body may take its time to arrive
-                await replicas.serve(self.app, scope, receive, answer)
                 return
             async with one_transaction() as relay:
                 await replicas.serve(self.app, scope, receive, answer)

@@ -56,7 +56,7 @@ async def context(request: Request) -> Context:
         speak(request, negotiate(accept, tenant.locale))
     token = bearer(request)
     cookie = None if token else cookies_of(request).get(SESSION_COOKIE)
-    session = await find_session(tenant.id, token or cookie) if token or cookie else None
+    session = await find_session(tenant.id, token or cookie, leave_open=await _is_all_there(request)) if token or cookie else None
     if session is None or session.kind != ("api" if token else "web"):  # a cookie's token never goes past the CSRF check
         raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
     if cookie and request.method not in SAFE_METHODS:
@@ -68,6 +68,16 @@ async def context(request: Request) -> Context:
     locale = negotiate(accept, tenant.locale) if accept else session.user.locale or tenant.locale
     speak(request, locale)
     return await context_of(session, origin="api", locale=locale, request_id=request.scope["state"]["request_id"])
+
+
+async def _is_all_there(request: Request) -> bool:
+    """Nothing of the request is still on its way: it has no body, or a document that has been read. Files may take their time."""
+    if request.method in SAFE_METHODS:
+        return True
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return False
+    await request.body()
+    return True
 
 
 async def operator(request: Request) -> OperatorInfo:
