@@ -40,10 +40,17 @@ async def aggregate(
     if not measures:
         raise BadRequest(lazy("A report needs at least one measure."), field="measures")
     limit = min(max(op.limit, 1), MAX_ROWS)
-    selected = [*(d.sql for d in dimensions), *(m.sql for m in measures)]
     groups = ", ".join(str(i + 1) for i in range(len(dimensions)))
+    grouped = f" GROUP BY {groups}" if groups else ""
+    if any(d.day for d in dimensions) and all(m.parts for m in measures):
+        # First by day: how many days there are the planner knows, how many months only we. It then groups while it reads.
+        inner = ", ".join([*(f"{d.day or d.sql} AS d{i}" for i, d in enumerate(dimensions)), *(f"{m.parts[0]} AS m{i}" for i, m in enumerate(measures) if m.parts)])
+        selected = [*(d.bucketed(f"g.d{i}") for i, d in enumerate(dimensions)), *(m.parts[1].format(f"g.m{i}") for i, m in enumerate(measures) if m.parts)]
+        source = f"FROM (SELECT {inner} {query.sql}{grouped}) g"
+    else:
+        selected, source = [*(d.sql for d in dimensions), *(m.sql for m in measures)], query.sql
     order = _order(op.sort, dimensions)
-    sql = f"SELECT {', '.join(selected)} {query.sql}{f' GROUP BY {groups}' if groups else ''}{f' ORDER BY {order}' if order else ''} LIMIT {query.statement.param(limit, 'int8')}"
+    sql = f"SELECT {', '.join(selected)} {source}{grouped}{f' ORDER BY {order}' if order else ''} LIMIT {query.statement.param(limit, 'int8')}"
     await plan_by_values(conn)
     found = await conn.fetch(*query.statement.finish(sql))
     keys = [[d.key(item[i]) for i, d in enumerate(dimensions)] for item in found]
@@ -85,6 +92,7 @@ class _Dimension:
 
     def __init__(self, query: Query, asked: ops.Dimension) -> None:
         self.ctx, self.bucket = query.ctx, asked.bucket
+        self.day = ""  # SQL of the day before it is put into its bucket
         parts = tuple(asked.field.split("."))
         if len(parts) > 2:
             raise BadRequest(lazy("“%(field)s” is too many steps away.", field=asked.field), field="dimensions")
@@ -106,11 +114,16 @@ class _Dimension:
                     lazy("“%(field)s” cannot be grouped by “%(bucket)s”.", field=asked.field, bucket=self.bucket),
                     field="dimensions",
                 )
-            zone = "UTC" if self.kind == "date" else query.ctx.tenant.time_zone
-            sql = f"date_trunc('{self.bucket}', {sql}, {query.statement.param(zone, 'text')})"
+            if self.kind == "date":
+                self.day = sql
+            self._zone = query.statement.param("UTC" if self.kind == "date" else query.ctx.tenant.time_zone, "text")
+            sql = self.bucketed(sql)
         elif self.kind == "list":
             sql = f"(SELECT v FROM jsonb_array_elements_text({sql}) v LIMIT 1)"
         self.sql = sql
+
+    def bucketed(self, sql: str) -> str:
+        return f"date_trunc('{self.bucket}', {sql}, {self._zone})" if self.bucket else sql
 
     def key(self, value: Any) -> Any:
         if value is None:
@@ -160,11 +173,13 @@ def bucket_end(day: date, bucket: str) -> date:
 class _Measure:
     def __init__(self, query: Query, asked: ops.Measure) -> None:
         self.ctx, self.fn = query.ctx, asked.fn
+        self.parts: tuple[str, str] | None = None  # SQL of the measure of a part, and of the whole from its parts ({}), where that can be done
         if asked.fn not in FUNCTIONS:
             raise BadRequest(lazy("“%(fn)s” is not a way to measure.", fn=asked.fn), field="measures")
         self.field: FieldDef | None = None
         if asked.fn == "count" and not asked.field:
             self.sql = "count(*)"
+            self.parts = self.sql, "sum({})::int8"
             return
         self.field = query.entity.fields.get(asked.field or "")
         if self.field is None:
@@ -174,11 +189,15 @@ class _Measure:
             raise BadRequest(lazy("“%(field)s” is not a number.", field=self.field.key), field="measures")
         if asked.fn == "count":
             self.sql = f"count({sql})"
+            self.parts = self.sql, "sum({})::int8"
         elif asked.fn == "count_distinct":
             self.sql = f"count(DISTINCT {sql})"
         elif kind == "number" and (whole := query.guarded.whole_sql(self.field)):
             column, unit = whole  # added up as integers, divided once
-            self.sql = f"({asked.fn}({column})::numeric{f' / {unit}' if unit > 1 else ''})"
+            divided = f" / {unit}" if unit > 1 else ""
+            self.sql = f"({asked.fn}({column})::numeric{divided})"
+            if asked.fn != "avg":
+                self.parts = f"{asked.fn}({column})", f"({asked.fn}({{}})::numeric{divided})"
         else:
             self.sql = f"{asked.fn}({sql}{'::numeric' if kind == 'number' else ''})"
 
