@@ -29,6 +29,7 @@ from saas.db.migrate import pending_migrations
 from saas.db.pools import GONE, Database, application_name
 from saas.db.roles import APP, SYSTEM
 from saas.errors import Conflict, Unavailable
+from saas.i18n import lazy
 from saas.settings import HOME
 
 Say = Callable[[str], None]
@@ -72,7 +73,7 @@ async def move(database: Database, tenant_id: UUID, target: str, *, keep: bool, 
     """
     source = await places.place_of(database, tenant_id, fresh=True)
     if source == target:
-        raise Conflict(f"It lives in {target} already.")
+        raise Conflict(lazy("The workspace lives in %(cell)s already.", cell=target))
     try:
         async with AsyncExitStack() as stack:
 
@@ -86,7 +87,7 @@ async def move(database: Database, tenant_id: UUID, target: str, *, keep: bool, 
             mover = Mover(database, tenant_id, source, target, await connect(source), await connect(target), await connect(HOME), connect, say)
             return await mover.run(keep=keep)
     except GONE as error:
-        raise Unavailable(f"A server went away while moving: {error}") from error
+        raise Unavailable(lazy("A server went away while moving: %(error)s", error=str(error))) from error
 
 
 async def clear(connection: Any, tenant_id: UUID) -> dict[str, int]:
@@ -128,7 +129,7 @@ class Mover:
     async def run(self, *, keep: bool) -> Moved:
         begun = time.monotonic()
         if not await self.home.fetchval("SELECT pg_try_advisory_lock($1)", self.lock ^ 1):
-            raise Conflict("Somebody else is moving it.")
+            raise Conflict(lazy("Somebody else is moving this workspace."))
         await self._check()
         flipped = False
         try:
@@ -152,23 +153,23 @@ class Mover:
     async def _check(self) -> None:
         for cell, connection in ((self.source, self.a), (self.target, self.b)):
             if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-                raise Conflict(f"{cell}: moving needs a superuser as the administrator's login")
+                raise Conflict(lazy("%(cell)s: moving needs a superuser as the administrator's login", cell=cell))
             if waiting := await pending_migrations(connection):
-                raise Conflict(f"{cell}: run `saas migrate` first ({len(waiting)} migrations have not run)")
+                raise Conflict(lazy("%(cell)s: run `saas migrate` first (migrations that have not run: %(count)s)", cell=cell, count=len(waiting)))
         if await self.a.fetchval("SHOW wal_level") != "logical":
-            raise Conflict(f"{self.source}: set wal_level = logical and restart the server")
+            raise Conflict(lazy("%(cell)s: set wal_level = logical and restart the server", cell=self.source))
         strangers = await self.a.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY($1::text[]) AND application_name <> $2",
             [APP, SYSTEM], application_name(self.database.settings),
         )  # fmt: skip
         if strangers:
-            raise Conflict(f"{self.source}: {strangers} connections are of processes without SAAS_CELLS; they would not notice the move. Restart them first.")
+            raise Conflict(lazy("%(cell)s: connections of processes without SAAS_CELLS, which would not notice the move: %(count)s. Restart those processes first.", cell=self.source, count=strangers))
         self.tables = await _tables(self.a)
         if self.tables != await _tables(self.b):
-            raise Conflict("The two databases do not have the same tables.")
+            raise Conflict(lazy("The two databases do not have the same tables."))
         numbers = [row["id"] for row in await self.a.fetch("SELECT id FROM entity WHERE tenant_id = $1", self.tenant_id)]
         if await self.b.fetchval("SELECT EXISTS (SELECT 1 FROM entity WHERE id = ANY($1::int[]) AND tenant_id <> $2)", numbers, self.tenant_id):
-            raise Conflict(f"{self.target}: another tenant has the same entity numbers: its cell's number was changed")
+            raise Conflict(lazy("%(cell)s: another tenant has the same entity numbers: its cell's number was changed", cell=self.target))
 
     async def _clear_attempt(self) -> None:
         """What an attempt left that was killed, and old rows kept there: the directory says that the tenant does not live here."""
@@ -217,7 +218,7 @@ class Mover:
             "SELECT apply_error_count + sync_error_count AS errors FROM pg_stat_subscription_stats WHERE subname = $1", self.name
         )
         if row and row["errors"] > 3:
-            raise Conflict(f"{self.target}: copying fails; the log of that server says why")
+            raise Conflict(lazy("%(cell)s: copying fails; the log of that server says why", cell=self.target))
 
     async def _follow(self) -> None:
         """Until what is missing is little."""
@@ -250,7 +251,7 @@ class Mover:
                 await self._thaw()
             self.say("People are in the middle of something; trying again …")
             await asyncio.sleep(1.0)
-        raise Unavailable("The workspace could not be made read-only: long transactions go on in it. Try again later.")
+        raise Unavailable(lazy("The workspace could not be made read-only: long transactions go on in it. Try again later."))
 
     async def _freeze(self) -> bool:
         await self.a.execute(f"SET lock_timeout = {int(FREEZE_SECONDS * 1000)}")
@@ -301,7 +302,10 @@ class Mover:
             sql = f'SELECT count(*) AS rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) AS hash FROM "{table}" t WHERE tenant_id = $1'  # noqa: S608
             left, right = await asyncio.gather(one.fetchrow(sql, self.tenant_id), other.fetchrow(sql, self.tenant_id))
             if tuple(left) != tuple(right):
-                raise Conflict(f"{table}: {left['rows']} rows in {self.source}, {right['rows']} in {self.target}, or their contents differ. Nothing was deleted.")
+                raise Conflict(lazy(
+                    "%(table)s: %(left)s rows in %(source)s, %(right)s in %(target)s, or their contents differ. Nothing was deleted.",
+                    table=table, left=left["rows"], source=self.source, right=right["rows"], target=self.target,
+                ))
             rows[table] = left["rows"]
         return rows
 
@@ -309,7 +313,7 @@ class Mover:
         try:
             self.result.rows = await proof
         except Conflict as error:
-            raise Conflict(f"It lives in {self.target} now and works, but compared after the switch {error} The old rows are still in {self.source}.") from error
+            raise Conflict(lazy("The workspace lives in %(target)s now and works, but compared after the switch: %(error)s The old rows are still in %(source)s.", target=self.target, error=str(error), source=self.source)) from error
 
     async def _flip(self) -> None:
         """Nobody can write while this goes on, so its steps need not be one. Until the last of them the directory or the source's
