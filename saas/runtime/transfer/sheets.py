@@ -27,6 +27,8 @@ MAX_COLUMNS = 200
 MAX_CELLS = 5_000_000
 MAX_CELL = 40_000
 EXCEL_ROWS = 1_048_575
+XLSX_CELL = 32_767  # characters
+_AS_IS = frozenset((int, float, bool, date, datetime, type(None)))  # what the writer takes unchanged
 BOM = b"\xef\xbb\xbf"
 
 MAX_TAG = 64 * 1024
@@ -266,7 +268,7 @@ def write_xlsx(path: Path, title: str, headers: Sequence[str], rows: Iterable[Se
             if number >= EXCEL_ROWS:
                 raise PayloadTooLarge(lazy("An Excel sheet holds at most %(count)s rows; export as CSV instead.", count=EXCEL_ROWS))
             empty = False
-            yield {name: _xlsx_cell(value) for name, value in zip(names, row, strict=True)}
+            yield dict(zip(names, [value if (kind := type(value)) in _AS_IS or (kind is str and len(value) <= XLSX_CELL) else _xlsx_cell(value) for value in row], strict=True))
         if empty:
             yield dict.fromkeys(names)  # so that the headings are there
 
@@ -283,7 +285,7 @@ def _xlsx_cell(value: Any) -> Any:
     if isinstance(value, time):
         return value.strftime("%H:%M")
     if isinstance(value, str):
-        return value[:32_767]
+        return value[:XLSX_CELL]
     return value
 
 

@@ -102,6 +102,11 @@ async def both(twins: tuple[Lab, Lab], who: str, entity: str, make: Any, *, conf
     return alone, queries
 
 
+async def made_at(ctx: Context, **values: Any) -> UUID:
+    """An account made at the context's fixed moment."""
+    return UUID((await execute(ctx, ops.Create(entity="account", values=values, brief=True))).effects[0]["id"])
+
+
 def at(lab: Lab, place: int) -> str:
     return str(lab.made[place])
 
@@ -189,8 +194,8 @@ async def test_rights_are_the_same(twins, who):
 
     for lab in twins:
         if not hasattr(lab, "own"):
-            lab.others = await lab.make("account", name="Theirs")
-        lab.own = await lab.make("account", None, name=f"Own {who}", owner=str(lab.people[who if who in ACCOUNT["owner_roles"] else "chief"]))
+            lab.others = await made_at(await lab.ctx("admin", at=AT), name="Theirs")
+        lab.own = await made_at(await lab.system(at=AT), name=f"Own {who}", owner=str(lab.people[who if who in ACCOUNT["owner_roles"] else "chief"]))
         lab.made = [*getattr(lab, "made", []), lab.own, *([lab.others] if lab.others not in getattr(lab, "made", []) else [])]
     await both(twins, who, "account", rows)
 
