@@ -224,8 +224,9 @@ async def _alone(settings: Settings, login: Login, asks: Asks, say: data.Say) ->
                 result[key] = await _parts(client, login, asks, key)
     finally:
         await close_database()
-    weight = sum(MIX.values())
-    result["all"] = {name: round(sum(result[key][name] * share for key, share in MIX.items()) / weight, 3) for name in ("total", "database", "templates", "python")}
+    done = {key: share for key, share in MIX.items() if result[key]["total"]}  # a small database may have no record left for some
+    weight = sum(done.values())
+    result["all"] = {name: round(sum(result[key][name] * share for key, share in done.items()) / weight, 3) for name in ("total", "database", "templates", "python")}
     for key in (*MIX, "all"):
         say(f"{key:<18} " + "  ".join(f"{name} {ms:.2f}" for name, ms in result[key].items()))
     return result
