@@ -215,17 +215,17 @@ async def test_a_group_takes_as_many_queries_as_a_few_rows(lab):
 
 async def test_what_somebody_takes_meanwhile_fails_alone(lab, monkeypatch):
     """The look at unique values finds nothing, the claim finds one taken: the right row is reported, the others are made."""
-    await lab.make("account", name="Holder", taxno="RACE-2")
+    await lab.make("account", name="Holder", taxno="MEANWHILE-2")
 
     async def blind(*_: Any) -> set[Any]:
         return set()
 
     monkeypatch.setattr(creating.uniques, "taken", blind)
     ctx = await lab.ctx("admin")
-    made = await execute(ctx, ops.CreateMany(entity="account", rows=[{"name": f"Race {n}", "taxno": f"RACE-{n}"} for n in range(4)]))
+    made = await execute(ctx, ops.CreateMany(entity="account", rows=[{"name": f"Meanwhile {n}", "taxno": f"MEANWHILE-{n}"} for n in range(4)]))
     assert [isinstance(m, UUID) for m in made] == [True, True, False, True]
     assert made[2].problems[0].code == "not_unique"
-    codes = [r.values["code"] for r in (await execute(ctx, ops.List(entity="account", filter={"field": "name", "op": "in", "value": ["Race 0", "Race 1", "Race 3"]}, sort=["created_at"]))).records]
+    codes = [r.values["code"] for r in (await execute(ctx, ops.List(entity="account", filter={"field": "name", "op": "in", "value": ["Meanwhile 0", "Meanwhile 1", "Meanwhile 3"]}, sort=["created_at"]))).records]
     numbers = [int(code.rsplit("-", 1)[1]) for code in codes]
     assert numbers == list(range(numbers[0], numbers[0] + 3))
 
