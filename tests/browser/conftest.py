@@ -23,6 +23,7 @@ from saas.metadata.packs import load_pack, sample
 from saas.provision import load_sample
 from saas.settings import Settings
 from saas.tenants import create_user, find_user, open_session
+from tests.browser import drafting
 from tests.browser.visitor import Visitor
 from tests.conftest import PASSWORD
 
@@ -170,3 +171,13 @@ def _part(records: list[dict[str, Any]], details: set[str]) -> list[dict[str, An
         if record.get("key"):
             there.add(record["key"])
     return kept
+
+
+@pytest_asyncio.fixture
+async def no_drafts(acme: Company, tianhe: Company) -> AsyncIterator[None]:
+    """The test begins and ends with the published configuration."""
+    for company in (acme, tianhe):
+        await drafting.discard(company)
+    yield
+    for company in (acme, tianhe):
+        await drafting.discard(company)

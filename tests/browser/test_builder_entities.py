@@ -4,20 +4,19 @@ Nothing is published; every draft is thrown away."""
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from saas.metadata import drafts, edits
-from saas.tenants import find_user
+from saas.metadata import drafts
 from tests.browser.conftest import Company
-from tests.browser.test_every_page import NAMELESS, TEXTS, untranslated
+from tests.browser.drafting import admin_of, bar, drafted
+from tests.browser.test_every_page import look_at
 from tests.browser.visitor import Visitor
 
 ENTITY = "/settings/entities/customer"
+pytestmark = pytest.mark.usefixtures("no_drafts")
 PAGES = {
     "en": (
         "/settings/entities", "/settings/entities/new", ENTITY, f"{ENTITY}/relations", f"{ENTITY}/rules", f"{ENTITY}/rules/rules/new", f"{ENTITY}/rules/unique/new", f"{ENTITY}/properties",
@@ -37,50 +36,13 @@ PAGES = {
 }  # fmt: skip
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def no_drafts(acme: Company, tianhe: Company) -> AsyncIterator[None]:
-    """Every test begins and ends with the published configuration."""
-    for company in (acme, tianhe):
-        await drafts.discard(company.id, await admin_of(company))
-    yield
-    for company in (acme, tianhe):
-        await drafts.discard(company.id, await admin_of(company))
-
-
-async def admin_of(company: Company) -> Any:
-    return (await find_user(company.id, email=company.people["admin"]))["id"]
-
-
-async def drafted(company: Company, path: str) -> Any:
-    return edits.find((await drafts.open_draft(company.id, await admin_of(company))).raw, path)
-
-
 def save(page: Page, text: str = "Save") -> Locator:
     return page.locator(".settings-main .form-foot").get_by_role("button", name=text, exact=True)
 
 
-def bar(page: Page) -> Locator:
-    return page.locator("[data-draft-bar]")
-
-
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
 async def test_every_page_is_named_translated_and_fits_a_phone(acme: Company, tianhe: Company, visit: Any, locale: str) -> None:
-    visitor: Visitor = await visit(tianhe if locale == "zh_CN" else acme, "admin")
-    page, english, bad = visitor.page, untranslated(), []
-    for path in PAGES[locale]:
-        await page.set_viewport_size({"width": 1440, "height": 900})
-        answer = await page.goto(visitor.base + path)
-        assert answer is not None
-        bad += [f"{path}: {answer.status}"] if answer.status != 200 else []
-        bad += [f"{path}: {text}" for text in await page.evaluate(NAMELESS)]
-        if locale == "zh_CN":
-            bad += [f"{path}: not translated: {text}" for text in await page.evaluate(TEXTS) if text in english]
-        await page.set_viewport_size({"width": 390, "height": 844})
-        try:
-            await visitor.no_sideways_scroll()
-        except AssertionError as error:
-            bad.append(str(error))
-    assert not bad, "\n".join(bad)
+    await look_at(await visit(tianhe if locale == "zh_CN" else acme, "admin"), locale, PAGES[locale])
 
 
 async def test_an_entity_is_made_from_feature_cards(acme: Company, visit: Any) -> None:

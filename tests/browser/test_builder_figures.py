@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from saas.metadata import drafts, edits
-from saas.tenants import find_user
-from tests.browser.conftest import Company
-from tests.browser.visitor import Visitor
+from tests.browser.drafting import bar, drafted
+from tests.browser.test_every_page import look_at
 
+pytestmark = pytest.mark.usefixtures("no_drafts")
 PAGES = {
     "en": ("/settings/views", "/settings/views/opportunity/board", "/settings/views/new-view?entity=customer", "/settings/layouts", "/settings/layouts/customer/default",
            "/settings/layouts/new-layout", "/settings/reports", "/settings/reports/sales", "/settings/reports/sales/add-widget", "/settings/reports/new-page",
@@ -22,24 +19,6 @@ PAGES = {
     "zh_CN": ("/settings/views", "/settings/views/customer/by_grade", "/settings/layouts/customer/main", "/settings/reports/contribution", "/settings/reports/contribution/add-widget",
               "/settings/dashboards/supervisor", "/settings/menus", "/settings/menus/supervisor"),
 }  # fmt: skip
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def no_drafts(acme: Company, tianhe: Company) -> AsyncIterator[None]:
-    """Every test begins and ends with the published configuration."""
-    for company in (acme, tianhe):
-        await drafts.discard(company.id, await admin_of(company))
-    yield
-    for company in (acme, tianhe):
-        await drafts.discard(company.id, await admin_of(company))
-
-
-async def admin_of(company: Company) -> Any:
-    return (await find_user(company.id, email=company.people["admin"]))["id"]
-
-
-async def drafted(company: Company, path: str) -> Any:
-    return edits.find((await drafts.open_draft(company.id, await admin_of(company))).raw, path)
 
 
 async def drag(page: Page, thing: Locator, to: Locator) -> None:
@@ -58,10 +37,6 @@ async def drag(page: Page, thing: Locator, to: Locator) -> None:
     await page.mouse.up()
 
 
-def bar(page: Page) -> Locator:
-    return page.locator("[data-draft-bar]")
-
-
 async def shown_again(page: Page) -> Any:
     """Wait for the answer that draws the preview."""
     return page.expect_response(lambda answer: "/preview" in answer.url and answer.ok)
@@ -72,23 +47,7 @@ async def shown_again(page: Page) -> Any:
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
 async def test_every_page_opens_named_and_narrow_enough(acme, tianhe, visit, locale):
-    from tests.browser.test_every_page import NAMELESS, TEXTS, untranslated
-
-    visitor: Visitor = await visit(tianhe if locale == "zh_CN" else acme, "admin")
-    page, english, bad = visitor.page, untranslated(), []
-    for path in PAGES[locale]:
-        await page.set_viewport_size({"width": 1440, "height": 900})
-        await visitor.go(path)
-        await expect(page.locator(".settings-main")).to_be_visible()
-        bad += [f"{path}: {text}" for text in await page.evaluate(NAMELESS)]
-        if locale == "zh_CN":
-            bad += [f"{path}: not translated: {text}" for text in await page.evaluate(TEXTS) if text in english]
-        await page.set_viewport_size({"width": 390, "height": 844})
-        try:
-            await visitor.no_sideways_scroll()
-        except AssertionError as error:
-            bad.append(str(error))
-    assert not bad, "\n".join(bad)
+    await look_at(await visit(tianhe if locale == "zh_CN" else acme, "admin"), locale, PAGES[locale], main=".settings-main")
 
 
 # ---- views --------------------------------------------------------------------------------------------------------------

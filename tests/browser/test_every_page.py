@@ -4,10 +4,12 @@ no sideways scrolling on a phone."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po
+from playwright.async_api import expect
 
 from saas.i18n import LOCALES
 from tests.browser.conftest import Company
@@ -76,11 +78,20 @@ async def addresses(visitor: Visitor) -> list[str]:
 
 async def look_everywhere(company: Company, visit: Any, locale: str) -> None:
     visitor: Visitor = await visit(company, "admin")
+    await look_at(visitor, locale, await addresses(visitor), refused=True)
+
+
+async def look_at(visitor: Visitor, locale: str, paths: Iterable[str], *, main: str = "", refused: bool = False) -> None:
+    """Each page answers (but for those that are `refused`, pages of their own), names its controls, speaks `locale` and fits a phone;
+    `main` is visible on it."""
     page = visitor.page
     english, bad = untranslated(), []
-    for path in await addresses(visitor):
+    for path in paths:
         await page.set_viewport_size({"width": 1440, "height": 900})
-        await visitor.go(path)
+        answer = await page.goto(visitor.base + path)
+        bad += [f"{path}: {answer and answer.status}"] if not refused and (answer is None or answer.status != 200) else []
+        if main:
+            await expect(page.locator(main)).to_be_visible()
         bad += [f"{path}: {text}" for text in await page.evaluate(NAMELESS)]
         if locale == "zh_CN":
             bad += [f"{path}: not translated: {text}" for text in await page.evaluate(TEXTS) if text in english]
