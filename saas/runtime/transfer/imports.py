@@ -22,7 +22,7 @@ from saas.runtime.creating import let_others
 from saas.runtime.door import execute
 from saas.runtime.files import open_file
 from saas.runtime.records import entity_of
-from saas.runtime.transfer.lookups import Cells, day_order, normal, plain_text
+from saas.runtime.transfer.lookups import Cells, normal, plain_text
 from saas.runtime.transfer.sheets import Sheet, read_sheet
 from saas.runtime.worker import run_now
 from saas.tenants import record_audit
@@ -223,7 +223,7 @@ class Runner:
         entity = entity_of(ctx, plan.entity)
         fields = {i: entity.fields[k] for i, k in plan.mapping.items()}
         american = ctx.tenant.country == "US"
-        orders = {f.key: day_order((r[i] for r in sheet.rows if isinstance(r[i], str)), month_first=american) for i, f in fields.items() if f.type in ("date", "datetime")}
+        orders = {f.key: sheet.month_first.get(i, american) for i, f in fields.items() if f.type in ("date", "datetime")}
         cells = Cells(ctx, entity, orders)
         await cells.start()
         return cls(ctx, entity, sheet, plan, cells, fields)

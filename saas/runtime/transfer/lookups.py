@@ -21,13 +21,13 @@ from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.door import execute
+from saas.runtime.transfer.sheets import DAY_FIRST
 from saas.tenants import list_departments
 
 _SEPARATORS = re.compile(r"[;；\n]")
 _COMMAS = re.compile(r"[,，、;；\n]")
 _KEPT = 20_000  # cells read whose values are kept
 _LONGEST_MOMENT = 60  # characters; matching a longer text as a time could take very long
-_DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})\Z", re.ASCII)
 _NAMED = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y")
 _TIME = re.compile(r"(?P<day>.*?\S)[T\s]+(?P<time>\d{1,2}:\d{2}(:\d{2})?)\s*(?P<half>[ap]\.?m\.?)?\Z", re.ASCII | re.IGNORECASE)
 
@@ -35,17 +35,6 @@ _TIME = re.compile(r"(?P<day>.*?\S)[T\s]+(?P<time>\d{1,2}:\d{2}(:\d{2})?)\s*(?P<
 def normal(text: str) -> str:
     """For comparing names: case, width and spaces do not matter."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()
-
-
-def day_order(texts: Iterable[str], *, month_first: bool) -> bool:
-    """Do dates like 3/4/2025 in this column put the month first? Decided by those that can only be read one way."""
-    for text in texts:
-        found = _DAY_FIRST.match(text.strip().split(" ")[0])
-        if found and int(found[1]) > 12:
-            return False
-        if found and int(found[2]) > 12:
-            return True
-    return month_first
 
 
 @dataclass(slots=True)
@@ -207,7 +196,7 @@ class Cells:
             return date.fromisoformat(iso)
         except (TypeError, ValueError):
             pass
-        found = _DAY_FIRST.match(text)
+        found = DAY_FIRST.match(text)
         if found:
             first, second, year = (int(g) for g in found.groups())
             month, day = (first, second) if self.month_first.get(f.key) else (second, first)

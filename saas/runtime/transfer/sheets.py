@@ -1,215 +1,250 @@
-"""Reading and writing xlsx and CSV. Files come from strangers: sizes are bounded before anything is unpacked into memory."""
+"""Reading and writing xlsx and CSV. Files come from strangers: sizes are bounded before anything is unpacked into memory.
+
+A table that is read is never in memory as a whole: its rows go to a temporary file, from which any of them can be taken.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import os
+import pickle
 import queue
 import re
-import zipfile
+import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, overload
 
-import python_calamine
 import rustpy_xlsxwriter
 
-from saas.errors import FieldProblem, InvalidInput, PayloadTooLarge
+from saas.errors import PayloadTooLarge
 from saas.i18n import lazy
+from saas.runtime.transfer.xlsx import MAX_CELL, refused, xlsx_rows
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
-MAX_UNPACKED_BYTES = 400 * 1024 * 1024
 MAX_ROWS = 100_000
 MAX_COLUMNS = 200
-MAX_CELLS = 5_000_000
-MAX_CELL = 40_000
+MAX_LINE = 4_000_000  # characters
 EXCEL_ROWS = 1_048_575
 XLSX_CELL = 32_767  # characters
 _AS_IS = frozenset((int, float, bool, date, datetime, type(None)))  # what the writer takes unchanged
 BOM = b"\xef\xbb\xbf"
 
-MAX_TAG = 64 * 1024
-# A tag of a row or cell and the place it names, if any: <c r="B7">, also <x:c r = 'b7'>.
-_TAG = re.compile(rb"""<(?:[\w.-]+:)?(c|row)(?=[\s/>])(?:[^<]*?\sr\s*=\s*["']([A-Za-z]*)([0-9]+)["'])?""")
-# The same, only found; and those that name their place in the way nearly all programs write it.
-_ANY = re.compile(rb"<(?:c|row|[\w.-]+:(?:c|row))(?=[\s/>])")
-_NAMED = re.compile(rb'<(?:c|row) r="([A-Z]*)([0-9]+)"')
-_OTHER_FORMATS = {"mimetype", "content.xml", "xl/workbook.bin"}
+SAMPLE = 20_000  # characters
+DAY_FIRST = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})\Z", re.ASCII)
 _DELIMITERS = ",;\t|"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?\Z", re.ASCII)
 
 
+class Rows(Sequence[list[Any]]):
+    """The rows of a table in a temporary file without a name, which is gone when nobody has them any more."""
+
+    BLOCK = 200
+    first = 0  # column where the table begins
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="saas-rows-", dir=folder)  # noqa: SIM115  closed with its last user
+        self._ends = array("Q", [0])
+        self._block: list[list[Any]] = []
+        self._count = 0
+        self._last: tuple[int, list[list[Any]]] = (-1, [])
+
+    def append(self, row: list[Any]) -> None:
+        self._block.append(row)
+        self._count += 1
+        if len(self._block) == self.BLOCK:
+            self.end()
+
+    def end(self) -> None:
+        """All rows are there."""
+        if self._block:
+            self._ends.append(self._ends[-1] + self._file.write(pickle.dumps(self._block, pickle.HIGHEST_PROTOCOL)))
+            self._block = []
+        self._file.flush()
+
+    def _read(self, place: int) -> list[list[Any]]:
+        last = self._last
+        if last[0] != place:
+            start = self._ends[place]
+            rows = pickle.loads(os.pread(self._file.fileno(), self._ends[place + 1] - start, start))  # noqa: S301  our own file, which nobody else can open
+            last = self._last = (place, [row[self.first :] for row in rows] if self.first else rows)
+        return last[1]
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> list[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, int):
+            place, position = divmod(range(self._count)[index], self.BLOCK)
+            return self._read(place)[position]
+        start, stop, step = index.indices(self._count)
+        found: list[list[Any]] = []
+        while start < stop:
+            place, position = divmod(start, self.BLOCK)
+            part = self._read(place)[position : position + stop - start]
+            found += part
+            start += len(part)
+        return found[::step]
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The first sheet of a file: its headings and its rows of texts, numbers, dates and None."""
+    """The first sheet of a file: its headings and its rows of texts, numbers, dates and None, all as long as the headings.
+
+    `month_first`: {column: whether 3/4/2025 is in March}, of the columns where some date can be read in one way only."""
 
     headers: list[str]
-    rows: list[list[Any]]
+    rows: Rows
+    month_first: dict[int, bool] = field(default_factory=dict)
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------------
 
 
 def read_sheet(path: Path, name: str) -> Sheet:
-    """Read an uploaded table. Errors: PayloadTooLarge, InvalidInput."""
+    """Read an uploaded table; its rows are kept in a file beside it. Errors: PayloadTooLarge, InvalidInput."""
     if path.stat().st_size > MAX_FILE_BYTES:
         raise PayloadTooLarge(lazy("A table may have at most %(size)s MB.", size=MAX_FILE_BYTES // 1024 // 1024))
     with path.open("rb") as stream:
         head = stream.read(8)
-    if head.startswith(b"PK\x03\x04"):
-        rows = _read_xlsx(path)
-    elif head.startswith(b"\xd0\xcf\x11\xe0"):
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise refused(lazy("This is a table in an old format. Save it as .xlsx or .csv and upload that."))
-    else:
-        rows = read_csv(path.read_bytes())
-    return _sheet(rows)
+    return _sheet(xlsx_rows(path) if head.startswith(b"PK\x03\x04") else csv_rows(path), path.parent)
 
 
-def refused(message: Any) -> InvalidInput:
-    return InvalidInput([FieldProblem(field="file", code="unreadable", message=message, path="/file")], message)
-
-
-def _sheet(rows: Iterable[list[Any]]) -> Sheet:
-    kept: list[list[Any]] = []
+def _sheet(source: Iterable[list[Any]], folder: Path) -> Sheet:
+    rows = Rows(folder)
     headers: list[str] = []
-    for row in rows:
+    first = empty = 0  # column where the table begins; empty rows since the last one that is not
+    month_first: dict[int, bool] = {}
+    for row in source:
         cells = [_cell(value) for value in row]
         if not headers:
-            if any(c is not None for c in cells):
-                headers = [str(c if c is not None else "").strip() for c in cells]
-                while headers and not headers[-1]:
-                    headers.pop()
-                if len(headers) > MAX_COLUMNS:
-                    raise refused(lazy("A table may have at most %(count)s columns.", count=MAX_COLUMNS))
+            headers = [str(c if c is not None else "").strip() for c in cells]
+            while headers and not headers[-1]:
+                headers.pop()
+            first = _first([header or None for header in headers])
+            if len(headers) - first > MAX_COLUMNS:
+                raise _too_wide()
             continue
-        if len(kept) >= MAX_ROWS:
+        del cells[len(headers) :]
+        if not any(c is not None for c in cells):
+            empty += 1
+            continue
+        if len(rows) + empty >= MAX_ROWS:
             raise PayloadTooLarge(lazy("A table may have at most %(count)s rows.", count=MAX_ROWS))
-        cells = (cells + [None] * len(headers))[: len(headers)]
-        kept.append(cells)
-    while kept and not any(c is not None for c in kept[-1]):
-        kept.pop()
+        for _ in range(empty):
+            rows.append([None] * len(headers))
+        empty = 0
+        if first:
+            first = min(first, _first(cells))
+        if len(cells) < len(headers):
+            cells += [None] * (len(headers) - len(cells))
+        for column, cell in enumerate(cells):
+            if type(cell) is str and "0" <= cell[0] <= "9" and column not in month_first and (said := _month_first(cell)) is not None:
+                month_first[column] = said
+        rows.append(cells)
     if not headers:
         raise refused(lazy("This table is empty."))
-    return Sheet(headers, kept)
+    if len(headers) - first > MAX_COLUMNS:
+        raise _too_wide()
+    rows.end()
+    rows.first = first
+    return Sheet(headers[first:], rows, {column - first: said for column, said in month_first.items()})
+
+
+def _first(cells: Sequence[Any]) -> int:
+    return next((place for place, cell in enumerate(cells) if cell is not None), len(cells))
+
+
+def _too_wide() -> Exception:
+    return refused(lazy("A table may have at most %(count)s columns.", count=MAX_COLUMNS))
+
+
+def _month_first(text: str) -> bool | None:
+    """Does a date like 3/14/2025 put the month first? None when it can be read both ways, or is none."""
+    found = DAY_FIRST.match(text[:20].split(" ", 1)[0])
+    if found and int(found[1]) > 12:
+        return False
+    return True if found and int(found[2]) > 12 else None
 
 
 def _cell(value: Any) -> Any:
+    if value is None:
+        return None
     if isinstance(value, str):
         text = value.replace("\x00", "").strip()[:MAX_CELL]
         if len(text) > 1 and text[0] == "'" and text[1] in _FORMULA:
             text = text[1:]  # what our own export put there
         return text or None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
     if isinstance(value, timedelta):
         return (datetime.min + value).time() if timedelta(0) <= value < timedelta(days=1) else str(value)
     return value
 
 
-def _read_xlsx(path: Path) -> list[list[Any]]:
-    _check_xlsx(path)
-    try:
-        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
-        sheet = workbook.get_sheet_by_index(0)
-        return sheet.to_python(skip_empty_area=True)
-    except (python_calamine.CalamineError, OSError, ValueError, IndexError) as error:
-        raise refused(lazy("This file cannot be read as a table.")) from error
-
-
-def _check_xlsx(path: Path) -> None:
-    """Refuse bombs: too much when unpacked, or a few cells so far apart that the table between them fills the memory. Any part of
-    the file may be its sheet, so all are looked at."""
-    left = MAX_UNPACKED_BYTES
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.lower() for name in archive.namelist()}
-            if "xl/workbook.xml" not in names or names & _OTHER_FORMATS:  # the reader would take it for what it looks like
-                raise refused(lazy("This file cannot be read as a table."))
-            for entry in archive.infolist():
-                extent = _Extent()
-                with archive.open(entry) as stream:
-                    while part := stream.read(1 << 20):
-                        left -= len(part)
-                        if left < 0:
-                            raise PayloadTooLarge(lazy("This table is too large when unpacked."))
-                        extent.look(part)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-        raise refused(lazy("This file cannot be read as a table.")) from error
-
-
-class _Extent:
-    """How far the rows and cells of a sheet reach, told from its tags piece by piece; those that name no place follow the last."""
-
-    def __init__(self) -> None:
-        self.row = self.column = self.rows = self.columns = 0
-        self.tail = b""
-
-    def look(self, part: bytes) -> None:
-        text = self.tail + part
-        end = max(text.rfind(b"<"), 0)
-        self.tail = text[end:]
-        if len(self.tail) > MAX_TAG:  # no tag of a table is that long
-            if _TAG.match(self.tail):
-                raise refused(lazy("This file cannot be read as a table."))
-            self.tail = b""
-        named = _NAMED.findall(text, 0, end)
-        if len(named) == len(_ANY.findall(text, 0, end)):  # as nearly all programs write them: their order says nothing more
-            self.rows = max([self.rows, *(int(digits[:9]) for digits in {digits for _, digits in named})])
-            self.columns = max([self.columns, *map(_column_number, {letters for letters, _ in named})])
-            tags = [(b"c" if letters else b"row", letters, digits) for letters, digits in named[-1:]]
-        else:
-            tags = _TAG.findall(text, 0, end)
-        for kind, letters, digits in tags:
-            if digits:
-                self.row, self.column = int(digits[:9]), _column_number(letters)
-            elif kind == b"row":
-                self.row, self.column = self.row + 1, 0
-            else:
-                self.column += 1
-            self.rows, self.columns = max(self.rows, self.row), max(self.columns, self.column)
-        if self.rows * self.columns > MAX_CELLS:
-            raise PayloadTooLarge(lazy("This table has too many cells; delete what is not needed."))
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters[:6].upper():
-        number = number * 26 + letter - 64
-    return number
-
-
-def read_csv(data: bytes) -> Iterator[list[Any]]:
-    text = decode(data)
-    sample = text[:20_000]
+def csv_rows(path: Path) -> Iterator[list[Any]]:
+    """The lines of a text file, in whatever encoding and with whatever delimiter. Errors: InvalidInput."""
     csv.field_size_limit(MAX_CELL * 4)
+    encoding = encoding_of(path)
     try:
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=guess_delimiter(sample))
+        with path.open(encoding=encoding, errors="replace", newline="") as stream:
+            delimiter = guess_delimiter(stream.read(SAMPLE))
+            stream.seek(0)
+            yield from csv.reader(_lines(stream), delimiter=delimiter)
     except csv.Error as error:
-        raise refused(lazy("This file cannot be read as a table.")) from error
+        raise refused() from error
 
 
-def decode(data: bytes) -> str:
+def _lines(stream: IO[str]) -> Iterator[str]:
+    while line := stream.readline(MAX_LINE):
+        if len(line) == MAX_LINE:
+            raise refused()
+        yield line
+
+
+def encoding_of(path: Path) -> str:
     """UTF-8 or UTF-16 by their marks, UTF-8, then what Chinese or western spreadsheets write."""
-    if data.startswith(BOM):
-        return data.decode("utf-8-sig", "replace")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    try:
-        text = data.decode("gb18030")
-        foreign = [c for c in text[:20_000] if ord(c) > 127]
+    with path.open("rb") as stream:
+        head = stream.read(3)
+    if head.startswith(BOM):
+        return "utf-8-sig"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if _is_in(path, "utf-8") is not None:
+        return "utf-8"
+    start = _is_in(path, "gb18030")
+    if start is not None:
+        foreign = [c for c in start if ord(c) > 127]
         if sum("\u3000" <= c <= "\u9fff" or "\uff00" <= c <= "\uffef" for c in foreign) * 10 >= len(foreign) * 9:
-            return text
+            return "gb18030"
+    return "cp1252"
+
+
+def _is_in(path: Path, encoding: str) -> str | None:
+    """The beginning of the text, when all of it can be read so."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    start = ""
+    try:
+        with path.open("rb") as stream:
+            while part := stream.read(1 << 16):
+                text = decoder.decode(part)
+                if len(start) < SAMPLE:
+                    start += text
+            decoder.decode(b"", True)
     except UnicodeDecodeError:
-        pass
-    return data.decode("cp1252", "replace")
+        return None
+    return start[:SAMPLE]
 
 
 def guess_delimiter(sample: str) -> str:
