@@ -19,7 +19,6 @@ from saas.metadata.slots import SLOTS
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
 MENU_WORDS = ("report", "dashboard", "board")
 COUNTS = ("count", "count_distinct")
-MAX_INDEXED = 20
 
 
 def check_meaning(check: Check) -> None:
@@ -34,7 +33,6 @@ def check_meaning(check: Check) -> None:
     )  # fmt: skip
     for entity in check.bundle.entities:
         _entity(check, entity)
-    _indexes(check)
     check_pipelines(check)
     _roles(check)
     for view in check.bundle.views:
@@ -208,16 +206,6 @@ def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> N
 def _is_indexable(check: Check, field: m.FieldDef) -> bool:
     kind = field_types.get(field.type)
     return field.type == "rollup" or kind.storage_of(field, check.config) in (*SLOTS, "state")
-
-
-def _indexes(check: Check) -> None:
-    """Each slows every change of its records down a little."""
-    wanted = [(e.key, f.key) for e in check.bundle.entities for f in e.fields if f.indexed]
-    for entity, field in wanted[MAX_INDEXED:]:
-        check.problems.add(
-            f"entities[{entity}].fields[{field}].indexed", "too_many_indexes", lazy("At most %(count)s fields can have an index of their own.", count=MAX_INDEXED),
-            lazy("Remove “indexed” from fields by which long lists are rarely sorted or filtered."),
-        )  # fmt: skip
 
 
 def _choices(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> None:

@@ -11,31 +11,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from saas.db import tenant_transaction
 from saas.db.explain import Measured, Ran, measured
-from saas.errors import AppError, NotFound, TooSlow
+from saas.errors import AppError, BadRequest, NotFound, PermissionDenied, TooSlow
+from saas.i18n import gettext as _
 from saas.metadata.config import Config, Entity
 from saas.metadata.models import ViewDef, WidgetDef
-from saas.metadata.semantics import MAX_INDEXED
 from saas.runtime import costs, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
+from saas.runtime.contexts import context_for_user
 from saas.runtime.counts import record_counts
 from saas.runtime.query import COUNT_CAP, MAX_SORTS
 from saas.runtime.reports import load_widget
-from saas.runtime.views import default_columns, everything
+from saas.runtime.views import SavedView, default_columns, everything, peoples_views, saved_path
+from saas.tenants import limits_of
 
 FAST_MS = 100.0  # all queries of one page together; a page has 150 (docs/performance.md)
 SECONDS = 5.0  # so long may one query of a measurement take
 ALL_SECONDS = 40.0  # so long are several measured in one go
 COUNT_SECONDS = 30.0
 KEPT = 5  # measures of one view
+MOST_SAVED = 500  # views that people saved, the newest
+NOTICE_SECONDS = 0.5  # a list that took so long says why, if an index would help
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Something saved that reads records: a list, a board, a widget of a report or dashboard. `path` is its place in the bundle."""
+    """Something saved that reads records: a list, a board, a widget of a report or dashboard. `path` is its place in the bundle, or
+    "saved[entity:key]" for what a person saved; such a one has no label where it is theirs alone, for they may have written into it
+    what others must not know."""
 
     path: str
     kind: str  # list board widget
@@ -44,6 +51,9 @@ class Subject:
     owner: Mapping[str, str] = field(default_factory=dict)  # the report's or dashboard's label
     view: ViewDef | None = None
     widget: WidgetDef | None = None
+    person_id: UUID | None = None  # who saved it
+    person: str = ""
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class Quota:
     """Fields with an index of their own: [(entity, field, status)], and how many there may be."""
 
     used: Sequence[tuple[str, str, str]]
-    limit: int = MAX_INDEXED
+    limit: int
 
     @property
     def left(self) -> int:
@@ -119,9 +129,22 @@ def subjects(config: Config) -> list[Subject]:
     return found
 
 
-def subject_of(config: Config, path: str) -> Subject:
+async def subjects_of(ctx: Context) -> list[Subject]:
+    """What the configuration has, and what people saved."""
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        saved = await peoples_views(conn, ctx, most=MOST_SAVED)
+    return [*subjects(ctx.config), *(_saved(ctx, found) for found in saved)]
+
+
+def _saved(ctx: Context, found: SavedView) -> Subject:
+    view, shown = found.view, found.is_shared or found.user_id == ctx.user_id
+    label = view.label if shown else {}
+    return Subject(saved_path(view.entity, view.key), view.kind, view.entity, label, view=view, person_id=found.user_id, person=found.user_name, is_shared=found.is_shared)
+
+
+async def subject_of(ctx: Context, path: str) -> Subject:
     """Errors: NotFound."""
-    found = next((s for s in subjects(config) if s.path == path), None)
+    found = next((s for s in await subjects_of(ctx) if s.path == path), None)
     if found is None:
         raise NotFound()
     return found
@@ -155,14 +178,15 @@ async def verdicts(ctx: Context) -> list[Verdict]:
     async with tenant_transaction(ctx.tenant_id) as conn:
         measures = await _measures(conn, ctx)
         statuses = await _statuses(conn, ctx)
-    return [_verdict(ctx, s, counts.get(s.entity, 0), measures.get(s.path, []), statuses) for s in subjects(ctx.config)]
+    return [_verdict(ctx, s, counts.get(s.entity, 0), measures.get(s.path, []), statuses) for s in await subjects_of(ctx)]
 
 
 async def quota(ctx: Context) -> Quota:
     """Fields that have or get an index of their own, by the live configuration."""
     async with tenant_transaction(ctx.tenant_id) as conn:
         statuses = await _statuses(conn, ctx)
-    return Quota([(e.key, key, statuses.get((e.key, key), "ready")) for e in ctx.config.entities.values() for key, f in e.declared.items() if f.indexed])
+    used = [(e.key, key, statuses.get((e.key, key), "ready")) for e in ctx.config.entities.values() for key, f in e.declared.items() if f.indexed]
+    return Quota(used, limits_of(ctx.tenant.plan_key).indexed_fields)
 
 
 def _verdict(ctx: Context, subject: Subject, count: int, measures: Sequence[Measure], statuses: Mapping[tuple[str, str], str]) -> Verdict:
@@ -220,17 +244,20 @@ async def _statuses(conn: Any, ctx: Context) -> dict[tuple[str, str], str]:
 
 
 async def measure(ctx: Context, path: str) -> Measure:
-    """Run what the page of this subject runs, keep how long it took, and what would help. Takes at most some seconds.
-    Errors: PermissionDenied, NotFound, Unavailable; RuntimeError inside a transaction."""
+    """Run what the page of this subject runs, keep how long it took, and what would help. Takes at most some seconds. What a person
+    saved runs with that person's rights, and nothing of what it finds is kept.
+    Errors: PermissionDenied, NotFound, Unavailable; BadRequest for a saved view that names what is gone; RuntimeError inside a
+    transaction."""
     permissions.require_setting(ctx, "config")
-    subject = subject_of(ctx.config, path)
-    ran, matches = await _run(ctx, subject)
+    subject = await subject_of(ctx, path)
+    reader = ctx if subject.person_id is None else await context_for_user(ctx.tenant_id, subject.person_id, origin=ctx.origin, locale=ctx.locale)
+    ran, matches = await _run(reader, subject)
     number = ctx.config.entity(subject.entity).number
     slow = ran.is_stopped or ran.milliseconds > FAST_MS
     proposals = propose(ctx, subject, matches=matches) if slow else []
     reading = {
         "rows_read": ran.rows_read, "queries": len(ran.queries), "pages": sum(q.pages for q in ran.queries), "indexes": sorted({i for q in ran.queries for i in q.indexes}),
-        "matches": matches, "proposals": [{"entity": p.entity, "field": p.field, "use": p.use} for p in proposals],
+        "matches": matches if subject.person_id is None else None, "proposals": [{"entity": p.entity, "field": p.field, "use": p.use} for p in proposals],
     }  # fmt: skip
     async with tenant_transaction(ctx.tenant_id, timeout_seconds=COUNT_SECONDS) as conn:
         count = await conn.fetchval("SELECT count(*) FROM record WHERE tenant_id = $1 AND entity_id = $2 AND deleted_at IS NULL", ctx.tenant_id, number)
@@ -255,7 +282,11 @@ async def measure_all(ctx: Context, paths: Iterable[str] | None = None) -> tuple
     for path in wanted:
         if time.monotonic() > until:
             break
-        await measure(ctx, path)
+        try:
+            await measure(ctx, path)
+        except (BadRequest, NotFound, PermissionDenied):
+            if not path.startswith("saved["):  # its owner cannot open it either, or has just thrown it away
+                raise
         done += 1
     return done, len(wanted)
 
@@ -289,10 +320,11 @@ async def _read(ctx: Context, subject: Subject) -> int | None:
     if subject.kind == "board":
         columns = await execute(ctx, ops.Board(entity=entity.key, view=subject.view.key))
         return sum(column.count for column in columns)
-    shown = [k for k in dict.fromkeys((*(subject.view.columns or default_columns(entity)), *([subject.view.group] if subject.view.group else []))) if k in entity.fields]
-    page = await execute(
-        ctx, ops.List(entity=entity.key, view=subject.view.key, sort=order_of(entity, subject.view), fields=shown, limit=subject.view.page_size, count="capped")
-    )
+    access = permissions.static_access(ctx, entity)
+    wanted = dict.fromkeys((*(subject.view.columns or default_columns(entity)), *([subject.view.group] if subject.view.group else [])))
+    shown = [k for k in wanted if access.get(k, "hidden") != "hidden"]
+    order = tuple(s for s in order_of(entity, subject.view) or () if s.removeprefix("-") == "id" or access.get(s.removeprefix("-")) in ("read", "write"))
+    page = await execute(ctx, ops.List(entity=entity.key, view=subject.view.key, sort=order or None, fields=shown, limit=subject.view.page_size, count="capped"))
     return page.count.value if page.count else None
 
 
@@ -308,6 +340,21 @@ def propose(ctx: Context, subject: Subject, *, matches: int | None) -> list[Prop
     return [Proposal(b.entity, b.field.key, b.use) for b in chosen if b.field is not None]
 
 
+# ---- while somebody waits ------------------------------------------------------------------------------------------------
+
+
+async def hint(ctx: Context, entity: Entity, seconds: float, filters: Sequence[Any], sorts: Sequence[str]) -> str:
+    """What somebody is told whose list took `seconds`: which fields have no index, and what to do. "" where that is not the reason."""
+    if seconds < NOTICE_SECONDS:
+        return ""
+    access = permissions.static_access(ctx, entity)
+    found = [*(b for f in filters for b in costs.of_filter(ctx, entity, f)), *costs.of_sort(ctx.config, entity, sorts)]
+    burdens = [b for b in found if b.can_be_indexed and b.field is not None and access.get(b.field.key, "hidden") != "hidden"][:2]
+    if not burdens or (await record_counts(ctx, most=costs.FEW)).get(entity.key, 0) < costs.FEW:
+        return ""
+    return " ".join([_("This list is slow."), *(costs.burden_words(ctx.locale, b) for b in burdens), *costs.index_advice(ctx, burdens)])
+
+
 __all__ = [
-    "FAST_MS", "Measure", "Proposal", "Quota", "Subject", "Verdict", "burdens_of", "measure", "measure_all", "order_of", "propose", "quota", "subject_of", "subjects", "verdicts",
+    "FAST_MS", "Measure", "Proposal", "Quota", "Subject", "Verdict", "burdens_of", "hint", "measure", "measure_all", "order_of", "propose", "quota", "subject_of", "subjects", "subjects_of", "verdicts",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from saas.metadata import models as m
 from saas.metadata.config import Config
 from saas.metadata.evolve import Change
 from saas.metadata.parse import examine, parse_bundle
+from saas.metadata.quotas import IndexQuota, indexed_fields, quota_problems, refusal, within
 from saas.metadata.store import Revision, content_hash
 from saas.runtime import backfill, impact, permissions
 from saas.runtime.context import Context
@@ -31,7 +32,7 @@ from saas.runtime.data_steps import problems_of_steps
 from saas.runtime.examples import ExampleResult, run_examples
 from saas.runtime.impact import Impact, Survey
 from saas.runtime.words import from_json, to_json
-from saas.tenants import new_id, record_audit
+from saas.tenants import limits_of, new_id, record_audit
 
 KEPT_PLANS, KEPT_DAYS = 20, 7
 FOLLOW_SECONDS = 2.0  # so long publishing waits for the work on existing data: small tenants see all of it at once
@@ -152,11 +153,16 @@ async def make_plan(
         here = await _live(conn, ctx)
         if base_revision is not None and base_revision != here.config.revision:
             raise await store.stale(conn, ctx.tenant_id, base_revision, here.config.revision)
+        raw, left_out = within(raw, bundle, index_quota(here)) if pack is not None else (raw, ())
+        if left_out:
+            bundle, problems = await asyncio.to_thread(examine, raw)
+        problems = [*problems, *await _beyond(conn, here, raw, bundle)]
+        assert bundle is not None
         after = await _planned(conn, here, bundle)
         steps = await _with_usual_steps(conn, here, after, raw, data)
         _refuse(problems_of_steps(steps, after))
         survey = Survey(here, conn, after, raw=raw, data=steps, seconds=seconds)
-        impacts = await impact.look(survey, sound=not problems)
+        impacts = [*await impact.look(survey, sound=not problems), *(_left_out(here, after, place) for place in left_out)]
         changes = await _changes(conn, here, raw)
         work = _work(here.config, after, steps) if not problems else []
         estimated = await _estimate(survey, work)
@@ -185,10 +191,7 @@ async def _with_usual_steps(conn: Any, ctx: Context, after: Config, raw: Mapping
     """Going back to an earlier revision must always be possible: records in stages it does not have return to where they were, and
     those that were nowhere move to the stage before."""
     found = list(data) if isinstance(data, (list, tuple)) else data
-    known = await conn.fetchval(
-        "SELECT true FROM config_revision WHERE tenant_id = $1 AND hash = $2 AND number < $3 LIMIT 1", ctx.tenant_id, content_hash(raw), ctx.config.revision
-    )
-    if not known or not isinstance(found, list):
+    if not isinstance(found, list) or not await _was_live(conn, ctx, raw):
         return found
     for key, entity in ctx.config.entities.items():
         later = after.entities[key].pipeline if key in after.entities else None
@@ -202,6 +205,30 @@ async def _with_usual_steps(conn: Any, ctx: Context, after: Config, raw: Mapping
             elif not said:
                 found.append({"do": "replace", "entity": key, "field": later.field, "from": stage.key, "to": before, "rest": True})
     return found
+
+
+async def _was_live(conn: Any, ctx: Context, raw: Mapping[str, Any]) -> bool:
+    """Whether an earlier revision was exactly this."""
+    sql = "SELECT true FROM config_revision WHERE tenant_id = $1 AND hash = $2 AND number < $3 LIMIT 1"
+    return bool(await conn.fetchval(sql, ctx.tenant_id, content_hash(raw), ctx.config.revision))
+
+
+def index_quota(ctx: Context) -> IndexQuota:
+    """What the tenant's plan allows, and what the configuration of `ctx` has."""
+    return IndexQuota(limits_of(ctx.tenant.plan_key).indexed_fields, frozenset(indexed_fields(ctx.config.bundle)))
+
+
+async def _beyond(conn: Any, ctx: Context, raw: Mapping[str, Any], bundle: m.Bundle | None) -> list[DefinitionProblem]:
+    """Fields for whose index there is no room in the plan. Going back to what was live once is always possible."""
+    found = quota_problems(bundle, index_quota(ctx))
+    return [] if found and await _was_live(conn, ctx, raw) else found
+
+
+def _left_out(ctx: Context, after: Config, place: tuple[str, str]) -> Impact:
+    """What a plan says of a pack's field that comes without its index."""
+    entity, key = after.entity(place[0]), place[1]
+    text = lazy("%(why)s It comes without one.", why=refusal(LazyLabel(entity.defn.plural or entity.key), LazyLabel(entity.declared[key].label or key), index_quota(ctx).limit))
+    return Impact("index_left_out", f"entities[{entity.key}].fields[{key}]", entity.key, key, text, 0, severity="info")
 
 
 def _refuse(problems: Sequence[DefinitionProblem]) -> None:
@@ -324,7 +351,7 @@ async def publish(
     if raw is None:
         raise TypeError("publish() takes a plan or a bundle")
     base = ctx.config.revision if base_revision is None else base_revision
-    ready = await _prepare(ctx, raw, data, base)
+    ready = await _prepare(ctx, raw, data, base, is_pack=pack is not None)
     event, facts = ("config.reverted", {"to": back_to}) if back_to is not None else ("config.published", None)
     return await _commit(ctx, ready, base, message, event=event, facts=facts, pack=pack, only_if_empty=only_if_empty)
 
@@ -343,10 +370,14 @@ async def revert(ctx: Context, number: int, *, base_revision: int | None = None,
 
 
 async def install(ctx: Context, raw: Mapping[str, Any], *, author_id: UUID | None = None) -> Revision:
-    """A pack as the first configuration of a new tenant, in the caller's transaction: there are no data yet to look at.
+    """A pack as the first configuration of a new tenant, in the caller's transaction: there are no data yet to look at. It comes with as
+    many indexes of single fields as the tenant's plan allows.
     Errors: InvalidDefinition; Conflict when there is a configuration already."""
     bundle = await asyncio.to_thread(parse_bundle, raw)
     pack = Pack(raw)
+    raw, left_out = within(raw, bundle, index_quota(ctx))
+    if left_out:
+        bundle = await asyncio.to_thread(parse_bundle, raw)
     return await _commit(ctx, _Ready(raw, bundle, (), ()), 0, f"{pack.key} {pack.version}", event="config.published", pack=pack, author_id=author_id)
 
 
@@ -363,13 +394,17 @@ class _Ready:
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int) -> _Ready:
+async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int, *, is_pack: bool = False) -> _Ready:
     """Everything that takes time, before anything is locked."""
     bundle = await asyncio.to_thread(parse_bundle, raw)
     async with tenant_transaction(ctx.tenant_id, snapshot=True) as conn:
         here = await _live(conn, ctx)
         if base != here.config.revision:
             raise await store.stale(conn, ctx.tenant_id, base, here.config.revision)
+        raw, left_out = within(raw, bundle, index_quota(here)) if is_pack else (raw, ())
+        if left_out:
+            bundle = await asyncio.to_thread(parse_bundle, raw)
+        _refuse(await _beyond(conn, here, raw, bundle))
         after = await _planned(conn, here, bundle)
         steps = await _with_usual_steps(conn, here, after, raw, data)
         _refuse(problems_of_steps(steps, after))
@@ -477,5 +512,5 @@ async def compare_revisions(ctx: Context, a: int, b: int) -> list[Change]:
 
 
 __all__ = [
-    "Pack", "Plan", "Report", "compare_revisions", "get_plan", "has_records", "install", "make_plan", "publish", "remove_old_plans", "revert",
+    "Pack", "Plan", "Report", "compare_revisions", "get_plan", "has_records", "index_quota", "install", "make_plan", "publish", "remove_old_plans", "revert",
 ]  # fmt: skip

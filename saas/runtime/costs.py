@@ -169,15 +169,22 @@ def burden_words(locale: str, burden: Burden) -> str:
 def advice(ctx: Context, burdens: Sequence[Burden]) -> str:
     """What the reader can do about it, and what an administrator can."""
     parts = []
-    indexable = list(dict.fromkeys(pick(b.field.label, ctx.locale) for b in burdens if b.can_be_indexed and b.field))
     if any(b.why == "text" for b in burdens):
         parts.append(_("Use the search above the list instead of “contains”: it has an index of words."))
-    if indexable and permissions.may_configure(ctx, "config"):
-        parts.append(_("Make %(fields)s fast to sort and filter: Settings → Speed.", fields=listed(f"“{f}”" for f in indexable)))
-    elif indexable:
-        parts.append(_("Ask an administrator to make %(fields)s fast to sort and filter.", fields=listed(f"“{f}”" for f in indexable)))
+    parts += index_advice(ctx, burdens)
     parts.append(_("Narrow it down with one more condition, such as a period or a person."))
     return " ".join(parts)
+
+
+def index_advice(ctx: Context, burdens: Sequence[Burden]) -> list[str]:
+    """Who can make the fields fast that an index would serve, as a sentence; none where there are none."""
+    indexable = list(dict.fromkeys(pick(b.field.label, ctx.locale) for b in burdens if b.can_be_indexed and b.field))
+    if not indexable:
+        return []
+    names = listed(f"“{f}”" for f in indexable)
+    if permissions.may_configure(ctx, "config"):
+        return [_("Make %(fields)s fast to sort and filter: Settings → Speed.", fields=names)]
+    return [_("Ask an administrator to make %(fields)s fast to sort and filter.", fields=names)]
 
 
 def too_slow(ctx: Context, entity: Entity, operation: Any, seconds: float) -> TooSlow:
@@ -198,4 +205,4 @@ def of_operation(ctx: Context, entity: Entity, operation: Any) -> list[Burden]:
     return found
 
 
-__all__ = ["FEW", "Burden", "advice", "burden_of", "burden_words", "is_served", "of_filter", "of_operation", "of_sort", "served_fields", "too_slow"]
+__all__ = ["FEW", "Burden", "advice", "burden_of", "burden_words", "index_advice", "is_served", "of_filter", "of_operation", "of_sort", "served_fields", "too_slow"]

@@ -14,6 +14,8 @@ from saas.errors import Conflict, DefinitionProblem, InvalidDefinition
 from saas.i18n import lazy, lazy_plural
 from saas.metadata import merge as merging
 from saas.metadata import store
+from saas.metadata.build import build_bundle
+from saas.metadata.quotas import IndexQuota, within
 from saas.runtime import configuration, permissions
 from saas.runtime.context import Context
 
@@ -97,9 +99,14 @@ async def _installed(conn: Any, ctx: Context, key: str) -> Any:
 async def _is_empty(conn: Any, ctx: Context, live_hash: str) -> bool:
     """Nobody configured or recorded anything: the configuration is some pack as it came, and there are no records."""
     packs = await conn.fetch("SELECT bundle FROM pack_install WHERE tenant_id = $1", ctx.tenant_id)
-    if not any(store.content_hash(json.loads(p["bundle"])) == live_hash for p in packs):
+    if not any(_as_installed(ctx, json.loads(p["bundle"])) == live_hash for p in packs):
         return False
     return not await configuration.has_records(conn, ctx.tenant_id)
+
+
+def _as_installed(ctx: Context, raw: Mapping[str, Any]) -> str:
+    """The hash of a pack as it came, with the indexes the plan allows."""
+    return store.content_hash(within(raw, build_bundle(raw), IndexQuota(configuration.index_quota(ctx).limit))[0])
 
 
 def _admins_stay(mine: Mapping[str, Any], raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

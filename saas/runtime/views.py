@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +55,32 @@ async def saved_views(conn: Any, ctx: Context, entity: Entity) -> list[ViewDef]:
     return [_view(entity, item["key"], json.loads(item["definition"])) for item in found]
 
 
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A view that somebody saved, with its owner."""
+
+    view: ViewDef
+    user_id: UUID
+    user_name: str
+    is_shared: bool
+
+
+async def peoples_views(conn: Any, ctx: Context, *, most: int) -> list[SavedView]:
+    """Views that people saved, of those who can sign in, the newest first. What a view is called and what it filters by is its owner's
+    alone unless it is shared: the caller shows neither to anybody else. Errors: PermissionDenied."""
+    permissions.require_setting(ctx, "config")
+    found = await conn.fetch(
+        "SELECT v.entity_key, v.key, v.definition, v.user_id, v.shared, u.name FROM saved_view v "
+        "JOIN app_user u ON u.tenant_id = v.tenant_id AND u.id = v.user_id AND u.status = 'active' "
+        "WHERE v.tenant_id = $1 AND v.entity_key = ANY($2::text[]) ORDER BY v.created_at DESC, v.id LIMIT $3",
+        ctx.tenant_id, list(ctx.config.entities), most,
+    )  # fmt: skip
+    return [
+        SavedView(_view(ctx.config.entity(item["entity_key"]), item["key"], json.loads(item["definition"])), item["user_id"], item["name"], item["shared"])
+        for item in found
+    ]  # fmt: skip
+
+
 def _view(entity: Entity, key: str, definition: Mapping[str, Any]) -> ViewDef:
     return ViewDef(
         key=key, entity=entity.key, label=definition["label"], kind=definition.get("kind", "list"),
@@ -96,3 +123,9 @@ async def delete_view(conn: Any, ctx: Context, entity: Entity, key: str) -> None
     if found["user_id"] != ctx.user_id and not permissions.may_configure(ctx, "config"):
         raise PermissionDenied()
     await conn.execute("DELETE FROM saved_view WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, UUID(str(found["id"])))
+    await conn.execute("DELETE FROM view_measure WHERE tenant_id = $1 AND subject = $2", ctx.tenant_id, saved_path(entity.key, key))
+
+
+def saved_path(entity_key: str, key: str) -> str:
+    """What measures of a saved view are kept under."""
+    return f"saved[{entity_key}:{key}]"

@@ -15,6 +15,7 @@ from saas.tenants.operators import (
     open_operator_session,
     record_operator_audit,
 )
+from saas.tenants.plans import Limits, limits_of
 from saas.tenants.sessions import (
     SessionInfo,
     UserRow,
@@ -42,6 +43,7 @@ from saas.tenants.tenants import (
 from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user
 
 __all__ = [
+    "Limits",
     "OperatorInfo",
     "SessionInfo",
     "TenantRow",
@@ -67,6 +69,7 @@ __all__ = [
     "find_user",
     "forget_host",
     "get_tenant",
+    "limits_of",
     "list_audit",
     "list_departments",
     "list_sessions",

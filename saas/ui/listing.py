@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from saas.metadata.config import Entity
 from saas.metadata.expressions.filters import OPS
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef, ViewDef
-from saas.runtime import Context, execute, permissions
+from saas.runtime import Context, advisor, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.present import names_for
 from saas.runtime.query import MAX_SORTS
@@ -208,14 +209,15 @@ class Listing:
         return tuple(found)
 
     async def list_view(self, conn: Any, *, adding: str | None = None) -> ListView:
-        keys, group = self.columns(), self.group()
+        keys, group, filter_, started = self.columns(), self.group(), filters.filter_json(self.ctx, self.entity, self.state), time.perf_counter()
         page: ops.Page = await execute(
             self.ctx,
             ops.List(
-                entity=self.entity.key, view=self.view.key, filter=filters.filter_json(self.ctx, self.entity, self.state), q=self.state.q or None,
+                entity=self.entity.key, view=self.view.key, filter=filter_, q=self.state.q or None,
                 sort=self.order(), fields=list(dict.fromkeys((*keys, *([group] if group else [])))), limit=self.limit(), after=self.state.after, count="exact" if self.state.exact else "capped",
             ),
         )  # fmt: skip
+        hint = await advisor.hint(self.ctx, self.entity, time.perf_counter() - started, (self.view.filter, filter_), self.order() or ())
         rows = self.grouped([self.row(record, keys) for record in page.records], page.records)
         common = await self.common(conn, adding)
         may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
@@ -223,7 +225,7 @@ class Listing:
             columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
             reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
             limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"], can_bulk=may["bulk"], can_delete=may["delete"],
-            bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may),
+            bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint,
             **common, **self.paging(page),
         )  # fmt: skip
 

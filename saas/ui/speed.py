@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from saas.i18n import gettext as _
 from saas.i18n import pick, titled
@@ -58,18 +59,37 @@ def row(ctx: Context, verdict: advisor.Verdict, draft: Raw) -> dict[str, Any]:
     """One subject for the page and its parts."""
     subject, now, before = verdict.subject, verdict.now, verdict.before
     entity = ctx.config.entity(subject.entity)
-    name = pick(subject.label, ctx.locale) or subject.path
     return {
-        "path": subject.path, "id": "".join(c if c.isalnum() else "-" for c in subject.path), "name": titled(pick(subject.owner, ctx.locale), name) if subject.owner else name,
-        "icon": {"board": "board", "widget": "chart-bar"}.get(subject.kind, "list"), "entity": pick(entity.defn.plural, ctx.locale), "url": _designer(ctx, subject),
+        "path": subject.path, "id": "".join(c if c.isalnum() else "-" for c in subject.path), "name": _name(ctx, subject),
+        "icon": "bookmark" if subject.person_id else {"board": "board", "widget": "chart-bar"}.get(subject.kind, "list"), "who": _who(ctx, subject), "entity": pick(entity.defn.plural, ctx.locale), "url": _designer(ctx, subject),
         "state": verdict.state, "badge": badge(ctx, verdict), "reason": reason(ctx, verdict), "stale": verdict.is_stale,
         "now": milliseconds(ctx, now) if now else "", "before": milliseconds(ctx, before) if before else "", "measured": formats.full(ctx, now.measured_at) if now else "",
         "proposals": [_proposal(ctx, p, draft) for p in verdict.proposals],
     }  # fmt: skip
 
 
+def _name(ctx: Context, subject: advisor.Subject) -> str:
+    """What it is called; a view somebody keeps for themselves only whose it is."""
+    name = pick(subject.label, ctx.locale)
+    if subject.person_id is not None and not name:
+        return _("A view of %(name)s", name=subject.person)
+    return titled(pick(subject.owner, ctx.locale), name or subject.path) if subject.owner else name or subject.path
+
+
+def _who(ctx: Context, subject: advisor.Subject) -> str:
+    if subject.person_id is None:
+        return ""
+    if subject.is_shared:
+        return _("saved by %(name)s for everybody", name=subject.person)
+    return _("saved by you") if subject.person_id == ctx.user_id else _("their own, its name and filter stay private")
+
+
 def _designer(ctx: Context, subject: advisor.Subject) -> str:
-    """Where it is shaped."""
+    """Where it is shaped; "" for what nobody else can open."""
+    if subject.person_id is not None:
+        assert subject.view is not None
+        mine = subject.is_shared or subject.person_id == ctx.user_id
+        return f"/r/{subject.entity}{'/board' if subject.kind == 'board' else ''}?view={quote(subject.view.key)}" if mine else ""
     if subject.view is not None and subject.view not in ctx.config.bundle.views:
         return f"/r/{subject.entity}"  # nobody shaped it
     if subject.view is not None:

@@ -169,6 +169,7 @@ class ListView:
     prev_url: str = ""
     next_url: str = ""
     empty: Empty | None = None
+    hint: str = ""  # why it took long
 
 
 @dataclass(frozen=True, slots=True)

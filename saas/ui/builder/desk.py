@@ -19,8 +19,9 @@ from saas.metadata.config import Config, Entity
 from saas.metadata.drafts import Draft
 from saas.metadata.examined import Examined
 from saas.metadata.parse import examine
+from saas.metadata.quotas import quota_problems
 from saas.metadata.store import canonical
-from saas.runtime import Context, permissions
+from saas.runtime import Context, configuration, permissions
 from saas.ui import settings_views
 from saas.ui.guards import Ask, signed_in
 from saas.ui.views import Toast
@@ -39,9 +40,11 @@ class Desk:
     def raw(self) -> Mapping[str, Any]:
         return self.draft.raw
 
-    @property
+    @cached_property
     def problems(self) -> Sequence[DefinitionProblem]:
-        return self.draft.examined.problems
+        """What stops the draft from being published: what is wrong with it, and what the tenant's plan does not allow."""
+        found = self.draft.examined
+        return (*found.problems, *quota_problems(found.bundle, configuration.index_quota(self.ask.ctx)))
 
     @property
     def locale(self) -> str:
@@ -176,7 +179,8 @@ class Desk:
 
     async def new_problems(self, new: Mapping[str, Any]) -> list[DefinitionProblem]:
         """Problems the draft would have if it were `new`, and has not now."""
-        _bundle, problems = await asyncio.to_thread(examine, new)
+        bundle, problems = await asyncio.to_thread(examine, new)
+        problems = [*problems, *quota_problems(bundle, configuration.index_quota(self.ask.ctx))]
         before = {(p.path, p.code) for p in self.problems}
         return [p for p in problems if (p.path, p.code) not in before]
 

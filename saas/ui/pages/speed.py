@@ -6,7 +6,7 @@ into the draft, publish, and see the new measure beside the old one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -15,27 +15,41 @@ from saas.errors import NotFound
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
 from saas.metadata import edits
-from saas.runtime import advisor
+from saas.runtime import Context, advisor
 from saas.ui import speed
 from saas.ui.builder.desk import Desk, open_desk
 from saas.ui.guards import local_path
 from saas.ui.views import Toast
 
 URL = "/settings/speed"
+OPEN = 25  # so many views that nobody measured are shown unasked
 
 
 @get(URL)
 async def index(request: Request) -> Response[Any]:
     desk = await open_desk(request)
     ctx = desk.ask.ctx
-    rows = [speed.row(ctx, v, desk.raw) for v in await advisor.verdicts(ctx)]
-    rows.sort(key=lambda r: ("slow", "unknown", "fast").index(r["state"]))
+    verdicts = await advisor.verdicts(ctx)
     found = await advisor.quota(ctx)
     draft = sum(1 for e in desk.raw.get("entities", ()) for f in e.get("fields", ()) if f.get("indexed"))
+    saved = sum(1 for v in verdicts if v.subject.person_id)
     return await desk.page(
-        "settings/speed/index", "speed", rows=rows, slow=sum(r["state"] == "slow" for r in rows), unknown=sum(r["state"] == "unknown" for r in rows),
+        "settings/speed/index", "speed", total=len(verdicts), **_groups(ctx, verdicts, desk.raw), more=saved if saved >= advisor.MOST_SAVED else 0,
         indexes=speed.quota_rows(ctx, found), used=len(found.used), limit=found.limit, planned=draft - len(found.used),
     )  # fmt: skip
+
+
+def _groups(ctx: Context, verdicts: Sequence[advisor.Verdict], draft: Mapping[str, Any]) -> dict[str, Any]:
+    """Slow ones, those nobody measured and fast ones. What needs nothing is closed, and so are long lists of what may need something."""
+    of = {state: [speed.row(ctx, v, draft) for v in verdicts if v.state == state] for state in ("slow", "unknown", "fast")}
+    texts = {
+        "slow": (ngettext("%(count)s slow", "%(count)s slow", len(of["slow"])), "orange"),
+        "unknown": (ngettext("%(count)s not measured", "%(count)s not measured", len(of["unknown"])), "gray"),
+        "fast": (ngettext("%(count)s fast at your size", "%(count)s fast at your size", len(of["fast"])), "green"),
+    }
+    opened = {"slow": True, "unknown": len(of["unknown"]) <= OPEN, "fast": False}
+    groups = [{"state": s, "rows": rows, "text": texts[s][0], "color": texts[s][1], "open": opened[s]} for s, rows in of.items()]
+    return {"groups": groups, "slow": len(of["slow"]), "unknown": len(of["unknown"])}
 
 
 @post(f"{URL}/measure", status_code=200)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import asyncpg
@@ -11,17 +10,14 @@ import pytest_asyncio
 
 from saas.db import tenant_transaction
 from saas.db.roles import OWNER, role_login
-from saas.errors import InvalidDefinition, NotFound, PermissionDenied
+from saas.errors import NotFound, PermissionDenied
 from saas.metadata import drafts
-from saas.metadata.semantics import MAX_INDEXED
 from saas.runtime import advisor, configuration, jobs
 from saas.runtime.worker import drain
-from saas.tenants import open_session
 from tests.bundles import field as fld
 from tests.bundles import label
 from tests.factories import make_lab
 from tests.integration.backfill.conftest import workshop
-from tests.integration.test_pages import Browser
 
 MANY = 30_000
 LIST = "views[order:by_rank]"
@@ -58,9 +54,7 @@ async def company() -> Any:
     return lab
 
 
-@pytest_asyncio.fixture
-async def lab(database, owner):
-    lab = await company()
+async def large(lab: Any, owner: Any) -> None:
     entity = (await lab.ctx()).config.entity("order")
     columns = entity.columns
     async with tenant_transaction(lab.tenant_id, timeout_seconds=120) as conn:
@@ -70,6 +64,12 @@ async def lab(database, owner):
             lab.tenant_id, entity.number, MANY,
         )  # fmt: skip
     await owner.execute("ANALYZE record")
+
+
+@pytest_asyncio.fixture
+async def lab(database, owner):
+    lab = await company()
+    await large(lab, owner)
     return lab
 
 
@@ -83,14 +83,6 @@ async def known(lab: Any) -> dict[str, advisor.Verdict]:
     return {v.subject.path: v for v in await advisor.verdicts(await lab.ctx())}
 
 
-async def admin_of(lab: Any, http: Any) -> Browser:
-    ctx = await lab.ctx()
-    browser = Browser(http, f"{lab.slug}.localhost")
-    browser.cookies["session"] = (await open_session(lab.tenant_id, ctx.user_id, "web", "127.0.0.1", "test"))[0]
-    await browser.get("/profile")
-    return browser
-
-
 async def test_before_anything_is_measured(lab):
     found = await known(lab)
     said = {path: (v.state, v.reason) for path, v in found.items()}
@@ -100,9 +92,9 @@ async def test_before_anything_is_measured(lab):
     assert said["dashboards[home].widgets[ranks]"] == ("unknown", "burdened")
 
 
-async def test_a_slow_list_becomes_fast(lab, http):
+async def test_a_slow_list_becomes_fast(lab, browse):
     """The whole way, through the pages: measure, one click, publish, the index is made, measure again."""
-    browser = await admin_of(lab, http)
+    browser = await browse(lab)
     page = await browser.get("/settings/speed")
     assert page.status_code == 200 and "not measured yet" in page.text
     assert (await browser.post("/settings/speed/measure", {"subject": LIST})).status_code == 303
@@ -148,13 +140,13 @@ async def test_the_right_field_is_named(lab):
     assert figure.reading["rows_read"] >= MANY and [p["field"] for p in figure.reading["proposals"]] == ["rank"]
 
 
-async def test_what_takes_too_long_is_stopped_and_said(lab, monkeypatch, http):
+async def test_what_takes_too_long_is_stopped_and_said(lab, monkeypatch, browse):
     monkeypatch.setattr(advisor, "SECONDS", 0.002)
     ctx = await lab.ctx()
     for path in (LIST, "dashboards[home].widgets[ranks]"):
         found = await advisor.measure(ctx, path)
         assert found.is_stopped and not found.is_fast, path
-    page = await (await admin_of(lab, http)).get("/settings/speed")
+    page = await (await browse(lab)).get("/settings/speed")
     assert "Stopped after" in page.text
 
 
@@ -185,26 +177,7 @@ async def test_old_measures_go(lab):
     assert len(rows) == advisor.KEPT and rows[-1]["revision"] == (await lab.ctx()).config.revision
 
 
-async def test_there_is_a_quota(lab, http):
-    raw = copy.deepcopy(bundle())
-    customer = next(e for e in raw["entities"] if e["key"] == "customer")
-    customer["fields"] += [fld(f"x{n}", "int", indexed=True) for n in range(MAX_INDEXED)]
-    await lab.publish(raw)
-    browser = await admin_of(lab, http)
-    page = await browser.get("/settings/speed")
-    assert f"{MAX_INDEXED} of {MAX_INDEXED}" in page.text
-    answer = await browser.post("/settings/speed/index", {"entity": "order", "field": "rank"})
-    assert answer.status_code == 303
-    page = await browser.get("/settings/speed")
-    assert f"At most {MAX_INDEXED} fields can have an index of their own." in page.text and "Remove “indexed” from fields" in page.text
-    ctx = await lab.ctx()
-    assert (await drafts.open_draft(lab.tenant_id, ctx.user_id)).steps == ()
-    next(f for e in raw["entities"] if e["key"] == "order" for f in e["fields"] if f["key"] == "rank")["indexed"] = True
-    with pytest.raises(InvalidDefinition):
-        await configuration.publish(ctx, raw=raw)
-
-
-async def test_only_who_configures_may_ask(lab, http):
+async def test_only_who_configures_may_ask(lab):
     await lab.person("carl", ["clerk"])
     ctx = await lab.ctx("carl")
     for act in (advisor.verdicts(ctx), advisor.measure(ctx, LIST)):

@@ -180,11 +180,3 @@ def test_only_short_single_values_can_have_an_index(change, path):
     with pytest.raises(InvalidDefinition) as refused:
         parse_bundle(raw)
     assert [(p.path, p.code) for p in refused.value.problems] == [(path, "not_indexable")]
-
-
-def test_there_is_a_limit():
-    raw = workshop()
-    raw["entities"][1]["fields"] += [fld(f"x{n}", "int", indexed=True) for n in range(21)]
-    with pytest.raises(InvalidDefinition) as refused:
-        parse_bundle(raw)
-    assert [p.code for p in refused.value.problems] == ["too_many_indexes"]
