@@ -16,10 +16,11 @@ So the answer is the same as that of one `Create` after the other, also in which
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -34,11 +35,12 @@ from saas.runtime import events, numbers, permissions, records, rollups, search,
 from saas.runtime.acts import Act, Happening
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
-from saas.runtime.rows import Row, encode
+from saas.runtime.rows import EncodedMany, Row, encode_many
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
 from saas.tenants import new_id
 
+T = TypeVar("T")
 Alone = Callable[[Mapping[str, Any], datetime], Awaitable[UUID]]  # the single way: creates one record at a moment, or raises
 
 
@@ -185,7 +187,7 @@ def _draft(group: _Group, values: Mapping[str, Any], place: int) -> Draft:
     row = Row(id=new_id(moment), entity=entity.key, version=0, created_at=moment, updated_at=moment)
     row.created_by = row.updated_by = ctx.user_id
     draft = Draft(entity, row, None, permissions.static_access(ctx, entity))
-    validate.take(ctx, draft, values)
+    validate.take_new(ctx, draft, values)
     return draft
 
 
@@ -252,7 +254,7 @@ def _reads_all(group: _Group, target: str) -> bool:
 
 
 async def _check_links(group: _Group, drafts: Sequence[Draft]) -> None:
-    asked = [(draft, key, ids) for draft in drafts for key, ids in validate.references_to_check(draft).items()]
+    asked = [(draft, key, ids) for draft in drafts for key, ids in validate.references_to_check(group.ctx, draft).items()]
     await _look_at(group, _by_target(group, ((group.entity.declared[key], ids) for _, key, ids in asked)))
     for draft, key, ids in asked:
         known = group.linked[group.entity.declared[key].options["to"]]
@@ -261,7 +263,7 @@ async def _check_links(group: _Group, drafts: Sequence[Draft]) -> None:
 
 
 async def _check_people(group: _Group, drafts: Sequence[Draft]) -> None:
-    chosen = [(draft, people) for draft in drafts if (people := validate.people_to_check(draft))]
+    chosen = [(draft, people) for draft in drafts if (people := validate.people_to_check(group.ctx, draft))]
     if chosen:
         ids = set().union(*(found for _, people in chosen for found in people.values()))
         active = await validate.active_people(group.act.conn, group.ctx, ids)
@@ -307,6 +309,7 @@ async def _write(
 
 
 async def _write_together(group: _Group, drafts: Sequence[Draft], claims: Mapping[UUID, Mapping[str, str]]) -> None:
+    """One statement a table. What the next statement writes is put together while the database is busy with the one before."""
     conn, ctx, entity = group.act.conn, group.ctx, group.entity
     made = [draft.row for draft in drafts]
     await uniques.claim_many(conn, ctx, entity, {row.id: claims[row.id] for row in made})
@@ -316,13 +319,43 @@ async def _write_together(group: _Group, drafts: Sequence[Draft], claims: Mappin
     for row in made:
         row.version = 1
         row.values.update(nothing)
-    await _insert(group, made)
-    await events.append_created(conn, ctx, entity, [(row, records.first_values(entity, row)) for row in made])
-    tokens = {row.id: search.tokens(search.searchable_text(ctx, entity, row)).union(uniques.marks(entity, row)) for row in made}
+    encoded = await _encoded(group, made)
+    begun = await _meanwhile(_insert(group, made, encoded), _beginnings(group, made))
+    tokens = await _meanwhile(events.append_created(conn, ctx, entity, begun), _tokens(group, made))
     await search.index_fresh(conn, ctx, entity, tokens)
     for parent, relation, fields in rollups.relations_with_rollups(ctx, entity.key):
         parents = set().union(*(validate.linked(row.get(relation.field)) for row in made))
         await rollups.refresh_many(conn, ctx, parent, parents, fields)
+
+
+async def _meanwhile(statements: Coroutine[Any, Any, None], thinking: Awaitable[T]) -> T:
+    """Let the database work while something is computed that needs no database; both are over when this returns."""
+    working = asyncio.create_task(statements)
+    try:
+        found = await thinking
+    except BaseException:
+        working.cancel()
+        await asyncio.wait({working})
+        raise
+    await working
+    return found
+
+
+async def _beginnings(group: _Group, made: Sequence[Row]) -> list[events.Beginning]:
+    found = []
+    for place, row in enumerate(made):
+        found.append(events.beginning(row, records.first_values(group.entity, row)))
+        await let_others(place)
+    return found
+
+
+async def _tokens(group: _Group, made: Sequence[Row]) -> dict[UUID, set[str]]:
+    ctx, entity = group.ctx, group.entity
+    found = {}
+    for place, row in enumerate(made):
+        found[row.id] = search.tokens(search.searchable_text(ctx, entity, row)).union(uniques.marks(entity, row))
+        await let_others(place)
+    return found
 
 
 async def _number(group: _Group, made: Sequence[Row]) -> None:
@@ -350,21 +383,23 @@ async def _departments(group: _Group, made: Sequence[Row]) -> None:
         row.department = known.get(people[row.id])
 
 
-async def _insert(group: _Group, made: Sequence[Row]) -> None:
+async def _encoded(group: _Group, made: Sequence[Row]) -> EncodedMany:
+    encoded = EncodedMany()
+    for encoded in encode_many(group.ctx.config, group.entity, [row.values for row in made]):
+        await asyncio.sleep(0)
+    return encoded
+
+
+async def _insert(group: _Group, made: Sequence[Row], encoded: EncodedMany) -> None:
     """Rows, links and first stages."""
     conn, ctx, entity = group.act.conn, group.ctx, group.entity
     columns: dict[str, tuple[str, list[Any]]] = {}
-    links: dict[str, tuple[list[UUID], list[UUID]]] = {}
-    for place, row in enumerate(made):
-        await let_others(place)
-        encoded = encode(ctx.config, entity, row.values)
-        for column, (value, pg) in records.columns_of(row, encoded).items():
-            if value is not None:
-                columns.setdefault(column, (pg, [None] * len(made)))[1][place] = value
-        for key, ids in encoded.links.items():
-            froms, tos = links.setdefault(key, ([], []))
-            froms += [row.id] * len(ids)
-            tos += ids
+    for column, pg in records.OWN_COLUMNS.items():
+        values = [getattr(row, records.ATTRIBUTES.get(column, column)) for row in made]
+        if values.count(None) < len(values):
+            columns[column] = (pg, values)
+    columns["doc"] = ("jsonb", [json.dumps(doc, ensure_ascii=False) if doc else "{}" for doc in encoded.docs])
+    columns |= encoded.columns
     # jsonb travels as text: an array of it would have to be quoted twice.
     arrays = ", ".join(f"${n}::{'text' if pg == 'jsonb' else pg}[]" for n, (pg, _) in enumerate(columns.values(), 2))
     chosen = ", ".join(f"n.{column}::jsonb" if pg == "jsonb" else f"n.{column}" for column, (pg, _) in columns.items())
@@ -373,12 +408,13 @@ async def _insert(group: _Group, made: Sequence[Row]) -> None:
         f"INSERT INTO record (tenant_id, entity_id, {names}) SELECT $1, {entity.number}, {chosen} FROM unnest({arrays}) AS n ({names})",
         ctx.tenant_id, *(values for _, values in columns.values()),
     )  # fmt: skip
-    for key, (froms, tos) in links.items():
-        if froms:
+    for key, lists in encoded.links.items():
+        pairs = [(row.id, to) for row, tos in zip(made, lists, strict=True) for to in tos]
+        if pairs:
             await conn.execute(
                 "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, f, t FROM unnest($4::uuid[], $5::uuid[]) AS n (f, t) "
                 "ON CONFLICT DO NOTHING",
-                ctx.tenant_id, entity.number, key, froms, tos,
+                ctx.tenant_id, entity.number, key, [f for f, _ in pairs], [t for _, t in pairs],
             )  # fmt: skip
     staged = [row for row in made if row.state is not None]
     if staged:

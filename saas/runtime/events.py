@@ -43,9 +43,16 @@ async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable
     await conn.executemany(_APPEND, [_event(ctx, entity, row, "updated", changes) for row, changes in updates])
 
 
-async def append_created(conn: Any, ctx: Context, entity: Entity, created: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:
-    """The beginning of several records, each an act of its own at the moment it was created; one statement."""
-    made = [(row.id, new_id(row.created_at), row.created_at, new_id(row.created_at), _json(changes)) for row, changes in created]
+Beginning = tuple[UUID, UUID, datetime, UUID, str]  # record, event, moment, operation, changes
+
+
+def beginning(row: Row, changes: Mapping[str, tuple[Any, Any]]) -> Beginning:
+    """The creation of one of several records, each an act of its own at the moment it was created."""
+    return row.id, new_id(row.created_at), row.created_at, new_id(row.created_at), _json(changes)
+
+
+async def append_created(conn: Any, ctx: Context, entity: Entity, made: Sequence[Beginning]) -> None:
+    """The beginning of several records; one statement."""
     await conn.execute(
         "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, version, changes) "
         "SELECT $1, $2, r, i, a, $3, $4, 'created', o, 1, c::jsonb FROM unnest($5::uuid[], $6::uuid[], $7::timestamptz[], $8::uuid[], $9::text[]) AS n (r, i, a, o, c)",

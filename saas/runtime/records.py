@@ -172,15 +172,21 @@ async def _insert(act: Act, entity: Entity, row: Row) -> None:
         await enter_stage(act, entity, row)
 
 
+# The columns of a record that are no fields, but for its tenant, entity and document: their types, and where a Row has them.
+OWN_COLUMNS = {
+    "id": "uuid", "version": "int4", "owner_id": "uuid", "department_id": "uuid", "state": "text", "state_since": "timestamptz",
+    "created_at": "timestamptz", "created_by": "uuid", "updated_at": "timestamptz", "updated_by": "uuid",
+}  # fmt: skip
+ATTRIBUTES = {"owner_id": "owner", "department_id": "department"}
+
+
 def columns_of(row: Row, encoded: Encoded) -> dict[str, tuple[Any, str]]:
     """{column: (value, type)} of a new record, but for its tenant and entity."""
     return {
-        "id": (row.id, "uuid"), "version": (1, "int4"), "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
-        "state_since": (row.state_since, "timestamptz"), "created_at": (row.created_at, "timestamptz"), "created_by": (row.created_by, "uuid"),
-        "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
+        **{column: (getattr(row, ATTRIBUTES.get(column, column)), pg) for column, pg in OWN_COLUMNS.items()},
         "doc": (json.dumps({k: v for k, v in encoded.doc.items() if v is not None}, ensure_ascii=False), "jsonb"),
         **encoded.columns,
-    }  # fmt: skip
+    }
 
 
 async def enter_stage(act: Act, entity: Entity, row: Row) -> None:

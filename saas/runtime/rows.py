@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -161,6 +161,41 @@ def encode(config: Config, entity: Entity, values: Mapping[str, Any]) -> Encoded
         else:
             out.doc[place] = stored
     return out
+
+
+@dataclass(slots=True)
+class EncodedMany:
+    """Several records' values ready to be written, column by column; all lists are as long as the records are many."""
+
+    columns: dict[str, tuple[str, list[Any]]] = field(default_factory=dict)  # column -> (pg type, values); those with any value
+    docs: list[dict[str, Any]] = field(default_factory=list)  # without empty keys
+    links: dict[str, list[list[UUID]]] = field(default_factory=dict)
+
+
+def encode_many(config: Config, entity: Entity, records: Sequence[Mapping[str, Any]]) -> Iterator[EncodedMany]:
+    """What `encode` makes of each of several new records; yields the same, growing, after each field."""
+    out = EncodedMany(docs=[{} for _ in records])
+    homes = config.cached(("rows.homes", entity.key), lambda: _homes(config, entity))
+    for key, (declared, kind, storage, pg, column, place) in homes.items():
+        if storage in ("none", "state"):
+            continue
+        values = [values.get(key) for values in records]
+        if values.count(None) == len(values):
+            continue
+        if storage == "links":
+            out.links[place] = [[UUID(v) for v in value or ()] for value in values]
+        else:
+            to_column = kind.to_column
+            stored = [None if v is None else to_column(declared, v, config) for v in values]
+            if column:
+                if stored.count(None) < len(stored):
+                    out.columns[column] = (pg or "", stored)
+            else:
+                for doc, value in zip(out.docs, stored, strict=True):
+                    if value is not None:
+                        doc[place] = (value.isoformat() if isinstance(value, datetime) else str(value)) if pg else value
+        yield out
+    yield out
 
 
 def _homes(config: Config, entity: Entity) -> dict[str, tuple[FieldDef, FieldType, str, str | None, str | None, str]]:
