@@ -63,7 +63,7 @@ def row(ctx: Context, verdict: advisor.Verdict, draft: Raw) -> dict[str, Any]:
         "path": subject.path, "id": "".join(c if c.isalnum() else "-" for c in subject.path), "name": _name(ctx, subject),
         "icon": "bookmark" if subject.person_id else {"board": "board", "widget": "chart-bar"}.get(subject.kind, "list"), "who": _who(ctx, subject), "entity": pick(entity.defn.plural, ctx.locale), "url": _designer(ctx, subject),
         "state": verdict.state, "badge": badge(ctx, verdict), "reason": reason(ctx, verdict), "stale": verdict.is_stale,
-        "now": milliseconds(ctx, now) if now else "", "before": milliseconds(ctx, before) if before else "", "measured": formats.full(ctx, now.measured_at) if now else "",
+        "milliseconds": now.milliseconds if now else 0.0, "now": milliseconds(ctx, now) if now else "", "before": milliseconds(ctx, before) if before else "", "measured": formats.full(ctx, now.measured_at) if now else "",
         "proposals": [_proposal(ctx, p, draft) for p in verdict.proposals],
     }  # fmt: skip
 
@@ -81,7 +81,7 @@ def _who(ctx: Context, subject: advisor.Subject) -> str:
         return ""
     if subject.is_shared:
         return _("saved by %(name)s for everybody", name=subject.person)
-    return _("saved by you") if subject.person_id == ctx.user_id else _("their own, its name and filter stay private")
+    return _("saved by you") if subject.person_id == ctx.user_id else _("name and filter stay private")
 
 
 def _designer(ctx: Context, subject: advisor.Subject) -> str:

@@ -42,6 +42,7 @@ async def index(request: Request) -> Response[Any]:
 def _groups(ctx: Context, verdicts: Sequence[advisor.Verdict], draft: Mapping[str, Any]) -> dict[str, Any]:
     """Slow ones, those nobody measured and fast ones. What needs nothing is closed, and so are long lists of what may need something."""
     of = {state: [speed.row(ctx, v, draft) for v in verdicts if v.state == state] for state in ("slow", "unknown", "fast")}
+    of["slow"].sort(key=lambda r: -r["milliseconds"])
     texts = {
         "slow": (ngettext("%(count)s slow", "%(count)s slow", len(of["slow"])), "orange"),
         "unknown": (ngettext("%(count)s not measured", "%(count)s not measured", len(of["unknown"])), "gray"),
