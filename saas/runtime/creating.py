@@ -385,7 +385,8 @@ async def _departments(group: _Group, made: Sequence[Row]) -> None:
 
 async def _encoded(group: _Group, made: Sequence[Row]) -> EncodedMany:
     encoded = EncodedMany()
-    for encoded in encode_many(group.ctx.config, group.entity, [row.values for row in made]):
+    for grown in encode_many(group.ctx.config, group.entity, [row.values for row in made]):
+        encoded = grown
         await asyncio.sleep(0)
     return encoded
 

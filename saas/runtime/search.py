@@ -150,11 +150,11 @@ async def index_many(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UU
 
 
 async def index_fresh(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UUID, set[str]]) -> None:
-    """The tokens of records that have none yet."""
+    """The tokens of records that nobody else can see yet, so that none can be there."""
     new = sorted(((token, record_id) for record_id, tokens_ in wanted.items() for token in tokens_), key=itemgetter(0))
     if new:
         await conn.execute(
-            "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, t, r FROM unnest($3::text[], $4::uuid[]) AS n (t, r) ON CONFLICT DO NOTHING",
+            "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, t, r FROM unnest($3::text[], $4::uuid[]) AS n (t, r)",
             ctx.tenant_id, entity.number, [t for t, _ in new], [r for _, r in new],
         )  # fmt: skip
 

@@ -18,7 +18,6 @@ from saas.metadata.models import FieldDef
 from saas.runtime import jobs, permissions
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
-from saas.runtime.creating import let_others
 from saas.runtime.door import execute
 from saas.runtime.files import open_file
 from saas.runtime.records import entity_of
@@ -28,7 +27,7 @@ from saas.runtime.worker import run_now
 from saas.tenants import record_audit
 
 INLINE_ROWS = 500
-BATCH = 500  # rows a transaction
+BATCH = 1_000  # rows a transaction
 SMALL_BATCH = 50  # where rows may name records that rows above them made: those must be there when a batch is looked up
 PREVIEW_ROWS = 20
 KEPT_SECONDS = 20.0
@@ -199,6 +198,8 @@ async def _try(ctx: Context, sheet: Sheet, plan: ImportPlan) -> list[dict[str, A
             raise _Undo
     except _Undo:
         return shown
+    finally:
+        runner.end()
 
 
 # ---- running -----------------------------------------------------------------------------------------------------------
@@ -214,6 +215,7 @@ class Runner:
     plan: ImportPlan
     cells: Cells
     fields: dict[int, FieldDef]
+    ahead: tuple[int, int, asyncio.Task[_Read]] | None = None
 
     @classmethod
     async def start(cls, ctx: Context, sheet: Sheet, plan: ImportPlan) -> Runner:
@@ -231,18 +233,16 @@ class Runner:
     async def batch(self, start: int, count: int) -> list[tuple[dict[str, Any], str, list[dict[str, str]]]]:
         """[(values, outcome, problems)] of some rows, written in the transaction that is open. outcome: created updated
         skipped failed blank."""
-        raw = [{f.key: row[i] for i, f in self.fields.items()} for row in self.sheet.rows[start : start + count]]
-        await self.cells.prepare(list(self.fields.values()), raw)
-        parsed = []
-        for place, row in enumerate(raw):
-            parsed.append(self._parse(row))
-            await let_others(place)
+        raw = await self._taken(start, count)
+        parsed = await self._parsed(raw)
+        if self.ahead is None and start + count < len(self.sheet.rows):  # these are read while the database writes those
+            self.ahead = (start + count, count, asyncio.create_task(self._read(start + count, count)))
         known = await self._known([values for values, _problems in parsed])
         found: list[tuple[dict[str, Any], str, list[dict[str, str]]]] = []
         waiting = _Waiting()
-        for place, ((values, problems), row) in enumerate(zip(parsed, raw, strict=True)):
+        for place, ((values, problems), filled) in enumerate(zip(parsed, raw.filled, strict=True)):
             found.append(({}, "blank", []))
-            if all(v is None for v in row.values()):
+            if not filled:
                 continue
             if problems:
                 found[place] = (values, "failed", [self._said(p) for p in problems])
@@ -265,16 +265,45 @@ class Runner:
     def batch_size(self) -> int:
         return SMALL_BATCH if any(f.options.get("to") == self.entity.key for f in self.fields.values()) else BATCH
 
-    def _parse(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldProblem]]:
-        values: dict[str, Any] = {}
-        problems = []
+    async def _taken(self, start: int, count: int) -> _Read:
+        ahead, self.ahead = self.ahead, None
+        if ahead is None:
+            return await self._read(start, count)
+        if ahead[:2] == (start, count):
+            return await ahead[2]
+        ahead[2].cancel()
+        return await self._read(start, count)
+
+    async def _read(self, start: int, count: int) -> _Read:
+        """What some rows say, as far as that needs no look at the database."""
+        rows = self.sheet.rows[start : start + count]
+        columns = {f.key: [row[i] for row in rows] for i, f in self.fields.items()}
+        read = _Read(columns, [any(row[i] is not None for i in self.fields) for row in rows])
         for f in self.fields.values():
-            value, problem = self.cells.value(f, row[f.key])
-            if problem:
-                problems.append(problem)
-            elif value is not None:  # an empty cell leaves a default or what is there
-                values[f.key] = value
-        return values, problems
+            if field_types.get(f.type).holds != "record":
+                read.values[f.key], read.problems[f.key] = await self.cells.column(f, columns[f.key])
+        return read
+
+    async def _parsed(self, read: _Read) -> list[tuple[dict[str, Any], list[FieldProblem]]]:
+        """[(values, problems)] of the rows, in the order of the fields."""
+        links = [f for f in self.fields.values() if f.key not in read.values]
+        if links:
+            await self.cells.prepare(links, [dict(zip([f.key for f in links], row, strict=True)) for row in zip(*(read.cells[f.key] for f in links), strict=True)])
+        parsed: list[tuple[dict[str, Any], list[FieldProblem]]] = [({}, []) for _ in read.filled]
+        for f in self.fields.values():
+            if f.key not in read.values:
+                read.values[f.key], read.problems[f.key] = await self.cells.column(f, read.cells[f.key])
+            for (values, _), value in zip(parsed, read.values[f.key], strict=True):
+                if value is not None:  # an empty cell leaves a default or what is there
+                    values[f.key] = value
+            for place, problem in read.problems[f.key].items():
+                parsed[place][1].append(problem)
+        return parsed
+
+    def end(self) -> None:
+        """Nobody wants to know what was read ahead."""
+        if self.ahead is not None:
+            self.ahead[2].cancel()
 
     def _match(self, values: Mapping[str, Any]) -> str | None:
         value = values.get(self.plan.match or "")
@@ -334,6 +363,16 @@ class Runner:
 
 
 @dataclass(slots=True)
+class _Read:
+    """Some rows, column by column: their cells, which rows have any, and what the cells mean."""
+
+    cells: dict[str, list[Any]]
+    filled: list[bool]
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    problems: dict[str, dict[int, FieldProblem]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Waiting:
     """Rows that become new records, until they are created together: (place in the batch, values, what they are recognised by)."""
 
@@ -351,18 +390,26 @@ async def run_import(job: jobs.JobRun, file_id: UUID, plan: ImportPlan) -> Tally
     sheet = await load_sheet(job.ctx, file_id)
     tally = Tally(**job.state) if job.state else Tally()
     runner = await Runner.start(job.ctx, sheet, plan)
-    while tally.next < len(sheet.rows):
-        after = Tally(**{**tally.to_json(), "errors": list(tally.errors)})
-        async with tenant_transaction(job.ctx.tenant_id) as conn:
-            for number, (_values, outcome, problems) in enumerate(await runner.batch(tally.next, runner.batch_size), start=tally.next):
-                if outcome != "blank":
-                    setattr(after, outcome, getattr(after, outcome) + 1)
-                if problems and len(after.errors) < MAX_ERRORS:
-                    after.errors.append({"row": number + 2, "message": " ".join(p["message"] for p in problems), "field": problems[0]["field"]})
-            after.next = min(tally.next + runner.batch_size, len(sheet.rows))
-            await job.checkpoint(conn, done=after.next, total=len(sheet.rows), state=after.to_json())
-        tally = after
+    try:
+        while tally.next < len(sheet.rows):
+            tally = await _run_batch(job, runner, tally)
+    finally:
+        runner.end()
     return tally
+
+
+async def _run_batch(job: jobs.JobRun, runner: Runner, tally: Tally) -> Tally:
+    after = Tally(**{**tally.to_json(), "errors": list(tally.errors)})
+    total = len(runner.sheet.rows)
+    async with tenant_transaction(job.ctx.tenant_id) as conn:
+        for number, (_values, outcome, problems) in enumerate(await runner.batch(tally.next, runner.batch_size), start=tally.next):
+            if outcome != "blank":
+                setattr(after, outcome, getattr(after, outcome) + 1)
+            if problems and len(after.errors) < MAX_ERRORS:
+                after.errors.append({"row": number + 2, "message": " ".join(p["message"] for p in problems), "field": problems[0]["field"]})
+        after.next = min(tally.next + runner.batch_size, total)
+        await job.checkpoint(conn, done=after.next, total=total, state=after.to_json())
+    return after
 
 
 async def start_import(ctx: Context, file_id: UUID, raw: Mapping[str, Any]) -> jobs.JobInfo:

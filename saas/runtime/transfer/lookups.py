@@ -3,6 +3,7 @@ label, numbers and dates as people write them."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +25,11 @@ from saas.runtime.door import execute
 from saas.runtime.transfer.sheets import DAY_FIRST
 from saas.tenants import list_departments
 
+_SPACE = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[;；\n]")
 _COMMAS = re.compile(r"[,，、;；\n]")
-_KEPT = 20_000  # cells read whose values are kept
+_KEPT = 20_000  # names of records whose ids are kept
+_KEPT_CELLS = 2_000  # cells of a column whose values are kept
 _LONGEST_MOMENT = 60  # characters; matching a longer text as a time could take very long
 _NAMED = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y")
 _TIME = re.compile(r"(?P<day>.*?\S)[T\s]+(?P<time>\d{1,2}:\d{2}(:\d{2})?)\s*(?P<half>[ap]\.?m\.?)?\Z", re.ASCII | re.IGNORECASE)
@@ -34,7 +37,24 @@ _TIME = re.compile(r"(?P<day>.*?\S)[T\s]+(?P<time>\d{1,2}:\d{2}(:\d{2})?)\s*(?P<
 
 def normal(text: str) -> str:
     """For comparing names: case, width and spaces do not matter."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What cells of a column meant: they repeat, or they never do."""
+
+    values: dict[tuple[type, Any], Any] = field(default_factory=dict)
+    hits: int = 0
+    useless: bool = False
+
+    def keep(self, place: tuple[type, Any], value: Any) -> None:
+        if len(self.values) >= _KEPT_CELLS:
+            self.useless = self.hits < _KEPT_CELLS
+            self.values.clear()
+            self.hits = 0
+        if not self.useless:
+            self.values[place] = value
 
 
 @dataclass(slots=True)
@@ -47,7 +67,7 @@ class Cells:
     users: dict[str, list[str]] = field(default_factory=dict)
     departments: dict[str, list[str]] = field(default_factory=dict)
     records: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    read: dict[tuple[str, type, Any], tuple[Any, None]] = field(default_factory=dict)
+    read: dict[str, _Kept] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Read people and departments once."""
@@ -60,15 +80,18 @@ class Cells:
                 for name in {normal(n) for n in names if n}:
                     self.departments.setdefault(name, []).append(str(department["id"]))
 
-    async def prepare(self, declared: Sequence[FieldDef], rows: Iterable[Mapping[str, Any]]) -> None:
+    async def prepare(self, declared: Sequence[FieldDef], rows: Sequence[Mapping[str, Any]]) -> None:
         """Look up all records named in these rows: one query a target and way of naming."""
+        links = [f for f in declared if field_types.get(f.type).holds == "record"]
+        if len(self.records) > _KEPT:
+            self.records.clear()
+        cells = {f.key: {(type(cell), cell) for row in rows if (cell := row.get(f.key)) is not None} for f in links}
         wanted: dict[str, dict[str, str]] = {}
-        for row in rows:
-            for f in declared:
-                if field_types.get(f.type).holds == "record" and row.get(f.key) is not None:
-                    for text in self._names(f, row[f.key]):
-                        if not _is_id(text) and (f.options["to"], normal(text)) not in self.records:
-                            wanted.setdefault(f.options["to"], {})[normal(text)] = text
+        for f in links:
+            for _, cell in cells[f.key]:
+                for text in self._names(f, cell):
+                    if not _is_id(text) and (f.options["to"], normal(text)) not in self.records:
+                        wanted.setdefault(f.options["to"], {})[normal(text)] = text
         for target, texts in wanted.items():
             await self._look_up(self.ctx.config.entity(target), texts)
 
@@ -107,15 +130,32 @@ class Cells:
         """The JSON value of a cell, or what is wrong with it. Cells repeat down a column: what was read is kept."""
         if raw is None:
             return None, None
-        place = (f.key, type(raw), raw)  # with its type: 1 equals true
-        if (found := self.read.get(place)) is not None:
-            return found
-        found = self._value(f, raw)
-        if not isinstance(found[0], list | dict) and found[1] is None:
-            if len(self.read) >= _KEPT:
-                self.read.clear()
-            self.read[place] = found
-        return found
+        kept = self.read.get(f.key)
+        if kept is None:
+            kept = self.read[f.key] = _Kept()
+        if kept.useless:
+            return self._value(f, raw)
+        place = (type(raw), raw)  # with its type: 1 equals true
+        found = kept.values.get(place)
+        if found is not None:
+            kept.hits += 1
+            return found, None
+        value, problem = self._value(f, raw)
+        if problem is None and value is not None and not isinstance(value, list | dict):
+            kept.keep(place, value)
+        return value, problem
+
+    async def column(self, f: FieldDef, cells: Iterable[Any]) -> tuple[list[Any], dict[int, FieldProblem]]:
+        """The values of the cells of a column, and what is wrong with some of them, by place."""
+        values, problems = [], {}
+        for place, cell in enumerate(cells):
+            value, problem = (None, None) if cell is None else self.value(f, cell)
+            values.append(value)
+            if problem is not None:
+                problems[place] = problem
+            if place % 100 == 99:
+                await asyncio.sleep(0)
+        return values, problems
 
     def _value(self, f: FieldDef, raw: Any) -> tuple[Any, FieldProblem | None]:
         kind = field_types.get(f.type)

@@ -73,7 +73,7 @@ class Rows(Sequence[list[Any]]):
         last = self._last
         if last[0] != place:
             start = self._ends[place]
-            rows = pickle.loads(os.pread(self._file.fileno(), self._ends[place + 1] - start, start))  # noqa: S301  our own file, which nobody else can open
+            rows = pickle.loads(os.pread(self._file.fileno(), self._ends[place + 1] - start, start))  # our own file, which nobody else can open
             last = self._last = (place, [row[self.first :] for row in rows] if self.first else rows)
         return last[1]
 

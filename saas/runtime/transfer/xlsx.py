@@ -287,7 +287,7 @@ class _Strings:
             if len(self._kept) >= self.KEPT:
                 del self._kept[next(iter(self._kept))]
             start = self._ends[place]
-            block = self._kept[place] = marshal.loads(os.pread(self._file.fileno(), self._ends[place + 1] - start, start))  # noqa: S302  our own file
+            block = self._kept[place] = marshal.loads(os.pread(self._file.fileno(), self._ends[place + 1] - start, start))  # our own file
         if position >= len(block):
             raise refused()
         return block[position]
@@ -345,7 +345,7 @@ def _sheet_parser(strings: _Strings, modes: dict[str, str], since_1904: bool, do
             if parts:
                 parts.clear()
             size = 0
-        elif name == v or name == t:
+        elif name in (v, t):
             reading = in_cell and not phonetic
         elif name == r:
             if in_row:
@@ -421,7 +421,7 @@ def _sheet_parser(strings: _Strings, modes: dict[str, str], since_1904: bool, do
             elif column <= MAX_COLUMN:
                 cells.extend([None] * missing)
                 cells.append(value)
-        elif name == v or name == t:
+        elif name in (v, t):
             reading = False
         elif name == r:
             in_row = False
