@@ -80,7 +80,7 @@ async def create_many(act: Act, entity: Entity, rows: Sequence[Mapping[str, Any]
     await _check_links(group, drafts)
     await _check_people(group, drafts)
     for place, draft in enumerate(drafts):
-        if draft.problems and outcomes[place] is None and not _stands_alone(draft):
+        if draft.problems and outcomes[place] is None and not _stands_alone(group.ctx, draft):
             outcomes[place] = InvalidInput(draft.problems)
     claims = await _claims(group, [d for d, outcome in zip(drafts, outcomes, strict=True) if outcome is None], confirm_duplicates)
     together: list[int] = []
@@ -93,7 +93,7 @@ async def create_many(act: Act, entity: Entity, rows: Sequence[Mapping[str, Any]
     for place, draft in enumerate(drafts):
         if outcomes[place] is not None:
             continue
-        if draft.row.id in claims and not _stands_alone(draft):
+        if draft.row.id in claims and not _stands_alone(group.ctx, draft):
             together.append(place)
             continue
         await write()
@@ -170,11 +170,12 @@ def _links(ctx: Context, entity: Entity) -> list[FieldDef]:
     return ctx.config.cached(("creating.links", entity.key), lambda: [f for f in entity.declared.values() if f.type in ("ref", "m2m")])
 
 
-def _stands_alone(draft: Draft) -> bool:
-    tree = draft.entity.defn.tree
-    if tree and draft.row.values.get(tree["parent"]):
+def _stands_alone(ctx: Context, draft: Draft) -> bool:
+    tree, entity, values = draft.entity.defn.tree, draft.entity, draft.row.values
+    if tree and values.get(tree["parent"]):
         return True
-    return any(draft.row.values.get(f.key) and (f.type in ("file", "image") or f.options.get("filter")) for f in draft.entity.declared.values() if f.type in ("file", "image", "ref", "m2m"))
+    apart = ctx.config.cached(("creating.apart", entity.key), lambda: [f.key for f in entity.declared.values() if f.type in ("file", "image") or (f.type in ("ref", "m2m") and f.options.get("filter"))])
+    return any(values.get(key) for key in apart)
 
 
 # ---- one record by itself ------------------------------------------------------------------------------------------------------

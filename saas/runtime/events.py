@@ -27,6 +27,7 @@ ORIGIN_NAMES = {
 }  # fmt: skip
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # as json.dumps does it, but made once
 _APPEND = (
     "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, actor_id, origin, kind, operation_id, transition, version, changes) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)"
@@ -61,7 +62,7 @@ async def append_created(conn: Any, ctx: Context, entity: Entity, made: Sequence
 
 
 def _json(changes: Mapping[str, tuple[Any, Any]]) -> str:
-    return json.dumps({k: list(v) for k, v in changes.items()}, ensure_ascii=False)
+    return _encode(changes)
 
 
 def _event(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> tuple[Any, ...]:

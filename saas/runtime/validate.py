@@ -345,7 +345,8 @@ def check_frozen_now(ctx: Context, draft: Draft, env: RecordEnv) -> None:
 def _limited_keys(ctx: Context, draft: Draft) -> list[str]:
     if ctx.unrestricted:
         return []
-    return [k for k in draft.changed if k in _sorts(ctx, draft.entity).frozen and k not in draft.asked]
+    frozen = _sorts(ctx, draft.entity).frozen
+    return [k for k in draft.changed if k in frozen and k not in draft.asked] if frozen else []
 
 
 def _refuse_frozen(draft: Draft, keys: Iterable[str], env: RecordEnv) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -18,13 +19,14 @@ ID_SCHEMA = {"type": "string", "format": "uuid", "pattern": ID_PATTERN}
 EXAMPLE_IDS = ("0196f3c2-7d1a-7b3e-9c4d-2a5b6c7d8e9f", "0196f3c2-7d1a-7b3e-9c4d-2a5b6c7d8ea0")
 
 _ANY_ID = re.compile(r"\{?([0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12})\}?\Z", re.ASCII)
+_CANONICAL = re.compile(ID_PATTERN[:-1] + r"\Z", re.ASCII)
 
 
 def read_id(value: Any) -> Any:
     """The canonical text of an id; anything else as it is, encodable."""
     if isinstance(value, UUID):
         return str(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _CANONICAL.match(value):
         return value
     found = _ANY_ID.match(value.strip())
     return str(UUID(found[1])) if found else encodable(value).strip()
@@ -47,6 +49,12 @@ def unique(items: list[Any]) -> list[Any]:
         return items
 
 
+@functools.lru_cache(maxsize=4096)
+def _uuid(text: str) -> UUID:
+    """Many records link to the same few."""
+    return UUID(text)
+
+
 class IdType(FieldType):
     """Base of the types whose value is the id of one other row."""
 
@@ -67,7 +75,7 @@ class IdType(FieldType):
         return (read_id(raw[-1]) or None) if raw else None
 
     def to_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
-        return value if isinstance(value, UUID) else UUID(value)
+        return value if isinstance(value, UUID) else _uuid(value)
 
     def from_column(self, field: FieldDef, value: Any, config: Config | None = None) -> Any:
         return str(value)
