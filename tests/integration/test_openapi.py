@@ -143,6 +143,8 @@ async def test_every_operation_answers(worlds, pack, role):
     person = person_of(worlds, pack, role)
     document = await person.get("/openapi.json")
     for path, item in document["paths"].items():
+        if path == "/tokens":  # a wrong password counts against everybody here: test_openapi_answers.py
+            continue
         for method, operation in sorted(item.items(), key=lambda pair: pair[0] == "delete"):
             url, known = await _address(person, path)
             answer = await _call(person, document, method, url, operation)

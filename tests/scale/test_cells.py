@@ -32,6 +32,7 @@ from saas.settings import HOME, Cell, Settings
 from saas.tenants import cell_of, clean_up, delete_tenant, find_tenant, list_tenants, move_tenant, set_tenant_status
 from tests.acceptance.api import Person, is_chinese
 from tests.conftest import PASSWORD, ROOT, SECRET
+from tests.integration.test_openapi_answers import described
 from tests.scale.conftest import serving
 from tests.scale.servers import server
 
@@ -270,6 +271,8 @@ async def test_while_it_is_locked_reading_works_and_writing_is_asked_to_wait(wor
         assert len(await firm.admin.list(ENTITY)) == 1
         answer = await firm.admin.send("PATCH", f"/records/{ENTITY}/{made['id']}", {"values": {"name": "Lost"}})
         assert answer.status_code == 503 and answer.headers["retry-after"] == str(places.RETRY_SECONDS) and "being moved" in answer.json()["detail"]
+        described(await firm.admin.get("/openapi.json"), "patch", f"/records/{ENTITY}/{{id}}", answer)
+        assert answer.json()["reason"] == "moving"
         page = await world.client.get("/login", headers={"host": firm.admin.host})
         assert page.status_code == 200
         with pytest.raises(Exception, match="being moved"):

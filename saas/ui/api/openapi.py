@@ -10,7 +10,23 @@ from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
 from saas.runtime import Context, permissions, reports
-from saas.ui.api.openapi_shapes import CONFIGURATION, ID, ONCE, SHARED, Json, answers, body, page, query, ref
+from saas.ui.api.openapi_shapes import (
+    CONFIGURATION,
+    ID,
+    ONCE,
+    SHARED,
+    TOO_SLOW,
+    Json,
+    answers,
+    body,
+    match,
+    page,
+    query,
+    ref,
+    remembered,
+    responses,
+    tagged,
+)
 
 _WITHOUT = ("$schema", "$id", "additionalProperties", "required")
 
@@ -26,9 +42,16 @@ def document(ctx: Context, server: str) -> Json:
         "info": {"title": f"{ctx.tenant.name} CRM", "version": str(ctx.config.revision)},
         "servers": [{"url": server}],
         "security": [{"token": []}],
-        "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "paths": {path: {method: remembered(op) if method == "get" and _is_json(op) else op for method, op in item.items()} for path, item in paths.items()},
+        "components": {"schemas": schemas, "responses": responses(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }
+
+
+def _is_json(operation: Json) -> bool:
+    """Whether its answer gets an ETag of its content: that of one record is its version, files have none, and who says what time it is
+    never says the same."""
+    good = operation["responses"]["200"]
+    return "application/json" in good.get("content", {}) and "headers" not in good and operation["operationId"] != "me"
 
 
 # ---- records -----------------------------------------------------------------------------------------------------------
@@ -61,34 +84,34 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
     tag: Json = {"tags": [label]}
     paths: Json = {root: {}, one: {}}
 
-    def act(path: str, method: str, name: str, summary: str, responses: Json, **more: Any) -> None:
-        paths.setdefault(path, {})[method] = {**tag, "summary": summary, "operationId": f"{name}_{key}", **more, "responses": responses}
+    def act(path: str, method: str, name: str, summary: str, given: Json, **more: Any) -> None:
+        paths.setdefault(path, {})[method] = {**tag, "summary": summary, "operationId": f"{name}_{key}", **more, "responses": given}
 
     act(f"/schema/{key}", "get", "schema", _("JSON Schema of a record"), answers(200, {"type": "object"}, 404))
     if permissions.may(ctx, "read", key):
         found = {**page(ref(key)), "properties": {**page(ref(key))["properties"], "count": {"type": ["object", "null"]}}}
         names = ("filter", "sort", "fields", "limit", "after", "count", "q", "view", "deleted")
-        act(root, "get", "list", _("List"), answers(200, found, 403), parameters=query(*names))
-        act(one, "get", "get", _("Get one"), answers(200, ref(key), 403, 404), parameters=[ID, *query("deleted")])
+        act(root, "get", "list", _("List"), answers(200, found, 403) | TOO_SLOW, parameters=query(*names))
+        got = answers(200, ref(key), 403, 404)
+        act(one, "get", "get", _("Get one"), {**got, "200": tagged(got["200"], _("The record's version, for If-Match."))}, parameters=[ID, *query("deleted")])
         act(f"{one}/history", "get", "history", _("History"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID, *query("limit", "before")])
         act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
         act(root, "post", "create", _("Create"), answers(201, ref(key), 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
     if permissions.may(ctx, "update", key):
-        match = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
-        act(one, "patch", "update", _("Change"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID, match], requestBody=change)
+        act(one, "patch", "update", _("Change"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
     if permissions.may(ctx, "delete", key):
-        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID])
+        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
         act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID])
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
     for transition in entity.pipeline.transitions if entity.pipeline else ():
         if _may_move(ctx, entity, transition):
-            responses = answers(200, ref("Change"), 403, 404, 409, 422)
+            answered = answers(200, ref("Change"), 403, 404, 409, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
-            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), responses, parameters=[ID, ONCE], requestBody=asked)
+            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
     return {path: item for path, item in paths.items() if item}
 
 
@@ -114,10 +137,13 @@ def _fixed(ctx: Context) -> Json:
         return {"get": {"summary": summary, "operationId": name, "parameters": query(*names), "responses": answers(200, {"type": "object"}, 403)}}
 
     job = answers((200, 202), ref("Job"), 403, 404, 409, 422)
+    secret: Json = {"type": "object", "properties": {"email": {"type": "string"}, "password": {"type": "string"}}, "required": ["email", "password"]}
+    token: Json = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
     found: Json = {
+        "/tokens": {"post": {"summary": _("Get a token"), "operationId": "create_token", "security": [], "requestBody": body(secret), "responses": answers(201, token, 422, 429)}},
         "/me": read(_("Who you are"), "me"),
         "/schema": read(_("Kinds of records you can see"), "schema"),
-        "/search": read(_("Search everything you may see"), "search", "q", "limit"),
+        "/search": {"get": {"summary": _("Search everything you may see"), "operationId": "search", "parameters": query("q", "limit"), "responses": answers(200, {"type": "object"}, 403) | TOO_SLOW}},
         "/users": read(_("People to choose from"), "users"),
         "/notifications": read(_("Your notifications"), "notifications", "limit", "before", "unread"),
         "/notifications/read": {"post": {
@@ -127,7 +153,7 @@ def _fixed(ctx: Context) -> Json:
         "/reports": read(_("Reports you may open"), "reports"),
         "/jobs": read(_("Your jobs"), "jobs", "status", "limit"),
         "/jobs/{id}": {"get": {"summary": _("One job"), "operationId": "job", "parameters": [ID], "responses": answers(200, ref("Job"), 404)}},
-        "/jobs/{id}/result": {"get": {"summary": _("What a job made"), "operationId": "job_result", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
+        "/jobs/{id}/result": {"get": remembered({"summary": _("What a job made"), "operationId": "job_result", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")})},
         "/jobs/{id}/cancel": {"post": {"summary": _("Stop a job"), "operationId": "cancel_job", "parameters": [ID], "responses": answers(200, ref("Job"), 404, 409)}},
         "/jobs/{id}/pause": {"post": {"summary": _("Let a job rest"), "operationId": "pause_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
         "/jobs/{id}/resume": {"post": {"summary": _("Let a paused job go on"), "operationId": "resume_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
@@ -155,8 +181,8 @@ def _reports(ctx: Context) -> Json:
     found: Json = {}
     for report in reports.list_reports(ctx):
         names = [n for p in ctx.config.reports[report["key"]].params for n in ((p.key, f"{p.key}_from", f"{p.key}_to") if p.kind == "period" else (p.key,))]
-        responses = answers(200, {"type": "object"}, 403, 404)
-        found[f"/reports/{report['key']}"] = {"get": {"summary": report["label"], "operationId": f"report_{report['key']}", "parameters": query(*names), "responses": responses}}
+        answered = answers(200, {"type": "object"}, 403, 404)
+        found[f"/reports/{report['key']}"] = {"get": {"summary": report["label"], "operationId": f"report_{report['key']}", "parameters": query(*names), "responses": answered}}
     return found
 
 

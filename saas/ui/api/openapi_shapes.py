@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from saas.i18n import gettext as _
+
 Json = dict[str, Any]
 ID: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 ONCE: Json = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
@@ -24,12 +26,57 @@ def body(schema: Json, *, required: bool = True) -> Json:
 
 
 def answers(status: int | tuple[int, ...], schema: Json | None, *errors: int, media: str = "application/json") -> Json:
-    """The responses of an operation: the good ones, and problem details for 400, 401 and `errors`."""
+    """The responses of an operation: the good ones, problem details for 400, 401 and `errors`, and 503, which any may give."""
     good: Json = {"description": "OK"} if schema is None else {"description": "OK", "content": {media: {"schema": schema}}}
     found: Json = {str(code): good for code in ((status,) if isinstance(status, int) else status)}
-    for code in sorted({400, 401, *errors}):
-        found[str(code)] = {"description": "Problem", "content": {"application/problem+json": {"schema": ref("Problem")}}}
+    for code in sorted({400, 401, 503, *errors}):
+        found[str(code)] = {"$ref": f"#/components/responses/{_NAMES.get(code, 'Problem')}"}
     return found
+
+
+TOO_SLOW: Json = {"422": {"$ref": "#/components/responses/TooSlow"}}  # of reads, which have nothing else to refuse with it
+_NAMES = {409: "Conflict", 422: "Invalid", 429: "TooMany", 503: "Unavailable"}
+
+
+def responses() -> Json:
+    """What operations refer to instead of their good answers, in the reader's language."""
+    later: Json = {"Retry-After": {"description": _("Seconds to wait before sending it again."), "schema": {"type": "integer", "minimum": 1}}}
+    conflict = _("It was changed since it was read (`stale_version`), something like it exists (`duplicate_found`: send `confirm_duplicates` to go on), or it does not fit how things stand.")
+    invalid = _("Values need attention, see `errors`; or it takes too long with so many records (`too_slow`).")
+    slow = _("It takes too long with so many records and was stopped (`too_slow`). `fields` say what takes long, `detail` what helps; the same again does not.")
+    away = _("The database is away, or changes wait while the workspace is being moved to another server (`reason`: `moving`). Nothing was done; send it again.")
+    return {
+        "Problem": _problem(_("Refused; `code` says why."), ref("Problem")),
+        "Conflict": _problem(conflict, ref("Problem")),
+        "Invalid": _problem(invalid, {"anyOf": [ref("TooSlow"), ref("Problem")]}),
+        "TooSlow": _problem(slow, ref("TooSlow")),
+        "TooMany": {**_problem(_("Too many attempts."), ref("Problem")), "headers": later},
+        "Unavailable": {**_problem(away, ref("Problem")), "headers": later},
+        "NotModified": {"description": _("Nothing changed since the answer whose ETag was sent."), "headers": {"ETag": {"schema": {"type": "string"}}}},
+    }
+
+
+def _problem(description: str, schema: Json) -> Json:
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def match() -> Json:
+    """The header by which a change is only made of what the caller saw."""
+    text = _("The ETag or the version of the record you read. If it has another one by now, the answer is 409 `stale_version`.")
+    return {"name": "If-Match", "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+
+
+def remembered(operation: Json) -> Json:
+    """A read whose answer carries an ETag, and which says so when nothing changed."""
+    text = _("The ETag of an earlier answer. If nothing changed since, the answer is 304 without a body.")
+    known: Json = {"name": "If-None-Match", "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+    found: Json = {**operation["responses"], "304": {"$ref": "#/components/responses/NotModified"}}
+    found["200"] = tagged(found["200"], _("Of this answer, for If-None-Match."))
+    return {**operation, "parameters": [*operation.get("parameters", []), known], "responses": found}
+
+
+def tagged(answer: Json, description: str) -> Json:
+    return {**answer, "headers": {"ETag": {"description": description, "schema": {"type": "string"}}}}
 
 
 def query(*names: str) -> list[Json]:
@@ -46,8 +93,17 @@ SHARED: Json = {
         "properties": {
             "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, "code": {"type": "string"},
             "errors": {"type": "array", "items": {"type": "object", "properties": {k: {"type": "string"} for k in ("path", "field", "code", "message")}}},
+            "request_id": {"type": "string"}, "reason": {"type": "string"},
         },
         "required": ["type", "title", "status", "detail", "code", "errors"],
+    },
+    "TooSlow": {
+        "allOf": [{"$ref": "#/components/schemas/Problem"}],
+        "properties": {
+            "code": {"const": "too_slow"}, "status": {"const": 422}, "seconds": {"type": "number"}, "fields": {"type": "array", "items": {"type": "string"}},
+            "reason": {"type": "string", "enum": ["unindexed", "text", "computed", "crowded", "linked", "other", "many"]},
+        },
+        "required": ["code"],
     },
     "Record": {
         "type": "object",
