@@ -33,14 +33,19 @@ async def test_a_view_is_measured_in_its_place(acme, visit) -> None:
     assert "/settings/views/customer/all" in page.url
 
 
+def unserved(ctx) -> str:
+    """A field of customers by which a list is sorted without an index."""
+    customer = ctx.config.entity("customer")
+    return next(k for k, f in customer.fields.items() if field_types.get(f.type).sortable and any(b.can_be_indexed for b in costs.of_sort(ctx.config, customer, (k,))))
+
+
 async def crowd(company) -> None:
     """Views that people saved, with long names and without an index; some measured, one shared."""
     admin = await find_user(company.id, email=company.people["admin"])
     ctx = await context_for_user(company.id, admin["id"])
     other = next(u for u in await list_users(company.id) if u["id"] != admin["id"] and u["status"] == "active")
     theirs = (await context_for_user(company.id, other["id"])).replace(elevated=True)
-    customer = ctx.config.entity("customer")
-    bare = next(k for k, f in customer.fields.items() if field_types.get(f.type).sortable and any(b.can_be_indexed for b in costs.of_sort(ctx.config, customer, (k,))))
+    bare = unserved(ctx)
     keys = []
     for number in range(6):
         for who, entity in ((ctx, "customer"), (theirs, "customer")):
@@ -66,6 +71,18 @@ async def test_many_views(acme, visit, monkeypatch, phone) -> None:
             await expect(group.locator("li").first).to_be_hidden()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     await page.locator("[data-group=unknown] > summary").click()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+
+
+@pytest.mark.parametrize("phone", [False, True])
+async def test_a_slow_list_says_why(acme, visit, monkeypatch, phone) -> None:
+    """Quietly above the rows."""
+    monkeypatch.setattr(advisor, "NOTICE_SECONDS", 0.0)
+    monkeypatch.setattr(costs, "FEW", 1)
+    user = await find_user(acme.id, email=acme.people["admin"])
+    key = unserved(await context_for_user(acme.id, user["id"]))
+    page = await (await visit(acme, "admin", phone=phone)).go(f"/r/customer?sort={key}")
+    await expect(page.locator("[data-slow]")).to_contain_text("This list is slow.")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
 
 
