@@ -180,7 +180,7 @@ CASES: dict[str, Case] = {
     "POST /settings/builder/rollup": Case(query=({"entity": "customer"}, {"entity": "$word"}), form=({"of": "orders", "fn": "count"},)),
     # the pages of views, layouts, figures and menus
     "GET /settings/speed": reads(), "POST /settings/speed/index": fills({"entity": "customer", "field": "name"}),
-    "POST /settings/speed/measure": fills({"subject": "views[customer:$view]"}, {"subject": "views[customer:all]"}),
+    "POST /settings/speed/measure": fills({"subject": "views[customer:$view]"}, {"subject": "saved[customer:$view]"}, {"subject": "views[customer:all]"}),
     "GET /settings/views": reads(), "GET /settings/views/new-view": reads({}, {"entity": "$word"}), "POST /settings/views/new-view": fills({"entity": "customer", "label.en": ""}),
     "POST /settings/views/{entity:str}/order": fills({"key": "$view"}, **CUSTOMER), "POST /settings/views/{entity:str}/preview": fills({"columns": "name", "filter.mode": "text", "filter.text": "name == '$word Ltd'"}, **CUSTOMER),
     **{f"GET /settings/views/{{entity:str}}/{{key:str}}{rest}": reads(key="$view", **CUSTOMER) for rest in ("", "/remove")},
