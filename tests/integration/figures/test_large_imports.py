@@ -56,8 +56,10 @@ def rows(count: int) -> Any:
 
 
 async def uploaded(ctx: Any, path: Path) -> UUID:
+    content = await asyncio.to_thread(path.read_bytes)
+
     async def parts() -> AsyncIterator[bytes]:
-        yield path.read_bytes()
+        yield content
 
     return (await store(ctx, path.name, parts())).id
 
@@ -109,7 +111,7 @@ async def test_a_killed_import_goes_on_and_takes_no_row_twice(company, settings,
     job = await queued(lab, tmp_path / "t.xlsx")
     for past in (0, 900):
         process = worker(settings, batch=100)
-        while (await get_job(await lab.ctx("admin"), job.id)).progress <= past and process.poll() is None:
+        while (await get_job(await lab.ctx("admin"), job.id)).progress <= past and process.poll() is None:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

@@ -8,8 +8,8 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-import python_calamine
 import pytest
+import python_calamine
 
 from saas.errors import InvalidInput, PayloadTooLarge
 from saas.runtime.transfer import sheets, xlsx
