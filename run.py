@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "test":
         install("test")
         return run_tests(arguments[1:])
-    install("")
+    install("bench" if arguments[0] == "bench" else "")
     return go_on([str(PYTHON), "-m", "saas", *arguments])
 
 
