@@ -22,9 +22,11 @@ from saas.db.scope import (
     system_transaction,
     tenant_transaction,
 )
+from saas.db.together import Write, write_together
 
 __all__ = [
     "SystemReason",
+    "Write",
     "cells",
     "close_database",
     "count_queries",
@@ -46,4 +48,5 @@ __all__ = [
     "session_known",
     "system_transaction",
     "tenant_transaction",
+    "write_together",
 ]

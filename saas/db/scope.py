@@ -101,15 +101,15 @@ class Scope:
     """One open transaction: its connection, and the tenant it belongs to (None: the system role)."""
 
     __slots__ = (
-        "_cell", "_database", "_leave_open", "_of", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "plans_by_values", "tenant_id",
+        "_cell", "_database", "_leave_open", "_of", "_only_reads", "_pool", "_prelude", "_previous", "_transaction", "connection", "has_written", "is_closed", "is_frozen", "on_replica", "plans_by_values", "tenant_id",
     )  # fmt: skip
 
     def __init__(
-        self, database: Database, prelude: list[str], *, tenant_id: UUID | None, of: UUID | None = None, cell: str = HOME, leave_open: bool = False
+        self, database: Database, prelude: list[str], *, tenant_id: UUID | None, of: UUID | None = None, cell: str = HOME, leave_open: bool = False, only_reads: bool = False
     ) -> None:
         """Where the tenant `tenant_id` lives, or for the system's role the tenant `of`; else in the database `cell`."""
         self._database, self._prelude = database, prelude
-        self._of, self._cell, self._leave_open = of, cell, leave_open
+        self._of, self._cell, self._leave_open, self._only_reads = of, cell, leave_open, only_reads
         self.tenant_id = tenant_id
         self.is_closed = False
         self.is_frozen = False  # the tenant is being moved: this transaction may only read
@@ -243,7 +243,7 @@ class Scope:
         await self.connection.execute(_MARK, self.tenant_id, request.session_id)
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if error is None and self._leave_open and (relay := _relay.get()) is not None and relay.wait(self):
+        if error is None and (relay := _relay.get()) is not None and (self._leave_open or (self._only_reads and relay.only_reads)) and relay.wait(self):
             self.is_closed = True
             DB.current_transaction.set(self._previous)
             return False
@@ -296,16 +296,21 @@ async def plan_by_values(connection: Any) -> None:
 
 class Relay:
     """One request. The transaction that found who asks waits, open, for the first that does the work: begin,
-    setting and commit are sent once. Whoever answers without more work calls `end`, before anybody waits for a slow client."""
+    setting and commit are sent once. Where the request `only_reads`, those that only read go on with each other, too. When the
+    answer begins, `end_beside` ends what waits: nobody holds a connection for a slow client, and no client waits for the commit
+    of what was only read."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_ending", "_is_over", "_waiting", "only_reads")
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_reads: bool) -> None:
+        self.only_reads = only_reads
         self._waiting: Scope | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._is_over = False
 
     def wait(self, scope: Scope) -> bool:
-        """True if the transaction of `scope` stays open. Not where a replica may do the work."""
-        if self._waiting is not None or reading() is not None:
+        """True if the transaction of `scope` stays open. Not where a replica may do the work, nor once the answer has begun."""
+        if self._is_over or self._waiting is not None or reading() is not None:
             return False
         self._waiting = scope
         return True
@@ -320,14 +325,32 @@ class Relay:
             return False
         self._waiting = None
         scope._take(waiting._pool, waiting.connection, waiting._transaction)
-        scope.is_frozen = waiting.is_frozen
+        scope.is_frozen, scope.plans_by_values = waiting.is_frozen, waiting.plans_by_values
         return True
 
-    async def end(self) -> None:
-        """Commit what waits; an error loses nothing but the note of a visit."""
+    def end_beside(self) -> None:
+        """Begin to end what waits; nothing waits from here on."""
+        self._is_over = True
         waiting, self._waiting = self._waiting, None
-        if waiting is None:
-            return
+        if waiting is not None:
+            self._ending = asyncio.create_task(self._commit(waiting))
+
+    async def close(self) -> None:
+        """Nothing of the request is left open."""
+        self._is_over = True
+        await self.end()
+        if self._ending is not None:
+            await self._ending
+
+    async def end(self) -> None:
+        """Commit what waits."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            await self._commit(waiting)
+
+    @staticmethod
+    async def _commit(waiting: Scope) -> None:
+        """An error loses nothing but the note of a visit."""
         try:
             await waiting._transaction.commit()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
@@ -340,15 +363,15 @@ _relay: ContextVar[Relay | None] = ContextVar("relay", default=None)
 
 
 @asynccontextmanager
-async def one_transaction() -> AsyncIterator[Relay]:
+async def one_transaction(*, only_reads: bool = False) -> AsyncIterator[Relay]:
     """The frame of a request (see `Relay`)."""
-    relay = Relay()
+    relay = Relay(only_reads=only_reads)
     token = _relay.set(relay)
     try:
         yield relay
     finally:
         _relay.reset(token)
-        await relay.end()
+        await relay.close()
 
 
 async def _end(pool: asyncpg.Pool, connection: Any, transaction: Any) -> None:
@@ -371,13 +394,14 @@ async def _give_back(pool: asyncpg.Pool, connection: Any) -> None:
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None, snapshot: bool = False, leave_open: bool = False) -> Any:
+def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None = None, snapshot: bool = False, leave_open: bool = False, only_reads: bool = False) -> Any:
     """A transaction of the app role that sees and writes one tenant only: `async with tenant_transaction(id) as conn`.
 
     Joins the transaction open in this context if it is the same tenant's (an error caught inside needs
     `conn.transaction()`, a savepoint); refuses to nest in another tenant's. jsonb travels as text.
     With `snapshot` all its statements see the same moment, and it writes nothing; it joins no other. With `leave_open` the next one
-    of this request goes on with it (`one_transaction`), so it must hold no locks.
+    of this request goes on with it (`one_transaction`), so it must hold no locks; with `only_reads`, which writes nothing, it does so
+    in requests that only read.
     A statement may take `timeout_seconds`, else what its kind of request may (saas.db.limits).
     Errors: Unavailable if the database is away; TooSlow; ValueError for an id that is none.
     """
@@ -393,7 +417,7 @@ def tenant_transaction(tenant_id: UUID | str, *, timeout_seconds: float | None =
     rules = ["SET TRANSACTION READ ONLY"] if _only_read.get() else []
     rules += _timeout(seconds) if seconds != limits.ROLE_SECONDS else []
     prelude = [*([_SNAPSHOT] if snapshot else []), _set_tenant(tenant), *(["; ".join(rules)] if rules else [])]
-    return Scope(current_database(), prelude, tenant_id=tenant, leave_open=leave_open)
+    return Scope(current_database(), prelude, tenant_id=tenant, leave_open=leave_open, only_reads=only_reads)
 
 
 def _set_tenant(tenant: UUID | None) -> str:

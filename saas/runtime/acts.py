@@ -90,14 +90,17 @@ class ActionRun:
         if alias:
             self.results[alias] = RecordEnv(self.ctx, entity, row)
 
-    async def target(self, path: str | None) -> tuple[Entity, Any] | None:
-        """(entity, id) that a `target` path names; the record itself without a path; None when the ref is empty or its record deleted."""
+    async def target(self, path: str | None, *, unseen: bool = False) -> tuple[Entity, Any] | None:
+        """(entity, id) that a `target` path names; the record itself without a path; None when the ref is empty or its record deleted,
+        which an `unseen` one may be."""
         if not path:
             return self.entity, self.row.id
         value = (await self.env(path)).evaluate(path)
         if not value:
             return None
         entity, record_id = entity_at(self, tuple(path.split("."))), UUID(str(value))
+        if unseen:
+            return entity, record_id
         sql = f"SELECT deleted_at IS NULL FROM record WHERE entity_id = {entity.number} AND id = $1"
         return (entity, record_id) if await self.act.conn.fetchval(sql, record_id) else None
 

@@ -23,7 +23,7 @@ from saas.runtime import aggregates, costs, creating, events, permissions, pipel
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
-from saas.runtime.present import can, can_flags, present
+from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
 from saas.runtime.views import ALL_KEY, configured_views, everything, saved_views
@@ -68,7 +68,7 @@ async def execute(ctx: Context, operation: Any) -> Any:
 @asynccontextmanager
 async def _transaction(ctx: Context, writes: bool):
     nested = in_transaction()
-    async with tenant_transaction(ctx.tenant_id) as conn:
+    async with tenant_transaction(ctx.tenant_id, only_reads=not writes) as conn:
         if nested and writes:
             async with conn.transaction():
                 yield conn
@@ -87,22 +87,17 @@ async def _change(act: Act, entity: Entity, record_id: UUID, message: str, *, br
     """The result of a write: the record as it stands after all effects, as far as the person may still see it."""
     record = None
     if not brief and permissions.may(act.ctx, "read", entity.key):
-        found = await _find(act.conn, act.ctx, entity, record_id)
-        if found is not None:
-            record = await _shown(act.conn, act.ctx, entity, found)
+        record = await _shown(act.conn, act.ctx, entity, record_id)
     effects = [e for e in act.effects if e["id"] != str(record_id) or e["action"] == "create"]
     return ops.Change(record, effects, act.warnings, message)
 
 
-async def _find(conn: Any, ctx: Context, entity: Entity, record_id: UUID) -> Row | None:
-    try:
-        return await records.load(conn, ctx, entity, record_id)
-    except NotFound:
+async def _shown(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, deleted: bool = False) -> ops.Record | None:
+    names = Names()
+    row = await records.find(conn, ctx, entity, record_id, deleted=deleted, names=names)
+    if row is None:
         return None
-
-
-async def _shown(conn: Any, ctx: Context, entity: Entity, row: Row) -> ops.Record:
-    [record] = await present(conn, ctx, entity, [row])
+    [record] = await present(conn, ctx, entity, [row], names=names)
     record.can = can(ctx, entity, row)
     return record
 
@@ -162,7 +157,10 @@ def _may_look(ctx: Context, entity: Entity, *, deleted: bool) -> None:
 
 async def _get(conn: Any, ctx: Context, entity: Entity, op: ops.Get) -> ops.Record:
     _may_look(ctx, entity, deleted=op.deleted)
-    return await _shown(conn, ctx, entity, await records.load(conn, ctx, entity, op.id, deleted=op.deleted))
+    record = await _shown(conn, ctx, entity, op.id, deleted=op.deleted)
+    if record is None:
+        raise NotFound(lazy("This record does not exist, or you may not see it."))
+    return record
 
 
 async def _view(conn: Any, ctx: Context, entity: Entity, key: str | None) -> ViewDef | None:

@@ -89,15 +89,19 @@ async def prepare(
 ) -> RecordEnv:
     """An env in which all `texts` can be evaluated: their parents and children have been read."""
     env = RecordEnv(ctx, entity, row, old=old, extra=extra)
-    nodes = [ex.parse(text) for text in texts if text]
-    if nodes:
-        await fill(conn, env, nodes)
+    wanted = tuple(text for text in texts if text)
+    if wanted:
+        needs = ctx.config.cached(("env.requirements", entity.key, wanted), lambda: requirements(env, map(ex.parse, wanted)))
+        await _read(conn, env, *needs)
     return env
 
 
 async def fill(conn: Any, env: RecordEnv, nodes: Iterable[Any]) -> None:
     """Read into `env` what `nodes` need beyond the record itself."""
-    paths, children = requirements(env, nodes)
+    await _read(conn, env, *requirements(env, nodes))
+
+
+async def _read(conn: Any, env: RecordEnv, paths: Iterable[tuple[str, ...]], children: Iterable[Any]) -> None:
     missing = [c for c in children if c not in env.children]
     if missing and env.row.version:
         await _read_children(conn, env, missing)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from saas.db import Write
 from saas.errors import BadRequest
 from saas.i18n import gettext, lazy, pick
 from saas.metadata.compile import fast_validator, value_schema
@@ -34,9 +35,9 @@ _APPEND = (
 )
 
 
-async def append(conn: Any, ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> None:
-    """kind: created updated deleted restored transition."""
-    await conn.execute(_APPEND, *_event(ctx, entity, row, kind, changes, transition))
+def appended(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> Write:
+    """The statement for one act. kind: created updated deleted restored transition."""
+    return _APPEND, _event(ctx, entity, row, kind, changes, transition)
 
 
 async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:

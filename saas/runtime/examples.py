@@ -3,7 +3,6 @@ and what happened is compared with what must. All of it in a trial, so nothing r
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from saas.db import tenant_transaction
+from saas.db import tenant_transaction, write_together
 from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, get_locale, lazy, pick, sentences, titled, use_locale
 from saas.metadata import models as m
@@ -19,7 +18,6 @@ from saas.metadata.config import Entity
 from saas.metadata.example_checks import GIVEN, ME, OTHER, ROLE, below, names_in
 from saas.runtime import operations as ops
 from saas.runtime import records, rollups, uniques
-from saas.runtime.acts import Act
 from saas.runtime.context import Context, User
 from saas.runtime.contexts import user_of
 from saas.runtime.door import execute
@@ -233,14 +231,10 @@ class _Run:
         pipeline = self.entity.pipeline
         if row is None or pipeline is None or row.state == stage:
             return
-        old = copy.deepcopy(row)
+        old = row.copy()
         row.state = row.values[pipeline.field] = stage
-        await self.conn.execute(f"UPDATE record SET state = $2 WHERE entity_id = {self.entity.number} AND id = $1", record_id, stage)
-        await self.conn.execute(
-            "UPDATE stage_history SET left_at = $4 WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND left_at IS NULL",
-            maker.tenant_id, self.entity.number, record_id, maker.now,
-        )  # fmt: skip
-        await records.enter_stage(Act(self.conn, maker), self.entity, row)
+        move = (f"UPDATE record SET state = $2 WHERE entity_id = {self.entity.number} AND id = $1", (record_id, stage))
+        await write_together(self.conn, [move, *records.changed_stage(maker, self.entity, row)])
         await rollups.refresh_parents(self.conn, maker, self.entity, row, old, {pipeline.field})
 
     # ---- the act, and what came of it

@@ -3,7 +3,6 @@ pickers offer. The same rules the door enforces when the form is sent."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +55,7 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
             access = permissions.static_access(ctx, entity)
         else:
             old = await load(conn, ctx, entity, record_id)
-            row, access = copy.deepcopy(old), permissions.access(ctx, entity, old.holds)
+            row, access = old.copy(), permissions.access(ctx, entity, old.holds)
         lay(ctx, entity, row, typed or {})
         await forget_unreadable(conn, ctx, entity, row, old)
         if old is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.automations import dispatch, run_actions
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
-from saas.runtime.records import enter_stage, load, refuse_stale, save
+from saas.runtime.records import load, refuse_stale, save
 from saas.runtime.rows import Row
 from saas.runtime.validate import EMPTY, Draft, put, take, take_links
 
@@ -44,7 +43,7 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     old = await load(act.conn, ctx, entity, record_id, lock=True)
     _refuse(act, pipeline, transition, old)
     refuse_stale(old, version)
-    draft = Draft(entity, copy.deepcopy(old), old, permissions.access(ctx, entity, old.holds))
+    draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     asked = (*transition.require, *transition.ask)
     may_edit = old.holds.get("update", False) or ctx.unrestricted
     for name in values:
@@ -65,12 +64,6 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     if target != old.state:
         draft.row.state_since = ctx.now
     row = await save(act, draft, transition=key)
-    if target != old.state:
-        await act.conn.execute(
-            "UPDATE stage_history SET left_at = $4 WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND left_at IS NULL",
-            ctx.tenant_id, entity.number, row.id, ctx.now,
-        )  # fmt: skip
-        await enter_stage(act, entity, row)
     act.effect("transition", entity.key, row.id)
     inner = act.under(elevated=True, origin="automation" if ctx.user is None else ctx.origin)
     await run_actions(ActionRun(inner, entity, row, old), transition.effects)

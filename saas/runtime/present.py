@@ -5,23 +5,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from saas.i18n import pick
 from saas.metadata import expressions as ex
-from saas.metadata.config import Entity
+from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
+from saas.runtime.recent import Recent
 from saas.runtime.rows import Row, decode
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
 
 UNREADABLE = "···"
 KEPT_BACK = ("hidden", "masked")
+REMEMBERED = 64  # texts of a field: its options, yes and no
+CHOICES = 64  # of fields, that lists show: kept, for each configuration
 BESIDE = ("created_by", "updated_by", "owner", "department")
+
+
+def _is_named(field: FieldDef) -> bool:
+    """Its value is ids of what has a name elsewhere."""
+    return field_types.get(field.type).holds in ("record", "user", "dept")
 
 
 class Names:
@@ -32,12 +41,63 @@ class Names:
         self.departments: dict[str, str] = {}
         self.records: dict[tuple[str, str], str] = {}
 
+    def take(self, others: Names) -> None:
+        self.users |= others.users
+        self.departments |= others.departments
+        self.records |= others.records
+
     def of(self, field: FieldDef, item: str) -> str | None:
         """The name of what one id in a field's value is the id of; None where the field holds no such ids."""
         holds = field_types.get(field.type).holds
         if holds == "record":
             return self.records.get((field.options["to"], item), "")
         return {"user": self.users, "dept": self.departments}[holds].get(item, "") if holds in ("user", "dept") else None
+
+
+class NamesBeside:
+    """The names of what one record links to, read beside it by the same statement (`sql` continues its select list): those of single
+    links to people, departments and records whose titles are texts. `fill` reads what else there is in a statement of its own."""
+
+    def __init__(self, ctx: Context, scope: RecordScope) -> None:
+        access = permissions.static_access(ctx, scope.entity)
+        self.entity = scope.entity
+        linked = [f for f in scope.entity.fields.values() if _is_named(f) and access.get(f.key, "hidden") != "hidden"]
+        columns = [(field, self._column(scope, field)) for field in linked]
+        self.beside = [field for field, column in columns if column]
+        self.others = [field for field, column in columns if not column]
+        self.sql = "".join(f", {column}" for _, column in columns if column)
+
+    def _column(self, scope: RecordScope, field: FieldDef) -> str | None:
+        kind = field_types.get(field.type)
+        if kind.many:
+            return None
+        alias, id_ = scope.statement.alias(), field_sql(scope.config, scope.entity, field, scope.alias)
+        if kind.holds in ("user", "dept"):
+            table = {"user": "app_user", "dept": "department"}[kind.holds]
+            return f"(SELECT {alias}.name::text FROM {table} {alias} WHERE {alias}.tenant_id = {scope.alias}.tenant_id AND {alias}.id = {id_})"
+        target = scope.config.entities.get(field.options["to"])
+        if target is None or storage_of(scope.config, target.fields[target.defn.title]) != "text":
+            return None
+        inner = RecordScope(scope.statement, target, alias)
+        readable = permissions.right_sql("read", inner)
+        return f"(SELECT ARRAY[{title_sql(inner)}, ({readable})::text] FROM record {alias} WHERE {alias}.entity_id = {target.number} AND {alias}.id = {id_})"
+
+    async def fill(self, conn: Any, ctx: Context, names: Names, row: Row, found: Sequence[Any]) -> None:
+        others = [(field, value) for field in self.others if (value := row.get(field.key))]
+        if others:
+            names.take(await names_for(conn, ctx, others))
+        for field, name in zip(self.beside, found, strict=True):
+            id_, holds = row.get(field.key), field_types.get(field.type).holds
+            if name is None or id_ is None:
+                continue
+            if holds == "user":
+                names.users[id_] = name
+            elif holds == "dept":
+                names.departments[id_] = pick(json.loads(name), ctx.locale)
+            else:
+                title, readable = name
+                target = ctx.config.entity(field.options["to"])
+                names.records[(target.key, id_)] = _title(ctx, target, id_, title, readable == "true")
 
 
 async def names_for(conn: Any, ctx: Context, pairs: Iterable[tuple[FieldDef, Any]]) -> Names:
@@ -93,7 +153,7 @@ def _titles_sql(ctx: Context, statement: Statement, entity: Entity, ids: Sequenc
     return f"SELECT {columns} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
 
 
-def _title(ctx: Context, entity: Entity, id_: UUID, stored: Any, readable: bool) -> str:
+def _title(ctx: Context, entity: Entity, id_: UUID | str, stored: Any, readable: bool) -> str:
     return (title_text(ctx, entity, stored) or str(id_)[:8]) if readable else UNREADABLE
 
 
@@ -124,21 +184,25 @@ def title_text(ctx: Context, entity: Entity, stored: Any) -> str:
 
 
 def display_text(ctx: Context, entity: Entity, field: FieldDef, value: Any, names: Names) -> str:
-    return "" if value in (None, "", []) else column_text(ctx, field, names)(value)
+    if value in (None, "", []):
+        return ""
+    return _linked_text(field, names)(value) if _is_named(field) else _plain_text(ctx.config, ctx.locale, field)(value)
 
 
-def column_text(ctx: Context, field: FieldDef, names: Names) -> Callable[[Any], str]:
-    """Says a field's values, never empty ones; the same text is made once."""
-    kind, config, locale = field_types.get(field.type), ctx.config, ctx.locale
-    if kind.holds in ("record", "user", "dept"):
-        if kind.many:
-            return lambda value: ", ".join(names.of(field, item) or "" for item in value)
-        return lambda value: names.of(field, value) or ""
+def _linked_text(field: FieldDef, names: Names) -> Callable[[Any], str]:
+    if field_types.get(field.type).many:
+        return lambda value: ", ".join(names.of(field, item) or "" for item in value)
+    return lambda value: names.of(field, value) or ""
+
+
+def _plain_text(config: Config, locale: str, field: FieldDef) -> Callable[[Any], str]:
+    """Of fields whose values say themselves; the texts of a few are remembered."""
+    kind = field_types.get(field.type)
     if field.type == "pipeline":
         stages = {s.key: pick(s.label, locale) for s in config.pipelines[field.options["pipeline"]].stages}
         return lambda value: stages.get(value, str(value))
     if type(kind).display is FieldType.display:
-        return lambda value: kind.display(field, value, config, locale) if not isinstance(value, str) else value
+        return lambda value: value if isinstance(value, str) else str(value)
     made: dict[str | bool, str] = {}
 
     def text(value: Any) -> str:
@@ -146,45 +210,51 @@ def column_text(ctx: Context, field: FieldDef, names: Names) -> Callable[[Any], 
             return kind.display(field, value, config, locale)
         found = made.get(value)
         if found is None:
-            found = made[value] = kind.display(field, value, config, locale)
+            found = kind.display(field, value, config, locale)
+            if len(made) < REMEMBERED:
+                made[value] = found
         return found
 
     return text
 
 
 async def present(
-    conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None, spoken: Iterable[str] | None = None
+    conn: Any, ctx: Context, entity: Entity, rows: Sequence[Row], fields: Iterable[str] | None = None, spoken: Iterable[str] | None = None, names: Names | None = None
 ) -> list[ops.Record]:
     """Rows as the person may see them. `fields`: which declared and system fields the caller shows (None: all); `spoken`: which of
-    them in words, too (None: all), besides those that are masked."""
-    wanted = entity.fields if fields is None else [k for k in fields if k in entity.fields]
+    them in words, too (None: all), besides those that are masked; `names` of what they link to, where these are known already."""
+    columns = _columns(ctx, entity, None if fields is None else tuple(fields))
     visible = permissions.accesses(ctx, entity, [row.holds for row in rows])
-    defs = [entity.fields[k] for k in wanted]
+    distinct = list({id(access): access for access in visible}.values())  # mostly one for all
     said = None if spoken is None else set(spoken)
-    linked = [f for f in defs if field_types.get(f.type).holds and (said is None or f.key in said)]
-    names = await names_for(
-        conn, ctx, ((f, row.get(f.key)) for f in linked for row, access in zip(rows, visible, strict=True) if access[f.key] != "hidden")
-    )
+    if names is None:
+        linked = [c for c in columns if c.read is None and (said is None or c.key in said)]
+        shown_links = ((c.field, row.get(c.key)) for c in linked for row, access in zip(rows, visible, strict=True) if access[c.key] != "hidden")
+        names = await names_for(conn, ctx, shown_links)
     shown: list[tuple[dict[str, Any], dict[str, str]]] = [({}, {}) for _ in rows]
-    for field in defs:  # column by column: what a field needs is looked up once, not once a cell
-        key, read, system = field.key, column_text(ctx, field, names), field.system
-        levels = {access[key] for access in visible}
+    pairs = list(zip(rows, shown, strict=True))
+    for column in columns:  # column by column: what a field needs is looked up once, not once a cell
+        key, is_declared = column.key, column.is_declared
+        levels = {access[key] for access in distinct}
         if levels == {"hidden"}:
             continue
-        if not levels & {"hidden", "masked"} and said is not None and key not in said:
-            for row, (values, _) in zip(rows, shown, strict=True):
-                if not system:
+        is_open = levels.isdisjoint(KEPT_BACK)
+        if is_open and said is not None and key not in said:
+            if is_declared:
+                for row, (values, _) in pairs:
                     values[key] = row.values.get(key)
             continue
-        if not levels & {"hidden", "masked"}:
-            for row, (values, display) in zip(rows, shown, strict=True):
-                value = row.get(key) if system else row.values.get(key)
-                if not system:
-                    values[key] = value
+        read = column.read or _linked_text(column.field, names)
+        if is_open:
+            for row, (values, display) in pairs:
+                if is_declared:
+                    values[key] = value = row.values.get(key)
+                else:
+                    value = row.get(key)
                 display[key] = "" if value is None or value == "" or value == [] else read(value)
             continue
         mask = permissions.mask_of(ctx, entity, key)
-        for row, access, (values, display) in zip(rows, visible, shown, strict=True):
+        for (row, (values, display)), access in zip(pairs, visible, strict=True):
             if access[key] == "hidden":
                 continue
             value = row.get(key)
@@ -192,10 +262,29 @@ async def present(
             text = "" if empty or (said is not None and key not in said and access[key] != "masked") else read(value)
             if access[key] == "masked" and not empty:
                 value = text = permissions.masked(text, mask)
-            if not system:
+            if is_declared:
                 values[key] = value
             display[key] = text
-    return [_record(ctx, entity, row, *about, access) for row, about, access in zip(rows, shown, visible, strict=True)]
+    return [_record(ctx, entity, row, *about, access) for (row, about), access in zip(pairs, visible, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A field in one language. `read` says its values, never empty ones; None where they are ids, which need names."""
+
+    key: str
+    field: FieldDef
+    is_declared: bool
+    read: Callable[[Any], str] | None
+
+
+def _columns(ctx: Context, entity: Entity, fields: tuple[str, ...] | None) -> list[_Column]:
+    def make() -> list[_Column]:
+        found = [entity.fields[key] for key in (entity.fields if fields is None else fields) if key in entity.fields]
+        return [_Column(f.key, f, not f.system, None if _is_named(f) else _plain_text(ctx.config, ctx.locale, f)) for f in found]
+
+    kept = ctx.config.cached("present.columns", lambda: Recent(CHOICES))
+    return kept.get((entity.key, fields, ctx.locale), lambda: (make(), True))
 
 
 def _record(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from saas.db import Write, write_together
 from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
@@ -18,11 +18,14 @@ from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
-from saas.runtime.present import can_flags
+from saas.runtime.present import Names, NamesBeside, can_flags
+from saas.runtime.recent import Recent
 from saas.runtime.rows import Encoded, Projection, Row, encode
 from saas.runtime.sql import RecordScope, Statement, children_sql
 from saas.runtime.validate import EMPTY, Draft, check, defaults, forget_unreadable, lay, take, take_links
 from saas.tenants import new_id
+
+_KEPT = 64  # statements by person and entity, a configuration; some 6 KB each
 
 
 def entity_of(ctx: Context, key: str) -> Entity:
@@ -34,20 +37,54 @@ def entity_of(ctx: Context, key: str) -> Entity:
 
 async def load(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock: bool = False, deleted: bool = False) -> Row:
     """A record the person may read, with the flags of what they may do. Raises NotFound also for what they may not see."""
-    statement = Statement(ctx)
-    scope = RecordScope(statement, entity, "t")
-    projection = Projection(scope)
-    readable = permissions.right_sql("read", scope)
-    can_flags(ctx, scope, projection.flag)
-    found = await conn.fetchrow(
-        *statement.finish(
-            f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {scope.param(record_id, 'uuid')} "
+    row = await find(conn, ctx, entity, record_id, lock=lock, deleted=deleted)
+    if row is None:
+        raise NotFound(lazy("This record does not exist, or you may not see it."))
+    return row
+
+
+async def find(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, lock: bool = False, deleted: bool = False, names: Names | None = None) -> Row | None:
+    """`load`, but None for what there is not, or what they may not see. `names` are filled with the names of what the record links to."""
+    asked = _asking(ctx, entity, lock=lock, deleted=deleted, named=names is not None)
+    found = await conn.fetchrow(asked.sql, record_id, *asked.params)
+    if found is None:
+        return None
+    row = asked.projection.row(found)
+    if names is not None and asked.beside is not None:
+        await asked.beside.fill(conn, ctx, names, row, found[len(asked.projection.items) :])
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The statement that finds a record by its id, the first parameter, for one person."""
+
+    sql: str
+    params: tuple[Any, ...]
+    projection: Projection
+    beside: NamesBeside | None
+
+
+def _asking(ctx: Context, entity: Entity, *, lock: bool, deleted: bool, named: bool) -> _Asking:
+    """Depends on nothing but the configuration, the person and their tenant, unless a rule asks what time it is; not kept for those
+    who look through somebody else's eyes."""
+
+    def make() -> tuple[_Asking, bool]:
+        statement = Statement(ctx)
+        scope = RecordScope(statement, entity, "t")
+        id_ = scope.param(None, "uuid")
+        projection = Projection(scope)
+        readable = permissions.right_sql("read", scope)
+        can_flags(ctx, scope, projection.flag)
+        beside = NamesBeside(ctx, scope) if named else None
+        sql, *params = statement.finish(
+            f"SELECT {projection.sql}{beside.sql if beside else ''} FROM record t WHERE t.entity_id = {entity.number} AND t.id = {id_} "
             f"AND t.deleted_at IS {'NOT ' if deleted else ''}NULL AND {readable}{' FOR UPDATE OF t' if lock else ''}"
         )
-    )
-    if found is None:
-        raise NotFound(lazy("This record does not exist, or you may not see it."))
-    return projection.row(found)
+        return _Asking(sql, tuple(params[1:]), projection, beside), ctx.viewer is None and not statement.is_of_moment
+
+    kept = ctx.config.cached("records.asking", lambda: Recent(_KEPT))
+    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.elevated, ctx.viewer is None, lock, deleted, named), make)
 
 
 async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:
@@ -89,10 +126,9 @@ async def create(
     row.department = await _department(act, entity, row)
     row.version = 1
     row.values.update(rollups.of_nothing(ctx, entity))
-    await _insert(act, entity, row)
     changes = first_values(entity, row)
-    await events.append(act.conn, ctx, entity, row, "created", changes)
-    await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=True)
+    history = events.appended(ctx, entity, row, "created", changes)
+    await write_together(act.conn, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.effect("create", entity.key, row.id)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
@@ -124,7 +160,7 @@ async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str
     conditions = permissions.conditions(act.ctx, entity)
     if not conditions:
         return permissions.static_access(act.ctx, entity)
-    planned = copy.deepcopy(row)
+    planned = row.copy()
     planned.owner = act.ctx.user_id if entity.defn.owned else None
     if entity.pipeline:
         planned.state = planned.values[entity.pipeline.field] = entity.pipeline.initial
@@ -158,18 +194,15 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
     )
 
 
-async def _insert(act: Act, entity: Entity, row: Row) -> None:
-    ctx = act.ctx
+def _inserted(ctx: Context, entity: Entity, row: Row) -> list[Write]:
     encoded = encode(ctx.config, entity, row.values)
     columns = {
         "tenant_id": (ctx.tenant_id, "uuid"), "entity_id": (entity.number, "int4"), **{k: v for k, v in columns_of(row, encoded).items() if v[0] is not None},
     }  # fmt: skip
     places = ", ".join(f"${i}::{pg}" for i, (_, pg) in enumerate(columns.values(), 1))
-    await act.conn.execute(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", *(v for v, _ in columns.values()))
-    await put_links(act.conn, ctx, entity, row.id, encoded, fresh=True)
-    await _attach_files(act, entity, row)
-    if row.state is not None:
-        await enter_stage(act, entity, row)
+    writes: list[Write] = [(f"INSERT INTO record ({', '.join(columns)}) VALUES ({places})", tuple(v for v, _ in columns.values()))]
+    writes += [*_links(ctx, entity, row.id, encoded, fresh=True), *_attached(ctx, entity, row, entity.declared)]
+    return [*writes, *_entered_stage(ctx, entity, row)]
 
 
 # The columns of a record that are no fields, but for its tenant, entity and document: their types, and where a Row has them.
@@ -189,39 +222,45 @@ def columns_of(row: Row, encoded: Encoded) -> dict[str, tuple[Any, str]]:
     }
 
 
-async def enter_stage(act: Act, entity: Entity, row: Row) -> None:
-    ctx = act.ctx
-    await act.conn.execute(
-        "INSERT INTO stage_history (tenant_id, entity_id, record_id, id, stage, entered_at, user_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        ctx.tenant_id, entity.number, row.id, new_id(ctx.now), row.state, ctx.now, ctx.user_id,
-    )  # fmt: skip
+def _entered_stage(ctx: Context, entity: Entity, row: Row) -> list[Write]:
+    """The stage the record is in from now on, if it has any."""
+    if row.state is None:
+        return []
+    sql = "INSERT INTO stage_history (tenant_id, entity_id, record_id, id, stage, entered_at, user_id) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    return [(sql, (ctx.tenant_id, entity.number, row.id, new_id(ctx.now), row.state, ctx.now, ctx.user_id))]
 
 
-async def put_links(conn: Any, ctx: Context, entity: Entity, record_id: UUID, encoded: Encoded, *, fresh: bool) -> None:
+def changed_stage(ctx: Context, entity: Entity, row: Row) -> list[Write]:
+    """The record leaves the stage it was in and enters the one it is in now."""
+    left = "UPDATE stage_history SET left_at = $4 WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND left_at IS NULL"
+    return [(left, (ctx.tenant_id, entity.number, row.id, ctx.now)), *_entered_stage(ctx, entity, row)]
+
+
+def _links(ctx: Context, entity: Entity, record_id: UUID, encoded: Encoded, *, fresh: bool) -> list[Write]:
+    writes: list[Write] = []
     for key, ids in encoded.links.items():
-        args = (ctx.tenant_id, entity.number, key, record_id)
+        args = (ctx.tenant_id, entity.number, key, record_id, ids)
         if not fresh:
-            await conn.execute(
-                "DELETE FROM record_link WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3 AND from_id = $4 AND NOT to_id = ANY($5::uuid[])",
-                *args,
-                ids,
-            )
+            writes.append((
+                "DELETE FROM record_link WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3 AND from_id = $4 AND NOT to_id = ANY($5::uuid[])", args,
+            ))  # fmt: skip
         if ids:
-            await conn.execute(
-                "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, $4, unnest($5::uuid[]) ON CONFLICT DO NOTHING",
-                *args,
-                ids,
-            )
+            writes.append((
+                "INSERT INTO record_link (tenant_id, entity_id, field_key, from_id, to_id) SELECT $1, $2, $3, $4, unnest($5::uuid[]) ON CONFLICT DO NOTHING", args,
+            ))  # fmt: skip
+    return writes
 
 
-async def _attach_files(act: Act, entity: Entity, row: Row) -> None:
-    for declared in entity.declared.values():
-        ids = row.values.get(declared.key) if declared.type in ("file", "image") else None
-        if ids:
-            await act.conn.execute(
-                "UPDATE file SET entity_key = $3, record_id = $4, field_key = $5 WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
-                act.ctx.tenant_id, [UUID(i) for i in ids], entity.key, row.id, declared.key,
-            )  # fmt: skip
+def _attached(ctx: Context, entity: Entity, row: Row, keys: Iterable[str]) -> list[Write]:
+    """Files belong to the record that names them."""
+    homes = {UUID(i): key for key in keys if key in entity.declared and entity.declared[key].type in ("file", "image") for i in row.values.get(key) or ()}
+    if not homes:
+        return []
+    sql = (
+        "UPDATE file f SET entity_key = $2, record_id = $3, field_key = g.key FROM unnest($4::uuid[], $5::text[]) AS g (id, key) "
+        "WHERE f.tenant_id = $1 AND f.id = g.id"
+    )
+    return [(sql, (ctx.tenant_id, entity.key, row.id, list(homes), list(homes.values())))]
 
 
 # ---- update ------------------------------------------------------------------------------------------------------------
@@ -236,12 +275,25 @@ async def update(
     version: int | None = None,
     confirm_duplicates: bool = False,
 ) -> Row:
+    """Errors: NotFound, PermissionDenied, StaleVersion, InvalidInput, DuplicateFound."""
+    row = await update_if_there(act, entity, record_id, values, version=version, confirm_duplicates=confirm_duplicates)
+    if row is None:
+        raise NotFound(lazy("This record does not exist, or you may not see it."))
+    return row
+
+
+async def update_if_there(
+    act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False
+) -> Row | None:
+    """`update`, but None for a record that there is not, that was deleted, or that the person may not see."""
     ctx = act.ctx
-    old = await load(act.conn, ctx, entity, record_id, lock=True)
+    old = await find(act.conn, ctx, entity, record_id, lock=True)
+    if old is None:
+        return None
     if not old.holds["update"]:
         raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
     refuse_stale(old, version)
-    draft = Draft(entity, copy.deepcopy(old), old, permissions.access(ctx, entity, old.holds))
+    draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     take(ctx, draft, values)
     await take_links(act.conn, ctx, draft)
     return await save(act, draft, confirm_duplicates=confirm_duplicates)
@@ -273,10 +325,12 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
-    await _update_row(act, entity, row, set(changes))
-    await events.append(act.conn, ctx, entity, row, "transition" if transition else "updated", changes, transition)
+    writes = [*_updated(ctx, entity, row, set(changes)), events.appended(ctx, entity, row, "transition" if transition else "updated", changes, transition)]
+    if row.state != old.state:
+        writes += changed_stage(ctx, entity, row)
     if set(changes) & search_keys(entity):
-        await search.index(act.conn, ctx, entity, row, uniques.marks(entity, row), fresh=False)
+        writes += search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=False)
+    await write_together(act.conn, writes)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
     if not transition:
         act.effect("update", entity.key, row.id)
@@ -284,8 +338,8 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     return row
 
 
-async def _update_row(act: Act, entity: Entity, row: Row, changed: set[str]) -> None:
-    encoded = encode(act.ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
+def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[Write]:
+    encoded = encode(ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
     columns: dict[str, tuple[Any, str]] = {
         "version": (row.version, "int4"), "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
         "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
@@ -299,10 +353,8 @@ async def _update_row(act: Act, entity: Entity, row: Row, changed: set[str]) -> 
     if encoded.doc:
         params.append(json.dumps(encoded.doc, ensure_ascii=False))
         sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
-    await act.conn.execute(f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", *params)
-    await put_links(act.conn, act.ctx, entity, row.id, encoded, fresh=False)
-    if any(entity.fields[k].type in ("file", "image") for k in changed):
-        await _attach_files(act, entity, row)
+    main = (f"UPDATE record SET {', '.join(sets)} WHERE entity_id = {entity.number} AND id = $1", tuple(params))
+    return [main, *_links(ctx, entity, row.id, encoded, fresh=False), *_attached(ctx, entity, row, sorted(changed))]
 
 
 # ---- delete and restore ------------------------------------------------------------------------------------------------
@@ -328,7 +380,7 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
         if relation.on_delete != "restrict" and not relation.many:
             await _leave_children(act, relation, row)
     await uniques.claim(act.conn, ctx, entity, None, row)
-    await events.append(act.conn, ctx, entity, row, "deleted", {})
+    await write_together(act.conn, [events.appended(ctx, entity, row, "deleted", {})])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.effect("delete", entity.key, row.id)
     await dispatch(act, Happening("delete", entity, row))
@@ -379,7 +431,7 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
     )
     deleted_at, row.deleted_at, row.version = row.deleted_at, None, row.version + 1
     await uniques.claim(act.conn, ctx, entity, row, None)
-    await events.append(act.conn, ctx, entity, row, "restored", {})
+    await write_together(act.conn, [events.appended(ctx, entity, row, "restored", {})])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     inner = act.under(elevated=True)
     for relation in entity.children.values():
@@ -496,7 +548,7 @@ async def _write_many(conn: Any, ctx: Context, entity: Entity, changed: Sequence
     for sets, rows in batches.items():
         await conn.executemany(f"UPDATE record SET {sets} WHERE entity_id = {entity.number} AND id = $1", rows)
     for record_id, encoded in links:
-        await put_links(conn, ctx, entity, record_id, encoded, fresh=False)
+        await write_together(conn, _links(ctx, entity, record_id, encoded, fresh=False))
     if stage and (moved := [r for r in changed if stage in r.changes]):
         await _enter_stages(conn, ctx, entity, [(r.row.id, r.changes[stage][1]) for r in moved])
     if owned := [r.row.id for r in changed if "owner" in r.changes]:

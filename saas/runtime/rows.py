@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -37,6 +38,11 @@ class Row:
     values: dict[str, Any] = field(default_factory=dict)
     holds: dict[str, bool] = field(default_factory=dict)
 
+    def copy(self) -> Row:
+        """One that can be changed without changing this one."""
+        values = {k: copy.deepcopy(v) if isinstance(v, list | dict) else v for k, v in self.values.items()}
+        return replace(self, values=values, holds=dict(self.holds))
+
     def get(self, key: str) -> Any:
         """JSON value of a declared or system field."""
         if key in ("created_at", "updated_at"):
@@ -52,21 +58,21 @@ class Projection:
     """The select list for some fields of a scope's record, and the way back to a Row."""
 
     def __init__(self, scope: RecordScope, fields: Iterable[str] | None = None) -> None:
-        self.scope, self.entity, self.config = scope, scope.entity, scope.config
+        self.entity, self.config = scope.entity, scope.config
         wanted = self.entity.declared if fields is None else {k: self.entity.declared[k] for k in fields if k in self.entity.declared}
-        compiled = self.config.cached(("rows.projection", self.entity.key, scope.alias, tuple(wanted)), lambda: self._compile(wanted.values()))
+        compiled = self.config.cached(("rows.projection", self.entity.key, scope.alias, tuple(wanted)), lambda: self._compile(wanted.values(), scope.alias))
         self.items = [f"{scope.alias}.{column}" for column in META]
         # A formula is written anew each time: it may take parameters of this statement.
-        self.items += [sql or scope.path((declared.key,))[0] for declared, _, sql in compiled]
-        self.decoders: list[tuple[FieldDef, str]] = [(declared, storage) for declared, storage, _ in compiled]
+        self.items += [sql or scope.path((key,))[0] for key, _, sql in compiled]
+        self.decoders: list[tuple[str, Callable[[Any], Any] | None]] = [(key, read) for key, read, _ in compiled]
         self.flags: list[str] = []
         self.pipeline_fields = [f.key for f in wanted.values() if f.type == "pipeline"]
 
-    def _compile(self, wanted: Iterable[FieldDef]) -> list[tuple[FieldDef, str, str | None]]:
-        """(field, storage, SQL; None for formulas) of each field that is read for itself."""
+    def _compile(self, wanted: Iterable[FieldDef], alias: str) -> list[tuple[str, Callable[[Any], Any] | None, str | None]]:
+        """(key, decoder, SQL; None for formulas) of each field that is read for itself; no decoder where the column holds the value."""
         found = ((declared, storage_of(self.config, declared)) for declared in wanted)
         return [
-            (declared, storage, None if storage == "none" else field_sql(self.config, self.entity, declared, self.scope.alias))
+            (declared.key, None if _is_plain(declared, storage) else decoder(self.config, declared, storage), None if storage == "none" else field_sql(self.config, self.entity, declared, alias))
             for declared, storage in found
             if storage != "state"
         ]
@@ -86,21 +92,28 @@ class Projection:
         """Column by column: what a field needs is looked up once, not once a cell."""
         key = self.entity.key
         rows = [Row(r[0], key, *r[1 : len(META)]) for r in found]
-        position = len(META)
-        for declared, storage in self.decoders:
-            read, name = decoder(self.config, declared, storage), declared.key
-            for row, r in zip(rows, found, strict=True):
-                value = r[position]
-                row.values[name] = None if value is None else read(value)
+        pairs, position = list(zip(rows, found, strict=True)), len(META)
+        for name, read in self.decoders:
+            if read is None:
+                for row, r in pairs:
+                    row.values[name] = r[position]
+            else:
+                for row, r in pairs:
+                    value = r[position]
+                    row.values[name] = None if value is None else read(value)
             position += 1
         for name in self.pipeline_fields:
             for row in rows:
                 row.values[name] = row.state
         for name in self.flags:
-            for row, r in zip(rows, found, strict=True):
+            for row, r in pairs:
                 row.holds[name] = r[position]
             position += 1
         return rows
+
+
+def _is_plain(declared: FieldDef, storage: str) -> bool:
+    return storage not in ("none", "doc", "links") and type(field_types.get(declared.type)).from_column is FieldType.from_column
 
 
 def decode(config: Config, entity: Entity, declared: FieldDef, storage: str, value: Any) -> Any:

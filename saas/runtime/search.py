@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from saas.db import Write
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.runtime.context import Context
@@ -113,19 +114,18 @@ def searchable_text(ctx: Context, entity: Entity, row: Row) -> str:
     return "\n".join(parts)
 
 
-async def index(conn: Any, ctx: Context, entity: Entity, row: Row, marks: Iterable[str] = (), *, fresh: bool) -> None:
-    """Replace the record's tokens; `fresh` when it has none yet. `marks`: further tokens, which begin with what no word has."""
-    wanted = tokens(searchable_text(ctx, entity, row)) | set(marks)
-    if fresh:
-        await _insert(conn, ctx, entity, row.id, wanted)
-        return
-    have = {r[0] for r in await conn.fetch("SELECT token FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3", ctx.tenant_id, entity.number, row.id)}
-    if have - wanted:
-        await conn.execute(
-            "DELETE FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND token = ANY($4)",
-            ctx.tenant_id, entity.number, row.id, list(have - wanted),
-        )  # fmt: skip
-    await _insert(conn, ctx, entity, row.id, wanted - have)
+def indexed(ctx: Context, entity: Entity, row: Row, marks: Iterable[str] = (), *, fresh: bool) -> list[Write]:
+    """The statements that make the record's tokens what its texts say; `fresh` when it has none yet. `marks`: further tokens, which
+    begin with what no word has."""
+    wanted = sorted(tokens(searchable_text(ctx, entity, row)) | set(marks))
+    writes: list[Write] = []
+    if not fresh:
+        gone = "DELETE FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND token <> ALL($4::text[])"
+        writes.append((gone, (ctx.tenant_id, entity.number, row.id, wanted)))
+    if wanted:
+        new = "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, unnest($3::text[]), $4 ON CONFLICT DO NOTHING"
+        writes.append((new, (ctx.tenant_id, entity.number, wanted, row.id)))
+    return writes
 
 
 async def index_many(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[UUID, set[str]]) -> None:
@@ -159,11 +159,3 @@ async def index_fresh(conn: Any, ctx: Context, entity: Entity, wanted: Mapping[U
             ctx.tenant_id, entity.number, list(texts), list(texts.values()),
         )  # fmt: skip
 
-
-async def _insert(conn: Any, ctx: Context, entity: Entity, record_id: UUID, wanted: Iterable[str]) -> None:
-    values = sorted(wanted)
-    if values:
-        await conn.execute(
-            "INSERT INTO search_token (tenant_id, entity_id, token, record_id) SELECT $1, $2, unnest($3::text[]), $4 ON CONFLICT DO NOTHING",
-            ctx.tenant_id, entity.number, values, record_id,
-        )  # fmt: skip

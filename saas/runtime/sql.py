@@ -46,6 +46,7 @@ class Statement:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.params: list[Any] = []
+        self.is_of_moment = False  # some condition asked what time it is
         self._aliases = itertools.count(1)
 
     def under(self, ctx: Context) -> Statement:
@@ -166,6 +167,14 @@ class RecordScope(Constants, ex.SqlScope):
         self.statement, self.entity, self.alias, self.guard, self.outer, self.new = statement, entity, alias, guard, outer, new
         self.ctx = statement.ctx
         self.config = self.ctx.config
+
+    def today(self) -> date:
+        self.statement.is_of_moment = True
+        return super().today()
+
+    def now(self) -> datetime:
+        self.statement.is_of_moment = True
+        return super().now()
 
     # -- values ---------------------------------------------------------------------------------------------------------
 

@@ -22,13 +22,12 @@ from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
 from saas.tenants import SessionInfo, find_session
 from saas.ui import viewing
-from saas.ui.middleware import Site
+from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
 from saas.ui.views import Toast
 
 SESSION_COOKIE = "session"
 WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
 

@@ -19,6 +19,7 @@ from saas.ui import replicas
 
 _HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?\Z|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?\Z")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}\Z")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PUBLIC = ("/static/", "/healthz", "/readyz", "/metrics")  # answered on every host, also by address
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
@@ -65,7 +66,7 @@ class SiteMiddleware:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if relay is not None:
-                    await relay.end()
+                    relay.end_beside()
                 present = {name.lower() for name, _ in message["headers"]}
                 more = [(name, value) for name, value in (*HEADERS, (b"content-security-policy", policy_of(site))) if name not in present]
                 if not self.settings.is_local:
@@ -92,7 +93,7 @@ class SiteMiddleware:
                 response = answer_error(scope, failed)
                 await response.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
                 return
-            async with one_transaction() as relay:
+            async with one_transaction(only_reads=scope["method"] in SAFE_METHODS) as relay:
                 await replicas.serve(self.app, scope, receive, answer)
 
     async def _site(self, host: str, path: str) -> Site:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.acts import ActionRun
-from saas.runtime.records import update
+from saas.runtime.records import update, update_if_there
 from saas.runtime.validate import put
 
 VALUES = {
@@ -38,7 +37,7 @@ class Set(ActionType):
         return [(f"values.{key}", text, None, None) for key, text in options["values"].items()]
 
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
-        found = await run.target(options.get("target"))
+        found = await run.target(options.get("target"), unseen=True)
         if found is None:
             return
         entity, record_id = found
@@ -47,6 +46,7 @@ class Set(ActionType):
             for key, value in values.items():
                 put(run.draft, key, value)
             return
-        row = await update(run.act, entity, UUID(str(record_id)), values)
-        if not options.get("target"):
-            run.row = row
+        if options.get("target"):
+            await update_if_there(run.act, entity, record_id, values)
+        else:
+            run.row = await update(run.act, entity, record_id, values)

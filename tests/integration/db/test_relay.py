@@ -23,6 +23,21 @@ async def test_the_first_work_goes_on_with_the_transaction_of_the_session(tenant
     assert await at(tenant, leave_open=True) != await at(tenant)  # without the frame of a request nothing waits
 
 
+async def test_what_only_reads_goes_on_with_what_only_read_before(tenant_factory):
+    tenant = await tenant_factory()
+    async with one_transaction(only_reads=True) as relay:
+        first, second, writing = await at(tenant, only_reads=True), await at(tenant, only_reads=True), await at(tenant)
+        assert first == second == writing
+        again = await at(tenant, only_reads=True)
+        assert again[1] > first[1]  # what may have written has been committed
+        relay.end_beside()  # the answer begins: a stream that goes on reading holds no connection
+        assert (await at(tenant, only_reads=True))[1] > again[1]
+        assert (await at(tenant, only_reads=True)) != await at(tenant, only_reads=True)
+    async with one_transaction():  # a request that may still be on its way
+        assert (await at(tenant, only_reads=True)) != await at(tenant, only_reads=True)
+    assert current_database().app.get_idle_size() == current_database().app.get_size()
+
+
 async def test_other_tenants_limits_and_snapshots_begin_their_own(tenant_factory):
     one, other = await tenant_factory(), await tenant_factory()
     async with one_transaction():
@@ -44,7 +59,8 @@ async def test_nothing_stays_open_when_the_work_fails_or_never_comes(tenant_fact
     for _ in range(pool.get_max_size() + 3):
         async with one_transaction() as relay:
             await at(tenant, leave_open=True)
-            await relay.end()  # the answer begins
+            relay.end_beside()  # the answer begins
+            await asyncio.sleep(0.05)
             assert pool.get_idle_size() == pool.get_size()
         async with one_transaction():
             await at(tenant, leave_open=True)
