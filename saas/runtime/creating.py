@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -313,14 +313,16 @@ async def _write_together(group: _Group, drafts: Sequence[Draft], claims: Mappin
     """One statement a table. What the next statement writes is put together while the database is busy with the one before."""
     conn, ctx, entity = group.act.conn, group.ctx, group.entity
     made = [draft.row for draft in drafts]
-    await uniques.claim_many(conn, ctx, entity, {row.id: claims[row.id] for row in made})
+    encoded, nothing = EncodedMany([{} for _ in made]), rollups.of_nothing(ctx, entity)
+    late = {f.key for f in entity.declared.values() if f.type == "auto"} | nothing.keys()  # known when the numbers are given
+    claimed = uniques.claim_many(conn, ctx, entity, {row.id: claims[row.id] for row in made})
+    await _meanwhile(claimed, _encode(group, made, encoded, entity.declared.keys() - late))
     await _number(group, made)
     await _departments(group, made)
-    nothing = rollups.of_nothing(ctx, entity)
     for row in made:
         row.version = 1
         row.values.update(nothing)
-    encoded = await _encoded(group, made)
+    await _encode(group, made, encoded, late)
     begun = await _meanwhile(_insert(group, made, encoded), _beginnings(group, made))
     tokens = await _meanwhile(events.append_created(conn, ctx, entity, begun), _tokens(group, made))
     await search.index_fresh(conn, ctx, entity, tokens)
@@ -384,12 +386,9 @@ async def _departments(group: _Group, made: Sequence[Row]) -> None:
         row.department = known.get(people[row.id])
 
 
-async def _encoded(group: _Group, made: Sequence[Row]) -> EncodedMany:
-    encoded = EncodedMany()
-    for grown in encode_many(group.ctx.config, group.entity, [row.values for row in made]):
-        encoded = grown
+async def _encode(group: _Group, made: Sequence[Row], encoded: EncodedMany, keys: Collection[str]) -> None:
+    for _ in encode_many(group.ctx.config, group.entity, [row.values for row in made], encoded, keys):
         await asyncio.sleep(0)
-    return encoded
 
 
 async def _insert(group: _Group, made: Sequence[Row], encoded: EncodedMany) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -180,17 +180,16 @@ def encode(config: Config, entity: Entity, values: Mapping[str, Any]) -> Encoded
 class EncodedMany:
     """Several records' values ready to be written, column by column; all lists are as long as the records are many."""
 
+    docs: list[dict[str, Any]]  # one a record, without empty keys
     columns: dict[str, tuple[str, list[Any]]] = field(default_factory=dict)  # column -> (pg type, values); those with any value
-    docs: list[dict[str, Any]] = field(default_factory=list)  # without empty keys
     links: dict[str, list[list[UUID]]] = field(default_factory=dict)
 
 
-def encode_many(config: Config, entity: Entity, records: Sequence[Mapping[str, Any]]) -> Iterator[EncodedMany]:
-    """What `encode` makes of each of several new records; yields the same, growing, after each field."""
-    out = EncodedMany(docs=[{} for _ in records])
+def encode_many(config: Config, entity: Entity, records: Sequence[Mapping[str, Any]], out: EncodedMany, keys: Collection[str]) -> Iterator[None]:
+    """Put into `out` what `encode` makes of some fields of each of several new records; stops after each field."""
     homes = config.cached(("rows.homes", entity.key), lambda: _homes(config, entity))
     for key, (declared, kind, storage, pg, column, place) in homes.items():
-        if storage in ("none", "state"):
+        if key not in keys or storage in ("none", "state"):
             continue
         values = [values.get(key) for values in records]
         if values.count(None) == len(values):
@@ -207,8 +206,7 @@ def encode_many(config: Config, entity: Entity, records: Sequence[Mapping[str, A
                 for doc, value in zip(out.docs, stored, strict=True):
                     if value is not None:
                         doc[place] = (value.isoformat() if isinstance(value, datetime) else str(value)) if pg else value
-        yield out
-    yield out
+        yield
 
 
 def _homes(config: Config, entity: Entity) -> dict[str, tuple[FieldDef, FieldType, str, str | None, str | None, str]]:
