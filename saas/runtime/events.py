@@ -45,7 +45,7 @@ async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable
     await conn.executemany(_APPEND, [_event(ctx, entity, row, "updated", changes) for row, changes in updates])
 
 
-Beginning = tuple[UUID, UUID, datetime, UUID, str]  # record, event, moment, operation, changes
+Beginning = tuple[UUID, UUID, datetime | None, UUID, str]  # record, event, moment, operation, changes
 
 
 def beginning(row: Row, changes: Mapping[str, tuple[Any, Any]]) -> Beginning:

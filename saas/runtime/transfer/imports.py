@@ -15,7 +15,7 @@ from saas.i18n import lazy, pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
-from saas.runtime import jobs, permissions
+from saas.runtime import creating, jobs, permissions, validate
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.door import execute
@@ -194,7 +194,7 @@ async def _try(ctx: Context, sheet: Sheet, plan: ImportPlan) -> list[dict[str, A
             found = await runner.batch(0, PREVIEW_ROWS)
             for number, (values, outcome, problems) in enumerate(found):
                 texts = {plan.mapping[i]: plain_text(v) for i, v in enumerate(sheet.rows[number]) if i in plan.mapping and v is not None}
-                shown.append({"number": number + 2, "action": outcome, "values": texts, "problems": problems, "parsed": values})
+                shown.append({"number": number + 2, "action": outcome, "values": texts, "problems": problems, "parsed": dict(values)})
             raise _Undo
     except _Undo:
         return shown
@@ -282,14 +282,25 @@ class Runner:
         for f in self.fields.values():
             if field_types.get(f.type).holds != "record":
                 read.values[f.key], read.problems[f.key] = await self.cells.column(f, columns[f.key])
+        if creating.goes_together(self.ctx, self.entity):
+            await self._foresee(read)
         return read
+
+    async def _foresee(self, read: _Read) -> None:
+        """What a new record makes of the values: most rows become one."""
+        way = validate.way_in(self.ctx, self.entity, permissions.static_access(self.ctx, self.entity))
+        keys = list(read.values)
+        for place, row in enumerate(zip(*read.values.values(), strict=True)):
+            known = validate.foresee(self.ctx, self.entity, way, {k: v for k, v in zip(keys, row, strict=True) if v is not None})
+            read.foreseen.append(validate.Foreseen(way, known))
+            await creating.let_others(place)
 
     async def _parsed(self, read: _Read) -> list[tuple[dict[str, Any], list[FieldProblem]]]:
         """[(values, problems)] of the rows, in the order of the fields."""
         links = [f for f in self.fields.values() if f.key not in read.values]
         if links:
             await self.cells.prepare(links, [dict(zip([f.key for f in links], row, strict=True)) for row in zip(*(read.cells[f.key] for f in links), strict=True)])
-        parsed: list[tuple[dict[str, Any], list[FieldProblem]]] = [({}, []) for _ in read.filled]
+        parsed: list[tuple[dict[str, Any], list[FieldProblem]]] = [(values, []) for values in read.foreseen or [{} for _ in read.filled]]
         for f in self.fields.values():
             if f.key not in read.values:
                 read.values[f.key], read.problems[f.key] = await self.cells.column(f, read.cells[f.key])
@@ -370,6 +381,7 @@ class _Read:
     filled: list[bool]
     values: dict[str, list[Any]] = field(default_factory=dict)
     problems: dict[str, dict[int, FieldProblem]] = field(default_factory=dict)
+    foreseen: list[dict[str, Any]] = field(default_factory=list)  # empty ones, one a row, that know what their values will become
 
 
 @dataclass(slots=True)
