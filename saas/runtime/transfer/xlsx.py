@@ -55,7 +55,7 @@ def xlsx_rows(path: Path) -> Iterator[list[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             book = _Book(archive)
-            with _Strings() as strings:
+            with _Strings(path.parent) as strings:
                 book.read_strings(strings)
                 yield from book.rows(strings)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, expat.ExpatError, UnicodeError) as error:
@@ -214,8 +214,8 @@ class _Strings:
     BLOCK = 64
     KEPT = 512
 
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="saas-texts-")  # noqa: SIM115  closed by __exit__
+    def __init__(self, folder: Path) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="saas-texts-", dir=folder)  # noqa: SIM115  closed by __exit__
         self._ends = array("Q", [0])
         self._block: list[str] = []
         self._kept: dict[int, list[str]] = {}
