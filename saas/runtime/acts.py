@@ -22,10 +22,11 @@ class Act:
     ctx: Context
     effects: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    held: set[tuple[str, UUID]] = field(default_factory=set)  # records it made or locked, by entity: alive until it ends, or until it deletes them
 
     def under(self, **changes: Any) -> Act:
-        """The same act under a changed context; effects and warnings stay shared."""
-        return Act(self.conn, self.ctx.replace(**changes), self.effects, self.warnings)
+        """The same act under a changed context; effects, warnings and what it holds stay shared."""
+        return Act(self.conn, self.ctx.replace(**changes), self.effects, self.warnings, self.held)
 
     def effect(self, action: str, entity: str, record_id: Any) -> None:
         self.effects.append({"action": action, "entity": entity, "id": str(record_id)})

@@ -41,6 +41,7 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     if pipeline is None or transition is None:
         raise NotFound(lazy("There is no transition “%(key)s” here.", key=key))
     old = await load(act.conn, ctx, entity, record_id, lock=True)
+    act.held.add((entity.key, record_id))
     _refuse(act, pipeline, transition, old)
     refuse_stale(old, version)
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))

@@ -117,7 +117,7 @@ async def create(
     await defaults(act.conn, ctx, draft)
     await _may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
-    await check(act.conn, ctx, draft)
+    await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
     act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmed=confirm_duplicates)
@@ -130,6 +130,7 @@ async def create(
     history = events.appended(ctx, entity, row, "created", changes)
     await write_together(act.conn, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
+    act.held.add((entity.key, row.id))
     act.effect("create", entity.key, row.id)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
     return row
@@ -290,6 +291,7 @@ async def update_if_there(
     old = await find(act.conn, ctx, entity, record_id, lock=True)
     if old is None:
         return None
+    act.held.add((entity.key, record_id))
     if not old.holds["update"]:
         raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
     refuse_stale(old, version)
@@ -314,7 +316,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
-    await check(act.conn, ctx, draft)
+    await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
     changes = {k: (old.get(k), row.get(k)) for k in sorted(draft.changed) if old.get(k) != row.get(k)}
@@ -374,6 +376,7 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
         f"UPDATE record SET deleted_at = $2, deleted_by = $3, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",
         row.id, ctx.now, ctx.user_id,
     )  # fmt: skip
+    act.held.discard((entity.key, row.id))
     row.version, row.deleted_at = row.version + 1, ctx.now
     # After the record itself, so that records which point at each other in a ring end somewhere.
     for relation in entity.children.values():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -320,11 +320,11 @@ def computed_defaults(ctx: Context, draft: Draft, fields: Iterable[FieldDef], en
             draft.changed.add(declared.key)
 
 
-async def check(conn: Any, ctx: Context, draft: Draft) -> None:
-    """All checks on the record as a whole, after values and defaults are in."""
+async def check(conn: Any, ctx: Context, draft: Draft, *, held: Collection[tuple[str, UUID]] = ()) -> None:
+    """All checks on the record as a whole, after values and defaults are in. `held`: records, by entity, that are known to be alive."""
     check_itself(ctx, draft, await prepare(conn, ctx, draft.entity, draft.row, own_texts(draft.entity), old=draft.old))
     await _check_frozen(conn, ctx, draft)
-    await _check_references(conn, ctx, draft)
+    await _check_references(conn, ctx, draft, held)
     await _check_people(conn, ctx, draft)
     await _check_files(conn, ctx, draft)
     await _check_tree(conn, ctx, draft)
@@ -420,9 +420,9 @@ def _check_bounds(ctx: Context, draft: Draft, env: RecordEnv, known: _Known, val
             draft.problem(declared.key, "too_late", lazy("Not after %(date)s.", date=shown))
 
 
-async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
+async def _check_references(conn: Any, ctx: Context, draft: Draft, held: Collection[tuple[str, UUID]] = ()) -> None:
     """Referenced records must exist, not be deleted, be readable by the person and pass the field's candidate filter."""
-    asked = references_to_check(ctx, draft)
+    asked = {key: ids for key, ids in references_to_check(ctx, draft).items() if not _are_held(ctx, draft.entity.declared[key], ids, held)}
     if not asked:
         return
     statement, parts = Statement(ctx), []
@@ -435,6 +435,10 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft) -> None:
     for key, ids in asked.items():
         if found[key] < len(ids):
             refuse_reference(draft, key)
+
+
+def _are_held(ctx: Context, declared: FieldDef, ids: Iterable[UUID], held: Collection[tuple[str, UUID]]) -> bool:
+    return ctx.unrestricted and not declared.options.get("filter") and all((declared.options["to"], id_) in held for id_ in ids)
 
 
 def refuse_reference(draft: Draft, key: str) -> None:

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from saas.db import count_queries, query_count, tenant_transaction
 from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import use_locale
-from saas.runtime import execute
+from saas.runtime import execute, records
 from saas.runtime import operations as ops
+from saas.runtime.acts import Act
 
 _names = iter(f"Deal {i}" for i in range(100000))
 
@@ -182,3 +184,22 @@ async def test_fields_beyond_those_asked_for_need_the_right_to_update(lab):
     made = await deal(lab, by="chief")
     assert await problems(move(lab, made, "lose", by="chief", reason="x", stage="won")) == {"stage": "read_only"}
     assert (await move(lab, made, "offer", by="chief", amount=5, comment="c", reason="also")).record.values["reason"] == "also"
+
+
+
+async def test_links_to_records_the_act_holds_are_not_looked_up_again(lab):
+    ctx = (await lab.ctx("chief")).replace(elevated=True)
+    account, task = ctx.config.entity("account"), ctx.config.entity("task")
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        act = Act(conn, ctx)
+
+        async def linked(to) -> int:
+            with count_queries():
+                await records.create(act, task, {"name": next(_names), "account": str(to)})
+                return query_count()
+
+        mine = await records.create(act, account, {"name": next(_names)})
+        other = await lab.make("account", by="chief", name=next(_names))
+        assert await linked(mine.id) == await linked(other) - 1
+        await records.delete(act, account, mine.id)
+        assert (await problems(linked(mine.id))) == {"account": "unknown_record"}
