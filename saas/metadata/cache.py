@@ -72,8 +72,10 @@ class ConfigCache:
             self._remove(next(iter(self._entries)))
 
     def _remove(self, key: Any) -> None:
-        _, cost = self._entries.pop(key, (None, 0))
+        config, cost = self._entries.pop(key, (None, 0))
         self.used_bytes -= cost
+        if config is not None:
+            config.forget()
 
     def forget(self, tenant_id: Any) -> None:
         """Drop a tenant's configurations, e.g. when it is deleted."""

@@ -102,6 +102,11 @@ class Config:
             value = self._cache[key] = make()
             return value
 
+    def forget(self) -> None:
+        """Leave what was compiled, which refers back to this configuration: nobody else need look for it to be gone. Who still uses
+        it compiles anew."""
+        self._cache = {}
+
     def entity(self, key: str) -> Entity:
         return self.entities[key]
 

@@ -52,14 +52,18 @@ async def run(options: argparse.Namespace, say: data.Say) -> Report:
                 _rows(report, "records", sizes, by_size)
                 small = people[0]
                 by_tenants: dict[str, list[float]] = {}
+                report.detail["disk_bytes_per_1000_records"] = await _disk_of_records(conn)
                 for count in tenants:
-                    await _add_tenants(settings, conn, count, say)
+                    added, size = await _add_tenants(settings, conn, count, say)
+                    if added >= 1000:
+                        report.detail["disk_bytes_per_small_tenant"] = size // added
                     measured = await asyncio.to_thread(_measure, [small], [count], (*FLAT, *GROWING), options.rounds, say)
                     for key, [found] in measured.items():
                         by_tenants.setdefault(key, []).append(found)
                 _rows(report, "tenants", tenants, by_tenants)
         finally:
             await conn.close()
+    report.notes += [f"{name.replace('_', ' ')}: {value:,}" for name, value in report.detail.items()]
     report.charts["growth-records.svg"] = _chart(report, "records", "records of the tenant")
     report.charts["growth-tenants.svg"] = _chart(report, "tenants", f"tenants beside one of {sizes[0]:,} records")
     return report
@@ -104,14 +108,25 @@ async def _prepare(settings: Settings, sizes: list[int], say: data.Say) -> async
     return conn
 
 
-async def _add_tenants(settings: Settings, conn: asyncpg.Connection, wanted: int, say: data.Say) -> None:
-    """Copies of the small tenant, rows and all, until there are so many."""
+_DISK = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
+
+
+async def _disk_of_records(conn: asyncpg.Connection) -> int:
+    """Of 1,000 records with their history, tokens and indexes, over all tenants there are."""
+    records = await conn.fetchval("SELECT count(*) FROM record", timeout=600)
+    return await conn.fetchval(_DISK) * 1000 // records
+
+
+async def _add_tenants(settings: Settings, conn: asyncpg.Connection, wanted: int, say: data.Say) -> tuple[int, int]:
+    """Copies of the small tenant, rows and all, until there are so many. (How many were added, what they take on disk in bytes.)"""
+    before = await conn.fetchval(_DISK)
     there = await conn.fetchval("SELECT count(*) FROM tenant WHERE slug LIKE 'copy%'")
     for start in range(there, wanted, 500):
         await _copy_tenant(conn, start, min(start + 500, wanted))
     if wanted > there:
         await conn.execute("VACUUM (ANALYZE)", timeout=3600)
     say(f"{max(there, wanted):,} small tenants")
+    return max(wanted - there, 0), await conn.fetchval(_DISK) - before
 
 
 # Tables of a tenant in the order of their references; what is left out belongs to nobody else's work.

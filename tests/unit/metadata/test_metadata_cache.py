@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import weakref
 
 import pytest
 from bundles import good_bundle
@@ -135,3 +136,22 @@ def test_definitions_go_with_the_last_that_has_them():
     del found
     gc.collect()
     assert live_bytes() == before
+
+
+async def test_what_is_dropped_is_gone_at_once() -> None:
+    """Closures of compiled expressions hold their configuration: without leaving them it would wait for the garbage collector."""
+    cache = ConfigCache(budget_bytes=1)
+
+    async def load() -> Config:
+        config = own("dropped")
+        config.cached("some.module", lambda: lambda: config)
+        return config
+
+    dropped = weakref.ref(await cache.get("one", load))
+    gc.disable()
+    try:
+        await cache.get("other", load)  # the budget holds one
+        await asyncio.sleep(0)  # the task that made it ends
+        assert dropped() is None
+    finally:
+        gc.enable()
