@@ -85,7 +85,7 @@ AUDIT_FACTS = {
     "changed": lazy("changed"), "roles": lazy("roles"), "role": lazy("role"), "instead": lazy("instead"), "operations": lazy("records"), "base": lazy("after revision"),
     "to": lazy("as in revision"), "changes": lazy("changes"), "problems": lazy("problems"), "can_publish": lazy("can be published"), "next": lazy("next number"), "name": lazy("name"),
     "color": lazy("colour"), "color_dark": lazy("colour in the dark look"), "files": lazy("files"), "plan": lazy("plan"), "entity": lazy("entity"), "count": lazy("records"),
-    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("key"), "scopes": lazy("scopes"), "entities": lazy("entities"),
+    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from uuid import UUID
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
-from saas.errors import InvalidInput
+from saas.errors import BadRequest, InvalidInput
 from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.tenants import (
@@ -84,6 +84,8 @@ async def reset_second_factor(request: Request, user_id: FromPath[UUID]) -> Resp
 async def end_others(request: Request) -> Response[Any]:
     ask = await signed_in(request)
     assert ask.ctx.user_id is not None
+    if (await ask.form()).get("sure") != "yes":
+        raise BadRequest()
     await revoke_other_sessions(ask.ctx.tenant_id, ask.ctx.user_id, ask.session.id)
     return ask.redirect("/profile", Toast(_("All other sessions have ended.")))
 
