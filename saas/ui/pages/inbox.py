@@ -96,7 +96,7 @@ async def _profile(ask: Ask, errors: dict[str, str], *, status: int = 200) -> Re
     shown = Profile(user.name, user.email, listed(roles), department)
     rows = [
         {"id": str(s["id"]), "device": device_words(s["user_agent"]) if s["kind"] == "web" else _("Program (API)"), "here": s["id"] == ask.session.id, "ip": s["ip"],
-         "seen": formats.moment(ctx, s["last_seen_at"]), "since": formats.full(ctx, s["created_at"]), "agent": s["user_agent"]}
+         "seen": formats.moment(ctx, s["last_seen_at"]), "since": formats.full(ctx, s["created_at"])}
         for s in sessions
     ]  # fmt: skip
     return ask.page(
