@@ -27,7 +27,7 @@ async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "")
     right = await verify_password(user["password_hash"] if user else "", password)
     async with tenant_transaction(tenant_id) as conn:
         if user is None or not right:
-            await record_audit(conn, tenant_id, _FAILED, actor_id=None, target=_fingerprint(email), ip=ip)
+            await record_audit(conn, tenant_id, _FAILED, actor_id=None, target=fingerprint(email), ip=ip)
         else:
             await conn.execute(
                 "UPDATE app_user SET failed_count = 0, locked_until = NULL, last_login_at = now() "
@@ -64,7 +64,7 @@ async def set_password(
     keep_session: UUID | None = None,
     actor_id: UUID | None = None,
 ) -> None:
-    """Set somebody's password, unlock them, and end their sessions but `keep_session`."""
+    """Set somebody's password, unlock them, and end their sessions but `keep_session`; links for a new password end with it."""
     check_strength(password)
     hashed = await hash_password(password)
     async with tenant_transaction(tenant_id) as conn:
@@ -80,6 +80,7 @@ async def set_password(
             "AND id IS DISTINCT FROM $3",
             tenant_id, user_id, keep_session,
         )
+        await conn.execute("UPDATE password_reset SET used_at = now() WHERE tenant_id = $1 AND user_id = $2 AND used_at IS NULL", tenant_id, user_id)
         await record_audit(conn, tenant_id, "password.changed", actor_id=actor_id, target=str(user_id))
 
 
@@ -108,7 +109,7 @@ async def _refuse_flood(conn: Any, tenant_id: UUID, email: str, ip: str, *, know
     row = await conn.fetchrow(
         "SELECT count(*) FILTER (WHERE target = $3) AS here, count(*) FILTER (WHERE ip = $4 AND ip <> '') AS there "
         "FROM audit_event WHERE tenant_id = $1 AND at > now() - make_interval(mins => $5) AND kind = $2",
-        tenant_id, _FAILED, _fingerprint(email), ip[:64], LOCK_MINUTES,
+        tenant_id, _FAILED, fingerprint(email), ip[:64], LOCK_MINUTES,
     )
     if (not known and row["here"] >= MAXIMUM_FAILURES) or row["there"] >= MAXIMUM_FAILURES_PER_ADDRESS:
         raise _too_many(LOCK_MINUTES * 60)
@@ -122,7 +123,7 @@ async def _store_password(tenant_id: UUID, user_id: UUID, password: str) -> None
         )
 
 
-def _fingerprint(email: str) -> str:
+def fingerprint(email: str) -> str:
     """The log needs to tell addresses apart, not to know them: a failed one may be a password typed into the wrong box."""
     return hashlib.sha256(email.encode()).hexdigest()[:32]
 
