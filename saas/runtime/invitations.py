@@ -13,6 +13,7 @@ from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user
 from saas.tenants import invitations as store
+from saas.tenants.mail import check_recipient
 
 
 def require_gift(ctx: Context, role_keys: Sequence[str]) -> None:
@@ -28,7 +29,14 @@ async def invite(ctx: Context, email: str, role_keys: Sequence[str], *, name: st
     """Errors: PermissionDenied, InvalidInput, Conflict, TooManyRequests (saas.tenants.invitations.create_invitation)."""
     user_id = _may_change(ctx)
     keys = list(dict.fromkeys(role_keys))
-    require_gift(ctx, keys)
+    problems: list[FieldProblem] = []  # all at once
+    for check in (lambda: check_recipient(email), lambda: require_gift(ctx, keys)):
+        try:
+            check()
+        except InvalidInput as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInput(problems)
     return await store.create_invitation(ctx.tenant_id, email, keys, inviter_id=user_id, name=name, department_id=department_id, locale=locale)
 
 

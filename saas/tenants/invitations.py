@@ -20,7 +20,7 @@ from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
 from saas.tenants.links import address_of
-from saas.tenants.mail.messages import compose, plain_name
+from saas.tenants.mail.messages import compose
 from saas.tenants.mail.outbox import check_recipient, queue_mail
 from saas.tenants.sessions import hash_token
 from saas.tenants.tenants import get_tenant
@@ -161,6 +161,6 @@ async def _send(conn: Any, tenant_id: UUID, invitation_id: UUID, *, sender_id: U
     )  # fmt: skip
     if row is None:
         raise NotFound(lazy("There is no such invitation."))
-    values = {"name": plain_name(row["name"]), "inviter": plain_name(row["inviter"]), "url": address_of(tenant, f"/invitation/{token}"), "until": until}
+    values = {"name": row["name"], "inviter": row["inviter"], "url": address_of(tenant, f"/invitation/{token}"), "until": until}
     mail_id = await queue_mail(conn, tenant_id, compose("invitation", tenant, row["locale"], values), row["email"], name=row["name"], is_secret=True)
     await conn.execute("UPDATE invitation SET mail_id = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, invitation_id, mail_id)

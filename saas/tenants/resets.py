@@ -20,7 +20,7 @@ from saas.tenants.audit import record_audit
 from saas.tenants.auth import fingerprint, set_password
 from saas.tenants.ids import new_id
 from saas.tenants.links import address_of
-from saas.tenants.mail.messages import compose, plain_name
+from saas.tenants.mail.messages import compose
 from saas.tenants.mail.outbox import check_recipient, queue_mail
 from saas.tenants.sessions import hash_token
 from saas.tenants.tenants import TenantRow, get_tenant
@@ -63,7 +63,7 @@ async def _ask(tenant: TenantRow, email: str, ip: str) -> None:
         person = await conn.fetchrow(_PERSON, tenant.id, email)
         message = compose(
             "password_reset", tenant, (person["locale"] if person else None) or tenant.locale,
-            {"name": plain_name(person["name"] if person else email), "url": address_of(tenant, f"/reset/{token}"), "minutes": LIFE_MINUTES},
+            {"name": person["name"] if person else email, "url": address_of(tenant, f"/reset/{token}"), "minutes": LIFE_MINUTES},
         )  # fmt: skip
         if person is None or asked["here"] >= MOST_PER_ACCOUNT or not _can_receive(email):
             return
@@ -101,5 +101,5 @@ async def use_reset(tenant_id: UUID, token: str, password: str, ip: str = "") ->
             raise NotFound(lazy("This link does not work any more."))
         await set_password(tenant_id, row["user_id"], password, actor_id=row["user_id"])
         await record_audit(conn, tenant_id, _DONE, actor_id=row["user_id"], target=str(row["user_id"]), ip=ip)
-        values = {"name": plain_name(row["name"]), "url": address_of(tenant, "/login"), "at": datetime.now(UTC)}
+        values = {"name": row["name"], "url": address_of(tenant, "/login"), "at": datetime.now(UTC)}
         await queue_mail(conn, tenant_id, compose("password_changed", tenant, row["locale"] or tenant.locale, values), row["email"], name=row["name"])

@@ -27,6 +27,7 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
 }
 DEFAULT_COLOUR = "#3b5bdb"
 MOST = 100  # characters of a name in a message
+_TYPED = ("name", "inviter")  # what people chose themselves
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
 
@@ -63,7 +64,7 @@ def compose(kind: str, tenant: TenantRow, locale: str, values: Mapping[str, Any]
     colour = colour if COLOUR.fullmatch(colour) else DEFAULT_COLOUR
     company = plain_name(str(tenant.brand.get("sender_name") or tenant.name))
     with use_locale(locale):
-        shown = {name: _moment(value, tenant.time_zone) if isinstance(value, datetime) else value for name, value in values.items()}
+        shown = {key: _moment(value, tenant.time_zone) if isinstance(value, datetime) else plain_name(value) if key in _TYPED else value for key, value in values.items()}
         data = {**shown, "company": company, "colour": colour, "ink": ink_on(colour), "lang": locale.replace("_", "-")}
         subject = gettext(KINDS[kind][1], **{name: value for name, value in data.items() if isinstance(value, str)})
         text, html = (_environment().get_template(f"{kind}.{end}").render(subject=subject, **data) for end in ("txt", "html"))

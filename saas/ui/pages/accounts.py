@@ -28,13 +28,13 @@ def _tenant(request: Request) -> TenantRow:
     return tenant
 
 
-def _page(request: Request, name: str, *, status: int = 200, errors: dict[str, str] | None = None, **data: Any) -> Response[Any]:
+def _page(request: Request, template: str, /, *, status: int = 200, errors: dict[str, str] | None = None, **data: Any) -> Response[Any]:
     tenant = _tenant(request)
     logo = f"/brand/logo?v={tenant.brand['logo']}" if tenant.brand.get("logo") else ""
     known = {key: (errors or {}).get(key, "") for key in ("email", "name", "password", "")}
     shown = {**page_data(request), "brand_name": tenant.name, "mark": tenant.name[:1].upper(), "logo": logo, "errors": known, **data}
     # The address holds a secret: no page that is left from here, not even our own, is told where somebody came from.
-    return html(render(f"auth/{name}.html", **shown), status=status, headers={"referrer-policy": "no-referrer"})
+    return html(render(f"auth/{template}.html", **shown), status=status, headers={"referrer-policy": "no-referrer"})
 
 
 def _speak(request: Request, locale: str | None) -> None:
