@@ -148,7 +148,7 @@ def invitations(ctx: Context, found: list[dict[str, Any]], departments: list[dic
             {
                 "id": str(i["id"]), "email": i["email"], "name": i["name"], "roles": _role_names(ctx, i["role_keys"]), "department": names.get(i["department_id"], ""), "inviter": i["inviter"],
                 "sent": formats.moment(ctx, i["sent_at"]), "until": formats.full(ctx, i["expires_at"]), "status": text, "color": color, "mail_id": str(i["mail_id"] or ""),
-                "recorded": i["mail_status"] == "recorded" and not i["is_over"], "error": str(ERRORS.get(i["mail_error"] or "", "")),
+                "error": str(ERRORS.get(i["mail_error"] or "", "")),
             }
         )  # fmt: skip
     return rows

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_time, get_timezone_name
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from saas.i18n import LazyString, get_locale, gettext, lazy, use_locale
@@ -72,4 +72,6 @@ def compose(kind: str, tenant: TenantRow, locale: str, values: Mapping[str, Any]
 
 
 def _moment(at: datetime, time_zone: str) -> str:
-    return format_datetime(at, "long", tzinfo=ZoneInfo(time_zone), locale=get_locale())
+    zone, locale = ZoneInfo(time_zone), get_locale()
+    local = at.astimezone(zone)
+    return f"{format_date(local, 'long', locale=locale)} {format_time(local, 'short', tzinfo=zone, locale=locale)} ({get_timezone_name(local, locale=locale)})"

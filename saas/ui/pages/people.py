@@ -27,7 +27,7 @@ async def users(request: Request) -> Response[Any]:
     ask = await open_settings(request, "users")
     people, departments = await list_users(ask.ctx.tenant_id), await list_departments(ask.ctx.tenant_id)
     invited = views.invitations(ask.ctx, await invitations.waiting(ask.ctx), departments)
-    return await show_settings(ask, "users", "users", rows=views.people(ask.ctx, people, departments), invited=invited, is_sent=mail_is_sent(), may_read=permissions.is_admin(ask.ctx))
+    return await show_settings(ask, "users", "users", rows=views.people(ask.ctx, people, departments), invited=invited, is_sent=mail_is_sent(), may_log=permissions.may_configure(ask.ctx, "audit"))
 
 
 @get("/settings/users/new")
