@@ -14,6 +14,7 @@ _OLD = {
     "platform_mail": "created_at < now() - interval '90 days'",
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
+    "sign_in_step": f"expires_at < now() AND {_HERE}",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 
