@@ -13,6 +13,7 @@ from saas.i18n import set_locale
 from saas.runtime import invitations
 from saas.tenants import TenantRow, open_session
 from saas.tenants.resets import ask_reset, find_reset, use_reset
+from saas.tenants.rules import get_security_rules
 from saas.ui.guards import SESSION_COOKIE, add_cookie, cookies_of, html, page_data, redirect, refuse_foreign, site_of
 from saas.ui.pages.sessions import SESSION_SECONDS
 from saas.ui.render import render
@@ -35,6 +36,12 @@ def _page(request: Request, template: str, /, *, status: int = 200, errors: dict
     shown = {**page_data(request), "brand_name": tenant.name, "mark": tenant.name[:1].upper(), "logo": logo, "errors": known, **data}
     # The address holds a secret: no page that is left from here, not even our own, is told where somebody came from.
     return html(render(f"auth/{template}.html", **shown), status=status, headers={"referrer-policy": "no-referrer"})
+
+
+async def _choosing(request: Request, template: str, /, *, status: int = 200, errors: dict[str, str] | None = None, **data: Any) -> Response[Any]:
+    """A page with a new password, which says how long it must be."""
+    rules = await get_security_rules(_tenant(request).id)
+    return _page(request, template, status=status, errors=errors, minimum=rules.minimum_length, **data)
 
 
 def _speak(request: Request, locale: str | None) -> None:
@@ -83,7 +90,7 @@ async def show_reset(request: Request, token: FromPath[str]) -> Response[Any]:
     except NotFound as error:
         return _page(request, "link_over", status=error.status, kind="reset")
     _speak(request, found["locale"])
-    return _page(request, "reset", email=found["email"], action=request.url.path, done=False)
+    return await _choosing(request, "reset", email=found["email"], action=request.url.path, done=False)
 
 
 @post("/reset/{token:str}", status_code=200)
@@ -97,9 +104,9 @@ async def reset(request: Request, token: FromPath[str]) -> Response[Any]:
     except NotFound as error:
         return _page(request, "link_over", status=error.status, kind="reset")
     except InvalidInput as error:
-        return _page(request, "reset", status=error.status, errors=_words(error), email=found["email"], action=request.url.path, done=False)
+        return await _choosing(request, "reset", status=error.status, errors=_words(error), email=found["email"], action=request.url.path, done=False)
     # Not signed in: whoever has a second factor shows it at the next sign-in.
-    response = _page(request, "reset", email=found["email"], action="", done=True)
+    response = await _choosing(request, "reset", email=found["email"], action="", done=True)
     add_cookie(request, response, SESSION_COOKIE, "", seconds=0)
     return response
 
@@ -114,7 +121,7 @@ async def show_invitation(request: Request, token: FromPath[str]) -> Response[An
     except NotFound as error:
         return _page(request, "link_over", status=error.status, kind="invitation")
     _speak(request, found["locale"])
-    return _page(request, "invitation", email=found["email"], inviter=found["inviter"], name=found["name"], action=request.url.path)
+    return await _choosing(request, "invitation", email=found["email"], inviter=found["inviter"], name=found["name"], action=request.url.path)
 
 
 @post("/invitation/{token:str}", status_code=200)
@@ -129,7 +136,7 @@ async def accept_invitation(request: Request, token: FromPath[str]) -> Response[
     except NotFound as error:
         return _page(request, "link_over", status=error.status, kind="invitation")
     except (InvalidInput, Conflict) as error:
-        return _page(request, "invitation", status=error.status, errors=_words(error), email=found["email"], inviter=found["inviter"], name=name, action=request.url.path)
+        return await _choosing(request, "invitation", status=error.status, errors=_words(error), email=found["email"], inviter=found["inviter"], name=name, action=request.url.path)
     session, _csrf, _expires = await open_session(tenant.id, user_id, "web", _ip(request), request.headers.get("user-agent", ""))
     response = redirect(request, "/")
     add_cookie(request, response, SESSION_COOKIE, session, seconds=SESSION_SECONDS)
