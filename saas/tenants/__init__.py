@@ -5,6 +5,7 @@ from saas.tenants.auth import authenticate, change_password, set_password
 from saas.tenants.departments import create_department, delete_department, list_departments, update_department
 from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
+from saas.tenants.leaving import Proof, keep_tenant, record_export, record_import, remove_due, remove_tenant, request_deletion
 from saas.tenants.moves import cell_of, move_tenant
 from saas.tenants.operators import (
     OperatorInfo,
@@ -45,6 +46,7 @@ from saas.tenants.users import count_by_role, create_user, find_user, list_users
 __all__ = [
     "Limits",
     "OperatorInfo",
+    "Proof",
     "SessionInfo",
     "TenantRow",
     "UserRow",
@@ -69,6 +71,7 @@ __all__ = [
     "find_user",
     "forget_host",
     "get_tenant",
+    "keep_tenant",
     "limits_of",
     "list_audit",
     "list_departments",
@@ -81,7 +84,12 @@ __all__ = [
     "open_operator_session",
     "open_session",
     "record_audit",
+    "record_export",
+    "record_import",
     "record_operator_audit",
+    "remove_due",
+    "remove_tenant",
+    "request_deletion",
     "resolve_host",
     "revoke_session",
     "set_password",
