@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from saas.db import tenant_transaction
-from saas.errors import Conflict, NotFound, PermissionDenied
+from saas.errors import NotFound, PermissionDenied
 from saas.i18n import lazy
 from saas.runtime import jobs, permissions
 from saas.runtime.context import Context
@@ -40,14 +40,15 @@ def require_admin(ctx: Context) -> None:
 
 
 async def start_archive(ctx: Context) -> jobs.JobInfo:
-    """Have the archive made in the background. Errors: PermissionDenied; Conflict while one is being made."""
+    """Have the archive made in the background; the job that is making one already, if there is one. Errors: PermissionDenied."""
     require_admin(ctx)
     async with tenant_transaction(ctx.tenant_id) as conn:
         # Two at once would be written to the same disk for the same reader.
         await conn.execute("SELECT 1 FROM tenant WHERE id = $1 FOR NO KEY UPDATE", ctx.tenant_id)
-        if await conn.fetchval("SELECT EXISTS (SELECT 1 FROM job WHERE tenant_id = $1 AND kind = $2 AND status IN ('queued', 'running', 'paused'))", ctx.tenant_id, KIND):
-            raise Conflict(lazy("An archive is being made already."))
-        job_id = await jobs.enqueue(conn, ctx, KIND, {"locale": ctx.locale})
+        job_id = await conn.fetchval("SELECT id FROM job WHERE tenant_id = $1 AND kind = $2 AND status IN ('queued', 'running', 'paused') LIMIT 1", ctx.tenant_id, KIND)
+        if job_id is not None:
+            return await jobs.get_job(ctx.replace(user=None), job_id)
+        job_id = await jobs.enqueue(conn, ctx, KIND, {})
         await record_audit(conn, ctx.tenant_id, "tenant.export_started", actor_id=ctx.user_id, request_id=ctx.request_id, data={"job": str(job_id)})
     jobs.ring()
     return await jobs.get_job(ctx, job_id)

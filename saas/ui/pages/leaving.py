@@ -72,10 +72,7 @@ def size_text(size: int) -> str:
 @post("/settings/everything", status_code=200)
 async def export_everything(request: Request) -> Response[Any]:
     ask = await _open(request)
-    try:
-        await archive.start_archive(ask.ctx)
-    except Conflict as error:
-        return ask.redirect("/settings/everything", Toast(str(error.message), "warn"))
+    await archive.start_archive(ask.ctx)
     return ask.redirect("/settings/everything", Toast(_("The archive is being made. You will get a message when it is ready.")))
 
 

@@ -61,7 +61,7 @@ async def fill(lab: Lab, seed: int) -> None:
         await deliver(conn, ctx, [lab.people["admin"]], Notice({"en": "Look", "zh_CN": "看"}, {"en": f"/r/thing/{things[0]}"}, "thing", things[0], "test"))
         await conn.execute(
             "INSERT INTO saved_view (tenant_id, id, entity_key, key, user_id, shared, definition, position) VALUES ($1, $2, 'thing', 'mine', $3, true, $4::jsonb, 1)",
-            lab.tenant_id, new_id(), lab.people["seller"], json.dumps({"filter": {"field": "account", "op": "in", "value": [str(accounts[0])]}}),
+            lab.tenant_id, new_id(), lab.people["seller"], json.dumps({"label": {"en": "Mine"}, "columns": ["name"], "filter": {"field": "account", "op": "in", "value": [str(accounts[0])]}}),
         )  # fmt: skip
 
 
