@@ -84,12 +84,30 @@ class NotAuthenticated(AppError):
     code, status, title = "not_authenticated", 401, lazy("Please sign in")
 
 
+class SecondFactorNeeded(NotAuthenticated):
+    """The password is right, and not enough: `data["user_id"]` has a second factor."""
+
+    code, title = "second_factor_required", lazy("A code from your authenticator app is needed, too")
+
+
+class WrongCode(NotAuthenticated):
+    """The password is right, the code of the second factor is not."""
+
+    code, title = "second_factor_wrong", lazy("The code is wrong")
+
+
 class PlanLimitReached(AppError):
     code, status, title = "plan_limit_reached", 402, lazy("Your plan's limit is reached")
 
 
 class PermissionDenied(AppError):
     code, status, title = "permission_denied", 403, lazy("You are not allowed to do this")
+
+
+class KeyLimited(PermissionDenied):
+    """The person may do this, their API key may not: it lacks a scope or the entity."""
+
+    code, title = "key_limited", lazy("This API key does not allow that")
 
 
 class NotFound(AppError):

@@ -10,6 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from saas.metadata.config import Config
+from saas.tenants import KeyScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Context:
     operation_id: UUID | None = None  # groups the events of one act
     elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
     running: tuple[str, ...] = ()  # automations being run, outermost first
+    key: KeyScope | None = None  # the limits of the API key that asks; None: a person, or a program with all their rights
     viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves
 
     @property

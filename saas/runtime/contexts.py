@@ -37,7 +37,8 @@ async def _context(tenant: TenantRow, user: UserRow | None, *, origin: str, loca
 
 async def context_of(session: SessionInfo, *, origin: str, locale: str | None = None, request_id: str = "") -> Context:
     """The context of a signed-in person's request."""
-    return await _context(session.tenant, session.user, origin=origin, locale=locale, request_id=request_id)
+    ctx = await _context(session.tenant, session.user, origin=origin, locale=locale, request_id=request_id)
+    return ctx if session.key is None else ctx.replace(key=session.key)
 
 
 async def context_for_user(tenant_id: UUID, user_id: UUID, *, origin: str = "api", locale: str | None = None) -> Context:

@@ -10,6 +10,7 @@ _HERE = "EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id AND t.cell = '')"
 _OLD = {
     "session": f"least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days' AND {_HERE}",
     "operator_session": "least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'",
+    "sign_in_step": f"expires_at < now() AND {_HERE}",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 

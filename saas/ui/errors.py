@@ -26,7 +26,7 @@ from saas.errors import (
 )
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
-from saas.ui.guards import PasswordDue, html, page_data, redirect
+from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
 
@@ -99,6 +99,8 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
         return _to_sign_in(request)
     if isinstance(error, PasswordDue):
         return redirect(request, "/profile", Toast(str(error.message), "warn"))
+    if isinstance(error, SecondFactorDue):
+        return redirect(request, SECOND_FACTOR, Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
     return _page(request, error)

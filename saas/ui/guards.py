@@ -30,7 +30,8 @@ from saas.ui.views import Toast
 SESSION_COOKIE = "session"
 WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
 # What a person may still do in a workspace that will be deleted: fetch everything, take the request back, and what is only about themselves.
-WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
+WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
+SECOND_FACTOR = "/profile/second-factor"
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
 
@@ -188,9 +189,21 @@ class PasswordDue(PermissionDenied):
     """Somebody else set the person's password: until they choose their own, it opens nothing."""
 
 
-def refuse_given_password(session: SessionInfo) -> None:
+class SecondFactorDue(PermissionDenied):
+    """The workspace wants a second factor of this person: until they have one, their session opens nothing else."""
+
+
+def refuse_unfinished(session: SessionInfo) -> None:
+    """Errors: PasswordDue, SecondFactorDue."""
     if session.user.must_change_password:
         raise PasswordDue(lazy("Please choose a password of your own."), reason="password")
+    if session.user.needs_second_factor and not session.user.has_second_factor:
+        raise SecondFactorDue(lazy("Your workspace asks for a second factor. Please set it up now."), reason="second_factor")
+
+
+def _opens_unfinished(session: SessionInfo, path: str) -> bool:
+    """The pages on which somebody does what is asked of them first."""
+    return path in WITHOUT_OWN_PASSWORD if session.user.must_change_password else path.startswith(SECOND_FACTOR)
 
 
 def refuse_leaving(session: SessionInfo, path: str, *, allowed: re.Pattern[str] = WHILE_LEAVING) -> None:
@@ -217,8 +230,8 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if session.user.locale:
         state["locale"] = session.user.locale
     set_locale(state["locale"])
-    if request.url.path not in WITHOUT_OWN_PASSWORD:
-        refuse_given_password(session)
+    if not _opens_unfinished(session, request.url.path):
+        refuse_unfinished(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
     if session.view_as:

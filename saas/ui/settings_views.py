@@ -38,7 +38,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
-    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"))),
+    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("keys", lazy("API keys"), "key", "users"))),
     (
         lazy("Changes"),
         (
@@ -73,6 +73,9 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
 AUDIT_EVENTS = {
     "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
+    "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
+    "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
+    "api_key.created": lazy("API key made"), "api_key.revoked": lazy("API key revoked"),
     "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
     "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
@@ -89,11 +92,14 @@ AUDIT_FACTS = {
     "changed": lazy("changed"), "roles": lazy("roles"), "role": lazy("role"), "instead": lazy("instead"), "operations": lazy("records"), "base": lazy("after revision"),
     "to": lazy("as in revision"), "changes": lazy("changes"), "problems": lazy("problems"), "can_publish": lazy("can be published"), "next": lazy("next number"), "name": lazy("name"),
     "color": lazy("colour"), "color_dark": lazy("colour in the dark look"), "files": lazy("files"), "plan": lazy("plan"), "entity": lazy("entity"), "count": lazy("records"),
-    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"), "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"),
+    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
+    "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
+    "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),
-    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"),
+    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"), "app": lazy("code of the app"), "recovery": lazy("recovery code"),
 }  # fmt: skip
 
 
@@ -105,11 +111,11 @@ def audit_facts(ctx: Context, data: Mapping[str, Any]) -> str:
             return _("yes") if value else _("no")
         if isinstance(value, (list, tuple)):
             return listed(words(name, v) for v in value)
-        if name in ("role", "roles", "instead") and str(value) in ctx.config.roles:
+        if name in ("role", "roles", "instead", "second_factor_roles") and str(value) in ctx.config.roles:
             return pick(ctx.config.roles[str(value)].label)
-        if name == "entity" and str(value) in ctx.config.entities:
+        if name in ("entity", "entities") and str(value) in ctx.config.entities:
             return pick(ctx.config.entities[str(value)].defn.plural)
-        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files") else str(value)
+        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files", "second_factor") else str(value)
 
     shown = [(AUDIT_FACTS.get(name, name), words(name, value)) for name, value in data.items() if value not in (None, "", [])]
     return "; ".join(str(titled(name, text)) for name, text in shown if name is not None)
@@ -119,7 +125,7 @@ def part_name(key: str) -> str:
     """A part of the settings a role may use."""
     return {
         "config": _("Configuration"), "users": _("People"), "audit": _("Audit log"), "jobs": _("Jobs"), "brand": _("Appearance"), "import": _("Import"),
-        "export": _("Export"), "api": _("API"),
+        "export": _("Export"), "api": _("API"), "security": _("Security"),
     }.get(key, key)  # fmt: skip
 
 

@@ -41,7 +41,7 @@ _SIGN_IN = "how often somebody failed to sign in belongs to this installation"
 # In the order in which they are written back: what others refer to comes first.
 BEFORE_RECORDS = (
     _kept(
-        "app_user", "id email name locale status superior_id title phone successor_id must_change_password created_at last_login_at", "id", "id superior_id successor_id",
+        "app_user", "id email name locale status superior_id title phone successor_id must_change_password password_changed_at created_at last_login_at", "id", "id superior_id successor_id",
         without={"password_hash": "a secret; only with the operator's --with-passwords", "failed_count": _SIGN_IN, "locked_until": _SIGN_IN},
     ),
     _kept("department", "id key name parent_id position", "id", "id parent_id", whole=True),
@@ -75,7 +75,7 @@ RECORD_META = (
     "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by",
 )  # fmt: skip
 RECORD_IDS = frozenset({"id", "owner_id", "department_id", "created_by", "updated_by", "deleted_by"})
-TENANT = ("slug", "name", "locale", "time_zone", "currency", "country", "pack_key", "brand", "clock_offset_seconds", "config_revision", "created_at")
+TENANT = ("slug", "name", "locale", "time_zone", "currency", "country", "pack_key", "brand", "clock_offset_seconds", "config_revision", "created_at", "security")
 PLACE = ("field", "storage", "shape", "place", "created_at", "retired_at")
 _BY_IMPORTER = "whoever imports says it"
 OWN_FORM: Mapping[str, Mapping[str, str]] = {
@@ -96,6 +96,9 @@ OWN_FORM_KEPT: Mapping[str, frozenset[str]] = {
 
 LEFT_OUT: Mapping[str, str] = {
     "session": "who is signed in here; tokens never leave",
+    "sign_in_step": "who is signing in here at this moment",
+    "second_factor": "a secret, sealed with this installation's key; people set theirs up again",
+    "recovery_code": "secrets that belong to the second factor",
     "search_token": "made anew from the records",
     "unique_value": "made anew from the records",
     "field_index": "indexes of this database; the advisor proposes them again",

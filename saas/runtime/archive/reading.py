@@ -283,6 +283,7 @@ class _Tenant(msgspec.Struct):
     clock_offset_seconds: int
     config_revision: int
     created_at: str
+    security: dict[str, Any] = {}  # msgspec copies it
 
 
 class _Manifest(msgspec.Struct):

@@ -184,8 +184,8 @@ class _Restorer:
         tenant = self.archive.tenant
         row = {**tenant, "id": str(self.tenant_id), "slug": self.slug, "name": (self.name or tenant["name"]).strip(), "plan_key": self.plan_key}
         await conn.execute(
-            "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key, brand, clock_offset_seconds, config_revision, created_at) "
-            "SELECT id, slug, name, locale, time_zone, currency, country, plan_key, pack_key, brand, clock_offset_seconds, config_revision, created_at "
+            "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key, brand, clock_offset_seconds, config_revision, created_at, security) "
+            "SELECT id, slug, name, locale, time_zone, currency, country, plan_key, pack_key, brand, clock_offset_seconds, config_revision, created_at, security "
             "FROM json_populate_record(NULL::public.tenant, $1::json)", json.dumps(row),
         )  # fmt: skip
 

@@ -43,7 +43,7 @@ def document(ctx: Context, server: str) -> Json:
         "servers": [{"url": server}],
         "security": [{"token": []}],
         "paths": {path: {method: remembered(op) if method == "get" and _is_json(op) else op for method, op in item.items()} for path, item in paths.items()},
-        "components": {"schemas": schemas, "responses": responses(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "responses": responses(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _("A token of POST /tokens, or an API key of a person's profile page. Keys have scopes (read, write, config) and reach all or chosen entities; what a key may not do is answered with 403 and the code key_limited.")}}},
     }
 
 
@@ -137,10 +137,10 @@ def _fixed(ctx: Context) -> Json:
         return {"get": {"summary": summary, "operationId": name, "parameters": query(*names), "responses": answers(200, {"type": "object"}, 403)}}
 
     job = answers((200, 202), ref("Job"), 403, 404, 409, 422)
-    secret: Json = {"type": "object", "properties": {"email": {"type": "string"}, "password": {"type": "string"}}, "required": ["email", "password"]}
+    secret: Json = {"type": "object", "properties": {"email": {"type": "string"}, "password": {"type": "string"}, "totp": {"type": ["string", "null"], "description": _("The code of the second factor, or a recovery code, of those who have one; without it the answer is 401 with the code second_factor_required.")}}, "required": ["email", "password"]}
     token: Json = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
     found: Json = {
-        "/tokens": {"post": {"summary": _("Get a token"), "operationId": "create_token", "security": [], "requestBody": body(secret), "responses": answers(201, token, 422, 429)}},
+        "/tokens": {"post": {"summary": _("Get a token"), "operationId": "create_token", "security": [], "requestBody": body(secret), "responses": answers(201, token, 401, 422, 429)}},
         "/me": read(_("Who you are"), "me"),
         "/schema": read(_("Kinds of records you can see"), "schema"),
         "/search": {"get": {"summary": _("Search everything you may see"), "operationId": "search", "parameters": query("q", "limit"), "responses": answers(200, {"type": "object"}, 403) | TOO_SLOW}},
