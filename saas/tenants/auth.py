@@ -136,8 +136,8 @@ async def set_password(
     keep_session: UUID | None = None,
     actor_id: UUID | None = None,
 ) -> None:
-    """Set somebody's password, unlock them, and end their sessions but `keep_session`; API keys stay. Errors: InvalidInput (the tenant's
-    rules), NotFound."""
+    """Set somebody's password, unlock them, and end their sessions but `keep_session`; links for a new
+    password end with it, API keys stay. Errors: InvalidInput (the tenant's rules), NotFound."""
     async with tenant_transaction(tenant_id) as conn:
         person = await conn.fetchrow("SELECT name, email FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id)
         rules = await security_rules(conn, tenant_id)
@@ -158,6 +158,7 @@ async def set_password(
             "AND id IS DISTINCT FROM $3",
             tenant_id, user_id, keep_session,
         )
+        await conn.execute("UPDATE password_reset SET used_at = now() WHERE tenant_id = $1 AND user_id = $2 AND used_at IS NULL", tenant_id, user_id)
         await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id)
         await record_audit(conn, tenant_id, "password.changed", actor_id=actor_id, target=str(user_id))
 
@@ -173,7 +174,7 @@ async def _check_code(conn: Any, tenant_id: UUID, user_id: UUID, email: str, cod
 
 
 async def _failed(conn: Any, tenant_id: UUID, email: str, ip: str) -> None:
-    await record_audit(conn, tenant_id, _FAILED, actor_id=None, target=_fingerprint(email), ip=ip)
+    await record_audit(conn, tenant_id, _FAILED, actor_id=None, target=fingerprint(email), ip=ip)
 
 
 async def _succeeded(conn: Any, tenant_id: UUID, user_id: UUID, ip: str, **data: str) -> None:
@@ -225,7 +226,7 @@ async def _refuse_flood(conn: Any, tenant_id: UUID, email: str, ip: str, *, know
     row = await conn.fetchrow(
         "SELECT count(*) FILTER (WHERE target = $3) AS here, count(*) FILTER (WHERE ip = $4 AND ip <> '') AS there "
         "FROM audit_event WHERE tenant_id = $1 AND at > now() - make_interval(mins => $5) AND kind = $2",
-        tenant_id, _FAILED, _fingerprint(email), ip[:64], LOCK_MINUTES,
+        tenant_id, _FAILED, fingerprint(email), ip[:64], LOCK_MINUTES,
     )
     if (not known and row["here"] >= MAXIMUM_FAILURES) or row["there"] >= MAXIMUM_FAILURES_PER_ADDRESS:
         raise _too_many(LOCK_MINUTES * 60)
@@ -239,7 +240,7 @@ async def _store_password(tenant_id: UUID, user_id: UUID, password: str) -> None
         )
 
 
-def _fingerprint(email: str) -> str:
+def fingerprint(email: str) -> str:
     """The log needs to tell addresses apart, not to know them: a failed one may be a password typed into the wrong box."""
     return hashlib.sha256(email.encode()).hexdigest()[:32]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from saas.i18n import LazyString, lazy, listed, pick
+from saas.i18n import LOCALE_NAMES, LazyString, lazy, listed, pick
 from saas.i18n import gettext as _
 from saas.metadata.naming import titled
 from saas.runtime import Context, permissions
 from saas.runtime.jobs import job_kinds
+from saas.tenants.mail import ERRORS, KINDS
 from saas.ui import formats
 from saas.ui.views import Link, NavGroup
 
@@ -46,7 +47,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("removed", lazy("Removed"), "archive", "config"),
         ),
     ),
-    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
+    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("mail", lazy("Mail"), "mail", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
 )  # fmt: skip
 
 
@@ -72,6 +73,9 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
 # What the audit log calls its events; others show their key.
 AUDIT_EVENTS = {
     "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
+    "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
+    "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
+    "invitation.accepted": lazy("Invitation accepted"), "mail.read": lazy("Recorded message read"),
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
     "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
     "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
@@ -145,6 +149,48 @@ def people(ctx: Context, users: list[dict[str, Any]], departments: list[dict[str
         }
         for u in users
     ]  # fmt: skip
+
+
+def invitations(ctx: Context, found: list[dict[str, Any]], departments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Open invitations as the page of people shows them."""
+    names = {d["id"]: pick(d["name"], ctx.locale) for d in departments}
+    rows = []
+    for i in found:
+        text, color = (_("run out"), "yellow") if i["is_over"] else mail_status(i["mail_status"] or "", invitation=True)
+        rows.append(
+            {
+                "id": str(i["id"]), "email": i["email"], "name": i["name"], "roles": _role_names(ctx, i["role_keys"]), "department": names.get(i["department_id"], ""), "inviter": i["inviter"],
+                "sent": formats.moment(ctx, i["sent_at"]), "until": formats.full(ctx, i["expires_at"]), "status": text, "color": color, "mail_id": str(i["mail_id"] or ""),
+                "error": str(ERRORS.get(i["mail_error"] or "", "")),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def mail_status(status: str, *, invitation: bool = False) -> tuple[str, str]:
+    """(words, colour) of how a message is getting on."""
+    return {
+        "queued": (_("waiting"), "gray"), "sending": (_("being sent"), "blue"), "sent": (_("waiting for an answer") if invitation else _("sent"), "blue" if invitation else "green"),
+        "failed": (_("not delivered"), "red"), "recorded": (_("only recorded"), "yellow"),
+    }.get(status, (status, "gray"))  # fmt: skip
+
+
+def mail(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The log of messages."""
+    rows = []
+    for m in found:
+        text, color = mail_status(m["status"])
+        if m["status"] == "queued" and m["attempts"]:
+            text, color = _("waiting to try again"), "yellow"
+        rows.append(
+            {
+                "id": str(m["id"]), "kind": str(KINDS[m["kind"]][0]) if m["kind"] in KINDS else m["kind"], "to": m["recipient"], "name": m["recipient_name"], "subject": m["subject"],
+                "status": text, "color": color, "attempts": m["attempts"], "error": str(ERRORS.get(m["error"], m["error"])), "reply": m["reply"] if m["error"] else "",
+                "at": formats.full(ctx, m["created_at"]), "sent": formats.full(ctx, m["sent_at"]) if m["sent_at"] else "", "recorded": m["status"] == "recorded",
+                "next": formats.full(ctx, m["next_attempt_at"]) if m["status"] == "queued" and m["attempts"] else "", "language": LOCALE_NAMES.get(m["locale"], m["locale"]),
+            }
+        )  # fmt: skip
+    return rows
 
 
 def _job_name(key: str) -> str:

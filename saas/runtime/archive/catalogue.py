@@ -96,6 +96,9 @@ OWN_FORM_KEPT: Mapping[str, frozenset[str]] = {
 
 LEFT_OUT: Mapping[str, str] = {
     "session": "who is signed in here; tokens never leave",
+    "mail": "messages with links to this installation; a restored workspace sends none of them again",
+    "password_reset": "links that open somebody's account; tokens never leave",
+    "invitation": "links with tokens; who has not come yet is invited again from where the workspace then is",
     "sign_in_step": "who is signing in here at this moment",
     "second_factor": "a secret, sealed with this installation's key; people set theirs up again",
     "recovery_code": "secrets that belong to the second factor",

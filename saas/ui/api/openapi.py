@@ -176,9 +176,25 @@ def _fixed(ctx: Context) -> Json:
         started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
+    if permissions.may_configure(ctx, "users"):
+        found.update(_invitations(ctx))
     if permissions.may_configure(ctx, "config"):
         found.update(_configuration())
     return found
+
+
+def _invitations(ctx: Context) -> Json:
+    roles: Json = {"type": "array", "minItems": 1, "maxItems": 50, "items": {"type": "string", "enum": [r.key for r in ctx.config.bundle.roles if permissions.may_give(ctx, r)]}}
+    texts: Json = {name: {"type": ["string", "null"]} for name in ("name", "locale")}
+    asked: Json = {"type": "object", "properties": {"email": {"type": "string", "format": "email"}, "roles": roles, "department": {"type": ["string", "null"], "format": "uuid"}, **texts}, "required": ["email", "roles"]}
+    return {
+        "/invitations": {
+            "get": {"summary": _("Invitations not accepted yet"), "operationId": "invitations", "responses": answers(200, page({"type": "object"}), 403)},
+            "post": {"summary": _("Invite somebody"), "operationId": "invite", "requestBody": body(asked), "responses": answers(201, {"type": "object"}, 403, 409, 422, 429)},
+        },
+        "/invitations/{id}": {"delete": {"summary": _("Withdraw an invitation"), "operationId": "withdraw_invitation", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
+        "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 403, 404, 422, 429)}},
+    }
 
 
 def _reports(ctx: Context) -> Json:

@@ -1,6 +1,7 @@
 """One controller file per noun; `routers` lists them for the composition root."""
 
 from saas.ui.pages import (
+    accounts,
     api_keys,
     brand,
     builder,
@@ -25,8 +26,10 @@ from saas.ui.pages import (
     figures,
     home,
     inbox,
+    invitations,
     leaving,
     lists,
+    mail,
     packs,
     people,
     records,
@@ -43,7 +46,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router,
+    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
