@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
@@ -21,12 +21,14 @@ LINK = re.compile(r"https?://\S+/(?:reset|invitation)/[\w-]+")
 
 @dataclass
 class Mailbox:
-    """What arrived. `answers`: what the server says to the next messages instead of taking them; `refuse`: to a recipient."""
+    """What arrived. `answers`: what the server says to the next messages instead of taking them; `refuse`: to a recipient;
+    `on_taken`: called before the server says that it has one."""
 
     port: int = 0
     envelopes: list[Any] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     refuse: dict[str, str] = field(default_factory=dict)
+    on_taken: Callable[[], None] | None = None
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
@@ -39,6 +41,8 @@ class Mailbox:
         if self.answers:
             return self.answers.pop(0)
         self.envelopes.append(envelope)
+        if self.on_taken:
+            self.on_taken()
         return "250 taken"
 
     def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:

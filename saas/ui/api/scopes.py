@@ -14,6 +14,7 @@ from saas.tenants import KeyScope
 
 _ROOT = "/api/v1/"
 _ALWAYS = ("me", "openapi.json")
+_SETTINGS = ("config", "invitations", "archives")  # what people do on pages of the settings
 _READ_BY_POST = ("aggregate", "exports")  # the last part of the path
 _ACROSS = ("reports", "notifications", "archives")  # answers made of several entities: not for keys of chosen ones
 
@@ -35,6 +36,6 @@ def require_scope(request: Request, key: KeyScope) -> None:
 
 def needed_scope(method: str, parts: list[str]) -> str:
     """`parts` of the path after /api/v1: read, write or config."""
-    if parts[0] in ("config", "archives"):  # the whole workspace is no list of records
+    if parts[0] in _SETTINGS:
         return "config"
     return "read" if method in ("GET", "HEAD", "OPTIONS") or parts[-1] in _READ_BY_POST else "write"

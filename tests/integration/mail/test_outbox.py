@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,7 @@ from saas.tenants.mail import (
     sender,
     smtp,
 )
+from tests.conftest import ROOT
 from tests.mailbox import mailed, text_of
 
 HELLO = Message("invitation", "en", "Acme", "Hello", "the text\n", "<p>the text</p>")
@@ -118,6 +121,26 @@ async def test_a_sender_killed_after_sending_leaves_the_same_message_id(box, ten
     first, second = box.messages
     assert first["message-id"] == second["message-id"] == f"<{mail_id}@localhost>" and first["date"] == second["date"]
     assert (await get_mail(tenant.id, mail_id))["status"] == "sent"
+
+
+async def test_a_worker_killed_while_the_server_takes_the_message(box, database, tenant_factory, superuser):
+    """A process of its own, gone without a word before it knows that the server has the message."""
+    tenant, settings = await tenant_factory(), database.settings
+    environ = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database_url, "SAAS_SECRET_KEY": settings.secret_key, "SAAS_DATA_DIR": str(settings.data_dir), "SMTP_URL": settings.smtp_url}
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "saas", "worker", env=environ, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+    box.on_taken = worker.kill
+    try:
+        mail_id = await queue(tenant)
+        await asyncio.wait_for(worker.wait(), 60)
+    finally:
+        box.on_taken = None
+        if worker.returncode is None:
+            worker.kill()
+    assert worker.returncode == -9 and len(box.envelopes) == 1
+    assert (await get_mail(tenant.id, mail_id))["status"] == "sending"
+    await superuser.execute("UPDATE mail SET locked_until = now() - interval '1 second' WHERE id = $1", mail_id)
+    assert await send_due() == 1
+    assert [m["message-id"] for m in box.messages] == [f"<{mail_id}@localhost>"] * 2
 
 
 async def test_a_late_sender_undoes_nothing(box, tenant_factory, superuser):
