@@ -28,6 +28,7 @@ class Tenant:
     plan_key: str = "free"
     brand: Mapping[str, Any] = field(default_factory=dict)
     clock_offset_seconds: int = 0
+    delete_after: datetime | None = None  # it is leaving: nothing is changed any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ def tenant_of(row: TenantRow) -> Tenant:
     return Tenant(
         id=row.id, slug=row.slug, name=row.name, locale=row.locale, time_zone=row.time_zone, currency=row.currency, country=row.country,
         status=row.status, plan_key=row.plan_key, brand=row.brand, clock_offset_seconds=row.clock_offset_seconds,
+        delete_after=row.delete_after,
     )  # fmt: skip
 
 

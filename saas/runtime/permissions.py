@@ -59,6 +59,13 @@ def require_active(ctx: Context) -> None:
     """People change nothing in a suspended workspace. Raises PermissionDenied."""
     if ctx.tenant.status != "active" and ctx.user is not None:
         raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+    require_staying(ctx)
+
+
+def require_staying(ctx: Context) -> None:
+    """People change nothing in a workspace whose deletion was asked for. Raises PermissionDenied."""
+    if ctx.tenant.delete_after is not None and ctx.user is not None:
+        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
 
 
 def rights_of(role: RoleDef, entity_key: str) -> EntityRights:

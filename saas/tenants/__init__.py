@@ -14,6 +14,7 @@ from saas.tenants.auth import (
 from saas.tenants.departments import create_department, delete_department, list_departments, update_department
 from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
+from saas.tenants.leaving import Proof, keep_tenant, record_export, record_import, remove_due, remove_tenant, request_deletion
 from saas.tenants.moves import cell_of, move_tenant
 from saas.tenants.operators import (
     OperatorInfo,
@@ -70,6 +71,7 @@ __all__ = [
     "Limits",
     "Offer",
     "OperatorInfo",
+    "Proof",
     "SecondFactor",
     "SecurityRules",
     "SessionInfo",
@@ -105,6 +107,7 @@ __all__ = [
     "get_security_rules",
     "get_tenant",
     "is_second_step",
+    "keep_tenant",
     "limits_of",
     "list_api_keys",
     "list_audit",
@@ -119,9 +122,14 @@ __all__ = [
     "open_operator_session",
     "open_session",
     "record_audit",
+    "record_export",
+    "record_import",
     "record_operator_audit",
+    "remove_due",
     "remove_second_factor",
+    "remove_tenant",
     "renew_recovery_codes",
+    "request_deletion",
     "resolve_host",
     "revoke_api_key",
     "revoke_other_sessions",

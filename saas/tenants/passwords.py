@@ -44,3 +44,11 @@ def _verify(password_hash: str, password: str) -> bool:
 @functools.cache
 def _decoy() -> str:
     return _HASHER.hash("a password that nobody has")
+
+
+def is_ours(password_hash: str) -> bool:
+    """Whether it was made by this product with the parameters of today: others might cost any amount of memory to check."""
+    try:
+        return not _HASHER.check_needs_rehash(password_hash)
+    except InvalidHashError:
+        return False

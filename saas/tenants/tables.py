@@ -24,6 +24,7 @@ class Tenant(Table, tablename="tenant", db=DB):
     config_revision = Integer(default=0)
     created_at = Timestamptz()
     cell = Text(default="")
+    delete_after = Timestamptz(null=True, default=None)
     security = JSONB(default="{}")
 
 

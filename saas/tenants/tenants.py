@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at"
+    "config_revision, created_at, delete_after"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -56,10 +57,11 @@ class TenantRow:
     config_revision: int
     created_at: Any
     brand: Mapping[str, Any] = field(default_factory=dict)
+    delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
 
     @property
     def is_active(self) -> bool:
-        return self.status == "active"
+        return self.status == "active" and self.delete_after is None
 
 
 def tenant_row(row: Mapping[str, Any], prefix: str = "") -> TenantRow:

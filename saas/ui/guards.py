@@ -20,14 +20,17 @@ from saas.i18n import lazy, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
+from saas.runtime.permissions import is_admin
 from saas.tenants import SessionInfo, find_session
-from saas.ui import viewing
+from saas.ui import formats, viewing
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
 from saas.ui.views import Toast
 
 SESSION_COOKIE = "session"
 WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
+# What a person may still do in a workspace that will be deleted: fetch everything, take the request back, and what is only about themselves.
+WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
 SECOND_FACTOR = "/profile/second-factor"
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
@@ -43,6 +46,12 @@ class Ask:
     @property
     def site(self) -> Site:
         return site_of(self.request)
+
+    @property
+    def leaving(self) -> dict[str, Any] | None:
+        """When the workspace will be deleted, in words, and whether this person may keep it; None for one that stays."""
+        moment = self.session.tenant.delete_after
+        return {"when": formats.full(self.ctx, moment), "may_keep": is_admin(self.ctx)} if moment else None
 
     @property
     def is_fragment(self) -> bool:
@@ -72,7 +81,7 @@ class Ask:
         from saas.ui.shell import shell_of  # the shell names pages, which import this module
 
         toasts = read_toasts(self.request)
-        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "viewing": self.viewing, **data}
+        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "viewing": self.viewing, "leaving": self.leaving, **data}
         response = html(render(template, **shown), status=status, headers=headers)
         if toasts:
             add_cookie(self.request, response, "toasts", "", seconds=0)
@@ -197,6 +206,12 @@ def _opens_unfinished(session: SessionInfo, path: str) -> bool:
     return path in WITHOUT_OWN_PASSWORD if session.user.must_change_password else path.startswith(SECOND_FACTOR)
 
 
+def refuse_leaving(session: SessionInfo, path: str, *, allowed: re.Pattern[str] = WHILE_LEAVING) -> None:
+    """Nothing is changed any more in a workspace whose deletion was asked for. Errors: PermissionDenied."""
+    if session.tenant.delete_after is not None and not allowed.match(path):
+        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
+
+
 async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     """The person behind the session cookie, or whom they look as (saas.ui.viewing) unless `myself`.
     Errors: NotAuthenticated, NotFound (not a tenant's host), PermissionDenied (forged, or a change while looking as somebody)."""
@@ -210,6 +225,7 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
+        refuse_leaving(session, request.url.path)
     state = request.scope["state"]
     if session.user.locale:
         state["locale"] = session.user.locale

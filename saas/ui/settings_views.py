@@ -14,9 +14,10 @@ from saas.tenants.mail import ERRORS, KINDS
 from saas.ui import formats
 from saas.ui.views import Link, NavGroup
 
+ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"))),
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -55,11 +56,15 @@ def parts_without(right: str) -> list[str]:
     return [part for _group, pages in PAGES for part, _name, _icon, needed in pages if needed != right]
 
 
+def _may(ctx: Context, right: str) -> bool:
+    return permissions.is_admin(ctx) if right == ADMIN else permissions.may_configure(ctx, right)
+
+
 def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
     """Groups of settings pages the person may open."""
     groups = []
     for title, pages in PAGES:
-        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if permissions.may_configure(ctx, right))
+        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if _may(ctx, right))
         if links:
             groups.append(NavGroup(str(title), links))
     return tuple(groups)
@@ -81,6 +86,8 @@ AUDIT_EVENTS = {
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"), "tenant.moving": lazy("Workspace moving to another server"),
+    "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
+    "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
 
 
@@ -91,7 +98,8 @@ AUDIT_FACTS = {
     "color": lazy("colour"), "color_dark": lazy("colour in the dark look"), "files": lazy("files"), "plan": lazy("plan"), "entity": lazy("entity"), "count": lazy("records"),
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
-    "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None,
+    "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),

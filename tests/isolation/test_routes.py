@@ -74,6 +74,7 @@ CASES: dict[str, Case] = {
     "POST /api/v1/exports": sends({"entity": "customer", "format": "csv", "filter": {"expr": "name == '$word'"}}, {"entity": "customer", "format": "csv", "view": "$view"}),
     "POST /api/v1/files": sends({"entity": "interaction", "field": "attachments"}),
     "GET /api/v1/files/{fid:str}": Case(params={"fid": "$file"}),
+    "POST /api/v1/archives": sends(own=True), "GET /api/v1/archives/{jid:str}": Case(params={"jid": "$archive"}),
     "POST /api/v1/imports": sends({"entity": "opportunity", "rows": [{"name": "Try", "customer": "$record"}, {"name": "Try", "customer": "$word Ltd"}]}, {"entity": "customer", "rows": [{"name": "$word Ltd"}], "duplicates": "skip", "match": "name", "preview": True}),
     "GET /api/v1/jobs": reads({}, {"everybody": "1"}), "GET /api/v1/jobs/{jid:str}": Case(params={"jid": "$job"}),
     "POST /api/v1/jobs/{jid:str}/cancel": sends({}, jid="$queued"), "POST /api/v1/jobs/{jid:str}/retry": sends({}, jid="$queued"),
@@ -195,6 +196,8 @@ CASES: dict[str, Case] = {
     "GET /settings/labels": reads({}, {"q": "$word", "missing": "en"}), "POST /settings/labels": fills({"t.0.path": "entities[$word].label", "t.0.en": "$word"}),
     "POST /settings/builder/rollup": Case(query=({"entity": "customer"}, {"entity": "$word"}), form=({"of": "orders", "fn": "count"},)),
     # the pages of views, layouts, figures and menus
+    "GET /settings/everything": reads(), "POST /settings/everything": fills({}), "GET /settings/everything/{job_id:uuid}": Case(params={"job_id": "$archive"}),
+    "GET /settings/leave": reads(), "POST /settings/leave": fills({"name": "$word"}), "POST /settings/leave/undo": fills({}),
     "GET /settings/speed": reads(), "POST /settings/speed/index": fills({"entity": "customer", "field": "name"}),
     "POST /settings/speed/measure": fills({"subject": "views[customer:$view]"}, {"subject": "saved[customer:$view]"}, {"subject": "views[customer:all]"}),
     "GET /settings/views": reads(), "GET /settings/views/new-view": reads({}, {"entity": "$word"}), "POST /settings/views/new-view": fills({"entity": "customer", "label.en": ""}),

@@ -80,7 +80,13 @@ async def _fill(world: World, word: str) -> None:
     things["invitation"] = invited["id"]
     things["mail"] = str((await list_mail(world.tenant.id))[0]["id"])
     ctx = await context_for_user(world.tenant.id, UUID(admin.id))
+    from saas.runtime.archive import start_archive
     from saas.runtime.views import save_view
+    from saas.runtime.worker import run_now
+
+    made_archive = await run_now(ctx, (await start_archive(ctx)).id)
+    assert made_archive.status == "done", made_archive
+    things["archive"] = str(made_archive.id)
 
     async with tenant_transaction(world.tenant.id) as conn:
         things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)

@@ -220,6 +220,7 @@ class Runner:
     @classmethod
     async def start(cls, ctx: Context, sheet: Sheet, plan: ImportPlan) -> Runner:
         ctx = ctx.replace(origin="import")
+        permissions.require_staying(ctx)
         if ctx.tenant.status != "active":
             raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
         entity = entity_of(ctx, plan.entity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,18 @@ from saas.runtime.contexts import context_of
 from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session
 from saas.ui.api import bodies
 from saas.ui.api.scopes import require_scope
-from saas.ui.guards import SAFE_METHODS, SESSION_COOKIE, check_token, cookies_of, refuse_foreign, refuse_unfinished, site_of
+from saas.ui.guards import (
+    SAFE_METHODS,
+    SESSION_COOKIE,
+    check_token,
+    cookies_of,
+    refuse_foreign,
+    refuse_leaving,
+    refuse_unfinished,
+    site_of,
+)
+
+WHILE_LEAVING = re.compile(r"/api/v1/(archives|exports|jobs/[0-9a-f-]{36}/cancel)\Z")
 
 
 def bearer(request: Request) -> str | None:
@@ -64,6 +76,8 @@ async def context(request: Request) -> Context:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
     refuse_unfinished(session)
+    if request.method not in SAFE_METHODS:
+        refuse_leaving(session, request.url.path, allowed=WHILE_LEAVING)
     if session.key is not None:
         require_scope(request, session.key)
     if session.view_as:  # programs ask for themselves

@@ -172,6 +172,10 @@ def _fixed(ctx: Context) -> Json:
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
         found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
+    if permissions.is_admin(ctx):
+        started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
+        found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
+        found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
     if permissions.may_configure(ctx, "config"):
