@@ -69,7 +69,7 @@ class OutboundFailed(UpstreamFailed):
 
     code = "outbound_failed"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, *, reason: str = "unreachable") -> None:
         super().__init__(REASONS[reason], reason=reason)
         self.reason = reason
 
@@ -115,22 +115,22 @@ def check_url(url: str, settings: Settings) -> httpx2.URL:
     """The address in the form in which it is asked. Says nothing of where its name leads: that is checked when it is asked.
     Errors: OutboundFailed."""
     if len(url) > MAX_URL or _ODD.search(url):
-        raise OutboundFailed("address")
+        raise OutboundFailed(reason="address")
     try:
         parsed = httpx2.URL(url)
         host, port = parsed.raw_host.decode("ascii"), parsed.port
     except (httpx2.InvalidURL, ValueError, UnicodeError) as error:
-        raise OutboundFailed("address") from error
+        raise OutboundFailed(reason="address") from error
     if not host or "%" in host or parsed.userinfo or "@" in parsed.netloc.decode("latin-1"):
-        raise OutboundFailed("address")
+        raise OutboundFailed(reason="address")
     if parsed.scheme not in ("http", "https"):
-        raise OutboundFailed("scheme")
+        raise OutboundFailed(reason="scheme")
     if _is_allowed(settings, host, _port(parsed)):
         return parsed
     if parsed.scheme != "https" and not settings.is_local:
-        raise OutboundFailed("scheme")
+        raise OutboundFailed(reason="scheme")
     if port is not None and not (port in _LOW_PORTS or 1024 <= port <= 65535):
-        raise OutboundFailed("port")
+        raise OutboundFailed(reason="port")
     return parsed
 
 
@@ -169,13 +169,13 @@ async def request(
                 if answer.status not in _REDIRECTS:
                     return answer
                 if hop == redirects or method != "GET" or not answer.headers.get("location"):
-                    raise OutboundFailed("redirect")
+                    raise OutboundFailed(reason="redirect")
                 url = urljoin(str(parsed), answer.headers["location"])
                 if not _same_origin(parsed, url):
                     headers = {name: value for name, value in (headers or {}).items() if name.lower() not in _SECRET_HEADERS}
     except TimeoutError as error:
-        raise OutboundFailed("timeout") from error
-    raise OutboundFailed("redirect")
+        raise OutboundFailed(reason="timeout") from error
+    raise OutboundFailed(reason="redirect")
 
 
 def _same_origin(one: httpx2.URL, other: str) -> bool:
@@ -203,17 +203,17 @@ async def _ask(
             async for part in response.aiter_stream():
                 taken += part
                 if len(taken) > max_bytes:
-                    raise OutboundFailed("too_large")
+                    raise OutboundFailed(reason="too_large")
             found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             if found.get("content-encoding", "identity").lower() != "identity":
-                raise OutboundFailed("protocol")
+                raise OutboundFailed(reason="protocol")
             return Answer(response.status, found, bytes(taken))
     except httpcore2.TimeoutException as error:
-        raise OutboundFailed("timeout") from error
+        raise OutboundFailed(reason="timeout") from error
     except httpcore2.NetworkError as error:
-        raise OutboundFailed("tls" if _is_about_certificates(error) else "unreachable") from error
+        raise OutboundFailed(reason="tls" if _is_about_certificates(error) else "unreachable") from error
     except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, UnicodeError, ValueError) as error:
-        raise OutboundFailed("protocol") from error
+        raise OutboundFailed(reason="protocol") from error
 
 
 def _is_about_certificates(error: BaseException | None) -> bool:
@@ -247,10 +247,10 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 if last:
                     raise
-        raise OutboundFailed("name")
+        raise OutboundFailed(reason="name")
 
     async def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None) -> httpcore2.AsyncNetworkStream:
-        raise OutboundFailed("address")
+        raise OutboundFailed(reason="address")
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
@@ -260,11 +260,11 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         try:
             found = await self._resolver(bare, port)
         except (OSError, UnicodeError, ValueError) as error:
-            raise OutboundFailed("name") from error
+            raise OutboundFailed(reason="name") from error
         if not found:
-            raise OutboundFailed("name")
+            raise OutboundFailed(reason="name")
         # One private address among several is enough to refuse: the name's owner chooses which one is answered first.
         if not _is_allowed(self._settings, bare, port) and not all(is_public(address) for address in found):
             log.warning("outbound.refused", reason="private", port=port)
-            raise OutboundFailed("private")
+            raise OutboundFailed(reason="private")
         return found
