@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from saas.errors import PermissionDenied
-from saas.i18n import lazy
+from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
@@ -54,9 +54,16 @@ def require_setting(ctx: Context, what: str) -> None:
 
 
 def require_active(ctx: Context) -> None:
-    """People change nothing in a suspended workspace. Raises PermissionDenied."""
-    if ctx.tenant.status != "active" and ctx.user is not None:
-        raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+    """People change nothing in a workspace that is suspended or read-only. Raises PermissionDenied."""
+    if not ctx.tenant.is_writable and ctx.user is not None:
+        raise PermissionDenied(why_closed(ctx.tenant.status), reason="read_only" if ctx.tenant.status == "read_only" else "suspended")
+
+
+def why_closed(status: str) -> LazyString:
+    """Why nothing can be changed in a workspace of this status."""
+    if status == "read_only":
+        return lazy("This workspace is read-only because a payment is overdue: reading and export are possible, changes are not. Administrators see under Settings, Plan and usage what to do.")
+    return lazy("This workspace is suspended: reading is possible, changes are not.")
 
 
 def rights_of(role: RoleDef, entity_key: str) -> EntityRights:

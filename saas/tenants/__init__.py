@@ -15,7 +15,7 @@ from saas.tenants.operators import (
     open_operator_session,
     record_operator_audit,
 )
-from saas.tenants.plans import Limits, limits_of
+from saas.tenants.plans import USUAL, Limits, PlanDef, catalogue, check_overrides, check_plan, limits_of
 from saas.tenants.sessions import (
     SessionInfo,
     UserRow,
@@ -28,6 +28,8 @@ from saas.tenants.sessions import (
     set_view_as,
 )
 from saas.tenants.tenants import (
+    STATES,
+    WRITABLE,
     TenantRow,
     check_slug,
     create_tenant,
@@ -37,21 +39,30 @@ from saas.tenants.tenants import (
     get_tenant,
     list_tenants,
     resolve_host,
+    set_tenant_limits,
     set_tenant_plan,
     set_tenant_status,
+    set_trial_end,
 )
 from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user
 
 __all__ = [
+    "STATES",
+    "USUAL",
+    "WRITABLE",
     "Limits",
     "OperatorInfo",
+    "PlanDef",
     "SessionInfo",
     "TenantRow",
     "UserRow",
     "authenticate",
     "authenticate_operator",
+    "catalogue",
     "cell_of",
     "change_password",
+    "check_overrides",
+    "check_plan",
     "check_slug",
     "clean_up",
     "close_operator_session",
@@ -86,8 +97,10 @@ __all__ = [
     "revoke_session",
     "set_password",
     "set_roles",
+    "set_tenant_limits",
     "set_tenant_plan",
     "set_tenant_status",
+    "set_trial_end",
     "set_view_as",
     "update_department",
     "update_user",

@@ -17,13 +17,15 @@ class Tenant(Table, tablename="tenant", db=DB):
     currency = Text(default="CNY")
     country = Text(default="CN")
     status = Text(default="active")
-    plan_key = Text(default="free")
+    plan_key = Text(default="unlimited")
     pack_key = Text(default="")
     brand = JSONB(default="{}")
     clock_offset_seconds = Integer(default=0)
     config_revision = Integer(default=0)
     created_at = Timestamptz()
     cell = Text(default="")
+    limit_overrides = JSONB(default="{}")
+    trial_ends_at = Timestamptz(null=True, default=None)
 
 
 class AppUser(Table, tablename="app_user", db=DB):
