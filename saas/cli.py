@@ -227,18 +227,86 @@ async def _set_status(settings: Settings, slug: str, status: str) -> Any:
     return row, f"{row.slug} is {row.status}."
 
 
+@command(tenant, "export")
+@click.argument("slug")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--with-passwords", is_flag=True, help="Also the hashes of passwords, so that people can sign in where it is imported. Keep the file secret.")
+async def tenant_export(settings: Settings, slug: str, file: Path, with_passwords: bool) -> Any:
+    """Write everything a company has to FILE, while people work in it."""
+    from saas.runtime.archive import write_archive
+    from saas.tenants import find_tenant, record_export
+
+    async with opened(settings):
+        row = await find_tenant(slug)
+        written = await write_archive(row.id, file, with_passwords=with_passwords, report=_counter("rows"))
+        await record_export(row.id, slug, rows=written.rows, with_passwords=with_passwords)
+    document = {"file": str(file), "rows": written.rows, "bytes": written.bytes, "files": written.manifest["files"]["count"], "missing": written.missing}
+    return document, f"Wrote {written.rows} rows and {document['files']} files of {slug} to {file} ({written.bytes} bytes)." + (f" Files that are gone: {len(written.missing)}." if written.missing else "")
+
+
+@command(tenant, "import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--slug", help="Another address than the one in the archive.")
+@click.option("--name", help="Another name.")
+@click.option("--plan", "plan_key", default="free", show_default=True)
+@click.option("--admin-email", help="Somebody in the archive who gets --admin-password: passwords are not exported.")
+@click.option("--admin-password")
+async def tenant_import(settings: Settings, file: Path, slug: str | None, name: str | None, plan_key: str, admin_email: str | None, admin_password: str | None) -> Any:
+    """Make a company of an archive, completely or not at all."""
+    from saas.runtime.archive import restore_archive
+    from saas.tenants import find_user, record_import, set_password
+    from saas.tenants.passwords import check_strength
+
+    if (admin_email is None) != (admin_password is None):
+        raise BadRequest("--admin-email and --admin-password go together")
+    if admin_password is not None:
+        check_strength(admin_password)
+    async with opened(settings):
+        made = await restore_archive(file, slug=slug, name=name, plan_key=plan_key, needs=admin_email, report=_counter())
+        await record_import(made.tenant_id, made.slug, rows=sum(made.rows.values()))
+        if admin_email and admin_password:
+            person = await find_user(made.tenant_id, email=admin_email)
+            await set_password(made.tenant_id, person["id"], admin_password, must_change=True)
+    document = {"id": made.tenant_id, "slug": made.slug, "rows": made.rows, "files": made.files, "collisions": made.collisions}
+    return document, f"Restored {made.slug} ({made.tenant_id}): {sum(made.rows.values())} rows, {made.files} files."
+
+
+def _counter(noun: str = "") -> Callable[..., None]:
+    """Progress on stderr, now and then."""
+    shown = {"step": noun, "percent": -10}
+
+    def report(*told: Any) -> None:
+        step, done, total = told if len(told) == 3 else (noun, *told)
+        percent = 100 * done // total if total else 0
+        if step != shown["step"] or percent >= int(shown["percent"]) + 10:
+            shown.update(step=step, percent=percent)
+            click.echo(f"{step}: {percent} %", err=True)
+
+    return report
+
+
 @command(tenant, "delete")
 @click.argument("slug")
-@click.option("--yes", is_flag=True, help="Do not ask. Everything the company has is removed for good.")
-async def tenant_delete(settings: Settings, slug: str, yes: bool) -> Any:
-    """Remove a company and everything it has."""
-    from saas.tenants import delete_tenant
+@click.option("--now", is_flag=True, help="Without the days of grace.")
+@click.option("--undo", is_flag=True, help="Take the request back.")
+@click.option("--yes", is_flag=True, help="Do not ask. With --now everything the company has is removed for good.")
+async def tenant_delete(settings: Settings, slug: str, now: bool, undo: bool, yes: bool) -> Any:
+    """Have a company deleted after 14 days of grace, in which it can be read and the request taken back; or now."""
+    from saas.tenants import find_tenant, keep_tenant, remove_tenant, request_deletion
 
-    if not yes:
+    if now and not yes:
         raise BadRequest("Deleting cannot be undone: repeat with --yes")
     async with opened(settings):
-        removed = await delete_tenant(slug)
-    return {"deleted": slug, "rows": removed}, f"Deleted {slug} ({sum(removed.values())} rows)."
+        if now:
+            proof = await remove_tenant(slug)
+            text = f"Deleted {slug}: {sum(proof.removed.values())} rows, {proof.files_removed} files. Left: {sum(proof.left.values())} rows in {len(proof.left)} tables, {proof.files_left} files."
+            return proof, text, 0 if proof.is_complete else 1
+        row = await find_tenant(slug)
+        if undo:
+            await keep_tenant(row.id)
+            return {"slug": slug, "delete_after": None}, f"{slug} stays."
+        moment = await request_deletion(row.id)
+    return {"slug": slug, "delete_after": moment}, f"{slug} will be deleted after {moment:%Y-%m-%d %H:%M} UTC; until then it can only be read. `saas tenant delete {slug} --undo` takes it back."
 
 
 @command(tenant, "move")

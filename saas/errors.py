@@ -84,6 +84,18 @@ class NotAuthenticated(AppError):
     code, status, title = "not_authenticated", 401, lazy("Please sign in")
 
 
+class SecondFactorNeeded(NotAuthenticated):
+    """The password is right, and not enough: `data["user_id"]` has a second factor."""
+
+    code, title = "second_factor_required", lazy("A code from your authenticator app is needed, too")
+
+
+class WrongCode(NotAuthenticated):
+    """The password is right, the code of the second factor is not."""
+
+    code, title = "second_factor_wrong", lazy("The code is wrong")
+
+
 class PlanLimitReached(AppError):
     """`data` says which (`limit`), how many are allowed and how many are used (`allowed`, `used`)."""
 
@@ -98,6 +110,12 @@ class RateLimitReached(PlanLimitReached):
 
 class PermissionDenied(AppError):
     code, status, title = "permission_denied", 403, lazy("You are not allowed to do this")
+
+
+class KeyLimited(PermissionDenied):
+    """The person may do this, their API key may not: it lacks a scope or the entity."""
+
+    code, title = "key_limited", lazy("This API key does not allow that")
 
 
 class NotFound(AppError):

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 
 import uvicorn
 
@@ -41,6 +42,8 @@ async def serve(
     """Serve until a signal comes. `ready` is called once requests are accepted."""
     from saas.app import create_app
 
+    if settings.is_local and not settings.public_url:
+        settings = replace(settings, public_url=f"http://{settings.base_domain}:{port}")  # where links in messages lead
     await open_database(settings)
     stop = asyncio.Event()
     config = uvicorn.Config(

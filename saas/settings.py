@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _HOST = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
+_MAILBOX = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
 MINIMUM_SECRET_LENGTH = 32
 
 
@@ -64,6 +65,8 @@ class Settings:
     stripe_api_base: str | None = None
     stripe_webhook_secret: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
+    public_url: str | None = None
     log_level: str = "INFO"
 
     @classmethod
@@ -81,6 +84,8 @@ class Settings:
                 values[attribute] = convert(text)
             except ValueError as error:
                 problems.append(f"{name}: {error}")
+        if "public_url" in values and urlsplit(values["public_url"]).hostname != values.get("base_domain", cls.base_domain):
+            problems.append("SAAS_PUBLIC_URL: its host must be SAAS_BASE_DOMAIN; tenants' names come before it")
         if problems:
             raise InvalidSettings(problems)
         settings = cls(**{**values, **({"data_dir": data_dir} if data_dir else {})})
@@ -92,6 +97,16 @@ class Settings:
                 reason = error.strerror or "cannot be written"
                 raise InvalidSettings([f"SAAS_DATA_DIR: the secret key cannot be kept there ({reason})"]) from error
         return settings
+
+    @property
+    def mail_sender(self) -> str:
+        """Our own address in messages; the name before it is the tenant's."""
+        return self.mail_from or f"no-reply@{self.base_domain}"
+
+    @property
+    def link_origin(self) -> str:
+        """Scheme, base domain and port of links in messages: `public_url`, or what follows from the base domain."""
+        return self.public_url or (f"http://{self.base_domain}:8000" if self.is_local else f"https://{self.base_domain}")
 
     @property
     def is_local(self) -> bool:
@@ -123,6 +138,28 @@ def _url(*schemes: str) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def _smtp(text: str) -> str:
+    _url("smtp", "smtps")(text)
+    parts = urlsplit(text)
+    if not parts.hostname or parts.query not in ("", "tls=require", "tls=offered", "tls=off"):
+        raise ValueError("must be like smtp://user:password@host:587 or smtps://…; after it may stand ?tls=require, ?tls=offered or ?tls=off")
+    return text
+
+
+def _origin(text: str) -> str:
+    _url("http", "https")(text)
+    parts = urlsplit(text)
+    if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be scheme, base domain and port only, such as https://crm.example.com")
+    return text.rstrip("/").lower()
+
+
+def _mailbox(text: str) -> str:
+    if not _MAILBOX.match(text):
+        raise ValueError("must be one bare address such as crm@example.com")
+    return text
 
 
 def _secret(text: str) -> str:
@@ -194,7 +231,9 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "STRIPE_API_KEY": ("stripe_api_key", str),
     "STRIPE_API_BASE": ("stripe_api_base", _url("http", "https")),
     "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", str),
-    "SMTP_URL": ("smtp_url", _url("smtp", "smtps")),
+    "SMTP_URL": ("smtp_url", _smtp),
+    "SAAS_MAIL_FROM": ("mail_from", _mailbox),
+    "SAAS_PUBLIC_URL": ("public_url", _origin),
 }
 
 

@@ -1,4 +1,4 @@
-"""Background work of one process: knows all kinds of jobs and runs those that are due."""
+"""Background work of one process: knows all kinds of jobs and runs those that are due; sends messages that wait."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 
 from saas.runtime import load_kinds
 from saas.runtime import worker as runtime_worker
+from saas.tenants import mail
 
 
 async def run_worker(stop: asyncio.Event) -> None:
-    """Run jobs and schedules of all tenants until `stop` is set."""
+    """Run jobs and schedules of all tenants, and send their mail, until `stop` is set."""
     load_kinds()
-    await runtime_worker.run_worker(stop)
+    await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop))

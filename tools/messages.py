@@ -142,7 +142,7 @@ def collect(root: Path = SOURCES) -> Found:
     environment = Environment(extensions=["jinja2.ext.i18n"], trim_blocks=True, lstrip_blocks=True)
     environment.policies["ext.i18n.trimmed"] = True
     for path in sorted(root.rglob("*")):
-        if path.suffix not in (".py", ".html"):
+        if path.suffix not in (".py", ".html") and not (path.suffix == ".txt" and path.parent.name == "templates"):
             continue
         place = path.relative_to(root.parent).as_posix()
         source = path.read_text("utf-8")

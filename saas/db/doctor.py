@@ -69,6 +69,7 @@ async def examine(settings: Settings) -> Report:
     for cell in settings.cells.values():
         found = await examine_url(cell.url, settings)
         report.checks += [replace(check, title=f"{cell.key}: {check.title}") for check in found.checks]
+    report.checks.append(Check("mail", "Mail goes out by SMTP" if settings.smtp_url else "Mail is only recorded, nothing is sent: SMTP_URL is not set", examined=1))
     return report
 
 

@@ -92,14 +92,14 @@ async def move(database: Database, tenant_id: UUID, target: str, *, keep: bool, 
 
 async def clear(connection: Any, tenant_id: UUID) -> dict[str, int]:
     """Delete the tenant's rows in one database, except its own row; returns what is left, by table."""
-    tables = await _tables(connection)
+    tables = await tenant_tables(connection)
     for table in tables:
         await connection.execute(f'DELETE FROM "{table}" WHERE tenant_id = $1', tenant_id)  # noqa: S608  from the catalogue
     counts = {table: await connection.fetchval(f'SELECT count(*) FROM "{table}" WHERE tenant_id = $1', tenant_id) for table in tables}  # noqa: S608
     return {table: count for table, count in counts.items() if count}
 
 
-async def _tables(connection: Any) -> list[str]:
+async def tenant_tables(connection: Any) -> list[str]:
     """Every table with tenants' rows, those that others refer to last."""
     names = [row["name"] for row in await connection.fetch(_TABLES)]
     return sorted(names, key=lambda name: (name in _LAST and _LAST.index(name) + 1, name))
@@ -164,8 +164,8 @@ class Mover:
         )  # fmt: skip
         if strangers:
             raise Conflict(lazy("%(cell)s: connections of processes without SAAS_CELLS, which would not notice the move: %(count)s. Restart those processes first.", cell=self.source, count=strangers))
-        self.tables = await _tables(self.a)
-        if self.tables != await _tables(self.b):
+        self.tables = await tenant_tables(self.a)
+        if self.tables != await tenant_tables(self.b):
             raise Conflict(lazy("The two databases do not have the same tables."))
         numbers = [row["id"] for row in await self.a.fetch("SELECT id FROM entity WHERE tenant_id = $1", self.tenant_id)]
         if await self.b.fetchval("SELECT EXISTS (SELECT 1 FROM entity WHERE id = ANY($1::int[]) AND tenant_id <> $2)", numbers, self.tenant_id):

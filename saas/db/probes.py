@@ -23,6 +23,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("session", "kind"): "web",
     ("job", "status"): "queued",
     ("brand_file", "kind"): "logo",
+    ("mail", "status"): "queued",
 }
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,

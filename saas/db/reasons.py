@@ -8,6 +8,7 @@ SystemReason = Literal[
     "resolve_host",  # which tenant a host name means, before any tenant is known
     "list_tenants",  # command line and schedulers go through all tenants
     "claim_jobs",  # workers take the next due job of any tenant
+    "send_mail",  # senders take the next due message of any tenant; the platform's own messages have none
     "operator_console",  # operators look after tenants; every act is audited
     "billing",  # an event of the payment provider names a customer, not a tenant
     "delete_tenant",  # removes rows the app role may only append to

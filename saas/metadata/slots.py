@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -303,3 +303,19 @@ async def preview(conn: Any, tenant_id: UUID, bundle: m.Bundle) -> tuple[dict[st
     for place, key in enumerate((e.key for e in bundle.entities if e.key not in numbers), 1):
         numbers[key] = -place
     return numbers, {e.key: allocate(config, e.key, existing.get(e.key, ())).columns for e in bundle.entities}
+
+
+def place_anew(config: Config | None, entity_key: str, wanted: Iterable[Assignment]) -> list[Assignment]:
+    """The same assignments in columns of their own choosing, for records that come from another installation. Those with a column
+    ("doc:…", "link:…") keep it; what is live chooses before what is retired. `config` is None for an entity that is no longer configured."""
+    rows = list(wanted)
+    taken = {row.column for row in rows if row.column}
+    ranks = _ranks(config, entity_key) if config is not None and entity_key in config.entities else {}
+    columns: dict[int, str] = {}
+    for place in sorted(range(len(rows)), key=lambda n: (rows[n].retired, ranks.get(rows[n].field_key, LAST))):
+        row = rows[place]
+        key = row.field_key.partition(RETIRED)[0]
+        live = key in ranks and not row.retired
+        columns[place] = row.column or _free(row.storage, taken, indexed=live) or _place(key, row.storage, taken)
+        taken.add(columns[place])
+    return [replace(row, column=columns[n], field_key=f"{row.field_key.partition(RETIRED)[0]}{RETIRED}{columns[n]}" if RETIRED in row.field_key else row.field_key) for n, row in enumerate(rows)]

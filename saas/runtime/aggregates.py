@@ -34,7 +34,7 @@ async def aggregate(
     query = Query(ctx, entity)
     query.filter(op.filter)
     query.filter(op.within, trusted=True)
-    query.search(q)
+    await query.search(conn, q)
     dimensions = [_Dimension(query, d) for d in op.dimensions]
     measures = [_Measure(query, m) for m in op.measures]
     if not measures:

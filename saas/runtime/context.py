@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from saas.metadata.config import Config
-from saas.tenants import WRITABLE, Limits, limits_of
+from saas.tenants import WRITABLE, KeyScope, Limits, limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Tenant:
     trial_ends_at: datetime | None = None
     brand: Mapping[str, Any] = field(default_factory=dict)
     clock_offset_seconds: int = 0
+    delete_after: datetime | None = None  # it is leaving: nothing is changed any more
 
     @property
     def limits(self) -> Limits:
@@ -72,6 +73,7 @@ class Context:
     operation_id: UUID | None = None  # groups the events of one act
     elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
     running: tuple[str, ...] = ()  # automations being run, outermost first
+    key: KeyScope | None = None  # the limits of the API key that asks; None: a person, or a program with all their rights
     viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves
 
     @property

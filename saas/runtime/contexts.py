@@ -14,7 +14,8 @@ from saas.tenants import SessionInfo, TenantRow, UserRow, get_tenant, load_user
 def tenant_of(row: TenantRow) -> Tenant:
     return Tenant(
         id=row.id, slug=row.slug, name=row.name, locale=row.locale, time_zone=row.time_zone, currency=row.currency, country=row.country,
-        status=row.status, plan_key=row.plan_key, limit_overrides=row.limit_overrides, trial_ends_at=row.trial_ends_at, brand=row.brand, clock_offset_seconds=row.clock_offset_seconds,
+        status=row.status, plan_key=row.plan_key, limit_overrides=row.limit_overrides, trial_ends_at=row.trial_ends_at, brand=row.brand,
+        clock_offset_seconds=row.clock_offset_seconds, delete_after=row.delete_after,
     )  # fmt: skip
 
 
@@ -36,7 +37,8 @@ async def _context(tenant: TenantRow, user: UserRow | None, *, origin: str, loca
 
 async def context_of(session: SessionInfo, *, origin: str, locale: str | None = None, request_id: str = "") -> Context:
     """The context of a signed-in person's request."""
-    return await _context(session.tenant, session.user, origin=origin, locale=locale, request_id=request_id)
+    ctx = await _context(session.tenant, session.user, origin=origin, locale=locale, request_id=request_id)
+    return ctx if session.key is None else ctx.replace(key=session.key)
 
 
 async def context_for_user(tenant_id: UUID, user_id: UUID, *, origin: str = "api", locale: str | None = None) -> Context:

@@ -19,7 +19,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records
+from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -185,7 +185,7 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
     for part in (within, op.within):
         query.filter(part, trusted=True)
     query.filter(filter_)
-    query.search(op.q)
+    await query.search(conn, op.q)
     sorts = parse_sort(ctx, entity, op.sort) if op.sort else parse_sort(ctx, entity, view.sort if view else None, trusted=True)
     total = await count(conn, query, op.count)
     fields = _readable_fields(ctx, entity, op.fields)
@@ -234,6 +234,7 @@ async def _board(conn: Any, ctx: Context, entity: Entity, op: ops.Board) -> list
     card_fields = [k for k in board.get("card") or _card_fields(entity) if k in entity.fields]
     sorts = parse_sort(ctx, entity, (view.sort if view else None) or ("-updated_at",), trusted=True)
     limit = min(max(op.limit, 1), MAX_LIMIT)
+    rare = await search.rarest(conn, ctx, entity, op.q)
     columns: list[tuple[OptionDef, list[Any], list[Row]]] = []
     for option in ctx.config.options(entity.key, by):
         figure = figures.get(option.key, [0, None])
@@ -243,7 +244,7 @@ async def _board(conn: Any, ctx: Context, entity: Entity, op: ops.Board) -> list
             query.filter(within, trusted=True)
             query.filter(filter_)
             query.filter({"field": by, "op": "eq", "value": option.key}, trusted=True)
-            query.search(op.q)
+            query.search_as(op.q, rare)
             projection = Projection(query.scope, {*card_fields, entity.defn.title, by, *_required(entity)})
             can_flags(ctx, query.scope, projection.flag)
             rows, _next = await read_rows(conn, query, projection, sorts, limit, None)

@@ -188,8 +188,18 @@ def _settle(temporary: Path, final: Path) -> None:
     temporary.replace(final)  # the same content twice is one file
 
 
+def tenant_folder(tenant_id: UUID) -> Path:
+    """Where everything of a tenant that is no row lies."""
+    return _root(tenant_id)
+
+
 def _root(tenant_id: UUID) -> Path:
     return current_database().settings.data_dir / "files" / str(tenant_id)
+
+
+def content_path(tenant_id: UUID, sha: str) -> Path:
+    """Where the contents with this checksum lie, or would. Errors: NotFound for what is no checksum."""
+    return _path(tenant_id, sha)
 
 
 def _path(tenant_id: UUID, sha: str) -> Path:

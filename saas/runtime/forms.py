@@ -19,7 +19,7 @@ from saas.runtime.env import prepare
 from saas.runtime.present import title_sql, title_text
 from saas.runtime.records import entity_of, load
 from saas.runtime.rows import Row, decode
-from saas.runtime.search import search_condition, visible_condition
+from saas.runtime.search import rarest, search_condition, visible_condition
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
 from saas.runtime.validate import Draft, candidate_conditions, defaults, forget_unreadable, lay
 from saas.tenants import new_id
@@ -164,7 +164,7 @@ async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, 
     lay(ctx, entity, row, values)
     scope = RecordScope(statement, target, "t", new={"entity": entity, "values": row.values})
     where = candidate_conditions(scope, declared)
-    if condition := search_condition(scope, q):
+    if condition := search_condition(scope, q, await rarest(conn, ctx, target, q)):
         where.append(condition)
         if visible := visible_condition(RecordScope(statement, target, "t", guard=permissions.guard(ctx)), q):
             where.append(visible)

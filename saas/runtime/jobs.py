@@ -230,7 +230,19 @@ async def get_job(ctx: Context, job_id: UUID) -> JobInfo:
         row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, job_id)
     if row is None or not (ctx.unrestricted or row["created_by"] == ctx.user_id or permissions.may_configure(ctx, "jobs") or _has_right(ctx, row["kind"])):
         raise NotFound(lazy("There is no such job."))
-    return _info(ctx, row)
+    info = _info(ctx, row)
+    if not _within_key(ctx, info):
+        raise NotFound(lazy("There is no such job."))
+    return info
+
+
+def _within_key(ctx: Context, info: JobInfo) -> bool:
+    """A key of chosen entities sees the jobs about these: an export of others would tell what the key may not read."""
+    if ctx.key is None or ctx.key.entities is None:
+        return True
+    plan = info.payload.get("plan")
+    entity = info.payload.get("entity") or (plan.get("entity") if isinstance(plan, Mapping) else None)
+    return isinstance(entity, str) and ctx.key.reaches(entity)
 
 
 async def list_of_kind(ctx: Context, kind_key: str, *, limit: int = 50) -> list[JobInfo]:
@@ -254,7 +266,7 @@ async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None
             "ORDER BY created_at DESC, id DESC LIMIT $5",
             ctx.tenant_id, everybody, ctx.user_id, status, min(limit, 200),
         )  # fmt: skip
-    return [_info(ctx, row) for row in rows]
+    return [info for info in (_info(ctx, row) for row in rows) if _within_key(ctx, info)]
 
 
 async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:

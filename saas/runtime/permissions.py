@@ -5,9 +5,9 @@ records are decided by the same text; field rights become a map per entity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from saas.errors import PermissionDenied
+from saas.errors import KeyLimited, PermissionDenied
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
@@ -39,7 +39,9 @@ def is_outsider(ctx: Context) -> bool:
 
 
 def may_configure(ctx: Context, what: str) -> bool:
-    """`what`: config users audit jobs brand import export api."""
+    """`what`: config users audit jobs brand import export api security."""
+    if ctx.key is not None and not ctx.unrestricted and "config" not in ctx.key.scopes:
+        return False
     return is_admin(ctx) or any(what in role.settings or "*" in role.settings for role in roles(ctx))
 
 
@@ -54,9 +56,16 @@ def require_setting(ctx: Context, what: str) -> None:
 
 
 def require_active(ctx: Context) -> None:
-    """People change nothing in a workspace that is suspended or read-only. Raises PermissionDenied."""
+    """People change nothing in a workspace that is suspended, read-only or leaving. Raises PermissionDenied."""
     if not ctx.tenant.is_writable and ctx.user is not None:
         raise PermissionDenied(why_closed(ctx.tenant.status), reason="read_only" if ctx.tenant.status == "read_only" else "suspended")
+    require_staying(ctx)
+
+
+def require_staying(ctx: Context) -> None:
+    """People change nothing in a workspace whose deletion was asked for. Raises PermissionDenied."""
+    if ctx.tenant.delete_after is not None and ctx.user is not None:
+        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
 
 
 def why_closed(status: str) -> LazyString:
@@ -82,8 +91,20 @@ def entity_rights(ctx: Context, entity_key: str) -> list[EntityRights]:
 
 def granting(ctx: Context, entity_key: str) -> list[tuple[RoleDef, EntityRights]]:
     """The person's roles that give any right on the entity, with what they give."""
-    found = [(role, rights_of(role, entity_key)) for role in roles(ctx)]
+    found = [(role, _within_key(ctx, entity_key, rights_of(role, entity_key))) for role in roles(ctx)]
     return [(role, rights) for role, rights in found if _grants(rights)]
+
+
+def _within_key(ctx: Context, entity_key: str, rights: EntityRights) -> EntityRights:
+    """What an API key leaves of them: here, so that lists, links, searches, reports and imports all know."""
+    key = ctx.key
+    if key is None:
+        return rights
+    if "read" not in key.scopes or not key.reaches(entity_key):
+        return NO_RIGHTS
+    if "write" in key.scopes:
+        return rights
+    return replace(rights, update=(), delete=(), create=False, create_if=None, import_=False, bulk=False)
 
 
 def deciding_fields(ctx: Context, entity_key: str) -> list[tuple[RoleDef, EntityRights]]:
@@ -121,6 +142,8 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
 
 def require(ctx: Context, right: str, entity_key: str) -> None:
     if not may(ctx, right, entity_key):
+        if ctx.key is not None and may(ctx.replace(key=None), right, entity_key):
+            raise KeyLimited(lazy("This API key does not allow that."), right=right, entity=entity_key)
         raise PermissionDenied(lazy("Your role does not allow this."), right=right, entity=entity_key)
 
 
@@ -224,7 +247,7 @@ def field_rights(ctx: Context, entity: Entity) -> Mapping[str, list[FieldRight]]
     """For each field that some role limits: what each of the person's roles with rights on the entity says of it."""
     if ctx.unrestricted:
         return {}
-    key = ("permissions.fields", ctx.user.role_keys if ctx.user else (), entity.key)
+    key = ("permissions.fields", ctx.user.role_keys if ctx.user else (), ctx.key, entity.key)
 
     def make() -> dict[str, list[FieldRight]]:
         found = [rights for _role, rights in deciding_fields(ctx, entity.key)]
@@ -244,7 +267,7 @@ def static_access(ctx: Context, entity: Entity) -> Mapping[str, str]:
             for key, field in entity.fields.items()
         }
 
-    found = ctx.config.cached(("permissions.static", None if ctx.unrestricted else ctx.user.role_keys, entity.key), make)
+    found = ctx.config.cached(("permissions.static", None if ctx.unrestricted else (ctx.user.role_keys, ctx.key), entity.key), make)
     return _no_more_than_the_viewer(ctx, entity, found)
 
 

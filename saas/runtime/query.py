@@ -27,7 +27,7 @@ from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.permissions import guard, right_sql
 from saas.runtime.rows import Projection, Row
-from saas.runtime.search import search_condition, visible_condition
+from saas.runtime.search import rarest, search_condition, visible_condition
 from saas.runtime.sql import PG_TYPES, RecordScope, Statement, column_of, storage_of
 
 MAX_LIMIT = 200
@@ -83,8 +83,12 @@ class Query:
         if node is not None:
             self.where.append(ex.to_where(node, self.scope if trusted else self.guarded))
 
-    def search(self, text: str | None) -> None:
-        condition = search_condition(self.scope, text)
+    async def search(self, conn: Any, text: str | None) -> None:
+        self.search_as(text, await rarest(conn, self.ctx, self.entity, text))
+
+    def search_as(self, text: str | None, rare: int | None) -> None:
+        """`rare`: what saas.runtime.search.rarest says of the text."""
+        condition = search_condition(self.scope, text, rare)
         if condition:
             self.where.append(condition)
         if condition and condition != "false" and (visible := visible_condition(self.guarded, text)):

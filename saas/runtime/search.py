@@ -17,13 +17,14 @@ from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.runtime.context import Context
 from saas.runtime.rows import Row
-from saas.runtime.sql import RecordScope
+from saas.runtime.sql import RecordScope, Statement
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
 _RUN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+")
 _IS_HAN = re.compile(rf"[{_HAN}]")
 MAX_TOKEN = 40
 MAX_TOKENS = 300
+FEW = 5000  # records with a term: so many are looked up one by one
 LAST = "\U0010ffff"
 
 
@@ -56,24 +57,39 @@ def search_terms(text: str) -> list[tuple[str, bool]]:
     return list(dict.fromkeys(terms))[:16]
 
 
-def search_condition(scope: RecordScope, text: str | None) -> str | None:
-    """SQL condition: the scope's record has all terms of `text`; "false" when there is text but nothing searchable in it."""
+async def rarest(conn: Any, ctx: Context, entity: Entity, text: str | None) -> int | None:
+    """Which term of `text` fewest records have, by its place among `search_terms`; -1 where one is in no record, None where all are
+    frequent (or there is none). Asked of the index, for the planner does not know: words of all tenants are one column to it."""
+    terms = search_terms(text or "")
+    if not terms:
+        return None
+    statement = Statement(ctx)
+    counts = [f"(SELECT count(*) FROM (SELECT 1 {_tokens_sql(statement, entity, *term)} LIMIT {FEW + 1}) c)" for term in terms]
+    found = list(await conn.fetchrow(*statement.finish(f"SELECT {', '.join(counts)}")))
+    if 0 in found:
+        return -1
+    return found.index(min(found)) if min(found) <= FEW else None
+
+
+def _tokens_sql(statement: Statement, entity: Entity, term: str, is_prefix: bool) -> str:
+    low = statement.param(term, "text")
+    match = f"s.token >= {low} AND s.token < {statement.param(term + LAST, 'text')}" if is_prefix else f"s.token = {low}"
+    return f"FROM search_token s WHERE s.tenant_id = '{statement.ctx.tenant_id}'::uuid AND s.entity_id = {entity.number} AND {match}"
+
+
+def search_condition(scope: RecordScope, text: str | None, rare: int | None = None) -> str | None:
+    """SQL condition: the scope's record has all terms of `text`; "false" when there is text but nothing searchable in it. `rare`: what
+    `rarest` says. The few records with that term are looked up first; where all terms are frequent the planner may walk the records
+    in their order instead, and soon has a page full."""
     if not text or not text.strip():
         return None
     terms = search_terms(text)
-    if not terms:
+    if not terms or rare == -1:
         return "false"
-    tenant = scope.param(scope.ctx.tenant_id, "uuid")
     parts = []
-    for term, prefix in terms:
-        match = (
-            f"s.token >= {scope.param(term, 'text')} AND s.token < {scope.param(term + LAST, 'text')}"
-            if prefix
-            else f"s.token = {scope.param(term, 'text')}"
-        )
-        parts.append(
-            f"{scope.alias}.id IN (SELECT s.record_id FROM search_token s WHERE s.tenant_id = {tenant} AND s.entity_id = {scope.entity.number} AND {match})"
-        )
+    for place, term in enumerate(terms):
+        ids = f"SELECT s.record_id {_tokens_sql(scope.statement, scope.entity, *term)}"
+        parts.append(f"{scope.alias}.id = ANY(ARRAY({ids}))" if place == rare else f"{scope.alias}.id IN ({ids})")
     return "(" + " AND ".join(parts) + ")"
 
 

@@ -13,11 +13,11 @@ import structlog
 from saas.db import in_transaction, limits, tenant_transaction
 from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
-from saas.runtime import files, jobs, schedules
+from saas.runtime import archive, files, jobs, schedules
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
-from saas.tenants import clean_up, list_tenants
+from saas.tenants import clean_up, list_tenants, remove_due
 
 log = structlog.get_logger(__name__)
 
@@ -205,10 +205,13 @@ async def _keep_house(stop: asyncio.Event) -> None:
     await _pause(stop, HOUSEKEEPING_DELAY_SECONDS)
     while not stop.is_set():
         try:
+            await remove_due()
             await clean_up()
+            await archive.sweep_attempts()
             for tenant in await list_tenants():
                 if tenant.config_revision:
                     await files.tidy(await system_context(tenant.id))
+                    await archive.remove_old(tenant.id)
         except Unavailable:
             pass
         except Exception:

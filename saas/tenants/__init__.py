@@ -1,10 +1,20 @@
 """Who: tenants, their people, departments and sessions; operators. Knows nothing of configurations or records."""
 
+from saas.tenants.api_keys import create_api_key, list_api_keys, revoke_api_key
 from saas.tenants.audit import list_audit, record_audit
-from saas.tenants.auth import authenticate, change_password, set_password
+from saas.tenants.auth import (
+    authenticate,
+    begin_second_step,
+    change_password,
+    confirm_person,
+    finish_second_step,
+    is_second_step,
+    set_password,
+)
 from saas.tenants.departments import create_department, delete_department, list_departments, update_department
 from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
+from saas.tenants.leaving import Proof, keep_tenant, record_export, record_import, remove_due, remove_tenant, request_deletion
 from saas.tenants.moves import cell_of, move_tenant
 from saas.tenants.operators import (
     OperatorInfo,
@@ -16,7 +26,20 @@ from saas.tenants.operators import (
     record_operator_audit,
 )
 from saas.tenants.plans import USUAL, Limits, PlanDef, catalogue, check_overrides, check_plan, limits_of
+from saas.tenants.rules import SecurityRules, get_security_rules, set_security_rules
+from saas.tenants.second_factor import (
+    Offer,
+    SecondFactor,
+    are_recovery_codes,
+    enable_second_factor,
+    get_second_factor,
+    offer_second_factor,
+    remove_second_factor,
+    renew_recovery_codes,
+    same_offer,
+)
 from saas.tenants.sessions import (
+    KeyScope,
     SessionInfo,
     UserRow,
     close_session,
@@ -24,6 +47,7 @@ from saas.tenants.sessions import (
     list_sessions,
     load_user,
     open_session,
+    revoke_other_sessions,
     revoke_session,
     set_view_as,
 )
@@ -50,14 +74,21 @@ __all__ = [
     "STATES",
     "USUAL",
     "WRITABLE",
+    "KeyScope",
     "Limits",
+    "Offer",
     "OperatorInfo",
     "PlanDef",
+    "Proof",
+    "SecondFactor",
+    "SecurityRules",
     "SessionInfo",
     "TenantRow",
     "UserRow",
+    "are_recovery_codes",
     "authenticate",
     "authenticate_operator",
+    "begin_second_step",
     "catalogue",
     "cell_of",
     "change_password",
@@ -67,20 +98,29 @@ __all__ = [
     "clean_up",
     "close_operator_session",
     "close_session",
+    "confirm_person",
     "count_by_role",
+    "create_api_key",
     "create_department",
     "create_operator",
     "create_tenant",
     "create_user",
     "delete_department",
     "delete_tenant",
+    "enable_second_factor",
     "find_operator_session",
     "find_session",
     "find_tenant",
     "find_user",
+    "finish_second_step",
     "forget_host",
+    "get_second_factor",
+    "get_security_rules",
     "get_tenant",
+    "is_second_step",
+    "keep_tenant",
     "limits_of",
+    "list_api_keys",
     "list_audit",
     "list_departments",
     "list_sessions",
@@ -89,14 +129,26 @@ __all__ = [
     "load_user",
     "move_tenant",
     "new_id",
+    "offer_second_factor",
     "open_operator_session",
     "open_session",
     "record_audit",
+    "record_export",
+    "record_import",
     "record_operator_audit",
+    "remove_due",
+    "remove_second_factor",
+    "remove_tenant",
+    "renew_recovery_codes",
+    "request_deletion",
     "resolve_host",
+    "revoke_api_key",
+    "revoke_other_sessions",
     "revoke_session",
+    "same_offer",
     "set_password",
     "set_roles",
+    "set_security_rules",
     "set_tenant_limits",
     "set_tenant_plan",
     "set_tenant_status",

@@ -3,43 +3,111 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
-from saas.errors import FieldProblem, InvalidInput, NotAuthenticated, NotFound, TooManyRequests
+from saas.errors import FieldProblem, InvalidInput, NotAuthenticated, NotFound, SecondFactorNeeded, TooManyRequests, WrongCode
 from saas.i18n import lazy
 from saas.tenants.audit import record_audit
-from saas.tenants.passwords import check_strength, hash_password, needs_rehash, verify_password
+from saas.tenants.ids import new_id
+from saas.tenants.passwords import hash_password, needs_rehash, verify_password
+from saas.tenants.rules import security_rules
+from saas.tenants.second_factor import has_second_factor, take_code
+from saas.tenants.sessions import hash_token
 
 MAXIMUM_FAILURES = 5
 MAXIMUM_FAILURES_PER_ADDRESS = 100  # of one IP address, over all e-mail addresses: slows guessing one password for many
 LOCK_MINUTES = 15
+STEP_MINUTES = 10  # between the password and the code
 _FAILED, _DONE = "sign_in.failed", "sign_in.succeeded"
 
 
-async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "") -> UUID:
-    """Return the user's id. Errors: NotAuthenticated; TooManyRequests(retry_after=seconds) after five failures."""
+async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "", *, code: str | None = None) -> UUID:
+    """Return the user's id. Who has a second factor needs `code`, too.
+
+    Errors: NotAuthenticated (its kinds SecondFactorNeeded and WrongCode only after a right password); TooManyRequests(retry_after=seconds)
+    after five failures, wrong codes among them.
+    """
     email = email.strip().lower()
     async with tenant_transaction(tenant_id) as conn:
         user = await _count_attempt(conn, tenant_id, email)
         await _refuse_flood(conn, tenant_id, email, ip, known=user is not None)
     right = await verify_password(user["password_hash"] if user else "", password)
+    error: NotAuthenticated | None = None
     async with tenant_transaction(tenant_id) as conn:
         if user is None or not right:
-            await record_audit(conn, tenant_id, _FAILED, actor_id=None, target=_fingerprint(email), ip=ip)
+            await _failed(conn, tenant_id, email, ip)
+            error = NotAuthenticated(lazy("The e-mail address or the password is wrong"))
+        elif not await has_second_factor(conn, tenant_id, user["id"]):
+            await _succeeded(conn, tenant_id, user["id"], ip)
+        elif code is None:
+            await _take_back_attempt(conn, tenant_id, user["id"])
+            error = SecondFactorNeeded(user_id=user["id"])
         else:
-            await conn.execute(
-                "UPDATE app_user SET failed_count = 0, locked_until = NULL, last_login_at = now() "
-                "WHERE tenant_id = $1 AND id = $2",
-                tenant_id, user["id"],
-            )
-            await record_audit(conn, tenant_id, _DONE, actor_id=user["id"], ip=ip)
-    if user is None or not right:
-        raise NotAuthenticated(lazy("The e-mail address or the password is wrong"))
-    if needs_rehash(user["password_hash"]):
+            error = await _check_code(conn, tenant_id, user["id"], email, code, ip)
+    if user is not None and right and needs_rehash(user["password_hash"]):
         await _store_password(tenant_id, user["id"], password)
+    if error is not None:
+        raise error
+    assert user is not None
     return user["id"]
+
+
+async def begin_second_step(tenant_id: UUID, user_id: UUID) -> str:
+    """After a right password: a token that is good for entering the code within ten minutes, and for nothing else."""
+    token = secrets.token_urlsafe(32)
+    async with tenant_transaction(tenant_id) as conn:
+        await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND user_id = $2 AND expires_at < now()", tenant_id, user_id)
+        await conn.execute(
+            "INSERT INTO sign_in_step (tenant_id, id, token_hash, user_id, expires_at) VALUES ($1, $2, $3, $4, now() + make_interval(mins => $5))",
+            tenant_id, new_id(), hash_token(token), user_id, STEP_MINUTES,
+        )
+    return token
+
+
+async def is_second_step(tenant_id: UUID, token: str) -> bool:
+    """Whether somebody may still enter their code with this token."""
+    async with tenant_transaction(tenant_id) as conn:
+        return await _step(conn, tenant_id, token) is not None
+
+
+async def finish_second_step(tenant_id: UUID, token: str, code: str, ip: str = "") -> UUID:
+    """Return the user's id; the token is used up. Errors: WrongCode, NotAuthenticated (begin again), TooManyRequests."""
+    async with tenant_transaction(tenant_id) as conn:
+        step = await _step(conn, tenant_id, token)
+        user = await _count_attempt(conn, tenant_id, step["email"]) if step else None
+        if step is not None:
+            await _refuse_flood(conn, tenant_id, step["email"], ip, known=True)
+    if step is None or user is None:
+        raise NotAuthenticated(lazy("That took too long. Please sign in again."))
+    error: NotAuthenticated | None
+    async with tenant_transaction(tenant_id) as conn:
+        if await _step(conn, tenant_id, token, lock=True) is None:  # used up meanwhile
+            error = NotAuthenticated(lazy("That took too long. Please sign in again."))
+        else:
+            error = await _check_code(conn, tenant_id, user["id"], step["email"], code, ip)
+            if error is None:
+                await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND id = $2", tenant_id, step["id"])
+    if error is not None:
+        raise error
+    return user["id"]
+
+
+async def confirm_person(tenant_id: UUID, user_id: UUID, password: str, code: str | None = None, ip: str = "") -> None:
+    """Before something grave: the signed-in person's password, and the code of their second factor where they have one.
+    Errors: InvalidInput (field password or code), TooManyRequests, NotFound."""
+    async with tenant_transaction(tenant_id) as conn:
+        email = await conn.fetchval("SELECT email FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id)
+    if email is None:
+        raise NotFound()
+    try:
+        await authenticate(tenant_id, email, password, ip, code=code)
+    except (SecondFactorNeeded, WrongCode) as error:
+        raise InvalidInput([FieldProblem("code", "wrong", error.message)]) from error
+    except NotAuthenticated as error:
+        raise InvalidInput([FieldProblem("password", "wrong", lazy("The password is wrong"))]) from error
 
 
 async def change_password(tenant_id: UUID, user_id: UUID, old: str, new: str, *, keep_session: UUID | None = None) -> None:
@@ -50,8 +118,12 @@ async def change_password(tenant_id: UUID, user_id: UUID, old: str, new: str, *,
         raise NotFound()
     try:
         await authenticate(tenant_id, email, old)
+    except SecondFactorNeeded:
+        pass  # the password is right; who is signed in has given a code before
     except NotAuthenticated as error:
         raise InvalidInput([FieldProblem("old_password", "wrong", lazy("The present password is wrong"))]) from error
+    if old == new:
+        raise InvalidInput([FieldProblem("password", "unchanged", lazy("Choose another password than the present one"))])
     await set_password(tenant_id, user_id, new, keep_session=keep_session, actor_id=user_id)
 
 
@@ -64,23 +136,69 @@ async def set_password(
     keep_session: UUID | None = None,
     actor_id: UUID | None = None,
 ) -> None:
-    """Set somebody's password, unlock them, and end their sessions but `keep_session`."""
-    check_strength(password)
+    """Set somebody's password, unlock them, and end their sessions but `keep_session`; links for a new
+    password end with it, API keys stay. Errors: InvalidInput (the tenant's rules), NotFound."""
+    async with tenant_transaction(tenant_id) as conn:
+        person = await conn.fetchrow("SELECT name, email FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id)
+        rules = await security_rules(conn, tenant_id)
+    if person is None:
+        raise NotFound()
+    rules.check_password(password, name=person["name"], email=person["email"])
     hashed = await hash_password(password)
     async with tenant_transaction(tenant_id) as conn:
         found = await conn.fetchval(
-            "UPDATE app_user SET password_hash = $3, failed_count = 0, locked_until = NULL, must_change_password = $4 "
+            "UPDATE app_user SET password_hash = $3, failed_count = 0, locked_until = NULL, must_change_password = $4, password_changed_at = now() "
             "WHERE tenant_id = $1 AND id = $2 RETURNING id",
             tenant_id, user_id, hashed, must_change,
         )
         if found is None:
             raise NotFound()
         await conn.execute(
-            "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL "
+            "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL AND kind <> 'key' "
             "AND id IS DISTINCT FROM $3",
             tenant_id, user_id, keep_session,
         )
+        await conn.execute("UPDATE password_reset SET used_at = now() WHERE tenant_id = $1 AND user_id = $2 AND used_at IS NULL", tenant_id, user_id)
+        await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id)
         await record_audit(conn, tenant_id, "password.changed", actor_id=actor_id, target=str(user_id))
+
+
+async def _check_code(conn: Any, tenant_id: UUID, user_id: UUID, email: str, code: str, ip: str) -> WrongCode | None:
+    """Use the code up and note what came of it; the attempt has been counted."""
+    taken = await take_code(conn, tenant_id, user_id, code)
+    if taken is None:
+        await _failed(conn, tenant_id, email, ip)
+        return WrongCode()
+    await _succeeded(conn, tenant_id, user_id, ip, second_factor=taken)
+    return None
+
+
+async def _failed(conn: Any, tenant_id: UUID, email: str, ip: str) -> None:
+    await record_audit(conn, tenant_id, _FAILED, actor_id=None, target=fingerprint(email), ip=ip)
+
+
+async def _succeeded(conn: Any, tenant_id: UUID, user_id: UUID, ip: str, **data: str) -> None:
+    await conn.execute(
+        "UPDATE app_user SET failed_count = 0, locked_until = NULL, last_login_at = now() WHERE tenant_id = $1 AND id = $2", tenant_id, user_id
+    )
+    await record_audit(conn, tenant_id, _DONE, actor_id=user_id, ip=ip, data=data)
+
+
+async def _take_back_attempt(conn: Any, tenant_id: UUID, user_id: UUID) -> None:
+    """A right password alone is no failure, but sets no count back either: else each would allow four more guesses at the code."""
+    await conn.execute(
+        "UPDATE app_user SET failed_count = greatest(failed_count - 1, 0), "
+        "locked_until = CASE WHEN failed_count - 1 >= $3 THEN locked_until END WHERE tenant_id = $1 AND id = $2",
+        tenant_id, user_id, MAXIMUM_FAILURES,
+    )
+
+
+async def _step(conn: Any, tenant_id: UUID, token: str, *, lock: bool = False) -> Any:
+    return await conn.fetchrow(
+        "SELECT s.id, u.email FROM sign_in_step s JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id "  # noqa: S608  one of two texts of our own
+        f"WHERE s.tenant_id = $1 AND s.token_hash = $2 AND s.expires_at > now() AND u.status = 'active'{' FOR UPDATE OF s' if lock else ''}",
+        tenant_id, hash_token(token),
+    )
 
 
 async def _count_attempt(conn: Any, tenant_id: UUID, email: str) -> Any:
@@ -108,7 +226,7 @@ async def _refuse_flood(conn: Any, tenant_id: UUID, email: str, ip: str, *, know
     row = await conn.fetchrow(
         "SELECT count(*) FILTER (WHERE target = $3) AS here, count(*) FILTER (WHERE ip = $4 AND ip <> '') AS there "
         "FROM audit_event WHERE tenant_id = $1 AND at > now() - make_interval(mins => $5) AND kind = $2",
-        tenant_id, _FAILED, _fingerprint(email), ip[:64], LOCK_MINUTES,
+        tenant_id, _FAILED, fingerprint(email), ip[:64], LOCK_MINUTES,
     )
     if (not known and row["here"] >= MAXIMUM_FAILURES) or row["there"] >= MAXIMUM_FAILURES_PER_ADDRESS:
         raise _too_many(LOCK_MINUTES * 60)
@@ -122,7 +240,7 @@ async def _store_password(tenant_id: UUID, user_id: UUID, password: str) -> None
         )
 
 
-def _fingerprint(email: str) -> str:
+def fingerprint(email: str) -> str:
     """The log needs to tell addresses apart, not to know them: a failed one may be a password typed into the wrong box."""
     return hashlib.sha256(email.encode()).hexdigest()[:32]
 

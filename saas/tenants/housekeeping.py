@@ -1,5 +1,5 @@
-"""What nobody misses: sessions long over, answers kept for repeated requests, rows of tenants that moved away. For all tenants of
-all databases at once, by the worker."""
+"""What nobody misses: sessions long over, answers kept for repeated requests, old messages, invitations and links for new passwords,
+rows of tenants that moved away. For all tenants of all databases at once, by the worker."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ _HERE = "EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id AND t.cell = '')"
 _OLD = {
     "session": f"least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days' AND {_HERE}",
     "operator_session": "least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'",
+    "mail": f"created_at < now() - interval '90 days' AND {_HERE}",
+    "platform_mail": "created_at < now() - interval '90 days'",
+    "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
+    "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
+    "sign_in_step": f"expires_at < now() AND {_HERE}",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
+
+# The links in them have long run out.
+_OLD_SECRET = "is_secret AND body_text <> '' AND created_at < now() - interval '8 days'"
+_SECRETS = {"mail": f"{_OLD_SECRET} AND {_HERE}", "platform_mail": _OLD_SECRET}
 
 
 async def clean_up() -> dict[str, int]:
@@ -22,6 +31,9 @@ async def clean_up() -> dict[str, int]:
             async with system_transaction("housekeeping", timeout_seconds=600, cell=cell) as conn:
                 status = await conn.execute(f"DELETE FROM {table} WHERE {condition}")  # noqa: S608  constants of this file
             removed[table] += int(status.rsplit(" ", 1)[1])
+        async with system_transaction("housekeeping", timeout_seconds=600, cell=cell) as conn:
+            for table, condition in _SECRETS.items():
+                await conn.execute(f"UPDATE {table} SET body_text = '', body_html = '' WHERE {condition}")  # noqa: S608  constants of this file
         async with system_transaction("housekeeping", timeout_seconds=60, cell=cell) as conn:
             kept = {row["index_name"] for row in await conn.fetch("SELECT index_name FROM field_index")}
             orphans = [name for name in await indexes.existing(conn) if name not in kept]  # of tenants deleted while one was made

@@ -8,23 +8,14 @@ import functools
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from saas.errors import FieldProblem, InvalidInput
-from saas.i18n import lazy
+from saas.tenants.rules import MAXIMUM_LENGTH, STANDARD
 
-MINIMUM_LENGTH, MAXIMUM_LENGTH = 8, 200
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's first choice for argon2id
 
 
 def check_strength(password: str, *, email: str = "") -> None:
-    """Length is what counts; the address itself is refused."""
-    if len(password) < MINIMUM_LENGTH:
-        message = lazy("Use at least %(count)s characters", count=MINIMUM_LENGTH)
-        raise InvalidInput([FieldProblem("password", "too_short", message)])
-    if len(password) > MAXIMUM_LENGTH:
-        message = lazy("Use at most %(count)s characters", count=MAXIMUM_LENGTH)
-        raise InvalidInput([FieldProblem("password", "too_long", message)])
-    if email and password.strip().lower() == email.lower():
-        raise InvalidInput([FieldProblem("password", "too_simple", lazy("The password must not be the e-mail address"))])
+    """The standard rules, for those who belong to no tenant: operators. Errors: InvalidInput."""
+    STANDARD.check_password(password, email=email)
 
 
 async def hash_password(password: str) -> str:
@@ -53,3 +44,11 @@ def _verify(password_hash: str, password: str) -> bool:
 @functools.cache
 def _decoy() -> str:
     return _HASHER.hash("a password that nobody has")
+
+
+def is_ours(password_hash: str) -> bool:
+    """Whether it was made by this product with the parameters of today: others might cost any amount of memory to check."""
+    try:
+        return not _HASHER.check_needs_rehash(password_hash)
+    except InvalidHashError:
+        return False

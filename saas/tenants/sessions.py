@@ -12,7 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import is_frozen, session_known, tenant_transaction
+from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
+from saas.tenants.rules import rules_of
 from saas.tenants.tenants import TenantRow, tenant_row
 
 LIFETIME = {"web": timedelta(days=14), "api": timedelta(days=90)}
@@ -37,11 +39,25 @@ class UserRow:
     department_ids: tuple[UUID, ...]
     department_tree_ids: tuple[UUID, ...]
     team_ids: tuple[UUID, ...]
+    has_second_factor: bool = False
+    needs_second_factor: bool = False  # by the tenant's rules
+
+
+@dataclass(frozen=True, slots=True)
+class KeyScope:
+    """What an API key may do of what its person may. `scopes`: read, write (with read), config; `entities` None: all."""
+
+    scopes: frozenset[str]
+    entities: frozenset[str] | None = None
+
+    def reaches(self, entity: str) -> bool:
+        return self.entities is None or entity in self.entities
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """Everything a request needs to know about who asks. `view_as`: whose eyes the pages are seen through, {"roles", "user_id", "draft"}."""
+    """Everything a request needs to know about who asks. `view_as`: whose eyes the pages are seen through, {"roles", "user_id", "draft"}.
+    `key`: the limits of an API key (kind "key"); `web` and `api` sessions have none."""
 
     id: UUID
     kind: str
@@ -50,6 +66,7 @@ class SessionInfo:
     user: UserRow
     tenant: TenantRow
     view_as: Mapping[str, Any] | None = None
+    key: KeyScope | None = None
 
     @property
     def config_revision(self) -> int:
@@ -72,7 +89,10 @@ async def open_session(
 
 
 _PERSON = """
-u.id AS user_id, u.name AS user_name, u.email, u.locale AS user_locale, u.title, u.superior_id, u.must_change_password,
+u.id AS user_id, u.name AS user_name, u.email, u.locale AS user_locale, u.title, u.superior_id,
+u.must_change_password OR coalesce(u.password_hash <> ''
+    AND u.password_changed_at < now() - make_interval(days => (t.security ->> 'maximum_days')::int), false) AS must_change_password,
+EXISTS(SELECT 1 FROM second_factor f WHERE f.tenant_id = u.tenant_id AND f.user_id = u.id) AS has_second_factor, t.security,
 ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) AS role_keys,
 ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id
       ORDER BY d.is_primary DESC, d.department_id) AS department_ids,
@@ -84,12 +104,13 @@ ARRAY(SELECT m.id FROM app_user m WHERE m.tenant_id = u.tenant_id AND m.superior
 t.id AS tenant_id, t.slug AS tenant_slug, t.name AS tenant_name, t.locale AS tenant_locale, t.time_zone AS tenant_time_zone,
 t.currency AS tenant_currency, t.country AS tenant_country, t.status AS tenant_status, t.plan_key AS tenant_plan_key,
 t.pack_key AS tenant_pack_key, t.brand AS tenant_brand, t.clock_offset_seconds AS tenant_clock_offset_seconds,
-t.limit_overrides AS tenant_limit_overrides, t.trial_ends_at AS tenant_trial_ends_at, t.config_revision AS tenant_config_revision, t.created_at AS tenant_created_at
+t.limit_overrides AS tenant_limit_overrides, t.trial_ends_at AS tenant_trial_ends_at, t.config_revision AS tenant_config_revision,
+t.created_at AS tenant_created_at, t.delete_after AS tenant_delete_after
 """
 # One statement for a request's whole "who"; a visit is noted at most every few minutes.
 _VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"
 _WHO = f"""
-SELECT s.id, s.kind, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
+SELECT s.id, s.kind, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
 FROM session s
 JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
 JOIN tenant t ON t.id = s.tenant_id
@@ -112,7 +133,7 @@ async def find_session(tenant_id: UUID, token: str, *, leave_open: bool = False)
     session_known(tenant_id, row["id"], row["writes"])
     return SessionInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_"),
-        json.loads(row["view_as"]) if row["view_as"] and row["kind"] == "web" else None,
+        json.loads(row["view_as"]) if row["view_as"] and row["kind"] == "web" else None, _key(row),
     )
 
 
@@ -150,19 +171,33 @@ async def list_sessions(tenant_id: UUID, user_id: UUID) -> list[dict[str, Any]]:
     async with tenant_transaction(tenant_id) as conn:
         rows = await conn.fetch(
             "SELECT id, kind, created_at, expires_at, last_seen_at, ip, user_agent FROM session "
-            "WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now() ORDER BY last_seen_at DESC",
-            tenant_id, user_id,
+            "WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now() AND kind <> 'key' "
+            "AND (kind <> 'web' OR last_seen_at > now() - make_interval(days => $3)) ORDER BY last_seen_at DESC",
+            tenant_id, user_id, _IDLE_DAYS,
         )
     return [dict(row) for row in rows]
 
 
 async def revoke_session(tenant_id: UUID, user_id: UUID, session_id: UUID) -> None:
-    """End one of a person's sessions by its id."""
+    """End one of a person's sessions by its id; one that is over, or somebody else's, is no error."""
+    await _revoke(tenant_id, user_id, "id = $3", session_id)
+
+
+async def revoke_other_sessions(tenant_id: UUID, user_id: UUID, keep: UUID) -> int:
+    """End all of a person's sessions but one; API keys stay. Returns how many ended."""
+    return await _revoke(tenant_id, user_id, "id <> $3", keep)
+
+
+async def _revoke(tenant_id: UUID, user_id: UUID, condition: str, session_id: UUID) -> int:
     async with tenant_transaction(tenant_id) as conn:
-        await conn.execute(
-            "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND id = $3",
+        ended = await conn.fetch(
+            "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL "  # noqa: S608  conditions of this file
+            f"AND kind <> 'key' AND {condition} RETURNING id",
             tenant_id, user_id, session_id,
         )
+        if ended:
+            await record_audit(conn, tenant_id, "session.ended", actor_id=user_id, target=str(user_id), data={"count": len(ended)})
+    return len(ended)
 
 
 def hash_token(token: str) -> bytes:
@@ -185,4 +220,12 @@ def _user(row: Any) -> UserRow:
         department_ids=departments,
         department_tree_ids=tuple(row["department_tree_ids"]),
         team_ids=tuple(row["team_ids"]),
+        has_second_factor=row["has_second_factor"],
+        needs_second_factor=rules_of(row["security"]).needs_second_factor(row["role_keys"]),
     )
+
+
+def _key(row: Any) -> KeyScope | None:
+    if row["kind"] != "key":
+        return None
+    return KeyScope(frozenset(row["scopes"]), None if row["entities"] is None else frozenset(row["entities"]))

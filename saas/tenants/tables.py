@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
+from piccolo.columns import JSONB, UUID, Array, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 from saas.db.engine import DB
@@ -26,6 +26,8 @@ class Tenant(Table, tablename="tenant", db=DB):
     cell = Text(default="")
     limit_overrides = JSONB(default="{}")
     trial_ends_at = Timestamptz(null=True, default=None)
+    delete_after = Timestamptz(null=True, default=None)
+    security = JSONB(default="{}")
 
 
 class AppUser(Table, tablename="app_user", db=DB):
@@ -47,6 +49,7 @@ class AppUser(Table, tablename="app_user", db=DB):
     must_change_password = Boolean(default=False)
     created_at = Timestamptz()
     last_login_at = Timestamptz(null=True, default=None)
+    password_changed_at = Timestamptz()
 
 
 class UserRole(Table, tablename="user_role", db=DB):
@@ -87,6 +90,33 @@ class Session(Table, tablename="session", db=DB):
     revoked_at = Timestamptz(null=True, default=None)
     view_as = JSONB(null=True, default=None)
     writes = BigInt(default=0)
+    name = Text(default="")
+    prefix = Text(default="")
+    scopes = Array(base_column=Text(), null=True, default=None)
+    entities = Array(base_column=Text(), null=True, default=None)
+
+
+class SecondFactor(Table, tablename="second_factor", db=DB):
+    tenant_id = UUID()
+    user_id = UUID(primary_key=True)
+    secret = Bytea(secret=True)
+    last_step = BigInt()
+    created_at = Timestamptz()
+
+
+class RecoveryCode(Table, tablename="recovery_code", db=DB):
+    tenant_id = UUID()
+    user_id = UUID()
+    code_hash = Bytea(primary_key=True)
+    used_at = Timestamptz(null=True, default=None)
+
+
+class SignInStep(Table, tablename="sign_in_step", db=DB):
+    tenant_id = UUID()
+    id = UUID(primary_key=True)
+    token_hash = Bytea()
+    user_id = UUID()
+    expires_at = Timestamptz()
 
 
 class AuditEvent(Table, tablename="audit_event", db=DB):
@@ -139,5 +169,5 @@ class OperatorAudit(Table, tablename="operator_audit", db=DB):
 
 
 TABLES: list[type[Table]] = [
-    Tenant, AppUser, UserRole, Department, UserDepartment, Session, AuditEvent, OperatorAccount, OperatorSession, OperatorAudit,
+    Tenant, AppUser, UserRole, Department, UserDepartment, Session, SecondFactor, RecoveryCode, SignInStep, AuditEvent, OperatorAccount, OperatorSession, OperatorAudit,
 ]

@@ -30,7 +30,7 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, limit_overrides, trial_ends_at"
+    "config_revision, created_at, limit_overrides, trial_ends_at, delete_after"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -62,11 +62,12 @@ class TenantRow:
     brand: Mapping[str, Any] = field(default_factory=dict)
     limit_overrides: Mapping[str, Any] = field(default_factory=dict)
     trial_ends_at: datetime | None = None
+    delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
 
     @property
     def is_active(self) -> bool:
         """Whether people and schedules may change anything."""
-        return self.status in WRITABLE
+        return self.status in WRITABLE and self.delete_after is None
 
     @property
     def limits(self) -> Limits:

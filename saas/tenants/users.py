@@ -15,7 +15,8 @@ from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
 from saas.tenants.limits import require_seat
-from saas.tenants.passwords import check_strength, hash_password
+from saas.tenants.passwords import hash_password
+from saas.tenants.rules import security_rules
 
 _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s]{1,190}$")
 _CHANGEABLE = ("name", "locale", "status", "superior_id", "title", "phone", "successor_id", "must_change_password")
@@ -73,7 +74,7 @@ async def insert_user(
     """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in."""
     email = clean_email(email)
     if password:
-        check_strength(password, email=email)
+        (await security_rules(conn, tenant_id)).check_password(password, name=name, email=email)
     _check(name=name, locale=locale)
     await require_seat(conn, tenant_id)
     user_id = new_id()
@@ -129,6 +130,7 @@ async def update_user(
                 "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL",
                 tenant_id, user_id,
             )
+            await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id)
         data = {"changed": sorted(changes)}
         if "role_keys" in changes:
             data["roles"] = list(changes["role_keys"])
@@ -145,6 +147,7 @@ async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict
         rows = await conn.fetch(
             "SELECT u.id, u.email, u.name, u.locale, u.status, u.superior_id, u.title, u.phone, u.successor_id, "
             "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, "
+            "EXISTS(SELECT 1 FROM second_factor f WHERE f.tenant_id = u.tenant_id AND f.user_id = u.id) AS has_second_factor, "
             "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) role_keys, "
             "ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id "
             "ORDER BY d.is_primary DESC, d.department_id) department_ids "

@@ -20,14 +20,18 @@ from saas.i18n import lazy, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
+from saas.runtime.permissions import is_admin
 from saas.tenants import SessionInfo, find_session
-from saas.ui import viewing
+from saas.ui import formats, viewing
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
 from saas.ui.views import Toast
 
 SESSION_COOKIE = "session"
 WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
+# What a person may still do in a workspace that will be deleted: fetch everything, take the request back, and what is only about themselves.
+WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
+SECOND_FACTOR = "/profile/second-factor"
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
 
@@ -42,6 +46,12 @@ class Ask:
     @property
     def site(self) -> Site:
         return site_of(self.request)
+
+    @property
+    def leaving(self) -> dict[str, Any] | None:
+        """When the workspace will be deleted, in words, and whether this person may keep it; None for one that stays."""
+        moment = self.session.tenant.delete_after
+        return {"when": formats.full(self.ctx, moment), "may_keep": is_admin(self.ctx)} if moment else None
 
     @property
     def is_fragment(self) -> bool:
@@ -71,7 +81,7 @@ class Ask:
         from saas.ui.shell import shell_of  # the shell names pages, which import this module
 
         toasts = read_toasts(self.request)
-        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "viewing": self.viewing, **data}
+        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "viewing": self.viewing, "leaving": self.leaving, **data}
         response = html(render(template, **shown), status=status, headers=headers)
         if toasts:
             add_cookie(self.request, response, "toasts", "", seconds=0)
@@ -179,9 +189,27 @@ class PasswordDue(PermissionDenied):
     """Somebody else set the person's password: until they choose their own, it opens nothing."""
 
 
-def refuse_given_password(session: SessionInfo) -> None:
+class SecondFactorDue(PermissionDenied):
+    """The workspace wants a second factor of this person: until they have one, their session opens nothing else."""
+
+
+def refuse_unfinished(session: SessionInfo) -> None:
+    """Errors: PasswordDue, SecondFactorDue."""
     if session.user.must_change_password:
         raise PasswordDue(lazy("Please choose a password of your own."), reason="password")
+    if session.user.needs_second_factor and not session.user.has_second_factor:
+        raise SecondFactorDue(lazy("Your workspace asks for a second factor. Please set it up now."), reason="second_factor")
+
+
+def _opens_unfinished(session: SessionInfo, path: str) -> bool:
+    """The pages on which somebody does what is asked of them first."""
+    return path in WITHOUT_OWN_PASSWORD if session.user.must_change_password else path.startswith(SECOND_FACTOR)
+
+
+def refuse_leaving(session: SessionInfo, path: str, *, allowed: re.Pattern[str] = WHILE_LEAVING) -> None:
+    """Nothing is changed any more in a workspace whose deletion was asked for. Errors: PermissionDenied."""
+    if session.tenant.delete_after is not None and not allowed.match(path):
+        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
 
 
 async def signed_in(request: Request, *, myself: bool = False) -> Ask:
@@ -197,12 +225,13 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
+        refuse_leaving(session, request.url.path)
     state = request.scope["state"]
     if session.user.locale:
         state["locale"] = session.user.locale
     set_locale(state["locale"])
-    if request.url.path not in WITHOUT_OWN_PASSWORD:
-        refuse_given_password(session)
+    if not _opens_unfinished(session, request.url.path):
+        refuse_unfinished(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
     if session.view_as:

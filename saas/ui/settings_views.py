@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from saas.i18n import LazyString, lazy, listed, pick
+from saas.i18n import LOCALE_NAMES, LazyString, lazy, listed, pick
 from saas.i18n import gettext as _
 from saas.metadata.naming import titled
 from saas.runtime import Context, permissions
 from saas.runtime.jobs import job_kinds
+from saas.tenants.mail import ERRORS, KINDS
 from saas.ui import formats
 from saas.ui.views import Link, NavGroup
 
+ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"))),
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -37,7 +39,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
-    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"))),
+    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("keys", lazy("API keys"), "key", "users"))),
     (
         lazy("Changes"),
         (
@@ -45,7 +47,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("removed", lazy("Removed"), "archive", "config"),
         ),
     ),
-    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
+    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("mail", lazy("Mail"), "mail", "audit"), ("jobs", lazy("Jobs"), "server", "jobs"))),
 )  # fmt: skip
 
 
@@ -54,11 +56,15 @@ def parts_without(right: str) -> list[str]:
     return [part for _group, pages in PAGES for part, _name, _icon, needed in pages if needed != right]
 
 
+def _may(ctx: Context, right: str) -> bool:
+    return permissions.is_admin(ctx) if right == ADMIN else permissions.may_configure(ctx, right)
+
+
 def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
     """Groups of settings pages the person may open."""
     groups = []
     for title, pages in PAGES:
-        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if permissions.may_configure(ctx, right))
+        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if _may(ctx, right))
         if links:
             groups.append(NavGroup(str(title), links))
     return tuple(groups)
@@ -67,13 +73,21 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
 # What the audit log calls its events; others show their key.
 AUDIT_EVENTS = {
     "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
+    "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
+    "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
+    "invitation.accepted": lazy("Invitation accepted"), "mail.read": lazy("Recorded message read"),
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
+    "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
+    "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
+    "api_key.created": lazy("API key made"), "api_key.revoked": lazy("API key revoked"),
     "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
     "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"), "tenant.moving": lazy("Workspace moving to another server"),
+    "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
+    "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
 
 
@@ -82,11 +96,14 @@ AUDIT_FACTS = {
     "changed": lazy("changed"), "roles": lazy("roles"), "role": lazy("role"), "instead": lazy("instead"), "operations": lazy("records"), "base": lazy("after revision"),
     "to": lazy("as in revision"), "changes": lazy("changes"), "problems": lazy("problems"), "can_publish": lazy("can be published"), "next": lazy("next number"), "name": lazy("name"),
     "color": lazy("colour"), "color_dark": lazy("colour in the dark look"), "files": lazy("files"), "plan": lazy("plan"), "entity": lazy("entity"), "count": lazy("records"),
-    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "job": None, "hash": None,
+    "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
+    "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
+    "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),
-    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"),
+    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"), "app": lazy("code of the app"), "recovery": lazy("recovery code"),
 }  # fmt: skip
 
 
@@ -98,11 +115,11 @@ def audit_facts(ctx: Context, data: Mapping[str, Any]) -> str:
             return _("yes") if value else _("no")
         if isinstance(value, (list, tuple)):
             return listed(words(name, v) for v in value)
-        if name in ("role", "roles", "instead") and str(value) in ctx.config.roles:
+        if name in ("role", "roles", "instead", "second_factor_roles") and str(value) in ctx.config.roles:
             return pick(ctx.config.roles[str(value)].label)
-        if name == "entity" and str(value) in ctx.config.entities:
+        if name in ("entity", "entities") and str(value) in ctx.config.entities:
             return pick(ctx.config.entities[str(value)].defn.plural)
-        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files") else str(value)
+        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files", "second_factor") else str(value)
 
     shown = [(AUDIT_FACTS.get(name, name), words(name, value)) for name, value in data.items() if value not in (None, "", [])]
     return "; ".join(str(titled(name, text)) for name, text in shown if name is not None)
@@ -112,7 +129,7 @@ def part_name(key: str) -> str:
     """A part of the settings a role may use."""
     return {
         "config": _("Configuration"), "users": _("People"), "audit": _("Audit log"), "jobs": _("Jobs"), "brand": _("Appearance"), "import": _("Import"),
-        "export": _("Export"), "api": _("API"),
+        "export": _("Export"), "api": _("API"), "security": _("Security"),
     }.get(key, key)  # fmt: skip
 
 
@@ -132,6 +149,48 @@ def people(ctx: Context, users: list[dict[str, Any]], departments: list[dict[str
         }
         for u in users
     ]  # fmt: skip
+
+
+def invitations(ctx: Context, found: list[dict[str, Any]], departments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Open invitations as the page of people shows them."""
+    names = {d["id"]: pick(d["name"], ctx.locale) for d in departments}
+    rows = []
+    for i in found:
+        text, color = (_("run out"), "yellow") if i["is_over"] else mail_status(i["mail_status"] or "", invitation=True)
+        rows.append(
+            {
+                "id": str(i["id"]), "email": i["email"], "name": i["name"], "roles": _role_names(ctx, i["role_keys"]), "department": names.get(i["department_id"], ""), "inviter": i["inviter"],
+                "sent": formats.moment(ctx, i["sent_at"]), "until": formats.full(ctx, i["expires_at"]), "status": text, "color": color, "mail_id": str(i["mail_id"] or ""),
+                "error": str(ERRORS.get(i["mail_error"] or "", "")),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def mail_status(status: str, *, invitation: bool = False) -> tuple[str, str]:
+    """(words, colour) of how a message is getting on."""
+    return {
+        "queued": (_("waiting"), "gray"), "sending": (_("being sent"), "blue"), "sent": (_("waiting for an answer") if invitation else _("sent"), "blue" if invitation else "green"),
+        "failed": (_("not delivered"), "red"), "recorded": (_("only recorded"), "yellow"),
+    }.get(status, (status, "gray"))  # fmt: skip
+
+
+def mail(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The log of messages."""
+    rows = []
+    for m in found:
+        text, color = mail_status(m["status"])
+        if m["status"] == "queued" and m["attempts"]:
+            text, color = _("waiting to try again"), "yellow"
+        rows.append(
+            {
+                "id": str(m["id"]), "kind": str(KINDS[m["kind"]][0]) if m["kind"] in KINDS else m["kind"], "to": m["recipient"], "name": m["recipient_name"], "subject": m["subject"],
+                "status": text, "color": color, "attempts": m["attempts"], "error": str(ERRORS.get(m["error"], m["error"])), "reply": m["reply"] if m["error"] else "",
+                "at": formats.full(ctx, m["created_at"]), "sent": formats.full(ctx, m["sent_at"]) if m["sent_at"] else "", "recorded": m["status"] == "recorded",
+                "next": formats.full(ctx, m["next_attempt_at"]) if m["status"] == "queued" and m["attempts"] else "", "language": LOCALE_NAMES.get(m["locale"], m["locale"]),
+            }
+        )  # fmt: skip
+    return rows
 
 
 def _job_name(key: str) -> str:

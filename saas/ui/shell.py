@@ -15,7 +15,7 @@ from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
 
 COLOURS = ("blue", "teal", "purple", "orange", "pink", "green", "indigo", "red")
-SETTINGS_PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api")
+SETTINGS_PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api", "security")
 
 
 def colour_of(text: str) -> str:

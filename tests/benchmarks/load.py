@@ -34,7 +34,7 @@ MIX = {
     "page_list": 18, "page_record": 14, "page_board": 2, "list": 5, "list_newest": 3, "list_links": 6, "filter": 8, "list_deep": 2, "count_capped": 4, "get": 12, "search_chinese": 5,
     "search_two_words": 1, "update": 11, "create": 4, "create_child": 2, "transition": 3,
 }  # fmt: skip
-STEPS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+STEPS = (1, 2, 4, 8, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 COLUMNS = {
     "people": "people", "throughput": "requests/s", "per_core": "per core", "p50": "p50, ms", "p95": "p95, ms", "p99": "p99, ms", "web_ms": "web CPU, ms", "database_ms": "database CPU, ms",
     "errors": "errors",

@@ -62,8 +62,8 @@ def test_a_tenant_from_creation_to_deletion(environment, acme):
         environment, "tenant", "create", "gone", "--name", "Gone", "--pack", "baseline-crm", "--admin-email", "a@gone.example",
         "--admin-password", PASSWORD,
     )  # fmt: skip
-    assert ask(environment, "tenant", "delete", "gone", code=1)["error"]["code"] == "bad_request"
-    assert ask(environment, "tenant", "delete", "gone", "--yes")["rows"]["config_revision"] == 1
+    assert ask(environment, "tenant", "delete", "gone", "--now", code=1)["error"]["code"] == "bad_request"
+    assert ask(environment, "tenant", "delete", "gone", "--now", "--yes")["removed"]["config_revision"] == 1
     assert ask(environment, "tenant", "show", "gone", code=1)["error"]["code"] == "not_found"
 
 

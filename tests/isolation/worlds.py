@@ -14,6 +14,7 @@ from saas.db import tenant_transaction
 from saas.runtime import jobs
 from saas.runtime.contexts import context_for_user
 from saas.tenants import create_user, open_session
+from saas.tenants.mail import list_mail
 from tests.acceptance.api import Person
 from tests.conftest import PASSWORD, TenantHandle
 
@@ -75,8 +76,17 @@ async def _fill(world: World, word: str) -> None:
     assert waiting["done"] == 1
     plan = await admin.call("POST", "/config/plan", {"patch": {"pack": {**(await admin.get("/config"))["bundle"]["pack"], "version": "9.9.9" if word == WORD else "9.9.8"}}})
     things["plan"] = plan["plan_id"]
+    invited = await admin.call("POST", "/invitations", {"email": f"{word}@x.example", "name": f"{word} guest", "roles": ["sales"]}, expect=201)
+    things["invitation"] = invited["id"]
+    things["mail"] = str((await list_mail(world.tenant.id))[0]["id"])
     ctx = await context_for_user(world.tenant.id, UUID(admin.id))
+    from saas.runtime.archive import start_archive
     from saas.runtime.views import save_view
+    from saas.runtime.worker import run_now
+
+    made_archive = await run_now(ctx, (await start_archive(ctx)).id)
+    assert made_archive.status == "done", made_archive
+    things["archive"] = str(made_archive.id)
 
     async with tenant_transaction(world.tenant.id) as conn:
         things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)

@@ -1,7 +1,8 @@
-"""Who calls the API: bearer token or session cookie, on a tenant host or the operator host."""
+"""Who calls the API: bearer token, API key or session cookie, on a tenant host or the operator host."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,19 @@ from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session, rates
 from saas.ui.api import bodies
-from saas.ui.guards import SAFE_METHODS, SESSION_COOKIE, check_token, cookies_of, refuse_foreign, refuse_given_password, site_of
+from saas.ui.api.scopes import require_scope
+from saas.ui.guards import (
+    SAFE_METHODS,
+    SESSION_COOKIE,
+    check_token,
+    cookies_of,
+    refuse_foreign,
+    refuse_leaving,
+    refuse_unfinished,
+    site_of,
+)
+
+WHILE_LEAVING = re.compile(r"/api/v1/(archives|exports|jobs/[0-9a-f-]{36}/cancel)\Z")
 
 
 def bearer(request: Request) -> str | None:
@@ -45,9 +58,9 @@ def speak(request: Request, locale: str) -> None:
 
 
 async def context(request: Request) -> Context:
-    """The caller's context, by bearer token or by the session cookie of a page (which needs the CSRF token for writes).
+    """The caller's context, by bearer token, API key or the session cookie of a page (which needs the CSRF token for writes).
 
-    Errors: NotFound (no such host), NotAuthenticated, PermissionDenied, RateLimitReached.
+    Errors: NotFound (no such host), NotAuthenticated, PermissionDenied (KeyLimited), RateLimitReached.
     """
     tenant = tenant_of(request)
     bodies.check_address(request)
@@ -57,12 +70,16 @@ async def context(request: Request) -> Context:
     token = bearer(request)
     cookie = None if token else cookies_of(request).get(SESSION_COOKIE)
     session = await find_session(tenant.id, token or cookie, leave_open=await _is_all_there(request)) if token or cookie else None
-    if session is None or session.kind != ("api" if token else "web"):  # a cookie's token never goes past the CSRF check
+    if session is None or session.kind not in (("api", "key") if token else ("web",)):  # a cookie's token never goes past the CSRF check
         raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
     if cookie and request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
-    refuse_given_password(session)
+    refuse_unfinished(session)
+    if request.method not in SAFE_METHODS:
+        refuse_leaving(session, request.url.path, allowed=WHILE_LEAVING)
+    if session.key is not None:
+        require_scope(request, session.key)
     if session.view_as:  # programs ask for themselves
         raise PermissionDenied(lazy("You are looking through somebody else's eyes. Leave that first."), reason="simulation")
     locale = negotiate(accept, tenant.locale) if accept else session.user.locale or tenant.locale

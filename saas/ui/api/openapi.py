@@ -43,7 +43,7 @@ def document(ctx: Context, server: str) -> Json:
         "servers": [{"url": server}],
         "security": [{"token": []}],
         "paths": {path: {method: remembered(op) if method == "get" and _is_json(op) else op for method, op in item.items()} for path, item in paths.items()},
-        "components": {"schemas": schemas, "responses": responses(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "responses": responses(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _("A token of POST /tokens, or an API key of a person's profile page. Keys have scopes (read, write, config) and reach all or chosen entities; what a key may not do is answered with 403 and the code key_limited.")}}},
     }
 
 
@@ -137,10 +137,10 @@ def _fixed(ctx: Context) -> Json:
         return {"get": {"summary": summary, "operationId": name, "parameters": query(*names), "responses": answers(200, {"type": "object"}, 403)}}
 
     job = answers((200, 202), ref("Job"), 403, 404, 409, 422)
-    secret: Json = {"type": "object", "properties": {"email": {"type": "string"}, "password": {"type": "string"}}, "required": ["email", "password"]}
+    secret: Json = {"type": "object", "properties": {"email": {"type": "string"}, "password": {"type": "string"}, "totp": {"type": ["string", "null"], "description": _("The code of the second factor, or a recovery code, of those who have one; without it the answer is 401 with the code second_factor_required.")}}, "required": ["email", "password"]}
     token: Json = {"type": "object", "properties": {"token": {"type": "string"}, "expires_at": {"type": "string", "format": "date-time"}}, "required": ["token", "expires_at"]}
     found: Json = {
-        "/tokens": {"post": {"summary": _("Get a token"), "operationId": "create_token", "security": [], "requestBody": body(secret), "responses": answers(201, token, 422, 429)}},
+        "/tokens": {"post": {"summary": _("Get a token"), "operationId": "create_token", "security": [], "requestBody": body(secret), "responses": answers(201, token, 401, 422, 429)}},
         "/me": read(_("Who you are"), "me"),
         "/schema": read(_("Kinds of records you can see"), "schema"),
         "/search": {"get": {"summary": _("Search everything you may see"), "operationId": "search", "parameters": query("q", "limit"), "responses": answers(200, {"type": "object"}, 403) | TOO_SLOW}},
@@ -172,9 +172,29 @@ def _fixed(ctx: Context) -> Json:
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
         found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
+    if permissions.is_admin(ctx):
+        started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
+        found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
+        found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
+    if permissions.may_configure(ctx, "users"):
+        found.update(_invitations(ctx))
     if permissions.may_configure(ctx, "config"):
         found.update(_configuration())
     return found
+
+
+def _invitations(ctx: Context) -> Json:
+    roles: Json = {"type": "array", "minItems": 1, "maxItems": 50, "items": {"type": "string", "enum": [r.key for r in ctx.config.bundle.roles if permissions.may_give(ctx, r)]}}
+    texts: Json = {name: {"type": ["string", "null"]} for name in ("name", "locale")}
+    asked: Json = {"type": "object", "properties": {"email": {"type": "string", "format": "email"}, "roles": roles, "department": {"type": ["string", "null"], "format": "uuid"}, **texts}, "required": ["email", "roles"]}
+    return {
+        "/invitations": {
+            "get": {"summary": _("Invitations not accepted yet"), "operationId": "invitations", "responses": answers(200, page({"type": "object"}), 403)},
+            "post": {"summary": _("Invite somebody"), "operationId": "invite", "requestBody": body(asked), "responses": answers(201, {"type": "object"}, 403, 409, 422, 429)},
+        },
+        "/invitations/{id}": {"delete": {"summary": _("Withdraw an invitation"), "operationId": "withdraw_invitation", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
+        "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 403, 404, 422, 429)}},
+    }
 
 
 def _reports(ctx: Context) -> Json:

@@ -30,7 +30,10 @@ async def _credentials(request: Request) -> tuple[str, str, str]:
     ]
     if problems:
         raise InvalidInput(problems)
-    return found["email"], found["password"], str(found.get("totp") or "")
+    totp = found.get("totp")
+    if totp is not None and not isinstance(totp, str):
+        raise InvalidInput([FieldProblem("totp", "wrong_type", lazy("A text is expected here."), "/totp")])
+    return found["email"], found["password"], totp or ""
 
 
 @post("/tokens", status_code=201)
@@ -42,8 +45,8 @@ async def create_token(request: Request) -> Response[Any]:
         token, _csrf, expires_at = await open_operator_session(operator_id, "api", ip=ip, user_agent=agent)
     else:
         tenant = access.tenant_of(request)
-        email, password, _totp = await _credentials(request)
-        user_id = await authenticate(tenant.id, email, password, ip)
+        email, password, totp = await _credentials(request)
+        user_id = await authenticate(tenant.id, email, password, ip, code=totp or None)
         token, _csrf, expires_at = await open_session(tenant.id, user_id, "api", ip, agent)
     return access.answer({"token": token, "expires_at": shapes.moment(expires_at)}, 201)
 

@@ -17,7 +17,7 @@ from litestar.response import Response, Stream
 
 from saas.errors import BadRequest, FieldProblem, InvalidInput, NotFound
 from saas.i18n import lazy, pick
-from saas.runtime import Context, files, jobs, transfer
+from saas.runtime import Context, archive, files, jobs, transfer
 from saas.runtime.bulk import bulk
 from saas.runtime.finding import Found, find_everywhere
 from saas.runtime.permissions import require, require_active
@@ -93,6 +93,20 @@ async def start_export(request: Request) -> Response[Any]:
         view=_text(body, "view"), q=_text(body, "q"), sort=_texts(body, "sort"),
     )  # fmt: skip
     return _job(found)
+
+
+@post("/archives", status_code=202)
+async def start_archive(request: Request) -> Response[Any]:
+    """The whole workspace as one file, for administrators -> a job; its file is at /archives/{id}."""
+    ctx = await access.context(request)
+    return access.answer({"job": (await archive.start_archive(ctx)).to_json()}, 202)
+
+
+@get("/archives/{jid:str}")
+async def get_archive(request: Request, jid: FromPath[str]) -> Stream:
+    """The file of such a job, once it is done, for a day."""
+    ctx = await access.context(request)
+    return _stream(await archive.archive_of(ctx, _job_id(jid)))
 
 
 @post("/imports", status_code=200, request_max_body_size=UPLOAD_BYTES)
@@ -304,5 +318,5 @@ async def _parts(upload: UploadFile) -> AsyncIterator[bytes]:
 
 
 HANDLERS = [
-    search, bulk_records, start_export, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
+    search, bulk_records, start_export, start_archive, get_archive, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
 ]  # fmt: skip

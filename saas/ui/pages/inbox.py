@@ -13,8 +13,9 @@ from saas.i18n import LOCALES, listed, pick
 from saas.i18n import gettext as _
 from saas.runtime.finding import find_everywhere
 from saas.runtime.notifications import inbox, mark_read
-from saas.tenants import change_password, list_departments, update_user
+from saas.tenants import change_password, get_second_factor, get_security_rules, list_departments, list_sessions, update_user
 from saas.ui import formats
+from saas.ui.devices import device_words
 from saas.ui.errors import wants_json
 from saas.ui.guards import Ask, add_cookie, signed_in
 from saas.ui.pages.sessions import YEAR
@@ -88,10 +89,20 @@ async def _profile(ask: Ask, errors: dict[str, str], *, status: int = 200) -> Re
     assert user is not None
     async with ask.work():
         departments = await list_departments(ctx.tenant_id)
+        sessions, factor = await list_sessions(ctx.tenant_id, user.id), await get_second_factor(ctx.tenant_id, user.id)
+        rules = await get_security_rules(ctx.tenant_id)
     department = next((pick(d["name"], ctx.locale) for d in departments if d["id"] == user.department_id), "")
     roles = [pick(ctx.config.roles[k].label, ctx.locale) for k in user.role_keys if k in ctx.config.roles]
     shown = Profile(user.name, user.email, listed(roles), department)
-    return ask.page("profile.html", status=status, profile=shown, errors={"current": "", "password": "", **errors})
+    rows = [
+        {"id": str(s["id"]), "device": device_words(s["user_agent"]) if s["kind"] == "web" else _("Program (API)"), "here": s["id"] == ask.session.id, "ip": s["ip"],
+         "seen": formats.moment(ctx, s["last_seen_at"]), "since": formats.full(ctx, s["created_at"])}
+        for s in sessions
+    ]  # fmt: skip
+    return ask.page(
+        "profile.html", status=status, profile=shown, errors={"current": "", "password": "", **errors}, sessions=rows, factor=factor, minimum=rules.minimum_length,
+        needs_factor=ask.session.user.needs_second_factor,
+    )  # fmt: skip
 
 
 @post("/profile", status_code=200)

@@ -13,8 +13,9 @@ from saas.db import tenant_transaction
 from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
-from saas.runtime import permissions
+from saas.runtime import invitations, permissions
 from saas.tenants import create_user, list_departments, list_users, set_password, update_user
+from saas.tenants.mail import mail_is_sent
 from saas.ui import settings_views as views
 from saas.ui.guards import Ask
 from saas.ui.pages.settings import open_settings, show_settings, uuid_of
@@ -25,7 +26,8 @@ from saas.ui.views import Choice, Toast
 async def users(request: Request) -> Response[Any]:
     ask = await open_settings(request, "users")
     people, departments = await list_users(ask.ctx.tenant_id), await list_departments(ask.ctx.tenant_id)
-    return await show_settings(ask, "users", "users", rows=views.people(ask.ctx, people, departments))
+    invited = views.invitations(ask.ctx, await invitations.waiting(ask.ctx), departments)
+    return await show_settings(ask, "users", "users", rows=views.people(ask.ctx, people, departments), invited=invited, is_sent=mail_is_sent(), may_log=permissions.may_configure(ask.ctx, "audit"))
 
 
 @get("/settings/users/new")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Request, Response, Router, get, post
 
-from saas.errors import NotAuthenticated, NotFound, TooManyRequests
+from saas.errors import NotAuthenticated, NotFound, SecondFactorNeeded, TooManyRequests
 from saas.i18n import LOCALES
 from saas.i18n import gettext as _
 from saas.tenants import (
     authenticate,
     authenticate_operator,
+    begin_second_step,
     close_operator_session,
     close_session,
     find_operator_session,
@@ -28,6 +30,7 @@ from saas.ui.guards import (
     html,
     local_path,
     page_data,
+    read_toasts,
     redirect,
     refuse_foreign,
     site_of,
@@ -35,6 +38,7 @@ from saas.ui.guards import (
 from saas.ui.render import render
 
 SESSION_SECONDS = 14 * 24 * 3600
+STEP_COOKIE, STEP_SECONDS = "sign_in_step", 600  # after the password, before the code: opens nothing but the page that asks for it
 YEAR = 365 * 24 * 3600
 
 
@@ -46,11 +50,19 @@ async def show_login(request: Request) -> Response[Any]:
 
 
 def _login_page(request: Request, *, next_: str, email: str = "", error: str = "", status: int = 200) -> Response[Any]:
+    data = {**login_data(request), "next": local_path(next_), "email": email, "error": error, "operator": site_of(request).kind == "operator", "toasts": read_toasts(request)}
+    response = html(render("auth/login.html", **data), status=status)
+    if data["toasts"]:
+        add_cookie(request, response, "toasts", "", seconds=0)
+    return response
+
+
+def login_data(request: Request) -> dict[str, Any]:
+    """What every page before signing in shows: whose it is."""
     site = site_of(request)
     name = site.tenant.name if site.tenant else _("Operator console")
-    data = {**page_data(request), "brand_name": name, "mark": name[:1].upper(), "next": local_path(next_), "email": email, "error": error, "operator": site.kind == "operator"}
-    data["logo"] = f"/brand/logo?v={site.tenant.brand['logo']}" if site.tenant and site.tenant.brand.get("logo") else ""
-    return html(render("auth/login.html", **data), status=status)
+    logo = f"/brand/logo?v={site.tenant.brand['logo']}" if site.tenant and site.tenant.brand.get("logo") else ""
+    return {**page_data(request), "brand_name": name, "mark": name[:1].upper(), "logo": logo}
 
 
 @post("/login", status_code=200)
@@ -68,6 +80,8 @@ async def login(request: Request) -> Response[Any]:
             token, _csrf, _expires = await open_operator_session(operator_id, "web", ip, agent)
         else:
             raise NotFound()
+    except SecondFactorNeeded as error:
+        return await _ask_for_code(request, error, local_path(next_))
     except (NotAuthenticated, TooManyRequests) as error:
         response = _login_page(request, next_=next_, email=email, error=str(error.message), status=error.status)
         if error.data.get("retry_after"):
@@ -75,6 +89,15 @@ async def login(request: Request) -> Response[Any]:
         return response
     response = redirect(request, local_path(next_))
     add_cookie(request, response, SESSION_COOKIE, token, seconds=SESSION_SECONDS)
+    return response
+
+
+async def _ask_for_code(request: Request, error: SecondFactorNeeded, next_: str) -> Response[Any]:
+    tenant = site_of(request).tenant
+    assert tenant is not None
+    token = await begin_second_step(tenant.id, error.data["user_id"])
+    response = redirect(request, "/login/code" + (f"?next={quote(next_)}" if next_ != "/" else ""))
+    add_cookie(request, response, STEP_COOKIE, token, seconds=STEP_SECONDS)
     return response
 
 

@@ -101,7 +101,7 @@ async def test_models_match_the_tables(database):
                 model._meta.tablename,
             )
             columns = {row["column_name"]: (row["data_type"], row["is_nullable"] == "YES") for row in rows}
-            kinds = {"TIMESTAMPTZ": "timestamp with time zone"}
+            kinds = {"TIMESTAMPTZ": "timestamp with time zone", "TEXT[]": "ARRAY"}
             declared = {
                 column._meta.name: (kinds.get(column.column_type, column.column_type.lower()), column._meta.null)
                 for column in model._meta.columns

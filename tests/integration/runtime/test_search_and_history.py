@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from saas.db import tenant_transaction
 from saas.errors import BadRequest
-from saas.runtime import execute
+from saas.runtime import execute, search
 from saas.runtime import operations as ops
 
 
@@ -31,6 +32,21 @@ async def test_words_and_chinese(lab, name, good, bad):
         assert made in await find(lab, q), q
     for q in bad:
         assert made not in await find(lab, q), q
+
+
+async def test_few_or_many_the_same_is_found(lab, monkeypatch):
+    """However many records have a word: which one is looked up first changes no result."""
+    common = [await lab.make("thing", by="chief", name=f"Gemein {i}") for i in range(6)]
+    seldom = await lab.make("thing", by="chief", name="Gemein selten")
+    ctx = await lab.ctx("chief")
+    entity = ctx.config.entity("thing")
+    texts = {"gemein": {*common, seldom}, "selten": {seldom}, "gemein selten": {seldom}, "selten gem": {seldom}, "gemein niemals": set()}
+    for few, places in ((5000, (0, 0, 1, 0, -1)), (3, (None, 0, 1, 0, -1)), (0, (None, None, None, None, -1))):
+        monkeypatch.setattr(search, "FEW", few)
+        async with tenant_transaction(ctx.tenant_id) as conn:
+            assert tuple([await search.rarest(conn, ctx, entity, q) for q in texts]) == places, few
+        for q, expected in texts.items():
+            assert await find(lab, q) == expected, (few, q)
 
 
 async def test_phone_digits(lab):

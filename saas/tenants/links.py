@@ -1,0 +1,17 @@
+"""Addresses of pages as they stand in messages. Built from the settings and the tenant's own row, never from what a request says
+about its host: whoever asks for a message must not decide where its link leads."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from saas.db import current_database
+from saas.settings import Settings
+from saas.tenants.tenants import TenantRow
+
+
+def address_of(tenant: TenantRow, path: str = "/", *, settings: Settings | None = None) -> str:
+    """`https://acme.example.com/path`. `settings` defaults to those of the open database."""
+    settings = settings or current_database().settings
+    scheme, port = urlsplit(settings.link_origin).scheme, urlsplit(settings.link_origin).port
+    return f"{scheme}://{tenant.slug}.{settings.base_domain}{f':{port}' if port else ''}{path}"

@@ -1,0 +1,77 @@
+"""What our messages say: a text and an HTML template of each kind, in the reader's language and the company's colour."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_time, get_timezone_name
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from saas.i18n import LazyString, get_locale, gettext, lazy, use_locale
+from saas.i18n import noop as N_
+from saas.tenants.brand import COLOUR, ink_on
+from saas.tenants.tenants import TenantRow
+
+# Kind -> (what the log calls it, its subject).
+KINDS: Mapping[str, tuple[LazyString, str]] = {
+    "invitation": (lazy("Invitation"), N_("%(inviter)s invites you to %(company)s")),
+    "password_reset": (lazy("New password"), N_("Choose a new password for %(company)s")),
+    "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
+}
+DEFAULT_COLOUR = "#3b5bdb"
+MOST = 100  # characters of a name in a message
+_TYPED = ("name", "inviter")  # what people chose themselves
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message ready to be queued. `sender_name` stands before our own address."""
+
+    kind: str
+    locale: str
+    sender_name: str
+    subject: str
+    text: str
+    html: str
+
+
+@functools.cache
+def _environment() -> Environment:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    env = Environment(loader=loader, autoescape=select_autoescape(["html"]), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, keep_trailing_newline=True)
+    env.globals.update(_=gettext)
+    return env
+
+
+def plain_name(text: str) -> str:
+    """A name that people typed, as it may stand in a message: one line, not long, nothing that mail programs make a link of."""
+    return " ".join(_ADDRESS.sub(" ", _CONTROL.sub(" ", text)).split())[:MOST]
+
+
+def compose(kind: str, tenant: TenantRow, locale: str, values: Mapping[str, Any]) -> Message:
+    """A message of our own to one person of a tenant. `values`: what the template of the kind names; moments become words in the
+    tenant's time zone."""
+    colour = f"#{str(tenant.brand.get('color') or DEFAULT_COLOUR).lstrip('#').lower()}"
+    colour = colour if COLOUR.fullmatch(colour) else DEFAULT_COLOUR
+    company = plain_name(str(tenant.brand.get("sender_name") or tenant.name))
+    with use_locale(locale):
+        shown = {key: _moment(value, tenant.time_zone) if isinstance(value, datetime) else plain_name(value) if key in _TYPED else value for key, value in values.items()}
+        data = {**shown, "company": company, "colour": colour, "ink": ink_on(colour), "lang": locale.replace("_", "-")}
+        subject = gettext(KINDS[kind][1], **{name: value for name, value in data.items() if isinstance(value, str)})
+        text, html = (_environment().get_template(f"{kind}.{end}").render(subject=subject, **data) for end in ("txt", "html"))
+    return Message(kind, locale, company, " ".join(_CONTROL.sub(" ", subject).split()), text.strip() + "\n", html)
+
+
+def _moment(at: datetime, time_zone: str) -> str:
+    zone, locale = ZoneInfo(time_zone), get_locale()
+    local = at.astimezone(zone)
+    return f"{format_date(local, 'long', locale=locale)} {format_time(local, 'short', tzinfo=zone, locale=locale)} ({get_timezone_name(local, locale=locale)})"
