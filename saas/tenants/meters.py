@@ -58,7 +58,7 @@ def question(tenant_id: UUID, meter: Meter) -> Write:
         kept = "coalesce((SELECT d.amount FROM usage_day d WHERE d.tenant_id = $1 AND d.meter = $2 ORDER BY d.day DESC LIMIT 1), 0)"
         return (f"SELECT ({kept} + {_FRESH.format(since='')})::bigint", (tenant_id, meter))
     begin = _BEGIN[meter]
-    kept = f"coalesce((SELECT sum(d.amount) FROM usage_day d WHERE d.tenant_id = $1 AND d.meter = $2 AND d.day >= ({begin})::date), 0)"
+    kept = f"coalesce((SELECT sum(d.amount) FROM usage_day d WHERE d.tenant_id = $1 AND d.meter = $2 AND d.day >= ({begin})::date), 0)"  # noqa: S608  constants of this file
     fresh = _FRESH.format(since=f" AND u.at >= ({begin}) AT TIME ZONE 'UTC'")
     return (f"SELECT ({kept} + {fresh})::bigint", (tenant_id, meter))
 
