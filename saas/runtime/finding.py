@@ -10,7 +10,8 @@ from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.door import execute
-from saas.runtime.search import LAST, search_terms
+from saas.runtime.search import search_terms, token_match
+from saas.runtime.sql import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,11 @@ async def find_everywhere(ctx: Context, q: str, *, limit: int = 20) -> list[Foun
 async def _entities_with(conn: Any, ctx: Context, terms: list[tuple[str, bool]]) -> list[str]:
     """Readable entities with some record for every term: one statement instead of a list query for each entity."""
     numbers = {e.number: e.key for e in ctx.config.entities.values() if permissions.may(ctx, "read", e.key)}
-    params: list[Any] = [ctx.tenant_id, list(numbers)]
-    conditions = []
-    for term, prefix in terms[:4]:
-        params += [term, term + LAST] if prefix else [term]
-        last = len(params)
-        match = f"s.token >= ${last - 1} AND s.token < ${last}" if prefix else f"s.token = ${last}"
-        conditions.append(f"EXISTS (SELECT 1 FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = e AND {match})")
-    rows = await conn.fetch(f"SELECT e FROM unnest($2::int4[]) e WHERE {' AND '.join(conditions)}", *params)
+    statement = Statement(ctx)
+    tenant, these = statement.param(ctx.tenant_id, "uuid"), statement.param(list(numbers), "int4[]")
+    conditions = [
+        f"EXISTS (SELECT 1 FROM search_token s WHERE s.tenant_id = {tenant} AND s.entity_id = e AND {token_match(statement, *term)})" for term in terms[:4]
+    ]
+    rows = await conn.fetch(*statement.finish(f"SELECT e FROM unnest({these}) e WHERE {' AND '.join(conditions)}"))
     have = {r[0] for r in rows}
     return [key for number, key in numbers.items() if number in have]

@@ -59,8 +59,8 @@ class NamesBeside:
     links to people, departments and records whose titles are texts. `fill` reads what else there is in a statement of its own."""
 
     def __init__(self, ctx: Context, scope: RecordScope) -> None:
-        access = permissions.static_access(ctx, scope.entity)
-        self.entity = scope.entity
+        # As on a record for which no limit of a field holds; what is hidden on the one that is read is not shown by `present`.
+        access = permissions.access(ctx, scope.entity, dict.fromkeys(permissions.conditions(ctx, scope.entity), False))
         linked = [f for f in scope.entity.fields.values() if _is_named(f) and access.get(f.key, "hidden") != "hidden"]
         columns = [(field, self._column(scope, field)) for field in linked]
         self.beside = [field for field, column in columns if column]

@@ -72,9 +72,13 @@ async def rarest(conn: Any, ctx: Context, entity: Entity, text: str | None) -> i
 
 
 def _tokens_sql(statement: Statement, entity: Entity, term: str, is_prefix: bool) -> str:
+    return f"FROM search_token s WHERE s.tenant_id = '{statement.ctx.tenant_id}'::uuid AND s.entity_id = {entity.number} AND {token_match(statement, term, is_prefix)}"
+
+
+def token_match(statement: Statement, term: str, is_prefix: bool) -> str:
+    """Condition: a row `s` of search_token is one of the term's."""
     low = statement.param(term, "text")
-    match = f"s.token >= {low} AND s.token < {statement.param(term + LAST, 'text')}" if is_prefix else f"s.token = {low}"
-    return f"FROM search_token s WHERE s.tenant_id = '{statement.ctx.tenant_id}'::uuid AND s.entity_id = {entity.number} AND {match}"
+    return f"s.token >= {low} AND s.token < {statement.param(term + LAST, 'text')}" if is_prefix else f"s.token = {low}"
 
 
 def search_condition(scope: RecordScope, text: str | None, rare: int | None = None) -> str | None:

@@ -50,7 +50,7 @@ async def request_deletion(tenant_id: UUID, *, actor_id: UUID | None = None, day
         if row["delete_after"] is not None:
             raise Conflict(lazy("The deletion of this workspace has been asked for already."))
         moment = await conn.fetchval("UPDATE tenant SET delete_after = now() + make_interval(days => $2) WHERE id = $1 RETURNING delete_after", tenant_id, days)
-        await record_audit(conn, tenant_id, "tenant.deletion_requested", actor_id=actor_id, target=row["slug"], request_id=request_id, data={"after": moment.isoformat()})
+        await record_audit(conn, tenant_id, "tenant.deletion_requested", actor_id=actor_id, target=row["slug"], request_id=request_id, data={"after": f"{moment:%Y-%m-%d %H:%M} UTC"})
     await _note("tenant.deletion_requested", row["slug"], {"after": moment, "by": "operator" if actor_id is None else "administrator"})
     forget_host(row["slug"])
     return moment

@@ -56,3 +56,16 @@ async def test_a_new_configuration_is_asked_at_once(database) -> None:
     await lab.publish(bundle)
     with pytest.raises(NotFound):
         await execute(await lab.ctx("reader"), ops.Get(entity="thing", id=thing))
+
+
+async def test_a_link_that_is_hidden_on_some_records_is_named_on_the_others(database) -> None:
+    bundle = rich_bundle()
+    bundle["roles"].append({"key": "partly", "label": label("Partly"), "entities": {"account": {"read": "all", "fields": {"helper": {"access": "hidden", "if": "grade == 'c'"}}}}})
+    lab = await make_lab()
+    await lab.publish(bundle)
+    await lab.person("clerk", ["partly"], "north")
+    seller = str(lab.people["seller"])
+    for grade, shown in (("b", "Seller"), ("c", None)):
+        account = await lab.make("account", by="chief", name=f"Grade {grade}", grade=grade, reason="r", helper=seller)
+        record = await lab.get("account", account, by="clerk")
+        assert record.display.get("helper") == shown and (record.values.get("helper") == seller) is (shown is not None), grade
