@@ -60,6 +60,8 @@ def require_active(ctx: Context) -> None:
     if not ctx.tenant.is_writable and ctx.user is not None:
         raise PermissionDenied(why_closed(ctx.tenant.status), reason="read_only" if ctx.tenant.status == "read_only" else "suspended")
     require_staying(ctx)
+    if ctx.support is not None and not ctx.support.may_write:
+        raise PermissionDenied(lazy("Support may look, not change anything."), reason="support")
 
 
 def require_staying(ctx: Context) -> None:

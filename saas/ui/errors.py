@@ -34,7 +34,7 @@ from saas.ui.render import render
 from saas.ui.views import Link, Toast
 
 log = logging.getLogger(__name__)
-_TOKEN = re.compile(r"(/(?:reset|invitation)/).+")
+_TOKEN = re.compile(r"(/(?:reset|invitation|support/enter)/).+")
 BY_STATUS: dict[int, type[AppError]] = {400: BadRequest, 401: NotAuthenticated, 402: PlanLimitReached, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: PayloadTooLarge, 429: TooManyRequests, 503: Unavailable}  # fmt: skip
 # What a page says where the error itself has nothing to add.
 ADVICE = {

@@ -22,7 +22,7 @@ from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
 from saas.runtime.permissions import is_admin
 from saas.tenants import SessionInfo, find_session
-from saas.ui import formats, viewing
+from saas.ui import formats, support, viewing
 from saas.ui.banners import banners_of
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
@@ -31,7 +31,7 @@ from saas.ui.views import Toast
 SESSION_COOKIE = "session"
 WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
 # What a person may still do in a workspace that will be deleted: fetch everything, take the request back, and what is only about themselves.
-WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
+WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/support(/[0-9a-f-]{36})?|support/leave|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
 SECOND_FACTOR = "/profile/second-factor"
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
@@ -221,13 +221,17 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if tenant is None:
         raise NotFound()
     token = cookies_of(request).get(SESSION_COOKIE)
-    session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
-    if session is None or session.kind != "web":
+    if support.is_support(token):
+        session = await support.look_in(request, token or "")
+    else:
+        session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
+    if session is None or session.kind not in ("web", "support"):
         raise NotAuthenticated()
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
         refuse_leaving(session, request.url.path)
+    support.limit(session, request)
     state = request.scope["state"]
     if session.user.locale:
         state["locale"] = session.user.locale
