@@ -66,7 +66,7 @@ class Line:
         return next((level for level in LEVELS if (self.percent or 0) >= level), 0)
 
     def to_json(self) -> dict[str, Any]:
-        return {"limit": self.key, "used": self.used, "allowed": self.allowed, "percent": self.percent}
+        return {"limit": self.key, "label": str(self.label), "used": self.used, "allowed": self.allowed, "percent": self.percent}
 
 
 async def lines(conn: Any, tenant_id: UUID, limits: Limits) -> list[Line]:

@@ -22,7 +22,7 @@ PAGE = "/settings/plan"
 PAYMENT = "billing"  # the page of the settings where people pay, where there is one
 # What can be looked at day by day.
 CHARTS: dict[str, LazyString] = {
-    "api_requests": lazy("API requests"), "automation_runs": lazy("Automation runs"), "mails": lazy("E-mails"), "records": lazy("Records"), "storage": lazy("Storage for files, in MB"),
+    "api_requests": lazy("API requests"), "automation_runs": lazy("Automation runs"), "mails": lazy("E-mails"), "records": NAMES["records"], "storage": lazy("Storage for files, in MB"),
     "seats": lazy("Active people"),
 }  # fmt: skip
 MEGABYTE = 1024 * 1024
