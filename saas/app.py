@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from saas.db.scope import is_database_open
 from saas.provision import provision_tenant
 from saas.runtime import load_kinds
 from saas.settings import Settings
+from saas.tenants import slow
 from saas.ui import pages
 from saas.ui.api import routers as api_routers
 from saas.ui.attention import AbandonedReads, choose_limit
@@ -40,9 +42,12 @@ def routes(settings: Settings) -> Litestar:
         opened = not is_database_open()
         if opened:
             await open_database(settings)
+        storing = asyncio.create_task(slow.keep_storing())
         try:
             yield
         finally:
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
             if opened:
                 await close_database()
 

@@ -17,6 +17,7 @@ import pyotp
 from saas.db import system_transaction
 from saas.errors import Conflict, NotAuthenticated, TooManyRequests
 from saas.i18n import lazy
+from saas.observe.seen import somebody
 from saas.tenants.ids import new_id
 from saas.tenants.passwords import check_strength, hash_password, verify_password
 from saas.tenants.sessions import hash_token
@@ -146,6 +147,7 @@ async def find_operator_session(token: str) -> OperatorInfo | None:
         )
     if row is None:
         return None
+    somebody(row["operator_id"])
     return OperatorInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], row["operator_id"], row["email"], row["name"],
         row["has_totp"],
