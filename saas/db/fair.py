@@ -215,8 +215,8 @@ def _refused(reason: str) -> TooManyRequests:
     return TooManyRequests(lazy("Your company sends more requests at once than can be answered. Please try again in a moment."), retry_after=RETRY_SECONDS)
 
 
-async def _wait(line: deque[asyncio.Future[None]]) -> None:
-    if len(line) >= MOST_WAITING:
+async def _wait(line: deque[asyncio.Future[None]], *, most: float = MOST_WAITING) -> None:
+    if len(line) >= most:
         raise _refused("full")
     place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     line.append(place)
@@ -348,7 +348,7 @@ async def take_connection(tenant_id: UUID) -> None:
     if tenant.connections < _caps.connections and not tenant.connection_waiting:
         tenant.connections += 1
     else:
-        await _wait(tenant.connection_waiting)
+        await _wait(tenant.connection_waiting, most=math.inf)  # requests are bounded at the entrance
 
 
 def give_connection(tenant_id: UUID) -> None:
