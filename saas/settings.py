@@ -84,6 +84,7 @@ class Settings:
     worker_metrics: str | None = None
     slow_query_ms: float = 500.0
     tenant_concurrency: int = 6
+    operator_totp: str = "pages"  # who of the operators needs a second factor: always (also for API tokens), pages, optional
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, data_dir: Path | None = None) -> Settings:
@@ -310,10 +311,17 @@ def _level(text: str) -> str:
     return text.upper()
 
 
+def _operator_totp(text: str) -> str:
+    if text.lower() not in {"always", "pages", "optional"}:
+        raise ValueError("must be always, pages or optional")
+    return text.lower()
+
+
 _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DATABASE_URL": ("database_url", _url("postgresql", "postgres")),
     "SAAS_BASE_DOMAIN": ("base_domain", _host),
     "SAAS_SECRET_KEY": ("secret_key", _secret),
+    "SAAS_OPERATOR_TOTP": ("operator_totp", _operator_totp),
     "SAAS_DATA_DIR": ("data_dir", Path),
     "SAAS_DATABASE_POOLER": ("database_pooler", _flag),
     "SAAS_DATABASE_CITUS": ("database_citus", _flag),
