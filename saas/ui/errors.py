@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from typing import Any
 from urllib.parse import quote
 
@@ -21,18 +19,20 @@ from saas.errors import (
     PayloadTooLarge,
     PermissionDenied,
     PlanLimitReached,
+    RateLimitReached,
     StaleVersion,
     TooManyRequests,
     Unavailable,
 )
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
+from saas.log import get_logger
+from saas.tenants.rates import Rate
 from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
 
-log = logging.getLogger(__name__)
-_TOKEN = re.compile(r"(/(?:reset|invitation)/).+")
+log = get_logger(__name__)
 BY_STATUS: dict[int, type[AppError]] = {400: BadRequest, 401: NotAuthenticated, 402: PlanLimitReached, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: PayloadTooLarge, 429: TooManyRequests, 503: Unavailable}  # fmt: skip
 # What a page says where the error itself has nothing to add.
 ADVICE = {
@@ -78,13 +78,8 @@ def _methods(request: Request) -> set[str]:
     }
 
 
-def shown_path(path: str) -> str:
-    """A path as it may stand in a log: the token of a link opens something."""
-    return _TOKEN.sub(r"\1…", path)
-
-
 def handle_unexpected(request: Request, error: Exception) -> Response[Any]:
-    log.error("request.failed", exc_info=error, extra={"request_id": request.scope["state"].get("request_id"), "path": shown_path(request.scope["path"])})
+    log.error("request.failed", exc_info=error)
     return answer_error(request.scope, AppError(), request)
 
 
@@ -94,6 +89,8 @@ def answer_error(scope: Any, error: AppError, request: Request | None = None) ->
     with use_locale(state.get("locale", "en")):
         response = _answer(request, error)
     retry = error.data.get("retry_after") or (5 if isinstance(error, Unavailable) else None)
+    if isinstance(error, RateLimitReached):
+        scope["state"]["rate"] = Rate(error.data["allowed"], 0, error.data["retry_after"])
     if retry:
         response.headers["retry-after"] = str(retry)
     return response
@@ -107,7 +104,7 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
     if isinstance(error, PasswordDue):
         return redirect(request, "/profile", Toast(str(error.message), "warn"))
     if isinstance(error, SecondFactorDue):
-        return redirect(request, SECOND_FACTOR, Toast(str(error.message), "warn"))
+        return redirect(request, str(error.data.get("setup", SECOND_FACTOR)), Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
     return _page(request, error)
@@ -173,6 +170,9 @@ def _page(request: Request, error: AppError) -> Response[Any]:
     if isinstance(error, (Unavailable, StaleVersion)):
         actions.insert(0, Link(_("Try again"), request.url.path))
     data = {**_words(error), "actions": actions, "request_id": request.scope["state"].get("request_id", "")}
+    console = request.scope["state"].get("console")
+    if console is not None and error.status != 503:
+        return console.page("operator/error.html", "", status=error.status, **data)
     ask = request.scope["state"].get("ask")
     if ask is not None and error.status != 503:
         return ask.page("errors/page.html", status=error.status, **data)
