@@ -15,7 +15,7 @@ from saas.db import one_transaction, own_limits
 from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
-from saas.tenants import TenantRow, resolve_host
+from saas.tenants import TenantRow, platform, resolve_host
 from saas.ui import replicas, watch
 
 _HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?\Z|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?\Z")
@@ -88,6 +88,8 @@ class SiteMiddleware:
         except AppError as error:
             failed = error
         scope["state"]["site"] = site  # type: ignore[index]
+        if site.kind != "none":
+            await platform.refresh()
         accept = headers.get(b"accept-language")
         if accept and scope["path"].startswith("/api/"):  # a program says for whom it asks
             locale = negotiate(accept, site.tenant.locale if site.tenant else "en")
