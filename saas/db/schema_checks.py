@@ -9,8 +9,8 @@ import asyncpg
 from saas.db.rls import CURRENT_TENANT, PERMISSIVE, RESTRICTIVE
 from saas.db.roles import APP, OWNER, SYSTEM
 
-APPEND_ONLY = ("record_event", "audit_event")
-OPERATOR_TABLES = ("operator_account", "operator_session", "operator_audit", "tenant_move", "platform_mail", "migration")
+APPEND_ONLY = ("record_event", "audit_event", "billing_account", "billing_invoice", "billing_usage")
+OPERATOR_TABLES = ("operator_account", "operator_session", "operator_audit", "tenant_move", "platform_mail", "stripe_customer", "stripe_event", "billing_report", "migration")
 # The column that says whose a row is, where it is not tenant_id.
 OTHER_COLUMNS = {"tenant": "id"}
 # Functions with SECURITY DEFINER would run past row security. We have none; a new one must be argued for in docs/tenancy.md.
@@ -140,7 +140,7 @@ async def check_grants(check: Any, owner: asyncpg.Connection) -> None:
     )
     for row in columns:
         check.examined += 1
-        if row["relname"] != "tenant" or row["privilege_type"] != "UPDATE" or row["attname"] in ("id", "slug", "status", "plan_key", "limit_overrides", "trial_ends_at"):
+        if row["relname"] != "tenant" or row["privilege_type"] != "UPDATE" or row["attname"] in ("id", "slug", "status", "plan_key", "limit_overrides", "paid_limits", "status_cause", "trial_ends_at"):
             check.problems.append(f"{row['relname']}.{row['attname']}: {APP} has {row['privilege_type']}")
 
 

@@ -108,5 +108,8 @@ LEFT_OUT: Mapping[str, str] = {
     "view_measure": "how fast this database was",
     "idempotency_key": "answers kept for two days for programs that ask again",
     "config_plan": "plans are made again: they speak of the data of a moment",
+    "billing_account": "a contract with this installation's operator and payment provider; importing it elsewhere would pay nobody",
+    "billing_invoice": "bills between the company and this installation's operator, which the provider sent by mail as well",
+    "billing_usage": "what was told to this installation's payment provider",
     "job": "work of a moment with addresses of this installation; an archive is not made while records are being rewritten",
 }

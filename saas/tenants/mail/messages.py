@@ -24,6 +24,12 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "invitation": (lazy("Invitation"), N_("%(inviter)s invites you to %(company)s")),
     "password_reset": (lazy("New password"), N_("Choose a new password for %(company)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
+    "billing_past_due": (lazy("Payment overdue"), N_("%(company)s: a payment is overdue")),
+    "billing_read_only": (lazy("Workspace read-only"), N_("%(company)s can only be read now: a payment is overdue")),
+    "billing_suspended": (lazy("Workspace suspended"), N_("%(company)s is suspended: a payment is overdue")),
+    "billing_paid": (lazy("Payment received"), N_("%(company)s: thank you, everything is paid")),
+    "trial_soon": (lazy("Trial ends soon"), N_("%(company)s: the trial ends soon")),
+    "trial_over": (lazy("Trial over"), N_("%(company)s: the trial is over")),
 }
 DEFAULT_COLOUR = "#3b5bdb"
 MOST = 100  # characters of a name in a message
