@@ -52,12 +52,15 @@ async def refresh(tenant_id: UUID) -> None:
 # ---- by administrators ----------------------------------------------------------------------------------------------------------
 
 
-def require_payer(ctx: Context) -> UUID:
+def may_pay(ctx: Context) -> bool:
+    """Whether this person looks after the subscription."""
+    return permissions.is_admin(ctx) and ctx.user_id is not None and ctx.viewer is None
+
+
+def require_payer(ctx: Context) -> None:
     """Money is the administrators' own business, also in a workspace that is closed for want of it. Errors: PermissionDenied."""
-    if not permissions.is_admin(ctx) or ctx.user_id is None or ctx.viewer is not None:
+    if not may_pay(ctx):
         raise PermissionDenied()
-    permissions.require_staying(ctx)
-    return ctx.user_id
 
 
 async def subscribe(ctx: Context, plan_key: str, seats: int) -> str:

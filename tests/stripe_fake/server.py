@@ -130,7 +130,7 @@ _tasks: set[asyncio.Task[Any]] = set()
 
 def _send_soon(fake: Fake) -> None:
     """After the answer, as Stripe does."""
-    if fake.endpoint and fake.unsent:
+    if fake.endpoint and fake.unsent and not fake.hold:
         task = asyncio.get_running_loop().create_task(deliver(fake))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)

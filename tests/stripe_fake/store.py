@@ -40,6 +40,7 @@ class Fake:
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # (method, path, parameters), as they came
     usage: dict[str, dict[str, Any]] = field(default_factory=dict)  # meter events by identifier
     offset: float = 0.0
+    hold: bool = False  # events are sent by `deliver` only
     salt: str = field(default_factory=lambda: secrets.token_hex(4))
     _count: int = 0
 

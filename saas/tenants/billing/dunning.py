@@ -153,10 +153,10 @@ async def _announce(conn: Any, tenant: TenantRow, people: Sequence[Reader], kind
 _DUE = f"""
 SELECT t.id FROM tenant t LEFT JOIN billing_account a ON a.tenant_id = t.id
 WHERE t.cell = '' AND t.config_revision > 0 AND (
-    a.step <> '' OR a.unpaid_since IS NOT NULL OR (a.paid_until < $1::date AND a.status NOT IN ({_LIVE}))
+    a.step <> '' OR a.unpaid_since IS NOT NULL OR (a.paid_until < ($1::timestamptz AT TIME ZONE 'UTC')::date AND a.status NOT IN ({_LIVE}))
     OR (t.status <> 'active' AND t.status_cause = 'billing')
-    OR EXISTS (SELECT 1 FROM billing_invoice i WHERE i.tenant_id = t.id AND i.source = 'manual' AND i.status = 'open' AND i.due_at <= $1)
-    OR (t.trial_ends_at <= $1 + interval '3 days' AND coalesce(a.status NOT IN ({_LIVE}), true))
+    OR EXISTS (SELECT 1 FROM billing_invoice i WHERE i.tenant_id = t.id AND i.source = 'manual' AND i.status = 'open' AND i.due_at <= $1::timestamptz)
+    OR (t.trial_ends_at <= $1::timestamptz + interval '3 days' AND coalesce(a.status NOT IN ({_LIVE}), true))
 )"""  # noqa: S608  constants of this file
 
 

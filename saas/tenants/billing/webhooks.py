@@ -34,14 +34,17 @@ After = Callable[[UUID], Awaitable[object]]  # what follows for a tenant that wa
 async def receive(body: bytes, signature: str) -> str:
     """Store a signed event; the same one again changes nothing. Returns its state. Errors: client.SignatureInvalid."""
     event = client.read_event(body, signature)
-    thing = (event.get("data") or {}).get("object") or {}
-    customer = _customer_of(thing)
+    try:
+        event_id, kind, moment = str(event["id"]), str(event["type"]), datetime.fromtimestamp(int(event["created"]), UTC)
+        thing = event["data"]["object"]
+        customer, object_id = _customer_of(thing), str(thing.get("id") or "")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise client.SignatureInvalid from error  # signed, and yet no event
     ignored = bool(event.get("account")) or bool(event.get("livemode")) != client.is_live() or not customer
     async with system_transaction("billing") as conn:
         await conn.execute(
             "INSERT INTO stripe_event (id, kind, customer_id, object_id, created_at, state) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
-            str(event["id"])[:255], str(event["type"])[:255], customer[:255], str(thing.get("id") or "")[:255], datetime.fromtimestamp(int(event["created"]), UTC),
-            "ignored" if ignored else "waiting",
+            event_id[:255], kind[:255], customer[:255], object_id[:255], moment, "ignored" if ignored else "waiting",
         )  # fmt: skip
     return "ignored" if ignored else "waiting"
 
