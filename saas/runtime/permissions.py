@@ -71,7 +71,7 @@ def require_staying(ctx: Context) -> None:
 def why_closed(status: str) -> LazyString:
     """Why nothing can be changed in a workspace of this status."""
     if status == "read_only":
-        return lazy("This workspace is read-only because a payment is overdue: reading and export are possible, changes are not. Administrators see under Settings, Plan and usage what to do.")
+        return lazy("This workspace is read-only: reading and export are possible, changes are not. Administrators see why, and what to do, under Settings, Plan and usage.")
     return lazy("This workspace is suspended: reading is possible, changes are not.")
 
 

@@ -70,13 +70,16 @@ async def insert_user(
     title: str = "",
     phone: str = "",
     must_change_password: bool = False,
+    takes_seat: bool = True,
 ) -> UUID:
-    """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in."""
+    """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in. `takes_seat=False`: for
+    somebody who is gone again when the transaction ends."""
     email = clean_email(email)
     if password:
         (await security_rules(conn, tenant_id)).check_password(password, name=name, email=email)
     _check(name=name, locale=locale)
-    await require_seat(conn, tenant_id)
+    if takes_seat:
+        await require_seat(conn, tenant_id)
     user_id = new_id()
     try:
         async with conn.transaction():

@@ -5,7 +5,7 @@ from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from saas.db.engine import DB
 from saas.db.rls import grant, protect
 
-ID = "2026-11-22T14:47:00:000000"
+ID = "2026-11-22T15:10:00:000000"
 VERSION = "1.38.0"
 DESCRIPTION = "Plans, limits and usage"
 
