@@ -23,10 +23,14 @@ from saas.ui.middleware import POLICY
 
 # Of the payment provider's own pages, to which our forms lead on.
 PAY_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com")
-COMPARED = ("records", "storage", "custom_entities", "automation_runs", "api_requests", "mails")
+# What plans are compared by; per month, minute or day where that is how it is counted.
+COMPARED: Mapping[str, LazyString] = {
+    "records": NAMES["records"], "storage": NAMES["storage"], "custom_entities": NAMES["custom_entities"], "automation_runs": lazy("Automation runs a month"), "api_requests": NAMES["api_requests"],
+    "mails": lazy("E-mails a day"),
+}  # fmt: skip
 EXTRA_CHOICES = (0, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000)
 INVOICE_STATES: Mapping[str, tuple[LazyString, str]] = {
-    "paid": (lazy("paid"), "green"), "open": (lazy("open"), "yellow"), "void": (lazy("cancelled"), "gray"), "uncollectible": (lazy("written off"), "red"),
+    "paid": (lazy("paid"), "green"), "open": (lazy("not paid yet"), "yellow"), "void": (lazy("cancelled"), "gray"), "uncollectible": (lazy("written off"), "red"),
 }  # fmt: skip
 SUBSCRIPTION_STATES: Mapping[str, tuple[LazyString, str]] = {
     "none": (lazy("no subscription"), "gray"), "trialing": (lazy("trial"), "blue"), "active": (lazy("paid"), "green"), "past_due": (lazy("payment overdue"), "red"),
@@ -65,7 +69,7 @@ def plan_cards(tenant: TenantRow, account: Account, currency: str, chosen: str) 
 def _card(plan: PlanDef, tenant: TenantRow, account: Account, currency: str, chosen: str) -> dict[str, Any]:
     own = catalogue.currency_of(plan, currency) if plan.prices else currency
     price = plan.prices.get(own, 0)
-    lines = [(str(NAMES[name]), amount(name, value) if (value := getattr(plan.limits, name)) is not None else _("no limit")) for name in COMPARED]
+    lines = [(str(label), amount(name, value) if (value := getattr(plan.limits, name)) is not None else _("no limit")) for name, label in COMPARED.items()]
     return {
         "key": plan.key, "name": pick(plan.label), "price": money(price, own) if price else "", "is_sold": plan.key in catalogue.sold(), "current": plan.key == tenant.plan_key,
         "chosen": plan.key == chosen, "lines": lines, "seats": plan.limits.seats,

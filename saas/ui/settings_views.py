@@ -17,7 +17,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("billing", lazy("Subscription and invoices"), "credit-card", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (

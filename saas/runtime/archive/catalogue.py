@@ -82,6 +82,7 @@ OWN_FORM: Mapping[str, Mapping[str, str]] = {
     "tenant": {
         "id": "a tenant gets a new one", "status": _BY_IMPORTER, "plan_key": _BY_IMPORTER, "cell": "where it lives is another installation's matter",
         "delete_after": "an imported tenant is not about to be deleted", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
+        "status_cause": _BY_IMPORTER, "paid_limits": "what was paid for at this installation",
     },
     "record": {"entity_id": "by the entity's key", "tenant_id": "a tenant gets a new one"},
     "entity": {"id": "numbers are given anew"},

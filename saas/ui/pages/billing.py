@@ -6,6 +6,7 @@ is closed for want of a payment. What next: they pay on the provider's page and 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -49,7 +50,7 @@ async def _page(ask: Ask, *, status: int = 200, plan: str = "", seats: str = "",
         chosen = next(iter(catalogue.sold()), "")
     return await show_settings(
         ask, "billing", "billing", status=status, online=is_configured(), facts=views.facts(ask.ctx, account, tenant, people), cards=views.plan_cards(tenant, account, currency, chosen),
-        seats=seats or str(account.seats if account.is_live else max(people, 1)), invoices=views.invoices(ask.ctx, rows), extra=views.extra(account, tenant), errors=errors or {}, returned=returned,
+        seats=seats or str(account.seats if account.is_live else max(people, 1)), invoices=views.invoices(ask.ctx, rows), extra=views.extra(account, tenant), errors=defaultdict(str, errors or {}), returned=returned,
         headers=views.policy(),
     )  # fmt: skip
 
@@ -160,6 +161,7 @@ def payment(ask: Ask) -> Banner | None:
     texts = {
         "past_due": ("warning", _("A payment for this workspace is overdue."), ""),
         "read_only": ("danger", _("This workspace is read-only because a payment is overdue."), _("Reading and export are possible.")),
+        "suspended": ("danger", _("This workspace is suspended."), _("Reading and export are possible.")),
     }  # fmt: skip
     if status not in texts:
         return None

@@ -6,6 +6,7 @@ sent by hand. What next: they record the payment, give a customer a week more, t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -73,7 +74,7 @@ async def compare(request: Request) -> Response[Any]:
     except Conflict as error:
         return desk.redirect("/billing", Toast(str(error.message), "error"))
     await _note(desk, "billing.reconciled", data={"examined": report.examined, "drift": len(report.drift)})
-    return desk.redirect("/billing", Toast(_("%(count)s customers compared, %(drift)s differences.", count=report.examined, drift=len(report.drift))))
+    return desk.redirect("/billing", Toast(_("Customers compared: %(count)s. Differences: %(drift)s.", count=report.examined, drift=len(report.drift))))
 
 
 @get("/billing/events")
@@ -134,7 +135,7 @@ async def _account(desk: Console, slug: str, *, status: int = 200, errors: dict[
         "due": (today + timedelta(days=14)).isoformat(), "note": "",
     }  # fmt: skip
     return desk.page(
-        "operator/billing_account.html", "billing", status=status, tenant=tenant, account=found, state=str(text), color=color, invoices=shown, terms={**terms, **(typed or {})}, errors=errors or {},
+        "operator/billing_account.html", "billing", status=status, tenant=tenant, account=found, state=str(text), color=color, invoices=shown, terms={**terms, **(typed or {})}, errors=defaultdict(str, errors or {}),
         plans=[(key, pick(plan.label)) for key, plan in catalogue().items()], currencies=sorted({*CURRENCIES, tenant.currency}), live=found.is_live, period=f"{found.period_end:%Y-%m-%d}" if found.period_end else "",
         closed_by_operator=tenant.status != "active" and not found.step,
     )  # fmt: skip
