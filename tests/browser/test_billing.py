@@ -22,7 +22,7 @@ from saas.tenants.billing import catalogue, dunning, invoices
 from tests.browser.conftest import Company
 from tests.browser.visitor import Visitor
 from tests.conftest import PASSWORD
-from tests.stripe_fake import Fake, server, stripe_open
+from tests.stripe_fake import Fake, server, stripe_open, subscriptions
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
@@ -55,6 +55,15 @@ async def look(visitor: Visitor, name: str) -> None:
         if os.environ.get("SAAS_TEST_PICTURES"):
             await visitor.page.screenshot(path=Path(os.environ["SAAS_TEST_PICTURES"]) / f"{name}-{kind}.png", full_page=True)
     await visitor.page.set_viewport_size(WIDE)
+
+
+async def operate(desk: Visitor, company: Company) -> None:
+    """Signed in as an operator who has a second factor; how that is set up is tested elsewhere."""
+    operator_id = await create_operator(f"{company.slug}@operator.example", PASSWORD, name="Op")
+    async with system_transaction("operator_console") as conn:
+        await conn.execute("UPDATE operator_account SET factor_secret = 'x' WHERE id = $1", operator_id)
+    token, _csrf, _expires = await open_operator_session(operator_id)
+    await desk.context.add_cookies([{"name": "session", "value": token, "url": desk.base}])
 
 
 async def heard(fake: Fake) -> None:
@@ -152,8 +161,7 @@ async def test_by_hand_without_a_provider(served, tenant_factory, visit, locale)
     """The operator sets the terms and records an invoice; the company sees both, and that nothing is paid online."""
     company = await company_of(tenant_factory, served, locale)
     desk = await visit(replace(company, base=f"http://operator.localhost:{served}"), locale="en-GB" if locale == "en" else "zh-CN")
-    token, _csrf, _expires = await open_operator_session(await create_operator(f"{company.slug}@operator.example", PASSWORD, name="Op"))
-    await desk.context.add_cookies([{"name": "session", "value": token, "url": desk.base}])
+    await operate(desk, company)
     page = await desk.go("/billing")
     await expect(page.locator("[data-manual]")).to_be_visible()
     await look(desk, f"console-{locale}-1")
@@ -197,13 +205,10 @@ async def test_the_operators_pages_of_a_provider(stripe, served, tenant_factory,
     company = await company_of(tenant_factory, served, "en")
     stripe.tell("customer.updated", {"object": "customer", "id": "cus_of_nobody_that_we_would_know_about"})
     await heard(stripe)
-    from tests.stripe_fake import subscriptions
-
     price = next(p["id"] for p in stripe.all("price").values() if p["lookup_key"] == "saas_business_usd_month")
     subscriptions.create(stripe, stripe.add("customer", {})["id"], [{"price": price, "quantity": 1}], {"metadata": {"app": "saas"}})
     desk = await visit(replace(company, base=f"http://operator.localhost:{served}"))
-    token, _csrf, _expires = await open_operator_session(await create_operator(f"{company.slug}@operator.example", PASSWORD, name="Op"))
-    await desk.context.add_cookies([{"name": "session", "value": token, "url": desk.base}])
+    await operate(desk, company)
     page = await desk.go("/billing")
     await page.locator("[data-reconcile]").click()
     await expect(page.locator("[data-report]").first).to_be_visible()
