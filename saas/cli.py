@@ -96,11 +96,11 @@ def _run(function: Callable[[Settings], Any], *, data_dir: Path | None = None, a
     """For the commands that stay: on uvloop, with Ctrl-C as a normal end."""
     import uvloop
 
-    from saas.log import configure_logging
+    from saas.log import log_as
 
     try:
         settings = read_settings(data_dir)
-        configure_logging(settings.log_level)
+        log_as(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(function(settings))
     except KeyboardInterrupt:

@@ -18,6 +18,8 @@ _OLD = {
     "billing_usage": f"day < current_date - 400 AND sent_at IS NOT NULL AND {_HERE}",
     "stripe_event": "received_at < now() - interval '90 days' AND state <> 'waiting'",
     "billing_report": "at < now() - interval '180 days'",
+    "slow_query": f"at < now() - interval '14 days' AND {_HERE}",
+    "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 

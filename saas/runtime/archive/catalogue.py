@@ -111,6 +111,7 @@ LEFT_OUT: Mapping[str, str] = {
     "unique_value": "made anew from the records",
     "field_index": "indexes of this database; the advisor proposes them again",
     "view_measure": "how fast this database was",
+    "slow_query": "what took long in this database",
     "idempotency_key": "answers kept for two days for programs that ask again",
     "config_plan": "plans are made again: they speak of the data of a moment",
     "billing_account": "a contract with this installation's operator and payment provider; importing it elsewhere would pay nobody",
