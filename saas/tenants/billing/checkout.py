@@ -4,6 +4,8 @@ here but the customer: what was done is fetched afterwards, as after any event (
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -86,7 +88,8 @@ async def _customer(tenant: TenantRow, email: str, locale: str) -> str:
     if known:
         return known
     values = {"name": tenant.name, "email": email, "preferred_locales": [locale.replace("_", "-")], "metadata": {"app": catalogue.MARK, "tenant_id": str(tenant.id), "slug": tenant.slug}}
-    made = await client.ask("customers.create", values, key=f"customer-{new_id()}")
+    once = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]  # who presses twice is one customer
+    made = await client.ask("customers.create", values, key=f"customer-{once}")
     return await store.keep_customer(tenant.id, tenant.slug, made["id"])
 
 
