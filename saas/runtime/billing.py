@@ -57,15 +57,18 @@ def may_pay(ctx: Context) -> bool:
     return permissions.is_admin(ctx) and ctx.user_id is not None and ctx.viewer is None
 
 
-def require_payer(ctx: Context) -> None:
-    """Money is the administrators' own business, also in a workspace that is closed for want of it. Errors: PermissionDenied."""
+def require_payer(ctx: Context, *, more: bool = False) -> None:
+    """Money is the administrators' own business, also in a workspace that is closed for want of it. `more`: something is bought, which
+    nobody does for a workspace that will be deleted. Errors: PermissionDenied."""
     if not may_pay(ctx):
         raise PermissionDenied()
+    if more:
+        permissions.require_staying(ctx)
 
 
 async def subscribe(ctx: Context, plan_key: str, seats: int) -> str:
     """The address of the payment page. Errors: as `checkout.subscribe`, PermissionDenied."""
-    require_payer(ctx)
+    require_payer(ctx, more=True)
     email = ctx.user.email if ctx.user is not None else ""
     url = await checkout.subscribe(await get_tenant(ctx.tenant_id), plan_key, seats, email=email, locale=ctx.locale)
     await _note(ctx, "billing.checkout_started", {"plan": plan_key, "seats": seats})
@@ -84,7 +87,7 @@ async def set_extra(ctx: Context, most: int) -> None:
 
 async def cancel(ctx: Context) -> None:
     """Errors: as `checkout.cancel`, PermissionDenied."""
-    await _act(ctx, checkout.cancel, "billing.cancelled", {})
+    await _act(ctx, checkout.cancel, "billing.cancelled", {}, more=False)
 
 
 async def resume(ctx: Context) -> None:
@@ -98,8 +101,8 @@ async def portal(ctx: Context) -> str:
     return await checkout.portal(await get_tenant(ctx.tenant_id))
 
 
-async def _act(ctx: Context, act: Callable[[Any], Awaitable[None]], kind: str, data: dict[str, Any]) -> None:
-    require_payer(ctx)
+async def _act(ctx: Context, act: Callable[[Any], Awaitable[None]], kind: str, data: dict[str, Any], *, more: bool = True) -> None:
+    require_payer(ctx, more=more)
     await act(await get_tenant(ctx.tenant_id))
     await _note(ctx, kind, data)
     try:

@@ -84,7 +84,7 @@ async def test_from_subscribing_to_suspension_and_back(stripe, served, tenant_fa
     visitor = await visit(company, "admin", locale="en-GB" if locale == "en" else "zh-CN")
     page = await visitor.go("/settings/billing")
     words = SimpleNamespace(**({"team": "Team", "business": "Business", "free": "Free"} if locale == "en" else {"team": "团队版", "business": "商业版", "free": "免费版"}))
-    now, payment, banner = page.locator("[data-plan-now]"), page.locator("[data-payment]"), page.locator("[data-banner=payment]")
+    now, payment, banner = page.locator("[data-plan-now]"), page.locator("[data-payment]"), page.locator("[data-banner=payment], [data-banner=standing]")
     await expect(now).to_have_text(words.free)
     await look(visitor, f"billing-{locale}-1-free")
 

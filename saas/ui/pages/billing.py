@@ -161,7 +161,6 @@ def payment(ask: Ask) -> Banner | None:
     texts = {
         "past_due": ("warning", _("A payment for this workspace is overdue."), ""),
         "read_only": ("danger", _("This workspace is read-only because a payment is overdue."), _("Reading and export are possible.")),
-        "suspended": ("danger", _("This workspace is suspended."), _("Reading and export are possible.")),
     }  # fmt: skip
     if status not in texts:
         return None

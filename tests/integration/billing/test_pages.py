@@ -93,13 +93,15 @@ async def test_what_is_closed_for_want_of_money_can_be_paid_for(stripe, payer):
     assert (await admin.post("/r/customer/new", {"name": "Try"})).status_code == 303
 
 
-async def test_a_workspace_that_leaves_changes_no_subscription(payer):
+async def test_for_a_workspace_that_leaves_nothing_more_is_bought(payer):
     company = await payer()
     await company.subscribe("team", 2)
     await request_deletion(company.id)
     admin = await arrive(company)
     assert (await admin.get("/settings/billing")).status_code == 200
-    assert (await admin.post("/settings/billing/change", {"plan": "team", "seats": "9"})).status_code == 403
+    for act in ("subscribe", "change", "extra", "resume"):
+        assert (await admin.post(f"/settings/billing/{act}", {"plan": "team", "seats": "9", "most": "1000"})).status_code == 403
+    assert (await admin.post("/settings/billing/cancel")).status_code == 303 and (await company.account()).cancel_at is not None
 
 
 async def test_without_a_provider_the_pages_say_so(database, http, tenant_factory):
