@@ -14,6 +14,7 @@ import structlog
 
 from saas.db import tenant_transaction
 from saas.errors import AppError, PermissionDenied, Unavailable
+from saas.i18n import lazy
 from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.contexts import system_context
@@ -62,8 +63,8 @@ def require_payer(ctx: Context, *, more: bool = False) -> None:
     nobody does for a workspace that will be deleted. Errors: PermissionDenied."""
     if not may_pay(ctx):
         raise PermissionDenied()
-    if more:
-        permissions.require_staying(ctx)
+    if more and ctx.tenant.delete_after is not None:
+        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
 
 
 async def subscribe(ctx: Context, plan_key: str, seats: int) -> str:
