@@ -113,7 +113,7 @@ async def _manual(conn: Any, tenant_id: UUID) -> list[datetime]:
 async def _set_status(conn: Any, tenant: TenantRow, status: str) -> bool:
     """Unless the operator closed the tenant."""
     done = await conn.fetchval(
-        "UPDATE tenant SET status = $2, status_cause = 'billing' WHERE id = $1 AND status <> $2 AND (status = 'active' OR status_cause = 'billing') RETURNING true", tenant.id, status
+        "UPDATE tenant SET status = $2, status_cause = 'billing', status_reason = '' WHERE id = $1 AND status <> $2 AND (status = 'active' OR status_cause = 'billing') RETURNING true", tenant.id, status
     )
     return bool(done)
 
