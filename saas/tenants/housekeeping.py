@@ -1,4 +1,4 @@
-"""What nobody misses: sessions long over, answers kept for repeated requests, old messages, invitations and links for new passwords,
+"""What nobody misses: sessions long over, answers kept for repeated requests, old messages, invitations, sign-ups and links for new passwords,
 rows of tenants that moved away. For all tenants of all databases at once, by the worker."""
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ _OLD = {
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
     "sign_in_step": f"expires_at < now() AND {_HERE}",
+    "hand_over": f"expires_at < now() AND {_HERE}",
+    "signup": "expires_at < now() - interval '7 days'",
+    "throttle": "window_start < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 

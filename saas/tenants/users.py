@@ -42,12 +42,13 @@ async def create_user(
     phone: str = "",
     must_change_password: bool = False,
     actor_id: UUID | None = None,
+    sample_key: str | None = None,
 ) -> UUID:
-    """Add a person. Errors: InvalidInput (address, password, unknown department), Conflict (address taken here)."""
+    """Add a person; one with a `sample_key` comes with a pack's sample data. Errors: InvalidInput (address, password, unknown department), Conflict (address taken here)."""
     async with tenant_transaction(tenant_id) as conn:
         user_id = await insert_user(
             conn, tenant_id, email, password, name=name, role_keys=role_keys, department_key=department_key, locale=locale,
-            superior_id=superior_id, title=title, phone=phone, must_change_password=must_change_password,
+            superior_id=superior_id, title=title, phone=phone, must_change_password=must_change_password, sample_key=sample_key,
         )
         await record_audit(
             conn, tenant_id, "user.created", actor_id=actor_id, target=str(user_id), data={"roles": list(role_keys)}
@@ -69,6 +70,7 @@ async def insert_user(
     title: str = "",
     phone: str = "",
     must_change_password: bool = False,
+    sample_key: str | None = None,
 ) -> UUID:
     """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in."""
     email = clean_email(email)
@@ -80,9 +82,9 @@ async def insert_user(
         async with conn.transaction():
             await conn.execute(
                 "INSERT INTO app_user (tenant_id, id, email, name, password_hash, locale, superior_id, title, phone, "
-                "must_change_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "must_change_password, sample_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
                 tenant_id, user_id, email, name.strip(), await hash_password(password) if password else "", locale,
-                superior_id, title, phone, must_change_password,
+                superior_id, title, phone, must_change_password, sample_key,
             )
     except asyncpg.UniqueViolationError as error:
         raise Conflict(lazy("Somebody with this e-mail address exists already")) from error
@@ -138,7 +140,7 @@ async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict
     async with tenant_transaction(tenant_id) as conn:
         rows = await conn.fetch(
             "SELECT u.id, u.email, u.name, u.locale, u.status, u.superior_id, u.title, u.phone, u.successor_id, "
-            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, "
+            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, u.sample_key, u.password_hash <> '' AS has_password, "
             "EXISTS(SELECT 1 FROM second_factor f WHERE f.tenant_id = u.tenant_id AND f.user_id = u.id) AS has_second_factor, "
             "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) role_keys, "
             "ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id "
