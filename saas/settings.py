@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import re
@@ -49,7 +50,9 @@ class Settings:
     """`database_url` None means the embedded server in `data_dir`. It names an administrator's login: the product makes
     and uses its own roles in that database. It is the direct address: migrations, LISTEN and moves of tenants go there.
     `pooler_url`: where requests and jobs go instead, in transaction mode; `replica_url`: a streaming replica that answers
-    reads; `cells`: further databases that hold tenants, by key (docs/scaling.md). Secrets stay out of `repr`."""
+    reads; `cells`: further databases that hold tenants, by key (docs/scaling.md). `outbound_allow`: places of the operator's own
+    network that tenants' addresses may lead to (saas.outbound); `dns_servers`: who is asked about tenants' domains instead of the
+    machine's own; `domain_target`: what those domains point to, the base domain without it. Secrets stay out of `repr`."""
 
     base_domain: str = "localhost"
     data_dir: Path = Path("data")
@@ -70,6 +73,11 @@ class Settings:
     product_name: str = "saas"
     signup_open: bool = True
     signup_plan: str = ""
+    outbound_allow: frozenset[tuple[str, int]] = frozenset()
+    dns_servers: tuple[tuple[str, int], ...] = ()
+    trusted_proxy: bool = False
+    internal_secret: str | None = field(default=None, repr=False)
+    domain_target: str | None = None
     log_level: str = "INFO"
 
     @classmethod
@@ -203,6 +211,30 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _place(text: str, *, default_port: int | None = None) -> tuple[str, int]:
+    """`host:port`, `[::1]:port`; the port may be left out where there is a usual one."""
+    parts = urlsplit(f"//{text.strip()}")
+    try:
+        port = parts.port or default_port
+    except ValueError:
+        port = None
+    if not parts.hostname or not port or parts.path or parts.username or parts.query:
+        raise ValueError("must be host:port, several separated by commas")
+    return parts.hostname.lower().removesuffix("."), port
+
+
+def _places(text: str) -> frozenset[tuple[str, int]]:
+    return frozenset(_place(part) for part in text.split(",") if part.strip())
+
+
+def _servers(text: str) -> tuple[tuple[str, int], ...]:
+    found = tuple(_place(part, default_port=53) for part in text.split(",") if part.strip())
+    try:
+        return tuple((str(ipaddress.ip_address(host)), port) for host, port in found)
+    except ValueError:
+        raise ValueError("must be IP addresses of name servers, with :port unless it is 53, separated by commas") from None
+
+
 _CELL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,30}\Z")
 MAXIMUM_CELLS = 200  # entity numbers are four bytes wide: each cell has ten million
 
@@ -258,6 +290,11 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SAAS_PRODUCT_NAME": ("product_name", _name),
     "SAAS_SIGNUP": ("signup_open", _open),
     "SAAS_SIGNUP_PLAN": ("signup_plan", _plan_key),
+    "SAAS_OUTBOUND_ALLOW": ("outbound_allow", _places),
+    "SAAS_DNS_SERVERS": ("dns_servers", _servers),
+    "SAAS_TRUSTED_PROXY": ("trusted_proxy", _flag),
+    "SAAS_INTERNAL_SECRET": ("internal_secret", _secret),
+    "SAAS_DOMAIN_TARGET": ("domain_target", _host),
 }
 
 

@@ -16,7 +16,6 @@ from saas.tenants import (
     begin_second_step,
     close_operator_session,
     close_session,
-    find_operator_session,
     find_session,
     open_operator_session,
     open_session,
@@ -143,20 +142,6 @@ async def choose_theme(request: Request) -> Response[Any]:
     theme = str(form.get("theme") or "")
     add_cookie(request, response, "theme", theme if theme in ("light", "dark") else "", seconds=YEAR)
     return response
-
-
-async def operator_session(request: Request) -> Any:
-    """The signed-in operator. Errors: NotFound on any other host, NotAuthenticated."""
-    if site_of(request).kind != "operator":
-        raise NotFound()
-    token = cookies_of(request).get(SESSION_COOKIE)
-    found = await find_operator_session(token) if token else None
-    if found is None:
-        raise NotAuthenticated()
-    if request.method not in ("GET", "HEAD"):
-        refuse_foreign(request)
-        await check_token(request, found.csrf_secret)
-    return found
 
 
 router = Router("", route_handlers=[show_login, login, logout, choose_locale, choose_theme])
