@@ -12,10 +12,7 @@ from saas.tenants.tenants import RESERVED_SLUGS, SLUG
 SHORTEST, LONGEST = 3, 40  # characters of an address that somebody chooses; older ones may differ
 # Words that look like ours, or that mail, certificates and browsers give a meaning of their own.
 NOT_FOR_COMPANIES = RESERVED_SLUGS | frozenset(
-    """abuse about account accounts administrator autoconfig autodiscover beta broadcasthost careers cname contact custom demo dev domain domains download downloads edge error example
-    files git home hostmaster id image images img info invoice invoices isatap legal logout media my mta-sts no-reply noreply oauth oidc openid partner partners pay payment payments
-    portal post postmaster press pricing privacy private prod production proxy public register saas sales secure server service services sign-in sign-up signin sitemap ssl stage staging
-    stripe team terms test tls undefined null none update upload uploads user users verify vpn web webhook webhooks webmaster welcome wpad""".split()
+    ["abuse", "about", "account", "accounts", "administrator", "autoconfig", "autodiscover", "beta", "broadcasthost", "careers", "cname", "contact", "custom", "demo", "dev", "domain", "domains", "download", "downloads", "edge", "error", "example", "files", "git", "home", "hostmaster", "id", "image", "images", "img", "info", "invoice", "invoices", "isatap", "legal", "logout", "media", "my", "mta-sts", "no-reply", "noreply", "oauth", "oidc", "openid", "partner", "partners", "pay", "payment", "payments", "portal", "post", "postmaster", "press", "pricing", "privacy", "private", "prod", "production", "proxy", "public", "register", "saas", "sales", "secure", "server", "service", "services", "sign-in", "sign-up", "signin", "sitemap", "ssl", "stage", "staging", "stripe", "team", "terms", "test", "tls", "undefined", "null", "none", "update", "upload", "uploads", "user", "users", "verify", "vpn", "web", "webhook", "webhooks", "webmaster", "welcome", "wpad"]
 )  # fmt: skip
 # What says only which kind of company it is; the longest first.
 _ENDINGS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from saas.i18n import LazyString, gettext, get_locale, lazy, pick
+from saas.i18n import LazyString, get_locale, gettext, lazy, pick
 from saas.metadata.packs import list_packs
 from saas.ui.assets import asset_url
 

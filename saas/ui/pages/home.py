@@ -13,9 +13,8 @@ from saas.errors import NotFound
 from saas.i18n import gettext as _
 from saas.tenants import list_tenants, record_operator_audit, set_tenant_status
 from saas.ui.console import opened
-from saas.ui.guards import html, page_data, redirect, signed_in, site_of
+from saas.ui.guards import redirect, signed_in, site_of
 from saas.ui.pages.signup import landing
-from saas.ui.render import render
 from saas.ui.shell import home_url
 from saas.ui.views import Toast
 
