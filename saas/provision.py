@@ -20,6 +20,7 @@ from saas.tenants.first_steps import begin_first_steps
 from saas.tenants.hand_over import begin_hand_over
 from saas.tenants.links import platform_address
 from saas.tenants.operators import note_sign_up
+from saas.tenants.plans import USUAL, check_plan
 from saas.tenants.rules import STANDARD
 
 __all__ = ["SAMPLE_PASSWORD", "admin_role", "has_sample", "load_sample", "open_workspace", "provision_tenant", "sample_logins"]
@@ -34,12 +35,13 @@ async def provision_tenant(
     admin_email: str,
     admin_password: str,
     admin_name: str = "",
-    plan_key: str = "free",
+    plan_key: str = USUAL,
     sample_data: bool = False,
     sample_password: str = SAMPLE_PASSWORD,
     progress: Progress | None = None,
     tenant_id: UUID | None = None,
     time_zone: str | None = None,
+    trial_days: int = 0,
     begin: Callable[[Any, UUID], Awaitable[None]] | None = None,
 ) -> UUID:
     """Create a tenant with a pack; the administrator gets the pack's first role with `"admin": true`.
@@ -55,7 +57,7 @@ async def provision_tenant(
     async with tenant_transaction(tenant_id) as conn:
         await create_tenant(
             slug, name, pack_key, locale, admin_email, admin_password, plan_key=plan_key, role_keys=[role_key],
-            admin_name=admin_name, tenant_id=tenant_id, time_zone=time_zone,
+            admin_name=admin_name, tenant_id=tenant_id, time_zone=time_zone, trial_days=trial_days,
         )
         admin = await find_user(tenant_id, email=admin_email)
         await configuration.install(await system_context(tenant_id), raw, author_id=admin["id"])
@@ -85,7 +87,8 @@ async def open_workspace(token: str, found: Mapping[str, Any], *, password: str,
     try:
         await provision_tenant(
             signup["slug"], name=signup["company"], pack_key=signup["pack_key"], locale=signup["locale"], admin_email=signup["email"], admin_password=password,
-            admin_name=signup["name"], plan_key=signup["plan_key"], tenant_id=tenant_id, time_zone=_known_zone(signup["time_zone"]), begin=begin,
+            admin_name=signup["name"], plan_key=signup["plan_key"], tenant_id=tenant_id, time_zone=_known_zone(signup["time_zone"]),
+            trial_days=check_plan(signup["plan_key"]).trial_days, begin=begin,
         )  # fmt: skip
     except Conflict as error:  # the operator gave the address to somebody else at this moment
         await signups.give_back(signup["id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from saas.db import tenant_transaction
 from saas.runtime import operations as ops
 from saas.runtime.context import Context, User
 from saas.runtime.door import execute
+from saas.tenants import Limits
 
 _WHEN = re.compile(r"^([+-]?\d+)d(?: (\d{2}):(\d{2}))?$")
 BATCH = 250
@@ -22,7 +24,7 @@ class Sample:
     """Loads one sample.json for a tenant. `users`: {sample key: User}; `base`: a system context of the tenant."""
 
     def __init__(self, base: Context, users: Mapping[str, User]) -> None:
-        self.base, self.users = base, users
+        self.base, self.users = base.replace(tenant=replace(base.tenant, limits=Limits())), users  # no plan refuses its own example
         self.start = base.now
         self.ids: dict[str, UUID] = {}
         self._made: list[tuple[str, UUID, str]] = []  # entity, id, sample key: not marked yet

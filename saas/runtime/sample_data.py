@@ -15,7 +15,7 @@ from uuid import UUID
 from saas.db import tenant_transaction
 from saas.metadata.config import Config
 from saas.metadata.packs import sample
-from saas.runtime import jobs
+from saas.runtime import jobs, quota
 from saas.runtime.context import Context, User
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.sample import Sample
@@ -24,6 +24,7 @@ from saas.tenants import create_user, list_audit, list_users, record_audit, upda
 SAMPLE_PASSWORD = "demo-password"
 SAMPLE_LOADED = "sample.loaded"
 KIND = "load_sample"
+SHARE = 4  # sample records fill at most one part in so many of what the plan allows
 Progress = Callable[[int, int], None]
 
 
@@ -33,13 +34,17 @@ async def load_sample(
     """Create the pack's sample people (`<email>@<slug>.example`) and records; returns how many operations were run."""
     data = sample(pack_key)
     users = await _people(tenant_id, slug, data["users"], locale, password)
-    count = await Sample(await system_context(tenant_id, origin="sample"), users).load(data["records"], progress)
-    await _loaded(tenant_id, count)
+    loader = Sample(await system_context(tenant_id, origin="sample"), users)
+    count = await loader.load(data["records"], progress)
+    await _loaded(loader, count)
     return count
 
 
-async def begin_loading(conn: Any, ctx: Context, pack_key: str, *, most: int | None = None) -> UUID:
-    """Put the job that loads it into the queue, as part of the caller's transaction. `most`: records, of which the plan allows no more."""
+async def begin_loading(conn: Any, ctx: Context, pack_key: str) -> UUID:
+    """Put the job that loads it into the queue, as part of the caller's transaction. Where the plan allows few records it loads fewer, so
+    that there is room for people's own."""
+    allowed = ctx.tenant.limits.records
+    most = None if allowed is None else allowed // SHARE
     return await jobs.enqueue(conn, ctx, KIND, {"pack": pack_key, "locale": ctx.tenant.locale, "most": most})
 
 
@@ -58,13 +63,17 @@ async def load_in_job(job: jobs.JobRun) -> dict[str, Any]:
         await job.checkpoint(conn, done=done, total=total, state={"begun": begun, "done": done})
 
     count = await loader.load(records, keep=keep, skip=job.state.get("done", 0))
-    await _loaded(tenant.id, count)
+    await _loaded(loader, count)
     return {"begun": begun, "done": count, "records": len(records)}
 
 
-async def _loaded(tenant_id: UUID, count: int) -> None:
+async def _loaded(loader: Sample, count: int) -> None:
+    """It is all there. What its automations did is taken off the month's account: nobody asked for it."""
+    tenant_id = loader.base.tenant_id
     async with tenant_transaction(tenant_id) as conn:
         await record_audit(conn, tenant_id, SAMPLE_LOADED, data={"operations": count})
+        runs = await conn.fetchval("SELECT count(*) FROM automation_log WHERE tenant_id = $1 AND at <= $2", tenant_id, loader.start)
+        await quota.write(conn, loader.base, "automation_runs", -runs, [])
 
 
 async def has_sample(tenant_id: UUID) -> bool:

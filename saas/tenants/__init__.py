@@ -25,7 +25,7 @@ from saas.tenants.operators import (
     open_operator_session,
     record_operator_audit,
 )
-from saas.tenants.plans import Limits, limits_of
+from saas.tenants.plans import USUAL, Limits, PlanDef, catalogue, check_overrides, check_plan, limits_of
 from saas.tenants.rules import SecurityRules, get_security_rules, set_security_rules
 from saas.tenants.second_factor import (
     Offer,
@@ -52,6 +52,8 @@ from saas.tenants.sessions import (
     set_view_as,
 )
 from saas.tenants.tenants import (
+    STATES,
+    WRITABLE,
     TenantRow,
     check_slug,
     create_tenant,
@@ -61,16 +63,22 @@ from saas.tenants.tenants import (
     get_tenant,
     list_tenants,
     resolve_host,
+    set_tenant_limits,
     set_tenant_plan,
     set_tenant_status,
+    set_trial_end,
 )
 from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user
 
 __all__ = [
+    "STATES",
+    "USUAL",
+    "WRITABLE",
     "KeyScope",
     "Limits",
     "Offer",
     "OperatorInfo",
+    "PlanDef",
     "Proof",
     "SecondFactor",
     "SecurityRules",
@@ -81,8 +89,11 @@ __all__ = [
     "authenticate",
     "authenticate_operator",
     "begin_second_step",
+    "catalogue",
     "cell_of",
     "change_password",
+    "check_overrides",
+    "check_plan",
     "check_slug",
     "clean_up",
     "close_operator_session",
@@ -138,8 +149,10 @@ __all__ = [
     "set_password",
     "set_roles",
     "set_security_rules",
+    "set_tenant_limits",
     "set_tenant_plan",
     "set_tenant_status",
+    "set_trial_end",
     "set_view_as",
     "update_department",
     "update_user",

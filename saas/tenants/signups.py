@@ -81,9 +81,14 @@ def is_open() -> bool:
 
 
 def offered_plans() -> list[str]:
-    """Plans a company may choose at sign-up, from small to large; the first is proposed."""
-    chosen = current_database().settings.signup_plan
-    return [chosen] if chosen in catalogue() else [next(iter(catalogue()))]
+    """Plans a company may choose at sign-up; the first is proposed: the operator's setting, else the smallest that can be tried for some
+    days. A plan that is named there but not offered to everybody leaves no choice."""
+    plans, named = catalogue(), current_database().settings.signup_plan
+    offered = [p.key for p in plans.values() if p.offered]
+    if named in plans and not plans[named].offered:
+        return [named]
+    first = named if named in plans else next((p.key for p in plans.values() if p.offered and p.trial_days), offered[0])
+    return [first, *(key for key in offered if key != first)]
 
 
 # ---- addresses while typing -----------------------------------------------------------------------------------------------

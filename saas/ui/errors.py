@@ -21,12 +21,14 @@ from saas.errors import (
     PayloadTooLarge,
     PermissionDenied,
     PlanLimitReached,
+    RateLimitReached,
     StaleVersion,
     TooManyRequests,
     Unavailable,
 )
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
+from saas.tenants.rates import Rate
 from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
@@ -94,6 +96,8 @@ def answer_error(scope: Any, error: AppError, request: Request | None = None) ->
     with use_locale(state.get("locale", "en")):
         response = _answer(request, error)
     retry = error.data.get("retry_after") or (5 if isinstance(error, Unavailable) else None)
+    if isinstance(error, RateLimitReached):
+        scope["state"]["rate"] = Rate(error.data["allowed"], 0, error.data["retry_after"])
     if retry:
         response.headers["retry-after"] = str(retry)
     return response

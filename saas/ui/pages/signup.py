@@ -12,12 +12,13 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+from babel.numbers import format_currency
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import current_database
 from saas.errors import AppError, FieldProblem, InvalidInput, NotFound, PermissionDenied, TooManyRequests
-from saas.i18n import LOCALES, pick, set_locale
+from saas.i18n import LOCALES, get_locale, pick, set_locale
 from saas.i18n import gettext as _
 from saas.metadata.packs import list_packs
 from saas.tenants import open_session, signups
@@ -101,7 +102,18 @@ def _form(request: Request, typed: dict[str, Any], *, errors: dict[str, str] | N
 
 
 def _plan_words(key: str) -> str:
-    return pick(catalogue()[key].label)
+    plan = catalogue()[key]
+    name, limits = pick(plan.label), plan.limits
+    currency = "CNY" if get_locale() == "zh_CN" and "CNY" in plan.prices else "USD"
+    minor = plan.prices.get(currency, 0)
+    if not minor:
+        if limits.seats is None or limits.records is None:
+            return name
+        return _("%(plan)s: free, for up to %(people)s people and %(records)s records", plan=name, people=limits.seats, records=f"{limits.records:,}")
+    price = format_currency(minor / 100, currency, locale=get_locale())
+    if plan.trial_days:
+        return _("%(plan)s: %(days)s days for nothing, then %(price)s per person and month", plan=name, days=plan.trial_days, price=price)
+    return _("%(plan)s: %(price)s per person and month", plan=name, price=price)
 
 
 @get("/signup/address")
