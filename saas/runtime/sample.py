@@ -10,21 +10,26 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
+from saas.errors import AppError
+from saas.log import get_logger
 from saas.runtime import operations as ops
 from saas.runtime.context import Context, User
 from saas.runtime.door import execute
-from saas.tenants import Limits
+from saas.tenants.plans import USUAL
 
+log = get_logger(__name__)
 _WHEN = re.compile(r"^([+-]?\d+)d(?: (\d{2}):(\d{2}))?$")
 BATCH = 250
 NEWS_DAYS = 4
 
 
 class Sample:
-    """Loads one sample.json for a tenant. `users`: {sample key: User}; `base`: a system context of the tenant."""
+    """Loads one sample.json for a tenant. `users`: {sample key: User}; `base`: a system context of the tenant. `lenient`: what a rule refuses
+    is left out, with all that follows from it; else it is an error."""
 
-    def __init__(self, base: Context, users: Mapping[str, User]) -> None:
-        self.base, self.users = base.replace(tenant=replace(base.tenant, limits=Limits())), users  # no plan refuses its own example
+    def __init__(self, base: Context, users: Mapping[str, User], *, lenient: bool = False) -> None:
+        self.lenient = lenient
+        self.base, self.users = base.replace(tenant=replace(base.tenant, plan_key=USUAL, limit_overrides={})), users  # no plan refuses its own example
         self.start = base.now
         self.ids: dict[str, UUID] = {}
         self._made: list[tuple[str, UUID, str]] = []  # entity, id, sample key: not marked yet
@@ -81,9 +86,9 @@ class Sample:
 
     async def _run(self, at: datetime, record: Mapping[str, Any], step: Mapping[str, Any]) -> None:
         ctx = self.base.replace(user=self.users[step["by"]] if step.get("by") else None, origin="sample", fixed_now=at)
-        values = {k: self.value(v) for k, v in (step.get("values") or step.get("update") or {}).items()}
         entity = record["entity"]
         try:
+            values = {k: self.value(v) for k, v in (step.get("values") or step.get("update") or {}).items()}
             if "transition" in step:
                 change = await execute(ctx, ops.Transition(entity=entity, id=self.ids[record["key"]], key=step["transition"], values=values, brief=True))
             elif "update" in step:
@@ -95,9 +100,19 @@ class Sample:
                     self.ids[record["key"]] = UUID(created)
                 self._made.append((entity, UUID(created), record.get("key") or ""))
             self._made += [(e["entity"], UUID(e["id"]), "") for e in change.effects if e["action"] == "create"]
+        except (AppError, KeyError) as error:
+            if not self.lenient:
+                raise self._named(error, record, step) from error
+            log.info("sample.left_out", entity=entity, key=record.get("key"))
         except Exception as error:
-            problems = "; ".join(f"{p.field}: {p.message}" for p in getattr(error, "problems", ()))
-            raise RuntimeError(f"sample record {record.get('key')!r} ({entity}, {step.get('transition') or ('update' if 'update' in step else 'create')} by {step.get('by')}): {error} {problems}") from error
+            raise self._named(error, record, step) from error
+
+    @staticmethod
+    def _named(error: Exception, record: Mapping[str, Any], step: Mapping[str, Any]) -> RuntimeError:
+        """Which record it was."""
+        problems = "; ".join(f"{p.field}: {p.message}" for p in getattr(error, "problems", ()))
+        act = step.get("transition") or ("update" if "update" in step else "create")
+        return RuntimeError(f"sample record {record.get('key')!r} ({record['entity']}, {act} by {step.get('by')}): {error} {problems}")
 
     def moment(self, text: str) -> datetime:
         """ "-420d 09:30" in the tenant's time zone; without a time, nine in the morning."""

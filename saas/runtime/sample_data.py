@@ -24,6 +24,7 @@ from saas.tenants import create_user, list_audit, list_users, record_audit, upda
 SAMPLE_PASSWORD = "demo-password"
 SAMPLE_LOADED = "sample.loaded"
 KIND = "load_sample"
+SMALL = 30  # records of an entity that are taken all or not at all: teams, targets and the like, on which rules depend
 SHARE = 4  # sample records fill at most one part in so many of what the plan allows
 Progress = Callable[[int, int], None]
 
@@ -57,7 +58,7 @@ async def load_in_job(job: jobs.JobRun) -> dict[str, Any]:
     records = data["records"]
     if job.payload.get("most") is not None:
         records = fitting(records, job.payload["most"], base.config)
-    loader = Sample(base, users)
+    loader = Sample(base, users, lenient=True)  # people work meanwhile, and only part of it may be taken
 
     async def keep(conn: Any, done: int, total: int) -> None:
         await job.checkpoint(conn, done=done, total=total, state={"begun": begun, "done": done})
@@ -74,6 +75,12 @@ async def _loaded(loader: Sample, count: int) -> None:
         await record_audit(conn, tenant_id, SAMPLE_LOADED, data={"operations": count})
         runs = await conn.fetchval("SELECT count(*) FROM automation_log WHERE tenant_id = $1 AND at <= $2", tenant_id, loader.start)
         await quota.write(conn, loader.base, "automation_runs", -runs, [])
+
+
+async def is_loading(ctx: Context) -> bool:
+    """Whether sample data is being filled in at this moment."""
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        return bool(await conn.fetchval("SELECT true FROM job WHERE tenant_id = $1 AND kind = $2 AND status IN ('queued', 'running') LIMIT 1", ctx.tenant_id, KIND))
 
 
 async def has_sample(tenant_id: UUID) -> bool:
@@ -99,7 +106,7 @@ def fitting(records: Sequence[Mapping[str, Any]], most: int, config: Config) -> 
     links = [{v[1:] for v in _texts(r) if v.startswith("@") and v[1:] in known} for r in records]
     total = Counter(r["entity"] for r in records)
     for share in (0.9, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.0):
-        room = {entity: max(2, int(count * share)) for entity, count in total.items()}
+        room = {entity: count if count <= SMALL and share else max(2, int(count * share)) for entity, count in total.items()}
         taken: set[str] = set()
         kept: dict[int, Mapping[str, Any]] = {}
         for _round in range(6):  # a record may stand before those it names

@@ -111,6 +111,8 @@ CASES: dict[str, Case] = {
     "GET /signup": Case(public=True), "GET /signup/address": Case(query=({"slug": "$slug"}, {"company": "$word"}), public=True), "POST /signup": fills({"slug": "$slug", "company": "$word"}, public=True),
     "GET /signup/confirm/{token:str}": Case(params={"token": "$invitation"}, public=True), "POST /signup/confirm/{token:str}": fills({"password": "a new long password"}, public=True, token="$invitation"),
     "GET /welcome/{token:str}": Case(params={"token": "$invitation"}, public=True),
+    "GET /first-steps": reads(), "POST /first-steps/away": fills({}), "POST /first-steps/back": fills({}), "GET /settings/first-steps": Case(own=True), "GET /settings/sample": Case(own=True),
+    "POST /settings/sample/clear": fills({}), "POST /settings/sample/undo": fills({}), "POST /settings/sample/fill": fills({}),
     "POST /locale": fills({"locale": "en", "next": "/r/customer/$record"}, public=True), "POST /theme": fills({"theme": "dark", "next": "/r/customer/$record"}, public=True),
     "GET /dashboards/{key:str}": reads({}, {"user": "$user"}, key="sales"), "GET /reports": reads(), "GET /reports/{key:str}": reads({}, {"owner": "$user"}, {"user": "$user"}, key="sales"),
     "GET /reports/{key:str}/export": reads({"widget": "nothing"}, {"widget": "by_person", "owner": "$user"}, key="sales"),
