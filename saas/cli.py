@@ -376,7 +376,24 @@ async def operator_create(settings: Settings, email: str, password: str, name: s
 
     async with opened(settings):
         operator_id = await create_operator(email, password, name=name)
-    return {"id": operator_id, "email": email.strip().lower()}, f"Created operator {email}."
+    return {"id": operator_id, "email": email.strip().lower()}, f"Created operator {email}. The second factor is set up at the first sign-in."
+
+
+@command(operator, "reset")
+@click.argument("email")
+@click.option("--password", default=None, help="A new password as well.")
+async def operator_reset(settings: Settings, email: str, password: str | None) -> Any:
+    """For an operator who lost phone and recovery codes: the next sign-in sets up a new second factor."""
+    from saas.tenants import create_operator, list_operators, reset_operator_factor
+
+    async with opened(settings):
+        found = next((o for o in await list_operators() if o["email"] == email.strip().lower()), None)
+        if found is None:
+            raise NotFound()
+        if password is not None:
+            await create_operator(email, password, replace=True)
+        await reset_operator_factor(found["id"])
+    return {"id": found["id"], "email": found["email"]}, f"{found['email']} signs in with the password and sets up a new second factor."
 
 
 # ---- configuration as code -----------------------------------------------------------------------------------------------------

@@ -18,12 +18,13 @@ from typing import Any
 from babel.dates import format_datetime
 from litestar import Request, Response
 
-from saas.errors import NotAuthenticated, NotFound
+from saas.errors import NotAuthenticated, NotFound, PermissionDenied
 from saas.i18n import LazyString, lazy
 from saas.i18n import gettext as _
 from saas.tenants import OperatorInfo, find_operator_session
 from saas.ui.guards import (
     SESSION_COOKIE,
+    SecondFactorDue,
     add_cookie,
     check_token,
     cookies_of,
@@ -41,7 +42,9 @@ from saas.ui.views import Link, NavGroup, Toast
 # (group, [(key, address, name, icon)]): other parts of the product add their pages here.
 MENU: Sequence[tuple[LazyString, Sequence[tuple[str, str, LazyString, str]]]] = (
     (lazy("Workspaces"), (("tenants", "/", lazy("Workspaces"), "building"),)),
+    (lazy("Operators"), (("operators", "/operators", lazy("Operators"), "users"),)),
 )
+SETUP = "/account/second-factor"
 
 
 class Console:
@@ -91,4 +94,11 @@ async def opened(request: Request, *, change: bool = False) -> Console:
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, found.csrf_secret)
-    return Console(request, found)
+        if change and not found.may_change:
+            raise PermissionDenied(lazy("Your operator's account may look at everything and change nothing."))
+    wanted = request.app.state.settings.operator_totp != "optional"
+    if wanted and not found.has_totp and not request.url.path.startswith(SETUP):
+        raise SecondFactorDue(lazy("Operators sign in with a second factor. Please set it up now."), reason="second_factor", setup=SETUP)
+    console = Console(request, found)
+    request.scope["state"]["console"] = console
+    return console

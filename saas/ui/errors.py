@@ -111,7 +111,7 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
     if isinstance(error, PasswordDue):
         return redirect(request, "/profile", Toast(str(error.message), "warn"))
     if isinstance(error, SecondFactorDue):
-        return redirect(request, SECOND_FACTOR, Toast(str(error.message), "warn"))
+        return redirect(request, str(error.data.get("setup", SECOND_FACTOR)), Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
     return _page(request, error)
@@ -177,6 +177,9 @@ def _page(request: Request, error: AppError) -> Response[Any]:
     if isinstance(error, (Unavailable, StaleVersion)):
         actions.insert(0, Link(_("Try again"), request.url.path))
     data = {**_words(error), "actions": actions, "request_id": request.scope["state"].get("request_id", "")}
+    console = request.scope["state"].get("console")
+    if console is not None and error.status != 503:
+        return console.page("operator/error.html", "", status=error.status, **data)
     ask = request.scope["state"].get("ask")
     if ask is not None and error.status != 503:
         return ask.page("errors/page.html", status=error.status, **data)

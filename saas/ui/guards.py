@@ -191,7 +191,8 @@ class PasswordDue(PermissionDenied):
 
 
 class SecondFactorDue(PermissionDenied):
-    """The workspace wants a second factor of this person: until they have one, their session opens nothing else."""
+    """A second factor is wanted of this person: until they have one, their session opens nothing else. `data["setup"]`: where they set
+    it up, if not on the profile page."""
 
 
 def refuse_unfinished(session: SessionInfo) -> None:

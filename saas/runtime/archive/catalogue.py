@@ -105,6 +105,7 @@ LEFT_OUT: Mapping[str, str] = {
     "password_reset": "links that open somebody's account; tokens never leave",
     "invitation": "links with tokens; who has not come yet is invited again from where the workspace then is",
     "hand_over": "tokens that sign somebody in here within two minutes; they never leave",
+    "announcement_dismissed": "which of this installation's announcements people have seen",
     "sign_in_step": "who is signing in here at this moment",
     "second_factor": "a secret, sealed with this installation's key; people set theirs up again",
     "recovery_code": "secrets that belong to the second factor",

@@ -108,6 +108,10 @@ async def operator(request: Request) -> OperatorInfo:
     found = await find_operator_session(token) if token else None
     if found is None:
         raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
+    if found.kind != "api":  # a page's session goes past no CSRF check
+        raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
+    if request.method not in SAFE_METHODS and not found.may_change:
+        raise PermissionDenied(lazy("Your operator's account may look at everything and change nothing."))
     return found
 
 

@@ -75,7 +75,7 @@ async def login(request: Request) -> Response[Any]:
             user_id = await authenticate(site.tenant.id, email, password, ip)
             token, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
         elif site.kind == "operator":
-            operator_id = await authenticate_operator(email, password, totp=str(form.get("totp") or ""), ip=ip)
+            operator_id = await authenticate_operator(email, password, ip=ip)
             token, _csrf, _expires = await open_operator_session(operator_id, "web", ip, agent)
         else:
             raise NotFound()
@@ -92,9 +92,8 @@ async def login(request: Request) -> Response[Any]:
 
 
 async def _ask_for_code(request: Request, error: SecondFactorNeeded, next_: str) -> Response[Any]:
-    tenant = site_of(request).tenant
-    assert tenant is not None
-    token = await begin_second_step(tenant.id, error.data["user_id"])
+    tenant, user_id = site_of(request).tenant, error.data["user_id"]
+    token = await begin_second_step(tenant.id, user_id) if tenant else (await open_operator_session(user_id, "step"))[0]
     response = redirect(request, "/login/code" + (f"?next={quote(next_)}" if next_ != "/" else ""))
     add_cookie(request, response, STEP_COOKIE, token, seconds=STEP_SECONDS)
     return response
