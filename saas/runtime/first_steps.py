@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.i18n import gettext as _
-from saas.i18n import pick
+from saas.i18n import pick, titled
 from saas.metadata.packs import list_packs
 from saas.runtime import permissions
 from saas.runtime.context import Context
@@ -93,7 +93,7 @@ def _steps(ctx: Context, facts: Any) -> list[Step]:
     if moving is not None and moving.pipeline is not None:
         stages = " → ".join(pick(s.label) for s in moving.pipeline.stages if not s.is_final) or pick(moving.pipeline.stages[0].label)
         url = f"/r/{moving.key}/board" + (f"?view={found.board.key}" if found.board else "") if found.board else f"/r/{moving.key}"
-        steps.append(Step("move", _("Take a record to its next stage"), f"{pick(moving.defn.plural)}: {stages}", url, _("Open the pipeline"), facts["moved"]))
+        steps.append(Step("move", _("Take a record to its next stage"), str(titled(pick(moving.defn.plural), stages)), url, _("Open the pipeline"), facts["moved"]))
     if main is not None and permissions.may(ctx, "import", main.key):
         steps.append(Step("import", _("Import your list"), _("From Excel or CSV: %(name)s", name=pick(main.defn.plural)), f"/r/{main.key}/import", _("Import"), facts["imported"]))
     steps.append(Step("invite", _("Invite a colleague"), _("With the role they need; they get a link by e-mail."), "/settings/users/invite", _("Invite"), facts["invited"]))

@@ -76,7 +76,7 @@ AUDIT_EVENTS = {
     "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
     "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
     "invitation.accepted": lazy("Invitation accepted"), "mail.read": lazy("Recorded message read"),
-    "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
+    "user.created": lazy("Person added"), "user.changed": lazy("Person changed"), "user.deactivated": lazy("Person deactivated"), "user.reactivated": lazy("Person let in again"),
     "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
     "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
     "api_key.created": lazy("API key made"), "api_key.revoked": lazy("API key revoked"),
@@ -99,7 +99,7 @@ AUDIT_FACTS = {
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
-    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"), "successor": lazy("taken over by"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),
