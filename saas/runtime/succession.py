@@ -47,19 +47,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """`led`: active people whose superior they are; `keys`: API keys that end with them."""
+    """`open`, `all`: records, each counted once; `led`: active people whose superior they are; `keys`: API keys that end with them."""
 
     parts: tuple[Part, ...]
+    open: int
+    all: int
     led: int
     keys: int
-
-    @property
-    def open(self) -> int:
-        return sum(p.open for p in self.parts)
-
-    @property
-    def all(self) -> int:
-        return self.open + sum(p.closed for p in self.parts)
 
 
 def responsible_fields(entity: Entity) -> list[FieldDef]:
@@ -73,19 +67,23 @@ async def duties(ctx: Context, user_id: UUID) -> Duties:
     """What somebody is responsible for, over all records. Errors: PermissionDenied, NotFound."""
     await _target(ctx, user_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        parts = []
+        parts: list[Part] = []
+        open_ = all_ = 0
         for entity in ctx.config.entities.values():
-            for field in responsible_fields(entity):
-                statement = Statement(ctx)
-                held, closed = held_sql(ctx.config, entity, field, "t", statement.param(user_id, "uuid")), _closed_sql(entity, statement)
-                row = await conn.fetchrow(
-                    *statement.finish(f"SELECT count(*) FILTER (WHERE NOT ({closed})) AS open, count(*) FILTER (WHERE {closed}) AS closed FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND {held}")
-                )
-                if row["open"] or row["closed"]:
-                    parts.append(Part(entity.key, field.key, row["open"], row["closed"]))
+            fields = responsible_fields(entity)
+            if not fields:
+                continue
+            statement = Statement(ctx)
+            person, closed = statement.param(user_id, "uuid"), _closed_sql(entity, statement)
+            held = [held_sql(ctx.config, entity, field, "t", person) for field in fields]
+            counts = ", ".join(f"count(*) FILTER (WHERE ({h}) AND NOT ({closed})), count(*) FILTER (WHERE ({h}) AND ({closed}))" for h in held)
+            any_ = " OR ".join(f"({h})" for h in held)
+            row = await conn.fetchrow(*statement.finish(f"SELECT count(*) FILTER (WHERE NOT ({closed})), count(*), {counts} FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND ({any_})"))
+            open_, all_ = open_ + row[0], all_ + row[1]
+            parts += [Part(entity.key, f.key, row[2 + 2 * n], row[3 + 2 * n]) for n, f in enumerate(fields) if row[2 + 2 * n] or row[3 + 2 * n]]
         led = await conn.fetchval("SELECT count(*) FROM app_user WHERE tenant_id = $1 AND superior_id = $2 AND status = 'active'", ctx.tenant_id, user_id)
         keys = await conn.fetchval("SELECT count(*) FROM session WHERE tenant_id = $1 AND user_id = $2 AND kind = 'key' AND revoked_at IS NULL AND expires_at > now()", ctx.tenant_id, user_id)
-    return Duties(tuple(parts), led, keys)
+    return Duties(tuple(parts), open_, all_, led, keys)
 
 
 def _closed_sql(entity: Entity, statement: Statement) -> str:
