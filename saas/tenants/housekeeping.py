@@ -18,6 +18,8 @@ _OLD = {
     "hand_over": f"expires_at < now() AND {_HERE}",
     "signup": "expires_at < now() - interval '7 days'",
     "throttle": "window_start < now() - interval '1 day'",
+    "slow_query": f"at < now() - interval '14 days' AND {_HERE}",
+    "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 

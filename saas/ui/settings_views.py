@@ -17,7 +17,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -85,7 +85,7 @@ AUDIT_EVENTS = {
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"), "sample.cleared": lazy("Sample data cleared"), "sample.restored": lazy("Sample data brought back"), "tenant.signed_up": lazy("Signed up"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
-    "tenant.plan_changed": lazy("Plan changed"), "tenant.moving": lazy("Workspace moving to another server"),
+    "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
@@ -99,7 +99,7 @@ AUDIT_FACTS = {
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
-    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"), "successor": lazy("taken over by"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "limits": lazy("limits"), "ends": lazy("ends"), "with_passwords": lazy("with passwords"), "successor": lazy("taken over by"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),

@@ -24,6 +24,7 @@ from saas.tenants.tenants import TenantRow
 KINDS: Mapping[str, tuple[LazyString, str]] = {
     "invitation": (lazy("Invitation"), N_("%(inviter)s invites you to %(company)s")),
     "password_reset": (lazy("New password"), N_("Choose a new password for %(company)s")),
+    "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
     "signup": (lazy("Confirmation of a sign-up"), N_("Confirm your new workspace for %(wanted)s")),
 }
