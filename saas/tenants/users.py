@@ -118,7 +118,7 @@ async def update_user(
         raise ValueError(f"not changeable: {', '.join(sorted(unknown))}")
     _check(**{key: value for key, value in columns.items() if key in ("name", "locale", "status")})
     async with tenant_transaction(tenant_id) as conn:
-        if columns.get("status") == "active" and await _is_inactive(conn, tenant_id, user_id):
+        if columns.get("status") == "active" and await _needs_seat(conn, tenant_id, user_id):
             await require_seat(conn, tenant_id)
         assignments = ", ".join(f"{key} = ${number}" for number, key in enumerate(columns, 3))
         found = await conn.fetchval(
@@ -143,8 +143,10 @@ async def update_user(
         await record_audit(conn, tenant_id, "user.changed", actor_id=actor_id, target=str(user_id), data=data)
 
 
-async def _is_inactive(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
-    return await conn.fetchval("SELECT status FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id) == "inactive"
+async def _needs_seat(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
+    """Somebody inactive; sample people who cannot sign in take no seat."""
+    sql = "SELECT status = 'inactive' AND NOT (sample_key IS NOT NULL AND password_hash = '') FROM app_user WHERE tenant_id = $1 AND id = $2"
+    return bool(await conn.fetchval(sql, tenant_id, user_id))
 
 
 async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict[str, Any]]:

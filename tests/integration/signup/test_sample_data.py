@@ -18,7 +18,7 @@ from saas.runtime import sample as loader
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.leading import leading
 from saas.runtime.worker import drain
-from saas.tenants import create_user, find_user, list_users
+from saas.tenants import create_user, find_user, list_users, set_password, update_user
 from saas.tenants.first_steps import begin_first_steps
 from saas.tenants.limits import forget
 from tests.conftest import PASSWORD
@@ -174,6 +174,11 @@ async def test_a_small_plan_gets_a_small_sample(tenant_factory, monkeypatch):
         await create_user(tenant.id, f"p{number}@x.example", PASSWORD, "Person", ["sales"])
     with pytest.raises(PlanLimitReached):
         await create_user(tenant.id, "p3@x.example", PASSWORD, "Person", ["sales"])
+    sample_person = next(u["id"] for u in people if u["sample_key"])
+    with pytest.raises(PlanLimitReached):
+        await set_password(tenant.id, sample_person, PASSWORD)
+    await update_user(tenant.id, sample_person, {"status": "inactive"})
+    await update_user(tenant.id, sample_person, {"status": "active"})
     async with tenant_transaction(tenant.id) as conn:
         assert await conn.fetchval("SELECT coalesce(sum(amount), 0) FROM usage_delta WHERE tenant_id = $1 AND meter = 'automation_runs'", tenant.id) == 0
 
