@@ -55,6 +55,7 @@ class AppUser(Table, tablename="app_user", db=DB):
     created_at = Timestamptz()
     last_login_at = Timestamptz(null=True, default=None)
     password_changed_at = Timestamptz()
+    sample_key = Text(null=True, default=None)
 
 
 class UserRole(Table, tablename="user_role", db=DB):

@@ -110,6 +110,7 @@ async def create_tenant(
     currency: str | None = None,
     country: str | None = None,
     tenant_id: UUID | None = None,
+    trial_days: int = 0,
 ) -> UUID:
     """Insert a tenant and its first person, who gets `role_keys`. The configuration is installed by saas.provision, which
     gives the id so that both happen in one transaction.
@@ -127,13 +128,13 @@ async def create_tenant(
     try:
         async with tenant_transaction(tenant_id) as conn:
             await conn.execute(
-                "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key) "
-                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key, trial_ends_at) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(days => nullif($10::int, 0)))",
                 tenant_id, slug, name.strip(), locale,
                 time_zone or ("Asia/Shanghai" if chinese else "UTC"),
                 currency or ("CNY" if chinese else "USD"),
                 country or ("CN" if chinese else "US"),
-                plan_key, pack_key,
+                plan_key, pack_key, trial_days,
             )
             user_id = await insert_user(
                 conn, tenant_id, admin_email, admin_password, name=admin_name or admin_email.split("@")[0], role_keys=role_keys
