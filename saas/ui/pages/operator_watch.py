@@ -92,7 +92,7 @@ async def mail(request: Request) -> Response[Any]:
     events = await monitoring.list_events()
     return console.page(
         "operator/mail.html", "mail", rows=rows, current=asked, states=[Choice(s, f"{settings_views.mail_status(s)[0]} ({counts[s]})", s == asked, settings_views.mail_status(s)[1]) for s in monitoring.MAIL_STATES],
-        events=None if events is None else [[(name, str(value)[:80]) for name, value in event.items() if value not in (None, "")][:8] for event in events],
+        events=[{**e, "at": console.moment(e["received_at"]), "color": {"applied": "green", "failed": "red", "waiting": "blue"}.get(e["state"], "gray")} for e in events],
     )  # fmt: skip
 
 
