@@ -27,6 +27,7 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "support_request": (lazy("Support asks to look in"), N_("Support asks to look into %(company)s")),
     "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
+    "workspaces": (lazy("Addresses of workspaces"), N_("Your workspaces")),
     "signup": (lazy("Confirmation of a sign-up"), N_("Confirm your new workspace for %(wanted)s")),
 }
 DEFAULT_COLOUR = "#3b5bdb"
