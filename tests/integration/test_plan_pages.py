@@ -102,6 +102,9 @@ async def test_a_closed_workspace_is_read_and_exported_and_nothing_else(http, te
     words = {"suspended": "suspended", "read_only": "read-only"}[status]
     for path in ("/r/customer", f"/r/customer/{record}", "/settings/plan", "/settings/everything", "/reports", "/search?q=Before"):
         assert (await admin.get(path)).status_code == 200, path
+    assert words in (await admin.get("/r/customer/new")).text.partition("data-error-summary")[2], "said before somebody types"
+    assert f"/r/customer/{record}/edit" not in (await admin.get(f"/r/customer/{record}")).text, "nothing is offered that would be refused"
+    assert words in (await admin.get(f"/r/customer/{record}/edit")).text
     for path, form in (*CHANGES, (f"/r/customer/{record}/edit", {"name": "Typed while closed", "version": "1"}), (f"/r/customer/{record}/delete", {"confirmed": "1"})):
         answer = await admin.post(path, form)
         assert answer.status_code in (403, 404, 405), (path, answer.status_code)
