@@ -104,6 +104,10 @@ CASES: dict[str, Case] = {
     **{f"GET {path}": Case(public=True) for path in ("/operators", "/account/second-factor")},
     **{f"POST {path}": fills({}, public=True) for path in ("/operators", "/account/second-factor", "/account/second-factor/codes", "/account/second-factor/codes.txt")},
     "POST /operators/{operator_id:uuid}": fills({"act": "deactivate"}, operator_id="$user", public=True),
+    # ---- support access: A's requests, tickets and sessions
+    "GET /settings/support": reads(), "POST /settings/support": fills({"role": "$word"}), "GET /settings/support/{access_id:uuid}": Case(params={"access_id": "$support"}),
+    "POST /settings/support/{access_id:uuid}": fills(*({"act": act, "sure": "on"} for act in ("approve", "refuse", "end")), access_id="$support"),
+    "GET /support/enter/{ticket:str}": Case(params={"ticket": "$ticket"}, public=True), "POST /support/leave": Case(form=({},)),
     # ---- pages
     "GET /": Case(public=True), "POST /go": fills({"slug": "$slug"}, public=True), "GET /login": Case(public=True), "GET /metrics": Case(public=True, own=True), "GET /healthz": Case(public=True), "GET /readyz": Case(public=True),
     "GET /static/{name:str}": Case(params={"name": "nothing.css"}, public=True), "GET /brand.css": Case(public=True), "GET /favicon.svg": Case(public=True),
