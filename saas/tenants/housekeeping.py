@@ -15,6 +15,7 @@ _OLD = {
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
     "sign_in_step": f"expires_at < now() AND {_HERE}",
+    "sso_used": f"at < now() - interval '1 day' AND {_HERE}",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 

@@ -92,6 +92,8 @@ class Session(Table, tablename="session", db=DB):
     prefix = Text(default="")
     scopes = Array(base_column=Text(), null=True, default=None)
     entities = Array(base_column=Text(), null=True, default=None)
+    via = Text(default="password")
+    sso = Bytea(null=True, default=None, secret=True)
 
 
 class SecondFactor(Table, tablename="second_factor", db=DB):
