@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +17,7 @@ from saas.db.scope import is_database_open
 from saas.provision import provision_tenant
 from saas.runtime import load_kinds
 from saas.settings import Settings
+from saas.tenants import rates
 from saas.ui import pages
 from saas.ui.api import routers as api_routers
 from saas.ui.attention import AbandonedReads, choose_limit
@@ -40,9 +43,13 @@ def routes(settings: Settings) -> Litestar:
         opened = not is_database_open()
         if opened:
             await open_database(settings)
+        telling = asyncio.create_task(rates.keep_telling())
         try:
             yield
         finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
             if opened:
                 await close_database()
 

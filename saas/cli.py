@@ -167,15 +167,15 @@ def tenant() -> None:
 @click.option("--locale", type=LOCALE, default="en", show_default=True)
 @click.option("--admin-email", required=True)
 @click.option("--admin-password", required=True)
-@click.option("--plan", "plan_key", default="free", show_default=True)
+@click.option("--plan", "plan_key", help="Key of a plan (docs/plans.md). Without it nothing is limited.")
 @click.option("--sample-data", is_flag=True, help="Also create the pack's sample people and records.")
-async def tenant_create(settings: Settings, slug: str, sample_data: bool, **options: Any) -> Any:
+async def tenant_create(settings: Settings, slug: str, sample_data: bool, plan_key: str | None, **options: Any) -> Any:
     """Create a company with a pack, its administrator and, if wanted, sample data."""
     from saas.provision import provision_tenant
-    from saas.tenants import get_tenant
+    from saas.tenants import USUAL, get_tenant
 
     async with opened(settings):
-        tenant_id = await provision_tenant(slug, sample_data=sample_data, **options)
+        tenant_id = await provision_tenant(slug, sample_data=sample_data, plan_key=plan_key or USUAL, **options)
         row = await get_tenant(tenant_id)
     return row, f"Created {row.slug} ({row.id})."
 
@@ -248,13 +248,13 @@ async def tenant_export(settings: Settings, slug: str, file: Path, with_password
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--slug", help="Another address than the one in the archive.")
 @click.option("--name", help="Another name.")
-@click.option("--plan", "plan_key", default="free", show_default=True)
+@click.option("--plan", "plan_key", help="Key of a plan (docs/plans.md). Without it nothing is limited.")
 @click.option("--admin-email", help="Somebody in the archive who gets --admin-password: passwords are not exported.")
 @click.option("--admin-password")
-async def tenant_import(settings: Settings, file: Path, slug: str | None, name: str | None, plan_key: str, admin_email: str | None, admin_password: str | None) -> Any:
+async def tenant_import(settings: Settings, file: Path, slug: str | None, name: str | None, plan_key: str | None, admin_email: str | None, admin_password: str | None) -> Any:
     """Make a company of an archive, completely or not at all."""
     from saas.runtime.archive import restore_archive
-    from saas.tenants import find_user, record_import, set_password
+    from saas.tenants import USUAL, find_user, record_import, set_password
     from saas.tenants.passwords import check_strength
 
     if (admin_email is None) != (admin_password is None):
@@ -262,7 +262,7 @@ async def tenant_import(settings: Settings, file: Path, slug: str | None, name: 
     if admin_password is not None:
         check_strength(admin_password)
     async with opened(settings):
-        made = await restore_archive(file, slug=slug, name=name, plan_key=plan_key, needs=admin_email, report=_counter())
+        made = await restore_archive(file, slug=slug, name=name, plan_key=plan_key or USUAL, needs=admin_email, report=_counter())
         await record_import(made.tenant_id, made.slug, rows=sum(made.rows.values()))
         if admin_email and admin_password:
             person = await find_user(made.tenant_id, email=admin_email)
@@ -376,7 +376,24 @@ async def operator_create(settings: Settings, email: str, password: str, name: s
 
     async with opened(settings):
         operator_id = await create_operator(email, password, name=name)
-    return {"id": operator_id, "email": email.strip().lower()}, f"Created operator {email}."
+    return {"id": operator_id, "email": email.strip().lower()}, f"Created operator {email}. The second factor is set up at the first sign-in."
+
+
+@command(operator, "reset")
+@click.argument("email")
+@click.option("--password", default=None, help="A new password as well.")
+async def operator_reset(settings: Settings, email: str, password: str | None) -> Any:
+    """For an operator who lost phone and recovery codes: the next sign-in sets up a new second factor."""
+    from saas.tenants import create_operator, list_operators, reset_operator_factor
+
+    async with opened(settings):
+        found = next((o for o in await list_operators() if o["email"] == email.strip().lower()), None)
+        if found is None:
+            raise NotFound()
+        if password is not None:
+            await create_operator(email, password, replace=True)
+        await reset_operator_factor(found["id"])
+    return {"id": found["id"], "email": found["email"]}, f"{found['email']} signs in with the password and sets up a new second factor."
 
 
 # ---- configuration as code -----------------------------------------------------------------------------------------------------

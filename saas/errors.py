@@ -97,7 +97,15 @@ class WrongCode(NotAuthenticated):
 
 
 class PlanLimitReached(AppError):
-    code, status, title = "plan_limit_reached", 402, lazy("Your plan's limit is reached")
+    """`data` says which (`limit`), how many are allowed and how many are used (`allowed`, `used`)."""
+
+    code, status, title = "limit_reached", 402, lazy("Your plan's limit is reached")
+
+
+class RateLimitReached(PlanLimitReached):
+    """More requests than the plan allows in this minute; `retry_after` seconds say when the next one begins."""
+
+    status = 429
 
 
 class PermissionDenied(AppError):

@@ -15,6 +15,7 @@ from saas.runtime import configuration, load_kinds
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.sample import Sample
 from saas.tenants import create_tenant, create_user, find_user, list_audit, new_id, record_audit, update_user
+from saas.tenants.plans import USUAL
 
 SAMPLE_PASSWORD = "demo-password"
 SAMPLE_LOADED = "sample.loaded"
@@ -30,7 +31,7 @@ async def provision_tenant(
     admin_email: str,
     admin_password: str,
     admin_name: str = "",
-    plan_key: str = "free",
+    plan_key: str = USUAL,
     sample_data: bool = False,
     sample_password: str = SAMPLE_PASSWORD,
     progress: Progress | None = None,

@@ -76,6 +76,7 @@ class Settings:
     internal_secret: str | None = field(default=None, repr=False)
     domain_target: str | None = None
     log_level: str = "INFO"
+    operator_totp: str = "pages"  # who of the operators needs a second factor: always (also for API tokens), pages, optional
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, data_dir: Path | None = None) -> Settings:
@@ -248,10 +249,17 @@ def _level(text: str) -> str:
     return text.upper()
 
 
+def _operator_totp(text: str) -> str:
+    if text.lower() not in {"always", "pages", "optional"}:
+        raise ValueError("must be always, pages or optional")
+    return text.lower()
+
+
 _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DATABASE_URL": ("database_url", _url("postgresql", "postgres")),
     "SAAS_BASE_DOMAIN": ("base_domain", _host),
     "SAAS_SECRET_KEY": ("secret_key", _secret),
+    "SAAS_OPERATOR_TOTP": ("operator_totp", _operator_totp),
     "SAAS_DATA_DIR": ("data_dir", Path),
     "SAAS_DATABASE_POOLER": ("database_pooler", _flag),
     "SAAS_DATABASE_CITUS": ("database_citus", _flag),

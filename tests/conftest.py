@@ -134,7 +134,7 @@ async def tenant_factory(database: Database) -> Callable[..., Awaitable[TenantHa
     numbers = itertools.count(1)
 
     async def make(
-        slug: str | None = None, *, pack: str | None = None, locale: str = "en", plan_key: str = "free"
+        slug: str | None = None, *, pack: str | None = None, locale: str = "en", plan_key: str = "unlimited"
     ) -> TenantHandle:
         slug = slug or f"t{os.getpid()}-{next(numbers)}"
         email = f"admin@{slug}.example"

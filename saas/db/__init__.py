@@ -22,7 +22,7 @@ from saas.db.scope import (
     system_transaction,
     tenant_transaction,
 )
-from saas.db.together import Write, write_together
+from saas.db.together import Write, write_and_ask, write_together
 
 __all__ = [
     "SystemReason",
@@ -48,5 +48,6 @@ __all__ = [
     "session_known",
     "system_transaction",
     "tenant_transaction",
+    "write_and_ask",
     "write_together",
 ]

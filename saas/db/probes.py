@@ -163,6 +163,8 @@ def _value(table: str, column: str, kind: str, tenant: uuid.UUID) -> Any:
         return tenant.bytes
     if kind.startswith("timestamp"):
         return datetime(2026, 1, 1, tzinfo=UTC)
+    if kind == "date":
+        return datetime(2026, 1, 1, tzinfo=UTC).date()
     if kind == "double precision":
         return 1.0
     return f"probe-{tenant.hex}"

@@ -13,6 +13,7 @@ SystemReason = Literal[
     "billing",  # an event of the payment provider names a customer, not a tenant
     "delete_tenant",  # removes rows the app role may only append to
     "purge",  # takes purged fields and entities out of the history, which the app role may only append to
+    "metering",  # which tenants used something, and whose figures are due for a check
     "housekeeping",  # expired sessions, old partitions, retention
     "health",  # is the database there? no tenant is asked about
     "doctor",  # proves roles, policies and isolation

@@ -11,6 +11,12 @@ Write = tuple[str, tuple[Any, ...]]  # a statement without a result, and its par
 _PLACE = re.compile(r"\$(\d+)")
 
 
+async def write_and_ask(conn: Any, writes: Sequence[Write], question: Write) -> Any:
+    """`write_together`, and in the same trip the one value that `question` (a SELECT) asks for, as it was before these writes."""
+    statements = [*writes, question]
+    return await conn.fetchval(_together(tuple((sql, len(args)) for sql, args in statements)), *(arg for _, args in statements for arg in args))
+
+
 async def write_together(conn: Any, writes: Sequence[Write]) -> None:
     """Run statements that ask nothing of each other as one: all see the tables as they were before any of them (data-modifying
     WITH), so none may read or touch rows that another one writes. Errors are those of the statement that fails."""

@@ -71,4 +71,28 @@ def within(raw: Mapping[str, Any], bundle: m.Bundle | None, quota: IndexQuota) -
     return {**raw, "entities": entities}, tuple(left_out)
 
 
-__all__ = ["IndexQuota", "beyond", "indexed_fields", "quota_problems", "refusal", "within"]
+@dataclass(frozen=True, slots=True)
+class OwnEntities:
+    """`most` entities that come from no pack, with `fields` each (None: any number); `of_packs`: entities that do come from one."""
+
+    most: int | None
+    fields: int | None
+    of_packs: frozenset[str]
+
+    def of(self, bundle: m.Bundle) -> list[m.EntityDef]:
+        return [e for e in bundle.entities if e.key not in self.of_packs]
+
+    def too_many(self, bundle: m.Bundle, before: m.Bundle) -> int | None:
+        """How many there are now, where publishing `bundle` over `before` would add some beyond the limit."""
+        now, then = len(self.of(bundle)), len(self.of(before))
+        return then if self.most is not None and now > self.most and now > then else None
+
+    def too_wide(self, bundle: m.Bundle, before: m.Bundle) -> tuple[m.EntityDef, int] | None:
+        """The first entity that would get fields beyond the limit, and how many it has now."""
+        held = {e.key: len(e.fields) for e in before.entities}
+        if self.fields is None:
+            return None
+        return next(((e, held.get(e.key, 0)) for e in self.of(bundle) if len(e.fields) > max(self.fields, held.get(e.key, 0))), None)
+
+
+__all__ = ["IndexQuota", "OwnEntities", "beyond", "indexed_fields", "quota_problems", "refusal", "within"]

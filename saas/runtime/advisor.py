@@ -27,7 +27,6 @@ from saas.runtime.counts import record_counts
 from saas.runtime.query import COUNT_CAP, MAX_SORTS
 from saas.runtime.reports import load_widget
 from saas.runtime.views import SavedView, default_columns, everything, peoples_views, saved_path
-from saas.tenants import limits_of
 
 FAST_MS = 100.0  # all queries of one page together; a page has 150 (docs/performance.md)
 SECONDS = 5.0  # so long may one query of a measurement take
@@ -186,7 +185,7 @@ async def quota(ctx: Context) -> Quota:
     async with tenant_transaction(ctx.tenant_id) as conn:
         statuses = await _statuses(conn, ctx)
     used = [(e.key, key, statuses.get((e.key, key), "ready")) for e in ctx.config.entities.values() for key, f in e.declared.items() if f.indexed]
-    return Quota(used, limits_of(ctx.tenant.plan_key).indexed_fields)
+    return Quota(used, ctx.tenant.limits.indexed_fields)
 
 
 def _verdict(ctx: Context, subject: Subject, count: int, measures: Sequence[Measure], statuses: Mapping[tuple[str, str], str]) -> Verdict:

@@ -10,6 +10,7 @@ from saas.errors import Conflict
 from saas.i18n import lazy
 from saas.metadata.kinds import action_types, trigger_types
 from saas.metadata.models import ActionDef
+from saas.runtime import quota
 from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.validate import Draft
 from saas.tenants import new_id
@@ -43,7 +44,8 @@ async def run_actions(run: ActionRun, actions: Iterable[ActionDef]) -> None:
 
 async def _log(act: Act, key: str, happening: Happening) -> None:
     detail: dict[str, Any] = {"effects": act.effects[-20:], "trigger": happening.kind}
-    await act.conn.execute(
+    logged = (
         "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, at, status, detail) VALUES ($1, $2, $3, $4, $5, $6, 'done', $7::jsonb)",
-        act.ctx.tenant_id, new_id(act.ctx.now), key, happening.entity.number, happening.row.id, act.ctx.now, json.dumps(detail),
+        (act.ctx.tenant_id, new_id(act.ctx.now), key, happening.entity.number, happening.row.id, act.ctx.now, json.dumps(detail)),
     )  # fmt: skip
+    await quota.write(act.conn, act.ctx, "automation_runs", 1, [logged])

@@ -11,20 +11,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from saas.db import in_transaction, tenant_transaction
-from saas.errors import Conflict, DefinitionProblem, InvalidDefinition, NotFound, PermissionDenied
+from saas.errors import Conflict, DefinitionProblem, InvalidDefinition, NotFound, PermissionDenied, PlanLimitReached
 from saas.i18n import LazyLabel, LazyString, gettext, lazy, lazy_plural
 from saas.metadata import drafts, evolve, fixes, slots, store
 from saas.metadata import models as m
 from saas.metadata.config import Config
 from saas.metadata.evolve import Change
 from saas.metadata.parse import examine, parse_bundle
-from saas.metadata.quotas import IndexQuota, indexed_fields, quota_problems, refusal, within
+from saas.metadata.quotas import IndexQuota, OwnEntities, indexed_fields, quota_problems, refusal, within
 from saas.metadata.store import Revision, content_hash
 from saas.runtime import backfill, impact, permissions
 from saas.runtime.context import Context
@@ -32,7 +32,8 @@ from saas.runtime.data_steps import problems_of_steps
 from saas.runtime.examples import ExampleResult, run_examples
 from saas.runtime.impact import Impact, Survey
 from saas.runtime.words import from_json, to_json
-from saas.tenants import limits_of, new_id, record_audit
+from saas.tenants import new_id, record_audit
+from saas.tenants.limits import reached
 
 KEPT_PLANS, KEPT_DAYS = 20, 7
 FOLLOW_SECONDS = 2.0  # so long publishing waits for the work on existing data: small tenants see all of it at once
@@ -157,6 +158,8 @@ async def make_plan(
         if left_out:
             bundle, problems = await asyncio.to_thread(examine, raw)
         problems = [*problems, *await _beyond(conn, here, raw, bundle)]
+        if (over := await _over_plan(conn, here, raw, bundle, pack)) is not None:
+            problems.append(DefinitionProblem("entities" if over.data["limit"] != "packs" else "pack", over.code, over.message))
         assert bundle is not None
         after = await _planned(conn, here, bundle)
         steps = await _with_usual_steps(conn, here, after, raw, data)
@@ -213,9 +216,34 @@ async def _was_live(conn: Any, ctx: Context, raw: Mapping[str, Any]) -> bool:
     return bool(await conn.fetchval(sql, ctx.tenant_id, content_hash(raw), ctx.config.revision))
 
 
+async def own_entities(conn: Any, ctx: Context) -> OwnEntities:
+    """What the tenant's plan allows of entities that come from no pack."""
+    rows = await conn.fetch("SELECT jsonb_path_query(bundle, '$.entities[*].key') #>> '{}' AS key FROM pack_install WHERE tenant_id = $1", ctx.tenant_id)
+    limits = ctx.tenant.limits
+    return OwnEntities(limits.custom_entities, limits.fields_per_entity, frozenset(row["key"] for row in rows))
+
+
+async def _over_plan(conn: Any, ctx: Context, raw: Mapping[str, Any], bundle: m.Bundle | None, pack: Pack | None) -> PlanLimitReached | None:
+    """The limit of the plan that publishing would go beyond. What is there already stays, and going back to it is always possible."""
+    packs = ctx.tenant.limits.packs
+    if pack is not None and packs is not None and pack.key not in packs:
+        return reached("packs", packs)
+    if bundle is None or (ctx.tenant.limits.custom_entities is None and ctx.tenant.limits.fields_per_entity is None):
+        return None
+    allowed = await own_entities(conn, ctx)
+    if pack is not None:
+        allowed = replace(allowed, of_packs=allowed.of_packs | {e["key"] for e in pack.bundle.get("entities", ())})
+    found = None
+    if (used := allowed.too_many(bundle, ctx.config.bundle)) is not None:
+        found = reached("custom_entities", allowed.most, used)
+    elif (wide := allowed.too_wide(bundle, ctx.config.bundle)) is not None:
+        found = reached("fields_per_entity", allowed.fields, wide[1])
+    return None if found is None or await _was_live(conn, ctx, raw) else found
+
+
 def index_quota(ctx: Context) -> IndexQuota:
     """What the tenant's plan allows, and what the configuration of `ctx` has."""
-    return IndexQuota(limits_of(ctx.tenant.plan_key).indexed_fields, frozenset(indexed_fields(ctx.config.bundle)))
+    return IndexQuota(ctx.tenant.limits.indexed_fields, frozenset(indexed_fields(ctx.config.bundle)))
 
 
 async def _beyond(conn: Any, ctx: Context, raw: Mapping[str, Any], bundle: m.Bundle | None) -> list[DefinitionProblem]:
@@ -351,7 +379,7 @@ async def publish(
     if raw is None:
         raise TypeError("publish() takes a plan or a bundle")
     base = ctx.config.revision if base_revision is None else base_revision
-    ready = await _prepare(ctx, raw, data, base, is_pack=pack is not None)
+    ready = await _prepare(ctx, raw, data, base, pack=pack)
     event, facts = ("config.reverted", {"to": back_to}) if back_to is not None else ("config.published", None)
     return await _commit(ctx, ready, base, message, event=event, facts=facts, pack=pack, only_if_empty=only_if_empty)
 
@@ -375,6 +403,9 @@ async def install(ctx: Context, raw: Mapping[str, Any], *, author_id: UUID | Non
     Errors: InvalidDefinition; Conflict when there is a configuration already."""
     bundle = await asyncio.to_thread(parse_bundle, raw)
     pack = Pack(raw)
+    packs = ctx.tenant.limits.packs
+    if packs is not None and pack.key not in packs:
+        raise reached("packs", packs)
     raw, left_out = within(raw, bundle, index_quota(ctx))
     if left_out:
         bundle = await asyncio.to_thread(parse_bundle, raw)
@@ -394,17 +425,19 @@ class _Ready:
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int, *, is_pack: bool = False) -> _Ready:
+async def _prepare(ctx: Context, raw: Mapping[str, Any], data: Data, base: int, *, pack: Pack | None = None) -> _Ready:
     """Everything that takes time, before anything is locked."""
     bundle = await asyncio.to_thread(parse_bundle, raw)
     async with tenant_transaction(ctx.tenant_id, snapshot=True) as conn:
         here = await _live(conn, ctx)
         if base != here.config.revision:
             raise await store.stale(conn, ctx.tenant_id, base, here.config.revision)
-        raw, left_out = within(raw, bundle, index_quota(here)) if is_pack else (raw, ())
+        raw, left_out = within(raw, bundle, index_quota(here)) if pack is not None else (raw, ())
         if left_out:
             bundle = await asyncio.to_thread(parse_bundle, raw)
         _refuse(await _beyond(conn, here, raw, bundle))
+        if (over := await _over_plan(conn, here, raw, bundle, pack)) is not None:
+            raise over
         after = await _planned(conn, here, bundle)
         steps = await _with_usual_steps(conn, here, after, raw, data)
         _refuse(problems_of_steps(steps, after))
@@ -512,5 +545,5 @@ async def compare_revisions(ctx: Context, a: int, b: int) -> list[Change]:
 
 
 __all__ = [
-    "Pack", "Plan", "Report", "compare_revisions", "get_plan", "has_records", "index_quota", "install", "make_plan", "publish", "remove_old_plans", "revert",
+    "Pack", "Plan", "Report", "compare_revisions", "get_plan", "has_records", "index_quota", "install", "make_plan", "own_entities", "publish", "remove_old_plans", "revert",
 ]  # fmt: skip

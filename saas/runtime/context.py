@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from saas.metadata.config import Config
-from saas.tenants import KeyScope
+from saas.tenants import WRITABLE, KeyScope, Limits, limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,20 @@ class Tenant:
     currency: str = "CNY"
     country: str = "CN"
     status: str = "active"
-    plan_key: str = "free"
+    plan_key: str = "unlimited"
+    limit_overrides: Mapping[str, Any] = field(default_factory=dict)
+    trial_ends_at: datetime | None = None
     brand: Mapping[str, Any] = field(default_factory=dict)
     clock_offset_seconds: int = 0
     delete_after: datetime | None = None  # it is leaving: nothing is changed any more
+
+    @property
+    def limits(self) -> Limits:
+        return limits_of(self.plan_key, self.limit_overrides)
+
+    @property
+    def is_writable(self) -> bool:
+        return self.status in WRITABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, numbers, permissions, records, rollups, search, uniques, validate
+from saas.runtime import events, numbers, permissions, quota, records, rollups, search, uniques, validate
 from saas.runtime.acts import Act, Happening
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
@@ -405,10 +405,8 @@ async def _insert(group: _Group, made: Sequence[Row], encoded: EncodedMany) -> N
     arrays = ", ".join(f"${n}::{'text' if pg == 'jsonb' else pg}[]" for n, (pg, _) in enumerate(columns.values(), 2))
     chosen = ", ".join(f"n.{column}::jsonb" if pg == "jsonb" else f"n.{column}" for column, (pg, _) in columns.items())
     names = ", ".join(columns)
-    await conn.execute(
-        f"INSERT INTO record (tenant_id, entity_id, {names}) SELECT $1, {entity.number}, {chosen} FROM unnest({arrays}) AS n ({names})",
-        ctx.tenant_id, *(values for _, values in columns.values()),
-    )  # fmt: skip
+    sql = f"INSERT INTO record (tenant_id, entity_id, {names}) SELECT $1, {entity.number}, {chosen} FROM unnest({arrays}) AS n ({names})"
+    await quota.write(conn, ctx, "records", len(made), [(sql, (ctx.tenant_id, *(values for _, values in columns.values())))])
     for key, lists in encoded.links.items():
         pairs = [(row.id, to) for row, tos in zip(made, lists, strict=True) for to in tos]
         if pairs:

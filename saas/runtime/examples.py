@@ -27,7 +27,7 @@ from saas.runtime.rows import Row
 from saas.runtime.sample import Sample
 from saas.runtime.trial import trial
 from saas.runtime.validate import lay
-from saas.tenants import load_user, new_id
+from saas.tenants import USUAL, load_user, new_id
 from saas.tenants.users import insert_user
 
 
@@ -65,7 +65,9 @@ async def run_examples(ctx: Context, raw: Mapping[str, Any] | m.Bundle, *, only:
     """
     if not (raw.examples if isinstance(raw, m.Bundle) else raw.get("examples")):
         return []
-    working = ctx.replace(viewer=None, elevated=False, origin="system", tenant=replace(ctx.tenant, status="active"))
+    # Nothing of it stays, so no limit of the plan matters.
+    unlimited = replace(ctx.tenant, status="active", plan_key=USUAL, limit_overrides={})
+    working = ctx.replace(viewer=None, elevated=False, origin="system", tenant=unlimited)
     async with trial(working, raw, write=True) as tried:
         stage = _Stage(tried.replace(user=None))
         return [await stage.result(e) for e in tried.config.bundle.examples if only is None or e.key in only]
@@ -136,7 +138,7 @@ class _Stage:
             email = f"example-{new_id().hex}@example.invalid"
             department = await conn.fetchval("SELECT key FROM department WHERE tenant_id = $1 ORDER BY parent_id NULLS FIRST, position LIMIT 1", ctx.tenant_id)
             labels = [pick(ctx.config.roles[k].label) for k in role_keys]
-            user_id = await insert_user(conn, ctx.tenant_id, email, "", name=(labels or ["-"])[0], role_keys=role_keys, department_key=department)
+            user_id = await insert_user(conn, ctx.tenant_id, email, "", name=(labels or ["-"])[0], role_keys=role_keys, department_key=department, takes_seat=False)
             found = await load_user(ctx.tenant_id, user_id)
             assert found is not None
             self.people[name] = user_of(found[0])

@@ -323,8 +323,8 @@ class _Walk:
         assert user is not None
         found = []
         if write:
-            suspended = self.them.tenant.status != "active"
-            found.append(Step(_("The workspace is active"), not suspended, _("It is suspended: reading is possible, changes are not.") if suspended else ""))
+            closed = not self.them.tenant.is_writable
+            found.append(Step(_("The workspace is active"), not closed, str(permissions.why_closed(self.them.tenant.status)) if closed else ""))
         found.append(Step(_("%(name)s can sign in", name=self.name), self._active, "" if self._active else _("The account is switched off.")))
         roles = [self._whose(role) for role in permissions.roles(self.them)]
         gone = [key for key in user.role_keys if key not in self.them.config.roles]

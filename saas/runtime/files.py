@@ -22,7 +22,7 @@ from saas.errors import AppError, FieldProblem, InvalidInput, NotFound, PayloadT
 from saas.i18n import lazy
 from saas.metadata.models import FieldDef
 from saas.runtime import operations as ops
-from saas.runtime import permissions
+from saas.runtime import permissions, quota
 from saas.runtime.context import Context
 from saas.runtime.door import execute
 from saas.runtime.filetypes import IMAGES, INLINE, sniff, suits
@@ -103,10 +103,14 @@ def _field(ctx: Context, entity_key: str, field_key: str) -> FieldDef:
 
 
 async def store(
-    ctx: Context, name: str, stream: AsyncIterable[bytes], *, max_bytes: int = DEFAULT_MAX_MB * MEGABYTE, accept: Sequence[str] = (), field_key: str = ""
+    ctx: Context, name: str, stream: AsyncIterable[bytes], *, max_bytes: int = DEFAULT_MAX_MB * MEGABYTE, accept: Sequence[str] = (), field_key: str = "",
+    enforce: bool = True,
 ) -> FileInfo:
-    """Keep a file that no record has yet; only who made it can read it. `accept`: endings, empty for any."""
+    """Keep a file that no record has yet; only who made it can read it. `accept`: endings, empty for any. `enforce=False`: also where the
+    plan's storage is full. Errors: InvalidInput, PayloadTooLarge, PlanLimitReached."""
     clean = clean_name(name)
+    if enforce:
+        quota.refuse_full(ctx, "storage")
     temporary, size, sha = await _receive(ctx, stream, max_bytes)
     try:
         if size == 0:
@@ -119,10 +123,11 @@ async def store(
         await asyncio.to_thread(temporary.unlink, missing_ok=True)
     info = FileInfo(new_id(), clean, size, content_type, sha)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        await conn.execute(
+        made = (
             "INSERT INTO file (tenant_id, id, name, size_bytes, content_type, sha256, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            ctx.tenant_id, info.id, info.name, info.size_bytes, info.content_type, info.sha256, ctx.user_id,
-        )  # fmt: skip
+            (ctx.tenant_id, info.id, info.name, info.size_bytes, info.content_type, info.sha256, ctx.user_id),
+        )
+        await quota.write(conn, ctx, "storage", size, [made], enforce=enforce)
     return info
 
 
@@ -148,7 +153,7 @@ async def store_file(ctx: Context, name: str, path: Path) -> FileInfo:
         finally:
             await asyncio.to_thread(stream.close)
 
-    return await store(ctx, name, parts(), max_bytes=2048 * MEGABYTE)
+    return await store(ctx, name, parts(), max_bytes=2048 * MEGABYTE, enforce=False)  # leaving with one's data is always possible
 
 
 async def _receive(ctx: Context, stream: AsyncIterable[bytes], max_bytes: int) -> tuple[Path, int, str]:
@@ -311,9 +316,11 @@ async def tidy(ctx: Context, *, keep_hours: int = UNATTACHED_HOURS) -> int:
     """Forget uploads that no record ever took, and remove contents that no file row names. Returns how many rows went."""
     async with tenant_transaction(ctx.tenant_id) as conn:
         gone = await conn.fetch(
-            "DELETE FROM file WHERE tenant_id = $1 AND record_id IS NULL AND created_at < now() - $2::interval RETURNING sha256",
+            "DELETE FROM file WHERE tenant_id = $1 AND record_id IS NULL AND created_at < now() - $2::interval RETURNING sha256, size_bytes",
             ctx.tenant_id, timedelta(hours=keep_hours),
         )  # fmt: skip
+        if gone:
+            await quota.write(conn, ctx, "storage", -sum(r["size_bytes"] for r in gone), [])
         shas = {r["sha256"] for r in gone}
         left = await conn.fetch("SELECT DISTINCT sha256 FROM file WHERE tenant_id = $1 AND sha256 = ANY($2)", ctx.tenant_id, list(shas))
     for sha in shas - {r["sha256"] for r in left}:

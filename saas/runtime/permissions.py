@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from saas.errors import KeyLimited, PermissionDenied
-from saas.i18n import lazy
+from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
@@ -56,9 +56,9 @@ def require_setting(ctx: Context, what: str) -> None:
 
 
 def require_active(ctx: Context) -> None:
-    """People change nothing in a suspended workspace. Raises PermissionDenied."""
-    if ctx.tenant.status != "active" and ctx.user is not None:
-        raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+    """People change nothing in a workspace that is suspended, read-only or leaving. Raises PermissionDenied."""
+    if not ctx.tenant.is_writable and ctx.user is not None:
+        raise PermissionDenied(why_closed(ctx.tenant.status), reason="read_only" if ctx.tenant.status == "read_only" else "suspended")
     require_staying(ctx)
 
 
@@ -66,6 +66,13 @@ def require_staying(ctx: Context) -> None:
     """People change nothing in a workspace whose deletion was asked for. Raises PermissionDenied."""
     if ctx.tenant.delete_after is not None and ctx.user is not None:
         raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
+
+
+def why_closed(status: str) -> LazyString:
+    """Why nothing can be changed in a workspace of this status."""
+    if status == "read_only":
+        return lazy("This workspace is read-only: reading and export are possible, changes are not. Administrators see why, and what to do, under Settings, Plan and usage.")
+    return lazy("This workspace is suspended: reading is possible, changes are not.")
 
 
 def rights_of(role: RoleDef, entity_key: str) -> EntityRights:

@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, numbers, permissions, rollups, search, uniques
+from saas.runtime import events, numbers, permissions, quota, rollups, search, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -128,7 +128,7 @@ async def create(
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
     history = events.appended(ctx, entity, row, "created", changes)
-    await write_together(act.conn, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
+    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
     act.effect("create", entity.key, row.id)
@@ -383,7 +383,7 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
         if relation.on_delete != "restrict" and not relation.many:
             await _leave_children(act, relation, row)
     await uniques.claim(act.conn, ctx, entity, None, row)
-    await write_together(act.conn, [events.appended(ctx, entity, row, "deleted", {})])
+    await quota.write(act.conn, ctx, "records", -1, [events.appended(ctx, entity, row, "deleted", {})])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.effect("delete", entity.key, row.id)
     await dispatch(act, Happening("delete", entity, row))
@@ -434,7 +434,7 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
     )
     deleted_at, row.deleted_at, row.version = row.deleted_at, None, row.version + 1
     await uniques.claim(act.conn, ctx, entity, row, None)
-    await write_together(act.conn, [events.appended(ctx, entity, row, "restored", {})])
+    await quota.write(act.conn, ctx, "records", 1, [events.appended(ctx, entity, row, "restored", {})])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     inner = act.under(elevated=True)
     for relation in entity.children.values():

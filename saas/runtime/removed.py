@@ -20,7 +20,7 @@ from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import lazy, pick
 from saas.metadata import edits, slots
 from saas.metadata.kinds import field_types
-from saas.runtime import backfill, jobs, permissions
+from saas.runtime import backfill, jobs, permissions, quota
 from saas.runtime.context import Context
 from saas.runtime.jobs import JobRun
 from saas.tenants import record_audit
@@ -386,8 +386,12 @@ async def _purge_records(conn: Any, ctx: Context, item: Mapping[str, Any], state
         await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND entity_id = {number} AND {column} = ANY($2::uuid[])", ctx.tenant_id, ids)
     for table in ("notification", "schedule_run"):
         await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND record_id = ANY($2::uuid[])", ctx.tenant_id, ids)
-    await conn.execute("UPDATE file SET record_id = NULL, deleted_at = now() WHERE tenant_id = $1 AND record_id = ANY($2::uuid[])", ctx.tenant_id, ids)
-    await conn.execute(f"DELETE FROM record WHERE entity_id = {number} AND id = ANY($1::uuid[])", ids)
+    files = await conn.fetch(
+        "UPDATE file SET record_id = NULL, deleted_at = now() WHERE tenant_id = $1 AND record_id = ANY($2::uuid[]) AND deleted_at IS NULL RETURNING size_bytes", ctx.tenant_id, ids
+    )
+    gone = await conn.fetch(f"DELETE FROM record WHERE entity_id = {number} AND id = ANY($1::uuid[]) RETURNING deleted_at IS NULL AS live", ids)
+    await quota.write(conn, ctx, "storage", -sum(row["size_bytes"] for row in files), [])
+    await quota.write(conn, ctx, "records", -sum(row["live"] for row in gone), [])
     state["done"] += len(ids)
     return bool(rows)
 

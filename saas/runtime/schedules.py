@@ -18,6 +18,7 @@ from saas.errors import AppError, Unavailable
 from saas.i18n import use_locale
 from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
+from saas.runtime import quota
 from saas.runtime.acts import Act, ActionRun
 from saas.runtime.automations import run_actions
 from saas.runtime.context import Context
@@ -157,6 +158,7 @@ async def _run_one(
     ctx: Context, entity: Entity, schedule: ScheduleDef, record_id: UUID, period: str, report: ScheduleReport
 ) -> None:
     try:
+        quota.refuse_full(ctx, "automation_runs")
         async with tenant_transaction(ctx.tenant_id) as conn:
             first = await conn.fetchval(
                 "INSERT INTO schedule_run (tenant_id, schedule_key, record_id, period, ran_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true",
@@ -168,6 +170,7 @@ async def _run_one(
                 return
             act = Act(conn, ctx.replace(operation_id=new_id(ctx.now)))
             await run_actions(ActionRun(act, entity, row), schedule.do)
+            await quota.write(conn, ctx, "automation_runs", 1, [])
             report.done += 1
             report.effects += act.effects
     except Unavailable:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import structlog
@@ -13,7 +14,7 @@ import structlog
 from saas.db import in_transaction, limits, tenant_transaction
 from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
-from saas.runtime import archive, files, jobs, schedules
+from saas.runtime import archive, files, jobs, schedules, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 15.0
 TICK_SECONDS = 30.0
+SETTLE_SECONDS = 60.0
+RECOUNT_SECONDS = 3600.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0
 HOUSEKEEPING_DELAY_SECONDS = 300.0
 GRACE_SECONDS = 10.0
@@ -31,7 +34,7 @@ GRACE_SECONDS = 10.0
 
 async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
     """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back."""
-    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _keep_house)] if ticks else []
+    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _settle_usage, _recount_usage, _keep_house)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
         await _run_due(stop, running, concurrency)
@@ -191,13 +194,31 @@ async def _next() -> Claim | None:
 
 async def _tick_schedules(stop: asyncio.Event) -> None:
     while not stop.is_set():
-        try:
-            await schedules.tick()
-        except Unavailable:
-            pass
-        except Exception:
-            log.exception("schedule.tick_failed")
+        await _try(schedules.tick, "schedule.tick_failed")
         await _pause(stop, TICK_SECONDS)
+
+
+async def _settle_usage(stop: asyncio.Event) -> None:
+    """What tenants used since the last minute is put into the days, and who is near a limit is told."""
+    while not stop.is_set():
+        await _try(usage.settle, "usage.settle_failed")
+        await _pause(stop, SETTLE_SECONDS)
+
+
+async def _recount_usage(stop: asyncio.Event) -> None:
+    """Each tenant's figures are compared with what there is, about once a day."""
+    while not stop.is_set():
+        await _try(usage.count_again, "usage.recount_failed")
+        await _pause(stop, RECOUNT_SECONDS)
+
+
+async def _try(work: Callable[[], Awaitable[object]], failed: str) -> None:
+    try:
+        await work()
+    except Unavailable:
+        pass
+    except Exception:
+        log.exception(failed)
 
 
 async def _keep_house(stop: asyncio.Event) -> None:

@@ -12,18 +12,29 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pyotp
 
 from saas.db import system_transaction
-from saas.errors import Conflict, NotAuthenticated, TooManyRequests
+from saas.errors import (
+    Conflict,
+    FieldProblem,
+    InvalidInput,
+    NotAuthenticated,
+    NotFound,
+    SecondFactorNeeded,
+    TooManyRequests,
+    WrongCode,
+)
 from saas.i18n import lazy
 from saas.tenants.ids import new_id
+from saas.tenants.operator_factor import take_operator_code
 from saas.tenants.passwords import check_strength, hash_password, verify_password
 from saas.tenants.sessions import hash_token
 from saas.tenants.users import clean_email
 
 MAXIMUM_FAILURES, LOCK_MINUTES = 5, 15
-LIFETIME = {"web": timedelta(hours=12), "api": timedelta(days=30)}
+MAXIMUM_FAILURES_PER_ADDRESS = 50  # of one IP address, over all e-mail addresses
+LIFETIME = {"web": timedelta(hours=12), "api": timedelta(days=30), "step": timedelta(minutes=10)}
+ROLES = ("full", "read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +49,18 @@ class OperatorInfo:
     email: str
     name: str
     has_totp: bool
+    role: str = "full"  # full read
+
+    @property
+    def may_change(self) -> bool:
+        return self.role == "full"
 
 
-async def create_operator(email: str, password: str, *, name: str = "", replace: bool = False) -> UUID:
-    """Add an operator; with `replace` an existing one gets the new password. Errors: InvalidInput, Conflict."""
+async def create_operator(email: str, password: str, *, name: str = "", replace: bool = False, role: str = "full") -> UUID:
+    """Add an operator; with `replace` an existing one gets the new password. They set up their second factor at the first sign-in.
+    Errors: InvalidInput, Conflict."""
     email = clean_email(email)
+    _check_role(role)
     check_strength(password, email=email)
     hashed = await hash_password(password)
     async with system_transaction("operator_console") as conn:
@@ -56,12 +74,48 @@ async def create_operator(email: str, password: str, *, name: str = "", replace:
         operator_id = new_id()
         try:
             await conn.execute(
-                "INSERT INTO operator_account (id, email, name, password_hash) VALUES ($1, $2, $3, $4)",
-                operator_id, email, name or email.split("@")[0], hashed,
+                "INSERT INTO operator_account (id, email, name, password_hash, role) VALUES ($1, $2, $3, $4, $5)",
+                operator_id, email, name or email.split("@")[0], hashed, role,
             )
         except asyncpg.UniqueViolationError as error:
             raise Conflict(lazy("There is an operator with this e-mail address already")) from error
     return operator_id
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise InvalidInput([FieldProblem("role", "unknown", lazy("There is no such role."))])
+
+
+async def list_operators() -> list[dict[str, Any]]:
+    """All accounts, without anything secret."""
+    async with system_transaction("operator_console") as conn:
+        rows = await conn.fetch(
+            "SELECT id, email, name, role, status, created_at, last_login_at, factor_since, "
+            "(SELECT count(*) FROM operator_recovery_code c WHERE c.operator_id = o.id AND c.used_at IS NULL) AS codes_left "
+            "FROM operator_account o ORDER BY status, email"
+        )
+    return [dict(row) for row in rows]
+
+
+async def change_operator(operator_id: UUID, *, actor_id: UUID, role: str | None = None, active: bool | None = None, ip: str = "") -> None:
+    """Another role, or whether they may sign in at all; their sessions end. Nobody changes themselves, so one full account is always left.
+    Errors: NotFound, Conflict, InvalidInput."""
+    if operator_id == actor_id:
+        raise Conflict(lazy("Nobody changes their own account here: ask another operator."))
+    if role is not None:
+        _check_role(role)
+    status = None if active is None else "active" if active else "inactive"
+    async with system_transaction("operator_console") as conn:
+        before = await conn.fetchrow("SELECT email, role, status FROM operator_account WHERE id = $1 FOR UPDATE", operator_id)
+        if before is None:
+            raise NotFound()
+        await conn.execute("UPDATE operator_account SET role = coalesce($2, role), status = coalesce($3, status) WHERE id = $1", operator_id, role, status)
+        await conn.execute("UPDATE operator_session SET revoked_at = now() WHERE operator_id = $1 AND revoked_at IS NULL", operator_id)
+        await record_operator_audit(
+            conn, "operator.changed", operator_id=actor_id, ip=ip,
+            data={"email": before["email"], "before": {"role": before["role"], "status": before["status"]}, "after": {"role": role or before["role"], "status": status or before["status"]}},
+        )  # fmt: skip
 
 
 async def operator_exists(email: str) -> bool:
@@ -70,29 +124,98 @@ async def operator_exists(email: str) -> bool:
 
 
 async def authenticate_operator(email: str, password: str, *, totp: str = "", ip: str = "") -> UUID:
-    """Return the operator's id. With TOTP set up, its code is needed too; a wrong one reads like a wrong password.
+    """Return the operator's id. Who has a second factor needs `totp`, too: a code of the app, or a recovery code.
 
     Unknown addresses are counted by the audit log, as known ones by their account: both lock after five failures.
-    Errors: NotAuthenticated, TooManyRequests(retry_after=seconds).
+    Errors: NotAuthenticated (its kinds SecondFactorNeeded and WrongCode only after a right password), TooManyRequests(retry_after=seconds).
     """
     email = email.strip().lower()
     async with system_transaction("operator_console") as conn:
+        await _refuse_flood(conn, ip)
         account = await _count_attempt(conn, email)
     right = await verify_password(account["password_hash"] if account else "", password)
-    if right and account["totp_secret"]:
-        right = pyotp.TOTP(account["totp_secret"]).verify(totp.strip(), valid_window=1)
+    error: NotAuthenticated | None = None
     async with system_transaction("operator_console") as conn:
         if account is None or not right:
-            await record_operator_audit(conn, "sign_in.failed", ip=ip, data={"who": _fingerprint(email)})
+            await _failed(conn, email, ip)
+            error = NotAuthenticated(lazy("The e-mail address or the password is wrong"))
+        elif not account["has_factor"]:
+            await _succeeded(conn, account["id"], ip)
+        elif not totp:
+            await _take_back_attempt(conn, account["id"])
+            error = SecondFactorNeeded(user_id=account["id"])
         else:
-            await conn.execute(
-                "UPDATE operator_account SET failed_count = 0, locked_until = NULL, last_login_at = now() WHERE id = $1",
-                account["id"],
-            )
-            await record_operator_audit(conn, "sign_in.succeeded", operator_id=account["id"], ip=ip)
-    if account is None or not right:
-        raise NotAuthenticated(lazy("The e-mail address, the password or the code is wrong"))
+            error = await _check_code(conn, account["id"], email, totp, ip)
+    if error is not None:
+        raise error
+    assert account is not None
     return account["id"]
+
+
+async def finish_operator_step(token: str, code: str, *, ip: str = "") -> UUID:
+    """The code after the password: returns the operator's id and uses the step up. Errors: WrongCode, NotAuthenticated (begin again),
+    TooManyRequests."""
+    over = NotAuthenticated(lazy("That took too long. Please sign in again."))
+    async with system_transaction("operator_console") as conn:
+        step = await conn.fetchrow(f"{_STEP} WHERE {_IS_STEP}", hash_token(token))
+        account = await _count_attempt(conn, step["email"]) if step else None
+    if step is None or account is None:
+        raise over
+    async with system_transaction("operator_console") as conn:
+        if await conn.fetchrow(f"{_STEP} WHERE {_IS_STEP} FOR UPDATE OF s", hash_token(token)) is None:  # used up meanwhile
+            raise over
+        error = await _check_code(conn, account["id"], step["email"], code, ip)
+        if error is None:
+            await conn.execute("UPDATE operator_session SET revoked_at = now() WHERE id = $1", step["id"])
+    if error is not None:
+        raise error
+    return account["id"]
+
+
+async def is_operator_step(token: str) -> bool:
+    """Whether somebody may still enter their code with this token."""
+    async with system_transaction("operator_console") as conn:
+        return await conn.fetchrow(f"{_STEP} WHERE {_IS_STEP}", hash_token(token)) is not None
+
+
+_STEP = "SELECT s.id, o.email FROM operator_session s JOIN operator_account o ON o.id = s.operator_id"
+_IS_STEP = "s.token_hash = $1 AND s.kind = 'step' AND s.revoked_at IS NULL AND s.expires_at > now() AND o.status = 'active'"
+
+
+async def _check_code(conn: Any, operator_id: UUID, email: str, code: str, ip: str) -> WrongCode | None:
+    taken = await take_operator_code(conn, operator_id, code)
+    if taken is None:
+        await _failed(conn, email, ip)
+        return WrongCode()
+    await _succeeded(conn, operator_id, ip, second_factor=taken)
+    return None
+
+
+async def _failed(conn: Any, email: str, ip: str) -> None:
+    await record_operator_audit(conn, "sign_in.failed", ip=ip, data={"who": _fingerprint(email)})
+
+
+async def _succeeded(conn: Any, operator_id: UUID, ip: str, **data: str) -> None:
+    await conn.execute("UPDATE operator_account SET failed_count = 0, locked_until = NULL, last_login_at = now() WHERE id = $1", operator_id)
+    await record_operator_audit(conn, "sign_in.succeeded", operator_id=operator_id, ip=ip, data=data)
+
+
+async def _take_back_attempt(conn: Any, operator_id: UUID) -> None:
+    """A right password alone is no failure, but sets no count back either: else each would allow four more guesses at the code."""
+    await conn.execute(
+        "UPDATE operator_account SET failed_count = greatest(failed_count - 1, 0), "
+        "locked_until = CASE WHEN failed_count - 1 >= $2 THEN locked_until END WHERE id = $1",
+        operator_id, MAXIMUM_FAILURES,
+    )
+
+
+async def _refuse_flood(conn: Any, ip: str) -> None:
+    """Many addresses guessed from one place."""
+    found = ip and await conn.fetchval(
+        "SELECT count(*) FROM operator_audit WHERE kind = 'sign_in.failed' AND at > now() - make_interval(mins => $2) AND ip = $1", ip[:64], LOCK_MINUTES
+    )
+    if found and found >= MAXIMUM_FAILURES_PER_ADDRESS:
+        raise _too_many()
 
 
 async def _count_attempt(conn: Any, email: str) -> Any:
@@ -113,7 +236,7 @@ async def _count_attempt(conn: Any, email: str) -> Any:
     return await conn.fetchrow(
         "UPDATE operator_account SET failed_count = CASE WHEN locked_until IS NULL THEN failed_count + 1 ELSE 1 END, "
         "locked_until = CASE WHEN locked_until IS NULL AND failed_count + 1 >= $2 THEN now() + make_interval(mins => $3) END "
-        "WHERE id = $1 RETURNING id, password_hash, totp_secret",
+        "WHERE id = $1 RETURNING id, password_hash, factor_secret IS NOT NULL AS has_factor",
         row["id"], MAXIMUM_FAILURES, LOCK_MINUTES,
     )
 
@@ -140,15 +263,15 @@ async def find_operator_session(token: str) -> OperatorInfo | None:
     async with system_transaction("operator_console") as conn:
         row = await conn.fetchrow(
             "SELECT s.id, s.kind, s.csrf_secret, s.expires_at, o.id AS operator_id, o.email, o.name, "
-            "o.totp_secret IS NOT NULL AS has_totp FROM operator_session s JOIN operator_account o ON o.id = s.operator_id "
-            "WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND o.status = 'active'",
+            "o.factor_secret IS NOT NULL AS has_totp, o.role FROM operator_session s JOIN operator_account o ON o.id = s.operator_id "
+            "WHERE s.token_hash = $1 AND s.kind <> 'step' AND s.revoked_at IS NULL AND s.expires_at > now() AND o.status = 'active'",
             hash_token(token),
         )
     if row is None:
         return None
     return OperatorInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], row["operator_id"], row["email"], row["name"],
-        row["has_totp"],
+        row["has_totp"], row["role"],
     )
 
 
@@ -157,22 +280,13 @@ async def close_operator_session(token: str) -> None:
         await conn.execute("UPDATE operator_session SET revoked_at = now() WHERE token_hash = $1", hash_token(token))
 
 
-# ---- second factor and log ------------------------------------------------------------------------------------------------------
+# ---- log ----------------------------------------------------------------------------------------------------------------------
 
 
-def new_totp_secret(email: str) -> tuple[str, str]:
-    """A fresh secret and the otpauth:// address an authenticator app reads. Stored only by `enable_totp`."""
-    secret = pyotp.random_base32()
-    return secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name="SaaS operator")
-
-
-async def enable_totp(operator_id: UUID, secret: str, code: str) -> None:
-    """Require the second factor from now on; `code` proves that the app has the secret."""
-    if not pyotp.TOTP(secret).verify(code.strip(), valid_window=1):
-        raise NotAuthenticated(lazy("The code is wrong"))
+async def note_act(operator: OperatorInfo, kind: str, *, tenant: str = "", ip: str = "", data: Mapping[str, Any] | None = None) -> None:
+    """An operator's act, in a transaction of its own. `data`: with `before` and `after` where something changed."""
     async with system_transaction("operator_console") as conn:
-        await conn.execute("UPDATE operator_account SET totp_secret = $2 WHERE id = $1", operator_id, secret)
-        await record_operator_audit(conn, "totp.enabled", operator_id=operator_id)
+        await record_operator_audit(conn, kind, operator_id=operator.id, tenant=tenant, ip=ip, data=data)
 
 
 async def record_operator_audit(

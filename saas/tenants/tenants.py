@@ -20,6 +20,7 @@ from saas.i18n import LOCALES, lazy
 from saas.log import get_logger
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
+from saas.tenants.plans import USUAL, Limits, check_overrides, check_plan, limits_of
 from saas.tenants.users import insert_user
 
 log = get_logger(__name__)
@@ -29,13 +30,15 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, delete_after"
+    "config_revision, created_at, limit_overrides, trial_ends_at, delete_after"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
 _BY_ID = f"SELECT {_COLUMNS} FROM tenant WHERE id = $1"  # noqa: S608  constants of this file
 _HERE = f"SELECT {_COLUMNS} FROM tenant WHERE cell = ''"  # noqa: S608  constants of this file
 _BY_SLUG = f"SELECT {_COLUMNS}, cell FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
+WRITABLE = ("active", "past_due")  # read_only and suspended: reading, export and signing in go on, changes do not
+STATES = ("active", "past_due", "read_only", "suspended")
 _HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
 
 
@@ -57,17 +60,24 @@ class TenantRow:
     config_revision: int
     created_at: Any
     brand: Mapping[str, Any] = field(default_factory=dict)
+    limit_overrides: Mapping[str, Any] = field(default_factory=dict)
+    trial_ends_at: datetime | None = None
     delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
 
     @property
     def is_active(self) -> bool:
-        return self.status == "active" and self.delete_after is None
+        """Whether people and schedules may change anything."""
+        return self.status in WRITABLE and self.delete_after is None
+
+    @property
+    def limits(self) -> Limits:
+        return limits_of(self.plan_key, self.limit_overrides)
 
 
 def tenant_row(row: Mapping[str, Any], prefix: str = "") -> TenantRow:
     """From a database row whose columns carry this prefix."""
     values = {name: row[prefix + name] for name in TenantRow.__slots__}
-    return TenantRow(**{**values, "brand": json.loads(values["brand"])})
+    return TenantRow(**{**values, "brand": json.loads(values["brand"]), "limit_overrides": json.loads(values["limit_overrides"])})
 
 
 # ---- making and changing -----------------------------------------------------------------------------------------------------
@@ -90,7 +100,7 @@ async def create_tenant(
     admin_email: str,
     admin_password: str,
     *,
-    plan_key: str = "free",
+    plan_key: str = USUAL,
     role_keys: Sequence[str] = (),
     admin_name: str = "",
     time_zone: str | None = None,
@@ -104,6 +114,7 @@ async def create_tenant(
     Errors: InvalidInput (slug, locale, password), Conflict (slug taken).
     """
     check_slug(slug)
+    check_plan(plan_key)
     if locale not in LOCALES:
         raise InvalidInput([FieldProblem("locale", "unknown", lazy("This language is not available"))])
     if not name.strip():
@@ -132,7 +143,10 @@ async def create_tenant(
 
 
 async def set_tenant_status(slug: str, status: str) -> TenantRow:
-    """Suspend ("suspended") or resume ("active") a tenant: the operator's act."""
+    """One of STATES: "suspended" and "read_only" stop changes, "past_due" asks to pay, "active" resumes. The operator's act, or the
+    payment provider's."""
+    if status not in STATES:
+        raise InvalidInput([FieldProblem("status", "unknown", lazy("Unknown status"), "/status")])
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
             f"UPDATE tenant SET status = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
@@ -146,7 +160,8 @@ async def set_tenant_status(slug: str, status: str) -> TenantRow:
 
 
 async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
-    """Move a tenant to another plan: the operator's act, or the payment provider's."""
+    """Move a tenant to another plan: the operator's act, or the payment provider's. Errors: InvalidInput, NotFound."""
+    check_plan(plan_key)
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
             f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
@@ -155,6 +170,30 @@ async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
         if row is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
         await record_audit(conn, row["id"], "tenant.plan_changed", target=slug, data={"plan": plan_key})
+    forget_host(slug)
+    return tenant_row(row)
+
+
+async def set_tenant_limits(slug: str, overrides: Mapping[str, Any]) -> TenantRow:
+    """Limits of a tenant's own, in place of those it had, over those of its plan. Errors: InvalidInput, NotFound."""
+    check_overrides(overrides)
+    return await _set_column(slug, "limit_overrides", "jsonb", json.dumps(dict(overrides)), "tenant.limits_changed", {"limits": dict(overrides)})
+
+
+async def set_trial_end(slug: str, ends_at: datetime | None) -> TenantRow:
+    """When the tenant's trial ends (aware); None: it has none. Errors: NotFound."""
+    return await _set_column(slug, "trial_ends_at", "timestamptz", ends_at, "tenant.trial_changed", {"ends": ends_at.isoformat() if ends_at else None})
+
+
+async def _set_column(slug: str, column: str, kind: str, value: Any, event: str, data: Mapping[str, Any]) -> TenantRow:
+    async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
+        row = await conn.fetchrow(
+            f"UPDATE tenant SET {column} = $2::{kind} WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            slug, value,
+        )
+        if row is None:
+            raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
+        await record_audit(conn, row["id"], event, target=slug, data=data)
     forget_host(slug)
     return tenant_row(row)
 

@@ -14,6 +14,7 @@ from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
+from saas.tenants.limits import require_seat
 from saas.tenants.passwords import hash_password
 from saas.tenants.rules import security_rules
 
@@ -43,7 +44,7 @@ async def create_user(
     must_change_password: bool = False,
     actor_id: UUID | None = None,
 ) -> UUID:
-    """Add a person. Errors: InvalidInput (address, password, unknown department), Conflict (address taken here)."""
+    """Add a person. Errors: InvalidInput (address, password, unknown department), Conflict (address taken here), PlanLimitReached."""
     async with tenant_transaction(tenant_id) as conn:
         user_id = await insert_user(
             conn, tenant_id, email, password, name=name, role_keys=role_keys, department_key=department_key, locale=locale,
@@ -69,12 +70,16 @@ async def insert_user(
     title: str = "",
     phone: str = "",
     must_change_password: bool = False,
+    takes_seat: bool = True,
 ) -> UUID:
-    """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in."""
+    """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in. `takes_seat=False`: for
+    somebody who is gone again when the transaction ends."""
     email = clean_email(email)
     if password:
         (await security_rules(conn, tenant_id)).check_password(password, name=name, email=email)
     _check(name=name, locale=locale)
+    if takes_seat:
+        await require_seat(conn, tenant_id)
     user_id = new_id()
     try:
         async with conn.transaction():
@@ -102,7 +107,7 @@ async def update_user(
 ) -> None:
     """Change a person's own columns, `role_keys` (all of them) or `department_ids` (the first is the primary one).
 
-    Somebody made inactive is signed out everywhere at once. Errors: InvalidInput, NotFound.
+    Somebody made inactive is signed out everywhere at once. Errors: InvalidInput, NotFound, PlanLimitReached (active again, without a seat).
     """
     columns = {key: value for key, value in changes.items() if key in _CHANGEABLE}
     unknown = set(changes) - set(columns) - {"role_keys", "department_ids"}
@@ -110,6 +115,8 @@ async def update_user(
         raise ValueError(f"not changeable: {', '.join(sorted(unknown))}")
     _check(**{key: value for key, value in columns.items() if key in ("name", "locale", "status")})
     async with tenant_transaction(tenant_id) as conn:
+        if columns.get("status") == "active" and await _is_inactive(conn, tenant_id, user_id):
+            await require_seat(conn, tenant_id)
         assignments = ", ".join(f"{key} = ${number}" for number, key in enumerate(columns, 3))
         found = await conn.fetchval(
             f"UPDATE app_user SET {assignments or 'id = id'} WHERE tenant_id = $1 AND id = $2 RETURNING id",  # noqa: S608  keys of our own
@@ -131,6 +138,10 @@ async def update_user(
         if "role_keys" in changes:
             data["roles"] = list(changes["role_keys"])
         await record_audit(conn, tenant_id, "user.changed", actor_id=actor_id, target=str(user_id), data=data)
+
+
+async def _is_inactive(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
+    return await conn.fetchval("SELECT status FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id) == "inactive"
 
 
 async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict[str, Any]]:

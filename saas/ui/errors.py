@@ -21,12 +21,14 @@ from saas.errors import (
     PayloadTooLarge,
     PermissionDenied,
     PlanLimitReached,
+    RateLimitReached,
     StaleVersion,
     TooManyRequests,
     Unavailable,
 )
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
+from saas.tenants.rates import Rate
 from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
@@ -94,6 +96,8 @@ def answer_error(scope: Any, error: AppError, request: Request | None = None) ->
     with use_locale(state.get("locale", "en")):
         response = _answer(request, error)
     retry = error.data.get("retry_after") or (5 if isinstance(error, Unavailable) else None)
+    if isinstance(error, RateLimitReached):
+        scope["state"]["rate"] = Rate(error.data["allowed"], 0, error.data["retry_after"])
     if retry:
         response.headers["retry-after"] = str(retry)
     return response
@@ -107,7 +111,7 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
     if isinstance(error, PasswordDue):
         return redirect(request, "/profile", Toast(str(error.message), "warn"))
     if isinstance(error, SecondFactorDue):
-        return redirect(request, SECOND_FACTOR, Toast(str(error.message), "warn"))
+        return redirect(request, str(error.data.get("setup", SECOND_FACTOR)), Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
     return _page(request, error)
@@ -173,6 +177,9 @@ def _page(request: Request, error: AppError) -> Response[Any]:
     if isinstance(error, (Unavailable, StaleVersion)):
         actions.insert(0, Link(_("Try again"), request.url.path))
     data = {**_words(error), "actions": actions, "request_id": request.scope["state"].get("request_id", "")}
+    console = request.scope["state"].get("console")
+    if console is not None and error.status != 503:
+        return console.page("operator/error.html", "", status=error.status, **data)
     ask = request.scope["state"].get("ask")
     if ask is not None and error.status != 503:
         return ask.page("errors/page.html", status=error.status, **data)

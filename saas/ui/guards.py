@@ -23,6 +23,7 @@ from saas.runtime.notifications import unread_count
 from saas.runtime.permissions import is_admin
 from saas.tenants import SessionInfo, find_session
 from saas.ui import formats, viewing
+from saas.ui.banners import banners_of
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
 from saas.ui.views import Toast
@@ -81,7 +82,7 @@ class Ask:
         from saas.ui.shell import shell_of  # the shell names pages, which import this module
 
         toasts = read_toasts(self.request)
-        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "viewing": self.viewing, "leaving": self.leaving, **data}
+        shown = {**page_data(self.request, csrf=self.session.csrf_secret), "shell": shell_of(self), "toasts": toasts, "banners": banners_of(self), **data}
         response = html(render(template, **shown), status=status, headers=headers)
         if toasts:
             add_cookie(self.request, response, "toasts", "", seconds=0)
@@ -190,7 +191,8 @@ class PasswordDue(PermissionDenied):
 
 
 class SecondFactorDue(PermissionDenied):
-    """The workspace wants a second factor of this person: until they have one, their session opens nothing else."""
+    """A second factor is wanted of this person: until they have one, their session opens nothing else. `data["setup"]`: where they set
+    it up, if not on the profile page."""
 
 
 def refuse_unfinished(session: SessionInfo) -> None:

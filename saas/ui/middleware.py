@@ -71,6 +71,8 @@ class SiteMiddleware:
                 more = [(name, value) for name, value in (*HEADERS, (b"content-security-policy", policy_of(site))) if name not in present]
                 if not self.settings.is_local:
                     more.append((b"strict-transport-security", b"max-age=31536000"))
+                if (rate := scope["state"].get("rate")) is not None:
+                    more += rate.headers
                 message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
             await send(message)
 

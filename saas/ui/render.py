@@ -112,5 +112,5 @@ def base_data(*, locale: str, csrf: str = "", theme: str = "", here: str = "/", 
     """What layouts/base.html needs on every page."""
     return {
         "locale": locale, "csrf": csrf, "theme": theme, "here": here, "brand_name": brand_name, "brand_css": brand_css,
-        "script_texts": script_texts(locale), "toasts": (), "shell": None, "viewing": None,
+        "script_texts": script_texts(locale), "toasts": (), "shell": None, "banners": (),
     }  # fmt: skip

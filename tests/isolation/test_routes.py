@@ -101,6 +101,9 @@ CASES: dict[str, Case] = {
     "GET /api/v1/tenants": OPERATOR, "POST /api/v1/tenants": OPERATOR, "GET /api/v1/tenants/{slug:str}": OPERATOR, "PATCH /api/v1/tenants/{slug:str}": OPERATOR,
     "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
     "POST /tenants/{slug:str}/status": fills({"status": "suspended"}, slug="$slug", public=True),
+    **{f"GET {path}": Case(public=True) for path in ("/operators", "/account/second-factor")},
+    **{f"POST {path}": fills({}, public=True) for path in ("/operators", "/account/second-factor", "/account/second-factor/codes", "/account/second-factor/codes.txt")},
+    "POST /operators/{operator_id:uuid}": fills({"act": "deactivate"}, operator_id="$user", public=True),
     # ---- pages
     "GET /": Case(public=True), "POST /go": fills({"slug": "$slug"}, public=True), "GET /login": Case(public=True), "GET /metrics": Case(public=True, own=True), "GET /healthz": Case(public=True), "GET /readyz": Case(public=True),
     "GET /static/{name:str}": Case(params={"name": "nothing.css"}, public=True), "GET /brand.css": Case(public=True), "GET /favicon.svg": Case(public=True),

@@ -81,7 +81,7 @@ _BY_IMPORTER = "whoever imports says it"
 OWN_FORM: Mapping[str, Mapping[str, str]] = {
     "tenant": {
         "id": "a tenant gets a new one", "status": _BY_IMPORTER, "plan_key": _BY_IMPORTER, "cell": "where it lives is another installation's matter",
-        "delete_after": "an imported tenant is not about to be deleted",
+        "delete_after": "an imported tenant is not about to be deleted", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
     },
     "record": {"entity_id": "by the entity's key", "tenant_id": "a tenant gets a new one"},
     "entity": {"id": "numbers are given anew"},
@@ -96,9 +96,13 @@ OWN_FORM_KEPT: Mapping[str, frozenset[str]] = {
 
 LEFT_OUT: Mapping[str, str] = {
     "session": "who is signed in here; tokens never leave",
+    "usage_delta": "what is used is counted anew where it is used",
+    "usage_day": "what was used here; the copy is counted anew",
+    "usage_notice": "who was told of a limit of this installation's plans",
     "mail": "messages with links to this installation; a restored workspace sends none of them again",
     "password_reset": "links that open somebody's account; tokens never leave",
     "invitation": "links with tokens; who has not come yet is invited again from where the workspace then is",
+    "announcement_dismissed": "which of this installation's announcements people have seen",
     "sign_in_step": "who is signing in here at this moment",
     "second_factor": "a secret, sealed with this installation's key; people set theirs up again",
     "recovery_code": "secrets that belong to the second factor",

@@ -38,8 +38,8 @@ from saas.runtime.archive.ids import Ids
 from saas.runtime.archive.reading import Archive, Row, as_id, open_archive, refused
 from saas.runtime.contexts import system_context
 from saas.runtime.files import content_path
+from saas.tenants import USUAL, check_slug, forget_host, new_id, passwords, record_audit
 from saas.tenants import brand as looks
-from saas.tenants import check_slug, forget_host, new_id, passwords, record_audit
 
 STATEMENT_SECONDS = 900.0
 NOTE = ".importing"
@@ -60,7 +60,7 @@ class Restored:
     collisions: int = 0
 
 
-async def restore_archive(path: Path, *, slug: str | None = None, name: str | None = None, plan_key: str = "free", needs: str | None = None, report: Report | None = None) -> Restored:
+async def restore_archive(path: Path, *, slug: str | None = None, name: str | None = None, plan_key: str = USUAL, needs: str | None = None, report: Report | None = None) -> Restored:
     """Make a tenant of an archive: under its own address, or another. All or nothing; `report(step, done, total)` is called on the way.
     `needs`: the e-mail address of somebody who must be in it.
 

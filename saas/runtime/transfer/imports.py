@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import in_transaction, tenant_transaction
-from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, PermissionDenied
+from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput
 from saas.i18n import lazy, pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
@@ -220,9 +220,7 @@ class Runner:
     @classmethod
     async def start(cls, ctx: Context, sheet: Sheet, plan: ImportPlan) -> Runner:
         ctx = ctx.replace(origin="import")
-        permissions.require_staying(ctx)
-        if ctx.tenant.status != "active":
-            raise PermissionDenied(lazy("This workspace is suspended: reading is possible, changes are not."), reason="suspended")
+        permissions.require_active(ctx)
         entity = entity_of(ctx, plan.entity)
         fields = {i: entity.fields[k] for i, k in plan.mapping.items()}
         american = ctx.tenant.country == "US"

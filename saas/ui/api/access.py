@@ -14,7 +14,7 @@ from saas.errors import BadRequest, NotAuthenticated, NotFound, PermissionDenied
 from saas.i18n import lazy, negotiate, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
-from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session
+from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session, rates
 from saas.ui.api import bodies
 from saas.ui.api.scopes import require_scope
 from saas.ui.guards import (
@@ -60,7 +60,7 @@ def speak(request: Request, locale: str) -> None:
 async def context(request: Request) -> Context:
     """The caller's context, by bearer token, API key or the session cookie of a page (which needs the CSRF token for writes).
 
-    Errors: NotFound (no such host), NotAuthenticated, PermissionDenied (KeyLimited).
+    Errors: NotFound (no such host), NotAuthenticated, PermissionDenied (KeyLimited), RateLimitReached.
     """
     tenant = tenant_of(request)
     bodies.check_address(request)
@@ -84,6 +84,8 @@ async def context(request: Request) -> Context:
         raise PermissionDenied(lazy("You are looking through somebody else's eyes. Leave that first."), reason="simulation")
     locale = negotiate(accept, tenant.locale) if accept else session.user.locale or tenant.locale
     speak(request, locale)
+    # After who asks is known: strangers use up nobody's requests.
+    request.scope["state"]["rate"] = rates.take(tenant.id, session.tenant.limits.api_requests)
     return await context_of(session, origin="api", locale=locale, request_id=request.scope["state"]["request_id"])
 
 
@@ -106,6 +108,10 @@ async def operator(request: Request) -> OperatorInfo:
     found = await find_operator_session(token) if token else None
     if found is None:
         raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
+    if found.kind != "api":  # a page's session goes past no CSRF check
+        raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
+    if request.method not in SAFE_METHODS and not found.may_change:
+        raise PermissionDenied(lazy("Your operator's account may look at everything and change nothing."))
     return found
 
 

@@ -11,7 +11,7 @@ from litestar.response import Response
 from saas.db import system_transaction
 from saas.errors import FieldProblem, InvalidInput, NotFound
 from saas.i18n import lazy
-from saas.tenants import TenantRow, find_tenant, list_tenants, record_operator_audit, set_tenant_plan, set_tenant_status
+from saas.tenants import USUAL, TenantRow, find_tenant, list_tenants, record_operator_audit, set_tenant_plan, set_tenant_status
 from saas.ui.api import access, shapes
 
 
@@ -41,7 +41,7 @@ async def operator_create_tenant(request: Request) -> Response[Any]:
         raise InvalidInput(problems)
     await request.app.state.provision(
         body["slug"], name=body["name"], pack_key=body["pack"], locale=body.get("locale") or "en", admin_email=body["admin_email"],
-        admin_password=body["admin_password"], plan_key=body.get("plan") or "free", sample_data=body.get("sample_data", False),
+        admin_password=body["admin_password"], plan_key=body.get("plan") or USUAL, sample_data=body.get("sample_data", False),
     )  # fmt: skip
     async with system_transaction("operator_console") as conn:
         await record_operator_audit(conn, "tenant.created", operator_id=who.id, tenant=body["slug"], ip=access.client_ip(request))

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request, delete, get, post
 from litestar.response import Response
 
-from saas.errors import FieldProblem, InvalidInput, NotAuthenticated
+from saas.errors import FieldProblem, InvalidInput, NotAuthenticated, PermissionDenied
 from saas.i18n import lazy
 from saas.runtime.permissions import is_admin
 from saas.tenants import (
@@ -15,6 +15,7 @@ from saas.tenants import (
     authenticate_operator,
     close_operator_session,
     close_session,
+    find_operator_session,
     open_operator_session,
     open_session,
 )
@@ -43,6 +44,11 @@ async def create_token(request: Request) -> Response[Any]:
         email, password, totp = await _credentials(request)
         operator_id = await authenticate_operator(email, password, totp=totp, ip=ip)
         token, _csrf, expires_at = await open_operator_session(operator_id, "api", ip=ip, user_agent=agent)
+        if request.app.state.settings.operator_totp == "always":
+            found = await find_operator_session(token)
+            if found is None or not found.has_totp:
+                await close_operator_session(token)
+                raise PermissionDenied(lazy("Operators need a second factor: sign in at the console once and set it up."), reason="second_factor")
     else:
         tenant = access.tenant_of(request)
         email, password, totp = await _credentials(request)

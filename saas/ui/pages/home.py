@@ -11,8 +11,8 @@ from litestar.params import FromPath
 from saas.db import system_transaction
 from saas.i18n import gettext as _
 from saas.tenants import list_tenants, record_operator_audit, set_tenant_status
-from saas.ui.guards import add_cookie, html, page_data, read_toasts, redirect, signed_in, site_of
-from saas.ui.pages.sessions import operator_session
+from saas.ui.console import opened
+from saas.ui.guards import html, page_data, redirect, signed_in, site_of
 from saas.ui.render import render
 from saas.ui.shell import home_url
 from saas.ui.views import Toast
@@ -44,27 +44,23 @@ async def go(request: Request) -> Response[Any]:
 
 
 async def _tenants(request: Request) -> Response[Any]:
-    operator = await operator_session(request)
+    console = await opened(request)
     host = request.headers.get("host", "").partition(".")[2]
     rows = [
         {"slug": t.slug, "name": t.name, "url": f"{request.url.scheme}://{t.slug}.{host}/", "status": t.status, "plan": t.plan_key, "pack": t.pack_key, "created": t.created_at.strftime("%Y-%m-%d"), "active": t.is_active}
         for t in await list_tenants()
     ]  # fmt: skip
-    toasts = read_toasts(request)
-    response = html(render("operator/tenants.html", **{**page_data(request, csrf=operator.csrf_secret), "brand_name": _("Operator console"), "toasts": toasts}, operator=operator, rows=rows))
-    if toasts:
-        add_cookie(request, response, "toasts", "", seconds=0)
-    return response
+    return console.page("operator/tenants.html", "tenants", rows=rows)
 
 
 @post("/tenants/{slug:str}/status", status_code=200)
 async def change_status(request: Request, slug: FromPath[str]) -> Response[Any]:
-    operator = await operator_session(request)
+    console = await opened(request, change=True)
     form = await request.form()
     status = "active" if form.get("status") == "active" else "suspended"
     row = await set_tenant_status(slug, status)
     async with system_transaction("operator_console") as conn:
-        await record_operator_audit(conn, f"tenant.{status}", operator_id=operator.id, tenant=slug, ip=request.client.host if request.client else "")
+        await record_operator_audit(conn, f"tenant.{status}", operator_id=console.operator.id, tenant=slug, ip=console.ip)
     return redirect(request, "/", Toast(_("%(name)s is suspended now", name=row.name) if status == "suspended" else _("%(name)s is active again", name=row.name)))
 
 

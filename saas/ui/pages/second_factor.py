@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
 from litestar.enums import MediaType
@@ -26,10 +27,13 @@ from saas.tenants import (
     are_recovery_codes,
     confirm_person,
     enable_second_factor,
+    finish_operator_step,
     finish_second_step,
     get_second_factor,
+    is_operator_step,
     is_second_step,
     offer_second_factor,
+    open_operator_session,
     open_session,
     remove_second_factor,
     renew_recovery_codes,
@@ -163,28 +167,34 @@ def _words(error: InvalidInput) -> dict[str, str]:
 @get("/login/code")
 async def show_code(request: Request) -> Response[Any]:
     site, token = site_of(request), cookies_of(request).get(STEP_COOKIE)
-    if site.tenant is None:
+    if site.kind not in ("tenant", "operator"):
         raise NotFound()
-    if not token or not await is_second_step(site.tenant.id, token):
+    if not token or not (await is_second_step(site.tenant.id, token) if site.tenant else await is_operator_step(token)):
         return redirect(request, "/login")
     return _code_page(request, next_=request.query_params.get("next", "/"))
 
 
 def _code_page(request: Request, *, next_: str, error: str = "", status: int = 200) -> Response[Any]:
-    return html(render("auth/code.html", **login_data(request), next=local_path(next_), error=error), status=status)
+    return html(render("auth/code.html", **login_data(request), next=local_path(next_), error=error, operator=site_of(request).kind == "operator"), status=status)
 
 
 @post("/login/code", status_code=200)
 async def enter_code(request: Request) -> Response[Any]:
     refuse_foreign(request)
     site, token = site_of(request), cookies_of(request).get(STEP_COOKIE)
-    if site.tenant is None:
+    if site.kind not in ("tenant", "operator"):
         raise NotFound()
     form = await request.form()
     next_ = local_path(str(form.get("next") or ""))
     ip, agent = request.client.host if request.client else "", request.headers.get("user-agent", "")
+    code, messages = str(form.get("code") or "")[:200], []
     try:
-        user_id = await finish_second_step(site.tenant.id, token or "", str(form.get("code") or "")[:200], ip)
+        if site.tenant is not None:
+            user_id = await finish_second_step(site.tenant.id, token or "", code, ip)
+            session, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
+            messages = await _few_codes(site.tenant.id, user_id)
+        else:
+            session, _csrf, _expires = await open_operator_session(await finish_operator_step(token or "", code, ip=ip), "web", ip, agent)
     except (WrongCode, TooManyRequests) as error:
         response = _code_page(request, next_=next_, error=str(error.message), status=error.status)
         if error.data.get("retry_after"):
@@ -194,14 +204,17 @@ async def enter_code(request: Request) -> Response[Any]:
         response = redirect(request, "/login", Toast(str(error.message), "warn"))
         add_cookie(request, response, STEP_COOKIE, "", seconds=0)
         return response
-    session, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
-    state = await get_second_factor(site.tenant.id, user_id)
-    few = state is not None and state.codes_left < FEW_CODES
-    messages = [Toast(_("Recovery codes left: %(count)s. Make new ones on your profile page.", count=state.codes_left), "warn")] if few and state else []
     response = redirect(request, next_, *messages)
     add_cookie(request, response, SESSION_COOKIE, session, seconds=SESSION_SECONDS)
     add_cookie(request, response, STEP_COOKIE, "", seconds=0)
     return response
+
+
+async def _few_codes(tenant_id: UUID, user_id: UUID) -> list[Toast]:
+    state = await get_second_factor(tenant_id, user_id)
+    if state is None or state.codes_left >= FEW_CODES:
+        return []
+    return [Toast(_("Recovery codes left: %(count)s. Make new ones on your profile page.", count=state.codes_left), "warn")]
 
 
 router = Router("", route_handlers=[second_factor, enable, new_codes, switch_off, download_codes, show_code, enter_code])

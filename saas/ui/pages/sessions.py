@@ -16,7 +16,6 @@ from saas.tenants import (
     begin_second_step,
     close_operator_session,
     close_session,
-    find_operator_session,
     find_session,
     open_operator_session,
     open_session,
@@ -83,7 +82,7 @@ async def login(request: Request) -> Response[Any]:
             user_id = await authenticate(site.tenant.id, email, password, ip)
             token, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
         elif site.kind == "operator":
-            operator_id = await authenticate_operator(email, password, totp=str(form.get("totp") or ""), ip=ip)
+            operator_id = await authenticate_operator(email, password, ip=ip)
             token, _csrf, _expires = await open_operator_session(operator_id, "web", ip, agent)
         else:
             raise NotFound()
@@ -100,9 +99,8 @@ async def login(request: Request) -> Response[Any]:
 
 
 async def _ask_for_code(request: Request, error: SecondFactorNeeded, next_: str) -> Response[Any]:
-    tenant = site_of(request).tenant
-    assert tenant is not None
-    token = await begin_second_step(tenant.id, error.data["user_id"])
+    tenant, user_id = site_of(request).tenant, error.data["user_id"]
+    token = await begin_second_step(tenant.id, user_id) if tenant else (await open_operator_session(user_id, "step"))[0]
     response = redirect(request, "/login/code" + (f"?next={quote(next_)}" if next_ != "/" else ""))
     add_cookie(request, response, STEP_COOKIE, token, seconds=STEP_SECONDS)
     return response
@@ -154,20 +152,6 @@ async def choose_theme(request: Request) -> Response[Any]:
     theme = str(form.get("theme") or "")
     add_cookie(request, response, "theme", theme if theme in ("light", "dark") else "", seconds=YEAR)
     return response
-
-
-async def operator_session(request: Request) -> Any:
-    """The signed-in operator. Errors: NotFound on any other host, NotAuthenticated."""
-    if site_of(request).kind != "operator":
-        raise NotFound()
-    token = cookies_of(request).get(SESSION_COOKIE)
-    found = await find_operator_session(token) if token else None
-    if found is None:
-        raise NotAuthenticated()
-    if request.method not in ("GET", "HEAD"):
-        refuse_foreign(request)
-        await check_token(request, found.csrf_secret)
-    return found
 
 
 router = Router("", route_handlers=[show_login, login, logout, choose_locale, choose_theme])

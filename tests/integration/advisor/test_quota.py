@@ -11,7 +11,7 @@ from saas.errors import InvalidDefinition
 from saas.metadata import drafts, store
 from saas.runtime import configuration
 from saas.runtime.packs import apply_pack, plan_pack
-from saas.tenants import limits_of, set_tenant_plan
+from saas.tenants import USUAL, limits_of, set_tenant_plan
 from tests.bundles import field as fld
 from tests.factories import make_lab
 from tests.integration.backfill.conftest import workshop
@@ -54,8 +54,8 @@ async def test_publishing_refuses_one_more_and_names_it(lab):
 
 
 async def test_the_usual_plan_allows_what_it_says(lab):
-    await set_tenant_plan(lab.slug, "free")
-    most = limits_of("free").indexed_fields
+    await set_tenant_plan(lab.slug, USUAL)
+    most = limits_of(USUAL).indexed_fields
     await configuration.publish(await lab.ctx(), raw=indexed(most))
     with pytest.raises(InvalidDefinition):
         await configuration.publish(await lab.ctx(), raw=indexed(most + 1))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pyotp
 import pytest
 
 from saas.db import system_transaction, tenant_transaction
-from saas.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, TooManyRequests
+from saas.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, SecondFactorNeeded, TooManyRequests, WrongCode
 from saas.tenants import (
     authenticate_operator,
+    change_operator,
     close_operator_session,
     create_department,
     create_operator,
@@ -18,9 +20,12 @@ from saas.tenants import (
     create_user,
     delete_department,
     delete_tenant,
+    enable_operator_factor,
     find_operator_session,
     find_tenant,
     find_user,
+    finish_operator_step,
+    is_operator_step,
     list_audit,
     list_departments,
     list_users,
@@ -30,8 +35,8 @@ from saas.tenants import (
     update_department,
     update_user,
 )
-from saas.tenants.operators import enable_totp, new_totp_secret
 from saas.tenants.tenants import RESERVED_SLUGS, slug_of_host
+from saas.tenants.totp import new_offer
 
 PASSWORD = "correct horse battery"
 
@@ -191,16 +196,57 @@ async def test_two_moves_at_once_close_no_circle(tenant_factory):
 async def test_operators_sign_in_with_a_second_factor(database):
     operator = await create_operator("op@x.example", PASSWORD)
     assert await authenticate_operator("OP@x.example", PASSWORD) == operator
-    secret, address = new_totp_secret("op@x.example")
-    assert address.startswith("otpauth://")
-    with pytest.raises(NotAuthenticated):
-        await enable_totp(operator, secret, "000000" if pyotp.TOTP(secret).now() != "000000" else "111111")
-    await enable_totp(operator, secret, pyotp.TOTP(secret).now())
-    with pytest.raises(NotAuthenticated):
+    offer = new_offer(operator, account="op@x.example", issuer="Console")
+    assert offer.address.startswith("otpauth://") and offer.secret not in offer.sealed
+    with pytest.raises(InvalidInput):
+        await enable_operator_factor(operator, offer.sealed, "000000" if pyotp.TOTP(offer.secret).now() != "000000" else "111111")
+    code = pyotp.TOTP(offer.secret).now()
+    recovery = await enable_operator_factor(operator, offer.sealed, code)
+    with pytest.raises(Conflict):
+        await enable_operator_factor(operator, offer.sealed, code)
+    with pytest.raises(SecondFactorNeeded):
         await authenticate_operator("op@x.example", PASSWORD)
-    assert await authenticate_operator("op@x.example", PASSWORD, totp=pyotp.TOTP(secret).now()) == operator
+    with pytest.raises(WrongCode):
+        await authenticate_operator("op@x.example", PASSWORD, totp=code)  # the one of setting up is used already
+    assert await authenticate_operator("op@x.example", PASSWORD, totp=recovery[0].lower().replace("-", " ")) == operator
+    with pytest.raises(WrongCode):
+        await authenticate_operator("op@x.example", PASSWORD, totp=recovery[0])
+    step, _csrf, _expires = await open_operator_session(operator, "step")
+    assert await find_operator_session(step) is None and await is_operator_step(step)
+    assert await finish_operator_step(step, recovery[1]) == operator
+    with pytest.raises(NotAuthenticated):
+        await finish_operator_step(step, recovery[2])
     with pytest.raises(Conflict):
         await create_operator("op@x.example", PASSWORD)
+
+
+async def test_operators_guess_codes_five_times(database):
+    operator = await create_operator("guess@x.example", PASSWORD)
+    offer = new_offer(operator, account="guess@x.example", issuer="Console")
+    recovery = await enable_operator_factor(operator, offer.sealed, pyotp.TOTP(offer.secret).now())
+    for _ in range(5):
+        with pytest.raises(WrongCode):
+            await authenticate_operator("guess@x.example", PASSWORD, totp="AAAA-AAAA-AAAA-AAAA")
+    with pytest.raises(TooManyRequests):
+        await authenticate_operator("guess@x.example", PASSWORD, totp=recovery[0])
+
+
+async def test_operators_look_after_each_other_not_themselves(database):
+    boss, other = await create_operator("boss@x.example", PASSWORD), await create_operator("other@x.example", PASSWORD, role="read")
+    token, _, _ = await open_operator_session(other)
+    assert not (await find_operator_session(token)).may_change
+    with pytest.raises(Conflict):
+        await change_operator(boss, actor_id=boss, active=False)
+    with pytest.raises(InvalidInput):
+        await change_operator(other, actor_id=boss, role="god")
+    await change_operator(other, actor_id=boss, role="full")
+    assert await find_operator_session(token) is None
+    await change_operator(other, actor_id=boss, active=False)
+    with pytest.raises(NotAuthenticated):
+        await authenticate_operator("other@x.example", PASSWORD)
+    async with system_transaction("operator_console") as conn:
+        data = [json.loads(d) for d in await conn.fetchval("SELECT array_agg(data ORDER BY at) FROM operator_audit WHERE kind = 'operator.changed' AND operator_id = $1", boss)]
+    assert data[0]["before"]["role"] == "read" and data[0]["after"]["role"] == "full" and data[1]["after"]["status"] == "inactive"
 
 
 @pytest.mark.parametrize("email", ["lock@x.example", "unknown@x.example"])

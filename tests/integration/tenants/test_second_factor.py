@@ -193,7 +193,7 @@ async def test_an_offer_is_for_one_person_and_an_hour(tenant_factory, monkeypatc
     with pytest.raises(InvalidInput):
         await enable_second_factor(tenant.id, tenant.admin_id, offer.sealed, Phone(offer.secret).wrong())
     now = time.time()
-    monkeypatch.setattr("saas.tenants.second_factor.time.time", lambda: now + 3700)
+    monkeypatch.setattr("saas.tenants.totp.time.time", lambda: now + 3700)
     with pytest.raises(Conflict):
         await enable_second_factor(tenant.id, tenant.admin_id, offer.sealed, pyotp.TOTP(offer.secret).at(now + 3700))
     assert await get_second_factor(tenant.id, tenant.admin_id) is None
