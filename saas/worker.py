@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from saas.runtime import load_kinds
+from saas.runtime import domains, load_kinds
 from saas.runtime import worker as runtime_worker
 from saas.tenants import mail
 
@@ -12,4 +12,4 @@ from saas.tenants import mail
 async def run_worker(stop: asyncio.Event) -> None:
     """Run jobs and schedules of all tenants, and send their mail, until `stop` is set."""
     load_kinds()
-    await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop))
+    await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), domains.run_checks(stop))

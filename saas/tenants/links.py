@@ -11,7 +11,18 @@ from saas.tenants.tenants import TenantRow
 
 
 def address_of(tenant: TenantRow, path: str = "/", *, settings: Settings | None = None) -> str:
-    """`https://acme.example.com/path`. `settings` defaults to those of the open database."""
+    """`https://acme.example.com/path`, or by the domain of its own that the tenant has proved and made its main address. `settings`
+    defaults to those of the open database."""
     settings = settings or current_database().settings
-    scheme, port = urlsplit(settings.link_origin).scheme, urlsplit(settings.link_origin).port
-    return f"{scheme}://{tenant.slug}.{settings.base_domain}{f':{port}' if port else ''}{path}"
+    return _address(tenant.domain or f"{tenant.slug}.{settings.base_domain}", path, settings)
+
+
+def own_address_of(tenant: TenantRow, path: str = "/", *, settings: Settings | None = None) -> str:
+    """The address under our own domain, which works whatever happens to the tenant's."""
+    settings = settings or current_database().settings
+    return _address(f"{tenant.slug}.{settings.base_domain}", path, settings)
+
+
+def _address(host: str, path: str, settings: Settings) -> str:
+    origin = urlsplit(settings.link_origin)
+    return f"{origin.scheme}://{host}{f':{origin.port}' if origin.port else ''}{path}"

@@ -28,6 +28,8 @@ class Tenant(Table, tablename="tenant", db=DB):
     trial_ends_at = Timestamptz(null=True, default=None)
     delete_after = Timestamptz(null=True, default=None)
     security = JSONB(default="{}")
+    domain = Text(default="")
+    domain_redirects = Boolean(default=True)
 
 
 class AppUser(Table, tablename="app_user", db=DB):

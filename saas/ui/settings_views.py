@@ -17,7 +17,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -76,6 +76,7 @@ AUDIT_EVENTS = {
     "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
     "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
     "invitation.accepted": lazy("Invitation accepted"), "mail.read": lazy("Recorded message read"),
+    "domain.added": lazy("Domain named"), "domain.verified": lazy("Domain proved"), "domain.lost": lazy("Domain lost"), "domain.removed": lazy("Domain removed"), "domain.main": lazy("Main address chosen"),
     "sso.changed": lazy("Single sign-on changed"), "sso.refused": lazy("Single sign-on refused"), "sso.linked": lazy("Connected with single sign-on"), "sso.unlinked": lazy("Connection with single sign-on removed"),
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
     "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
@@ -100,7 +101,7 @@ AUDIT_FACTS = {
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
-    "way": lazy("by"), "detail": lazy("detail"), "mode": lazy("mode"), "issuer": lazy("issuer"), "client_id": lazy("client id"), "secret": lazy("secret changed"), "email_domains": lazy("e-mail domains"),
+    "redirects": lazy("other addresses lead there"), "way": lazy("by"), "detail": lazy("detail"), "mode": lazy("mode"), "issuer": lazy("issuer"), "client_id": lazy("client id"), "secret": lazy("secret changed"), "email_domains": lazy("e-mail domains"),
     "creates": lazy("makes people"), "default_role": lazy("role of new people"), "role_claim": lazy("claim with roles"), "role_map": lazy("values and roles"),
     "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
 }  # fmt: skip

@@ -177,7 +177,7 @@ def _embedded_key(header, claims):
 
 
 def _changed(header, claims, key):
-    head, body, mac = jwt.encode(header, claims, key).split(".")
+    head, _body, mac = jwt.encode(header, claims, key).split(".")
     claims = {**claims, "email": "admin@x.example"}
     return f"{head}.{base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b'=').decode()}.{mac}"
 
