@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,7 +16,7 @@ from saas.db.scope import is_database_open
 from saas.provision import provision_tenant
 from saas.runtime import load_kinds
 from saas.settings import Settings
-from saas.tenants import rates
+from saas.tenants import rates, slow
 from saas.ui import pages
 from saas.ui.api import routers as api_routers
 from saas.ui.attention import AbandonedReads, choose_limit
@@ -43,13 +42,13 @@ def routes(settings: Settings) -> Litestar:
         opened = not is_database_open()
         if opened:
             await open_database(settings)
-        telling = asyncio.create_task(rates.keep_telling())
+        helpers = [asyncio.create_task(helper) for helper in (rates.keep_telling(), slow.keep_storing())]
         try:
             yield
         finally:
-            telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await telling
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             if opened:
                 await close_database()
 

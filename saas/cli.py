@@ -96,11 +96,11 @@ def _run(function: Callable[[Settings], Any], *, data_dir: Path | None = None, a
     """For the commands that stay: on uvloop, with Ctrl-C as a normal end."""
     import uvloop
 
-    from saas.log import configure_logging
+    from saas.log import log_as
 
     try:
         settings = read_settings(data_dir)
-        configure_logging(settings.log_level)
+        log_as(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(function(settings))
     except KeyboardInterrupt:
@@ -194,15 +194,20 @@ async def tenant_list(settings: Settings) -> Any:
 @command(tenant, "show")
 @click.argument("slug")
 async def tenant_show(settings: Settings, slug: str) -> Any:
-    """One company and its people."""
+    """One company, what it uses of its plan, and its people."""
+    from saas.db import tenant_transaction
+    from saas.runtime import usage
     from saas.tenants import find_tenant, list_users
 
     async with opened(settings):
         row = await find_tenant(slug)
         people = await list_users(row.id)
-    document = {**plain(row), "users": plain(people)}
+        async with tenant_transaction(row.id) as conn:
+            lines = [line.to_json() for line in await usage.lines(conn, row.id, row.limits)]
+    document = {**plain(row), "usage": lines, "users": plain(people)}
     head = "\n".join(f"{key}: {value}" for key, value in plain(row).items())
-    return document, head + "\n\n" + table(document["users"], ["email", "name", "status", "role_keys"])
+    used = table(lines, ["limit", "used", "allowed", "percent"])
+    return document, f"{head}\n\n{used}\n\n{table(document['users'], ['email', 'name', 'status', 'role_keys'])}"
 
 
 @command(tenant, "suspend")

@@ -17,7 +17,7 @@ from uuid import UUID
 import click
 
 from saas.errors import AppError
-from saas.log import configure_logging
+from saas.log import log_as
 from saas.settings import InvalidSettings, Settings
 
 
@@ -52,7 +52,7 @@ async def _call(function: Callable[..., Awaitable[Any]], settings: Settings, arg
 def read_settings(data_dir: Path | None = None) -> Settings:
     """From the environment; a command line option may name the data directory."""
     settings = Settings.from_env(data_dir=data_dir)
-    configure_logging(settings.log_level if settings.log_level != "INFO" else "WARNING")
+    log_as(settings, level="WARNING" if settings.log_level == "INFO" else "")
     return settings
 
 

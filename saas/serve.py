@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import gc
 import signal
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
 import uvicorn
 
 from saas.db import close_database, current_database, open_database
-from saas.log import configure_logging, get_logger
-from saas.settings import Settings
+from saas.log import get_logger, log_as
+from saas.observe import tracing
+from saas.settings import Settings, metrics_directory, share_metrics
 
 log = get_logger(__name__)
 _GRACE_SECONDS = 10
@@ -44,6 +46,7 @@ async def serve(
 
     if settings.is_local and not settings.public_url:
         settings = replace(settings, public_url=f"http://{settings.base_domain}:{port}")  # where links in messages lead
+    tracing.start()
     await open_database(settings)
     stop = asyncio.Event()
     config = uvicorn.Config(
@@ -67,6 +70,7 @@ async def serve(
         stop.set()
         await _finish(helpers)
         await close_database()
+        tracing.stop()
 
 
 def _collect_rarely() -> None:
@@ -81,20 +85,52 @@ async def work(settings: Settings) -> None:
     """Background jobs only, until a signal comes."""
     from saas.worker import run_worker
 
+    tracing.start("saas-worker")
     await open_database(settings)
     stop = asyncio.Event()
     helpers = _start_helpers(stop, jobs=False)
+    if settings.worker_metrics is not None:
+        helpers.append(asyncio.ensure_future(_tell_figures(settings)))
     try:
         with _on_signal(stop.set):
             await run_worker(stop)
     finally:
         await _finish(helpers)
         await close_database()
+        tracing.stop()
+
+
+async def _tell_figures(settings: Settings) -> None:
+    """The metrics of a worker that shares no directory with a web process, at an address of their own."""
+    from saas.ui.measured import worker_app
+
+    host, _, port = (settings.worker_metrics or "").rpartition(":")
+    config = uvicorn.Config(worker_app(settings), host=host.strip("[]"), port=int(port), log_config=None, access_log=False, server_header=False, lifespan="off")
+    await _Server(config, None).serve()
+
+
+@contextlib.contextmanager
+def _shared_figures() -> Iterator[None]:
+    """A directory where the processes started inside put their figures, unless the environment names one that others share, too."""
+    if metrics_directory() is not None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="saas-metrics-") as directory:
+        share_metrics(directory)
+        try:
+            yield
+        finally:
+            share_metrics(None)
 
 
 def serve_many(settings: Settings, *, host: str, port: int, workers: int, jobs: bool) -> None:
     """Several processes on one port; each builds its own settings from the environment. Jobs run in the parent's stead in a
     `saas worker` beside, unless `jobs` is false."""
+    with _shared_figures():
+        _serve_many(settings, host=host, port=port, workers=workers, jobs=jobs)
+
+
+def _serve_many(settings: Settings, *, host: str, port: int, workers: int, jobs: bool) -> None:
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
@@ -117,13 +153,14 @@ def app_from_environment() -> object:
     from saas.app import create_app
 
     settings = Settings.from_env()
-    configure_logging(settings.log_level)
+    log_as(settings)
+    tracing.start()
     return create_app(settings)
 
 
 def _work_alone() -> None:
     settings = Settings.from_env()
-    configure_logging(settings.log_level)
+    log_as(settings)
     asyncio.run(work(settings))
 
 

@@ -52,7 +52,8 @@ class Settings:
     `pooler_url`: where requests and jobs go instead, in transaction mode; `replica_url`: a streaming replica that answers
     reads; `cells`: further databases that hold tenants, by key (docs/scaling.md). `outbound_allow`: places of the operator's own
     network that tenants' addresses may lead to (saas.outbound); `dns_servers`: who is asked about tenants' domains instead of the
-    machine's own; `domain_target`: what those domains point to, the base domain without it. Secrets stay out of `repr`."""
+    machine's own; `domain_target`: what those domains point to, the base domain without it. What is logged and
+    measured: docs/observability.md. Secrets stay out of `repr`."""
 
     base_domain: str = "localhost"
     data_dir: Path = Path("data")
@@ -76,6 +77,13 @@ class Settings:
     internal_secret: str | None = field(default=None, repr=False)
     domain_target: str | None = None
     log_level: str = "INFO"
+    log_format: str = "auto"
+    log_errors: str = "places"
+    metrics_token: str | None = field(default=None, repr=False)
+    metrics_tenants: int = 0
+    worker_metrics: str | None = None
+    slow_query_ms: float = 500.0
+    tenant_concurrency: int = 6
     operator_totp: str = "pages"  # who of the operators needs a second factor: always (also for API tokens), pages, optional
 
     @classmethod
@@ -121,6 +129,29 @@ class Settings:
     def is_local(self) -> bool:
         """True on a developer's machine, where cookies cannot insist on https."""
         return self.base_domain == "localhost" or self.base_domain.endswith(".localhost")
+
+
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own name, looked at when it is imported
+_TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")  # OpenTelemetry's own
+
+
+def metrics_directory() -> Path | None:
+    """Where several processes put their figures together."""
+    found = os.environ.get(_METRICS)
+    return Path(found) if found else None
+
+
+def share_metrics(directory: str | None) -> None:
+    """For the processes started from here on; None: each for itself."""
+    if directory is None:
+        os.environ.pop(_METRICS, None)
+    else:
+        os.environ[_METRICS] = directory
+
+
+def traced_as(usual: str) -> str | None:
+    """The name of this process in traces; None where no traces are wanted."""
+    return os.environ.get("OTEL_SERVICE_NAME", usual) if any(os.environ.get(name) for name in _TRACES) else None
 
 
 def point_piccolo_here() -> None:
@@ -243,6 +274,37 @@ def _cell(key: str, value: Mapping[str, Any]) -> Cell:
     return Cell(key, number, url(value["url"]), url(pooler) if pooler else None, url(replica) if replica else None)
 
 
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+        return text.lower()
+
+    return convert
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number between {least} and {most}")
+        return int(text)
+
+    return convert
+
+
+def _token(text: str) -> str:
+    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must have at least 16 characters, without blanks")
+    return text
+
+
+def _address(text: str) -> str:
+    host, sign, port = text.rpartition(":")
+    if not sign or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("must be an address and a port such as 127.0.0.1:9100")
+    return text
+
+
 def _level(text: str) -> str:
     if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
@@ -268,6 +330,13 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SAAS_CELLS": ("cells", _cells),
     "SAAS_POOL_SIZE": ("pool_size", _size),
     "SAAS_LOG_LEVEL": ("log_level", _level),
+    "SAAS_LOG_FORMAT": ("log_format", _one_of("auto", "json", "text")),
+    "SAAS_LOG_ERRORS": ("log_errors", _one_of("places", "full")),
+    "SAAS_METRICS_TOKEN": ("metrics_token", _token),
+    "SAAS_METRICS_TENANTS": ("metrics_tenants", _number(0, 200)),
+    "SAAS_WORKER_METRICS": ("worker_metrics", _address),
+    "SAAS_SLOW_QUERY_MS": ("slow_query_ms", _number(0, 600_000)),
+    "SAAS_TENANT_CONCURRENCY": ("tenant_concurrency", _number(1, 500)),
     "STRIPE_API_KEY": ("stripe_api_key", str),
     "STRIPE_API_BASE": ("stripe_api_base", _url("http", "https")),
     "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", str),

@@ -6,10 +6,15 @@ import asyncio
 
 from saas.runtime import domains, load_kinds
 from saas.runtime import worker as runtime_worker
-from saas.tenants import mail
+from saas.tenants import health, mail, slow
 
 
 async def run_worker(stop: asyncio.Event) -> None:
-    """Run jobs and schedules of all tenants, and send their mail, until `stop` is set."""
+    """Run jobs and schedules of all tenants, and send their mail, until `stop` is set; say meanwhile that this worker lives."""
     load_kinds()
-    await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), domains.run_checks(stop))
+    storing = asyncio.create_task(slow.keep_storing())
+    try:
+        await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), health.beat_until(stop), domains.run_checks(stop))
+    finally:
+        storing.cancel()
+        await asyncio.gather(storing, return_exceptions=True)

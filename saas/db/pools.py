@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from saas.db import embedded
+from saas.db import embedded, fair
 from saas.db.limits import ROLE_SECONDS
 from saas.db.reading import CountingConnection
 from saas.db.roles import APP, SYSTEM, role_login
 from saas.errors import Unavailable
 from saas.i18n import lazy
 from saas.log import get_logger
+from saas.observe import metrics, statements
 from saas.settings import HOME, Cell, Settings
 
 log = get_logger(__name__)
@@ -54,7 +55,7 @@ class Replica:
 
     def rest(self, error: BaseException) -> None:
         """It did not answer: the primary serves for a while."""
-        log.warning("replica.away", where=self.where, reason=str(error) or type(error).__name__, rest_seconds=REPLICA_REST_SECONDS)
+        log.warning("replica.away", where=self.where, reason=type(error).__name__, rest_seconds=REPLICA_REST_SECONDS)
         self._rests_until = time.monotonic() + REPLICA_REST_SECONDS
 
 
@@ -139,6 +140,8 @@ async def open_database(settings: Settings) -> Database:
             await asyncio.to_thread(server.stop)
         raise
     _database = Database(settings, cells, server)
+    fair.configure(settings.tenant_concurrency, settings.pool_size)
+    statements.slow_from(settings.slow_query_ms)
     return _database
 
 
@@ -161,6 +164,16 @@ async def close_database() -> None:
                 pool.terminate()
     if database.server is not None:
         await asyncio.to_thread(database.server.stop)
+
+
+@metrics.sampled
+def _sample() -> None:
+    """How full the pools of this process are, over all its databases."""
+    for name in ("app", "system", "replica"):
+        pools = [pool for cell in (_database.cells.values() if _database else ()) if (pool := cell.replica.pool if name == "replica" and cell.replica else getattr(cell, name) if name != "replica" else None)]
+        idle = sum(pool.get_idle_size() for pool in pools)
+        for state, number in (("used", sum(pool.get_size() for pool in pools) - idle), ("idle", idle), ("allowed", sum(pool.get_max_size() for pool in pools))):
+            metrics.pool_connections.labels(name, state).set(number)
 
 
 def is_database_open() -> bool:

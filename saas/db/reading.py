@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,9 @@ from uuid import UUID
 
 import asyncpg
 
+from saas.db import fair
 from saas.db.engine import DB
+from saas.observe import statements
 
 _counter: ContextVar[list[int] | None] = ContextVar("statements", default=None)
 _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
@@ -86,13 +89,16 @@ def primary() -> Iterator[None]:
 
 @contextmanager
 def count_queries() -> Iterator[None]:
-    """Start counting at zero for this context, e.g. for one request."""
+    """Start counting at zero for this context, e.g. for one request; who counts already counts these, too."""
     before = _counter.get()
-    _counter.set([0])
+    own = [0]
+    _counter.set(own)
     try:
         yield
     finally:
         _counter.set(before)
+        if before is not None:
+            before[0] += own[0]
 
 
 def query_count() -> int:
@@ -119,11 +125,25 @@ def _counted(method: Any) -> Any:
         counter = _counter.get()
         if counter is not None:
             counter[0] += 1
-        if _reading.get() is None:
-            return await method(self, *args, **kwargs)
-        return await _watched(method, self, *args, **kwargs)
+        query = args[0]
+        if not isinstance(query, str) or statements.is_frame(query):
+            return await _asked(method, self, args, kwargs)
+        if fair.is_contended():
+            await fair.give_way()
+        began = time.perf_counter()
+        try:
+            result = await _asked(method, self, args, kwargs)
+        except BaseException:
+            statements.ended(query, began, None, failed=True)
+            raise
+        statements.ended(query, began, result)
+        return result
 
     return call
+
+
+def _asked(method: Any, connection: Any, args: Any, kwargs: Any) -> Any:
+    return method(connection, *args, **kwargs) if _reading.get() is None else _watched(method, connection, *args, **kwargs)
 
 
 async def _watched(method: Any, connection: Any, query: str, *args: Any, **kwargs: Any) -> Any:

@@ -11,7 +11,7 @@ from saas.db.roles import APP, OWNER, SYSTEM
 
 APPEND_ONLY = ("record_event", "audit_event")
 OPERATOR_TABLES = (
-    "operator_account", "operator_session", "operator_audit", "operator_recovery_code", "tenant_move", "platform_mail", "traffic_hour", "recent_error", "tenant_figures",
+    "operator_account", "operator_session", "operator_audit", "operator_recovery_code", "tenant_move", "platform_mail", "worker_beat", "traffic_hour", "recent_error", "tenant_figures",
     "announcement", "feature_switch", "verified_domain", "migration",
 )  # fmt: skip
 # The column that says whose a row is, where it is not tenant_id.

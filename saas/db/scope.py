@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from saas.db import limits, places
+from saas.db import fair, limits, places
 from saas.db.engine import DB
 from saas.db.pools import (
     ACQUIRE_SECONDS,
@@ -31,6 +32,7 @@ from saas.db.roles import APP, role_login
 from saas.errors import BadRequest, Conflict, PermissionDenied, TooSlow, Unavailable
 from saas.i18n import lazy
 from saas.log import get_logger
+from saas.observe import metrics
 from saas.settings import HOME
 
 __all__ = [
@@ -149,7 +151,7 @@ class Scope:
         for attempt in (1, 2, 3):
             connection = None
             try:
-                connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+                connection = await self._acquire(pool)
                 return connection, await self._start(connection)
             except BaseException as error:
                 if connection is not None:
@@ -160,6 +162,23 @@ class Scope:
                     raise _unavailable() from error
                 await pool.expire_connections()
         raise AssertionError("unreachable")
+
+    async def _acquire(self, pool: asyncpg.Pool) -> Any:
+        """A connection of the pool; a tenant has only so many of them at once."""
+        began = time.perf_counter()
+        tenant = self.tenant_id
+        if tenant is not None:
+            await fair.take_connection(tenant)
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        except BaseException:
+            if tenant is not None:
+                fair.give_connection(tenant)
+            raise
+        if tenant is not None:
+            _holders[id(connection)] = tenant
+        metrics.connection_took["system" if tenant is None else "app"](time.perf_counter() - began)
+        return connection
 
     async def _start(self, connection: Any) -> Any:
         transaction = connection.transaction()
@@ -381,7 +400,19 @@ async def _end(pool: asyncpg.Pool, connection: Any, transaction: Any) -> None:
     await _give_back(pool, connection)
 
 
+_holders: dict[int, UUID] = {}  # whose transaction each connection in use serves
+
+
 async def _give_back(pool: asyncpg.Pool, connection: Any) -> None:
+    try:
+        await _release(pool, connection)
+    finally:
+        tenant = _holders.pop(id(connection), None)
+        if tenant is not None:
+            fair.give_connection(tenant)
+
+
+async def _release(pool: asyncpg.Pool, connection: Any) -> None:
     if not _is_dead(connection) and connection.is_in_transaction():
         connection.terminate()  # neither commit nor rollback went through: this connection must not serve again
     try:

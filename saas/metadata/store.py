@@ -20,12 +20,20 @@ from saas.metadata.build import build_bundle
 from saas.metadata.cache import ConfigCache
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
+from saas.observe import metrics
 from saas.tenants.ids import new_id
 
 MAX_REVISION = 2**31 - 1  # what the column holds
 CHANNEL = "config"  # payload of its notifications: "<tenant id>:<revision>"
 NOTHING = m.Bundle(pack=m.PackInfo("nothing", "0.0.0", {}), entities=(), roles=())
 cache = ConfigCache()
+_found, _loaded = (metrics.config_asked.labels(word).inc for word in ("yes", "no"))
+
+
+@metrics.sampled
+def _sample() -> None:
+    metrics.config_entries.set(len(cache))
+    metrics.config_bytes.set(cache.used_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,13 @@ def canonical(raw: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """jsonb keeps 1.0 as 1.0 but writes 1e2 as 100: whole floats become integers, so a bundle read back hashes the same."""
+    kind = type(value)
+    if kind is str or kind is bool or kind is int or value is None:
+        return value
+    if kind is dict:
+        return {k if type(k) is str else str(k): v if type(v) is str else _plain(v) for k, v in value.items()}
+    if kind is list:
+        return [v if type(v) is str else _plain(v) for v in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
@@ -105,6 +120,7 @@ async def current(
     key = (tenant_id, revision, currency, country, time_zone)
     if in_transaction():  # the revision may be one that is not committed yet: it must not stay in the cache
         return cache.find(key) or await _load(*key)
+    (_loaded if cache.find(key) is None else _found)()
     return await cache.get(key, lambda: _load(*key))
 
 

@@ -21,6 +21,8 @@ from saas.db import cells, hold, system_transaction, tenant_transaction
 from saas.errors import Conflict, NotFound, PermissionDenied, Unavailable
 from saas.i18n import LazyString, gettext, lazy
 from saas.i18n import noop as N_
+from saas.observe import tracing
+from saas.observe.seen import seen
 from saas.registry import Registry
 from saas.runtime import permissions
 from saas.runtime.context import Context
@@ -161,6 +163,8 @@ class Claim:
     state: dict[str, Any]
     attempt: int
     created_by: UUID | None
+    request_id: str = ""  # what it was put in by
+    traceparent: str = ""
 
 
 def _dump(value: Any) -> str:
@@ -179,10 +183,16 @@ async def enqueue(conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any]
     job_kinds.get(kind)
     job_id = new_id()
     await conn.execute(
-        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7)",
-        ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id,
+        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by, request_id, traceparent) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7, $8, $9)",
+        ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id, _cause(), tracing.traceparent(),
     )  # fmt: skip
     return job_id
+
+
+def _cause() -> str:
+    """The request that a new job comes from, also by way of other jobs."""
+    what = seen()
+    return (what.request_id or what.cause) if what is not None else ""
 
 
 _bells: set[asyncio.Event] = set()
@@ -340,7 +350,7 @@ async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
 
 _DUE = "((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now()))"
 _TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, locked_until = now() + interval '{LEASE_SECONDS} seconds' "
-_RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by"
+_RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by, request_id, traceparent"
 # Each tenant's oldest due job stands for it; the tenant with the fewest running jobs comes first. The condition is repeated
 # outside, where PostgreSQL checks it again after it got the lock.
 _CLAIM = f"""
@@ -351,16 +361,17 @@ _CLAIM = f"""
     ORDER BY (SELECT count(*) FROM job r WHERE r.tenant_id = j.tenant_id AND r.status = 'running' AND r.locked_until >= now()), j.run_at
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 ) {_RETURNING}"""
+_CLAIM_OF_IDLE = _CLAIM.replace("    ORDER BY (SELECT", "    AND NOT EXISTS (SELECT 1 FROM job b WHERE b.tenant_id = j.tenant_id AND b.status = 'running' AND b.locked_until >= now())\n    ORDER BY (SELECT")
 
 
-async def claim_next() -> Claim | None:
+async def claim_next(*, of_idle: bool = False) -> Claim | None:
     """Take the next due job of any tenant, also one whose worker died. Of several databases each has its turn to be asked first;
-    one that is away keeps nobody else's jobs from running."""
+    one that is away keeps nobody else's jobs from running. `of_idle`: only of a tenant that has no job running."""
     databases = cells()
     turn = next(_turns) % len(databases)
     for cell in databases[turn:] + databases[:turn]:
         try:
-            claim = await _claim_in(cell)
+            claim = await _claim_in(cell, _CLAIM_OF_IDLE if of_idle else _CLAIM)
         except _Moving:
             continue
         except Unavailable:
@@ -379,14 +390,14 @@ class _Moving(Exception):
 _turns = itertools.count()
 
 
-async def _claim_in(cell: str) -> Claim | None:
+async def _claim_in(cell: str, claiming: str) -> Claim | None:
     async with system_transaction("claim_jobs", cell=cell) as conn:
         await conn.execute(
             "UPDATE job SET status = 'failed', finished_at = now(), locked_until = NULL, error = $2 "
             "WHERE status = 'running' AND locked_until < now() AND attempts >= $1",
             MAX_ATTEMPTS, INTERRUPTED,
         )  # fmt: skip
-        row = await conn.fetchrow(_CLAIM)
+        row = await conn.fetchrow(claiming)
         if row is not None and not await hold(conn, row["tenant_id"], cell):
             raise _Moving
     return _claimed(row)
@@ -407,7 +418,7 @@ def _claimed(row: Any) -> Claim | None:
         return None
     return Claim(
         row["tenant_id"], row["id"], row["kind"], json.loads(row["payload"]), json.loads(row["result"]) if row["result"] else {},
-        row["attempts"], row["created_by"],
+        row["attempts"], row["created_by"], row["request_id"], row["traceparent"],
     )  # fmt: skip
 
 

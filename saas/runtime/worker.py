@@ -11,9 +11,11 @@ from uuid import UUID
 
 import structlog
 
-from saas.db import in_transaction, limits, tenant_transaction
+from saas.db import fair, in_transaction, limits, tenant_transaction
 from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
+from saas.observe import metrics, tracing
+from saas.observe.seen import Seen, seeing
 from saas.runtime import archive, files, jobs, schedules, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
@@ -33,7 +35,8 @@ GRACE_SECONDS = 10.0
 
 
 async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
-    """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back."""
+    """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back. One more
+    place is only for tenants of which no job is running: whoever has long ones, or ten thousand, keeps nobody else waiting."""
     helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _settle_usage, _recount_usage, _keep_house)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
@@ -50,7 +53,7 @@ async def _run_due(stop: asyncio.Event, running: set[asyncio.Task[None]], concur
     with jobs.listening() as bell:
         while not stop.is_set():
             bell.clear()
-            claim = await _next() if len(running) < concurrency else None
+            claim = await _next(of_idle=len(running) == concurrency) if len(running) <= concurrency else None
             if claim is not None:
                 task = asyncio.create_task(run_claim(claim))
                 running.add(task)
@@ -101,6 +104,13 @@ async def run_for(ctx: Context, job_id: UUID, seconds: float) -> JobInfo:
 
 async def run_claim(claim: Claim) -> None:
     """One attempt at a job, under a lease that is renewed meanwhile."""
+    what = Seen("job", route=claim.kind, tenant_id=claim.tenant_id, user_id=claim.created_by, job_id=claim.id, cause=claim.request_id)
+    with seeing(what), tracing.span(what, f"job {claim.kind}", link=claim.traceparent):
+        async with fair.working(claim.tenant_id):
+            await _run_claim(claim, what)
+
+
+async def _run_claim(claim: Claim, what: Seen) -> None:
     started = time.monotonic()
     work = asyncio.create_task(_work(claim))
     beat = asyncio.create_task(_beat(claim, work))
@@ -132,11 +142,16 @@ async def run_claim(claim: Claim) -> None:
         await jobs.fail(claim, await _words(claim, error), again=False)
     except Exception:
         outcome = "crashed"
-        log.exception("job.crashed", job_id=str(claim.id), kind=claim.kind, tenant_id=str(claim.tenant_id), attempt=claim.attempt)
+        log.exception("job.crashed", kind=claim.kind, attempt=claim.attempt)
         await jobs.fail(claim, jobs.CRASHED, again=True)
     finally:
         beat.cancel()
-        log.info("job.ended", job_id=str(claim.id), kind=claim.kind, tenant_id=str(claim.tenant_id), outcome=outcome, seconds=round(time.monotonic() - started, 3))
+        seconds = time.monotonic() - started
+        log.info("job.ended", kind=claim.kind, attempt=claim.attempt, outcome=outcome, ms=round(seconds * 1000))
+        known = claim.kind if job_kinds.find(claim.kind) is not None else "unknown"
+        metrics.jobs_ended.labels(known, outcome).inc()
+        metrics.job_seconds.labels(known).observe(seconds)
+        tracing.worked(what, outcome)
 
 
 async def _work(claim: Claim) -> object:
@@ -182,9 +197,9 @@ async def _beat(claim: Claim, work: asyncio.Task[object]) -> None:
             continue
 
 
-async def _next() -> Claim | None:
+async def _next(*, of_idle: bool) -> Claim | None:
     try:
-        return await jobs.claim_next()
+        return await jobs.claim_next(of_idle=of_idle)
     except Unavailable:
         return None
     except Exception:

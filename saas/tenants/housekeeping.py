@@ -16,6 +16,8 @@ _OLD = {
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
     "sign_in_step": f"expires_at < now() AND {_HERE}",
     "sso_used": f"at < now() - interval '1 day' AND {_HERE}",
+    "slow_query": f"at < now() - interval '14 days' AND {_HERE}",
+    "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }
 

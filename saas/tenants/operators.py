@@ -25,6 +25,7 @@ from saas.errors import (
     WrongCode,
 )
 from saas.i18n import lazy
+from saas.observe.seen import somebody
 from saas.tenants.ids import new_id
 from saas.tenants.operator_factor import take_operator_code
 from saas.tenants.passwords import check_strength, hash_password, verify_password
@@ -269,6 +270,7 @@ async def find_operator_session(token: str) -> OperatorInfo | None:
         )
     if row is None:
         return None
+    somebody(row["operator_id"])
     return OperatorInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], row["operator_id"], row["email"], row["name"],
         row["has_totp"], row["role"],

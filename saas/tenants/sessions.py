@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import is_frozen, session_known, tenant_transaction
+from saas.observe.seen import somebody
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
 from saas.tenants.rules import rules_of
@@ -127,6 +128,7 @@ async def find_session(tenant_id: UUID, token: str, *, leave_open: bool = False)
         frozen = is_frozen()
     if row is None:
         return None
+    somebody(row["user_id"])
     if row["is_new_visit"] and not frozen:
         async with tenant_transaction(tenant_id) as conn:  # ended at once: other requests of this session wait for its row
             await conn.execute(_VISIT, tenant_id, row["id"])

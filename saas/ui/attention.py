@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from saas.db import limits
+from saas.log import get_logger
+from saas.observe.seen import seen
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 # Requests that are answered sooner, nearly all, never start to watch their connection.
 WATCH_AFTER_SECONDS = 0.2
 READS = ("GET", "HEAD")
 
 
 async def choose_limit(request: Request) -> None:
-    """Called before each handler, in its task (a plain function would be run in another thread). One that takes another kind of time than its method says so: `@get(path, limit="report")`."""
+    """Called before each handler: notes the pattern of its address, waits for its turn if it takes long. In its task (a plain function would be run in another thread). One that takes another kind of time than its method says so: `@get(path, limit="report")`."""
     kind = request.route_handler.opt.get("limit")
+    what = seen()
+    if what is not None:
+        what.route = request.scope["path_template"]
     if kind is None:
         kind = "write" if request.method not in READS else "api" if request.scope["path"].startswith("/api/") else "page"
+    elif what is not None and what.turn is not None:
+        await what.turn.slow()
     limits.limit_statements(kind)
 
 
@@ -62,7 +68,7 @@ class _Watch:
             if not self.is_abandoned:
                 raise  # the server itself is ending
             self.reader.uncancel()
-            log.info("request.abandoned", extra={"path": self.scope["path"]})
+            log.info("request.abandoned")
         finally:
             self.reader = None  # from here on nothing is left to cancel
             timer.cancel()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from typing import Any
 from urllib.parse import quote
 
@@ -28,13 +26,14 @@ from saas.errors import (
 )
 from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
+from saas.log import get_logger
 from saas.tenants.rates import Rate
 from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
+from saas.ui.plan_views import way_to_more
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
 
-log = logging.getLogger(__name__)
-_TOKEN = re.compile(r"(/(?:reset|invitation)/).+")
+log = get_logger(__name__)
 BY_STATUS: dict[int, type[AppError]] = {400: BadRequest, 401: NotAuthenticated, 402: PlanLimitReached, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: PayloadTooLarge, 429: TooManyRequests, 503: Unavailable}  # fmt: skip
 # What a page says where the error itself has nothing to add.
 ADVICE = {
@@ -80,13 +79,8 @@ def _methods(request: Request) -> set[str]:
     }
 
 
-def shown_path(path: str) -> str:
-    """A path as it may stand in a log: the token of a link opens something."""
-    return _TOKEN.sub(r"\1…", path)
-
-
 def handle_unexpected(request: Request, error: Exception) -> Response[Any]:
-    log.error("request.failed", exc_info=error, extra={"request_id": request.scope["state"].get("request_id"), "path": shown_path(request.scope["path"])})
+    log.error("request.failed", exc_info=error)
     return answer_error(request.scope, AppError(), request)
 
 
@@ -176,6 +170,8 @@ def _page(request: Request, error: AppError) -> Response[Any]:
     actions = [Link(_("Go back"), "/", back=True), Link(_("Go to the start page"), "/")]
     if isinstance(error, (Unavailable, StaleVersion)):
         actions.insert(0, Link(_("Try again"), request.url.path))
+    if isinstance(error, PlanLimitReached) and (ask := request.scope["state"].get("ask")) is not None and (more := way_to_more(ask.ctx)) is not None:
+        actions.insert(0, more)
     data = {**_words(error), "actions": actions, "request_id": request.scope["state"].get("request_id", "")}
     console = request.scope["state"].get("console")
     if console is not None and error.status != 503:

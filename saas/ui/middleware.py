@@ -1,4 +1,5 @@
-"""Around every request: whose host it is, a request id, the locale, security headers. Opens no transaction."""
+"""Around every request: whose host it is, a request id, the locale, security headers, its tenant's turn, its line in the log.
+Opens no transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
 from saas.tenants import TenantRow, resolve_host
 from saas.tenants.links import address_of
-from saas.ui import replicas
+from saas.ui import replicas, watch
 
 _HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?\Z|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?\Z")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}\Z")
@@ -64,7 +65,11 @@ class SiteMiddleware:
         request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
         cookies = read_cookies(headers.get(b"cookie", ""))
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
+        with watch.request(scope["method"], request_id, headers.get(b"traceparent", ""), receive) as watched:
+            await self._answer(scope, watched.receive, watched.answer(send), headers, cookies, request_id, watched)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, str], cookies: dict[str, str], request_id: str, watched: watch.Watched) -> None:
+        host = self._host(scope, headers)
         site = Site("none", host, local=self.settings.is_local)
         relay: Any = None
 
@@ -84,6 +89,8 @@ class SiteMiddleware:
         failed: AppError | None = None
         try:
             site = await self._site(host, scope["path"])
+            if site.tenant is not None:
+                await watched.turn_of(site.tenant.id)
         except AppError as error:
             failed = error
         scope["state"]["site"] = site  # type: ignore[index]

@@ -33,7 +33,7 @@ async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         await app(trial, first.receive, held.send)  # type: ignore[arg-type]
     if not held.is_dropped:
         return
-    log.info("replica.done_again", path=kind, reason=reading.failed)
+    log.info("replica.done_again", reason=reading.failed)
     if reading.failed == "writes" and len(_writers) < _MOST:
         _writers.add(kind)
     with request_reads(safe=False):

@@ -17,7 +17,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -87,7 +87,7 @@ AUDIT_EVENTS = {
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
-    "tenant.plan_changed": lazy("Plan changed"), "tenant.moving": lazy("Workspace moving to another server"),
+    "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
@@ -103,7 +103,7 @@ AUDIT_FACTS = {
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
     "redirects": lazy("other addresses lead there"), "way": lazy("by"), "detail": lazy("detail"), "mode": lazy("mode"), "issuer": lazy("issuer"), "client_id": lazy("client id"), "secret": lazy("secret changed"), "email_domains": lazy("e-mail domains"),
     "creates": lazy("makes people"), "default_role": lazy("role of new people"), "role_claim": lazy("claim with roles"), "role_map": lazy("values and roles"),
-    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "limits": lazy("limits"), "ends": lazy("ends"), "with_passwords": lazy("with passwords"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),

@@ -388,6 +388,7 @@ class FormView:
     submit_css: str = "primary"
     problem_title: str = ""
     problems: tuple[Problem, ...] = ()
+    more: Link | None = None  # the way to more than the plan allows
     conflict: ConflictView | None = None
     duplicates: DuplicatesView | None = None
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "saas"
 ORDER = ["db", "tenants", "metadata", "runtime", "ui"]  # each may import from those before it
-GROUND = {"errors", "i18n", "registry", "settings", "log", "outbound"}  # imported by everybody, import no layer
+GROUND = {"errors", "i18n", "registry", "settings", "log", "observe", "outbound"}  # imported by everybody, import no layer
 WIRING = {"app", "cli", "commands", "demo", "provision", "serve", "worker", "__main__", "bench"}
 
 

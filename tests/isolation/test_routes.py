@@ -160,7 +160,7 @@ CASES: dict[str, Case] = {
     "GET /settings/brand/contrast": reads({"color": "#123456"}), "GET /brand/{kind:str}": Case(params={"kind": "logo"}, public=True),
     "GET /settings/brand": reads(), "POST /settings/brand": fills({"color": "not a colour", "name": ""}),
     "GET /settings/jobs": reads({}, {"job": "$job"}),
-    "GET /settings/revisions": reads(),
+    "GET /settings/revisions": reads(), "GET /settings/plan": reads({}, {"chart": "seats"}), "GET /api/v1/usage": reads(),
     "POST /settings/revisions/{number:int}/revert": fills({"revision": "77"}, number="77"),
     "GET /settings/examples": reads(), "POST /settings/examples/try": fills({}), "GET /settings/examples/new": reads({}, {"entity": "opportunity"}), "POST /settings/examples/new": fills({"entity": "nothing", "given.customer": "$record"}),
     "GET /settings/examples/{key:str}": reads(key="win_needs_amount"), "POST /settings/examples/{key:str}": fills({"_mark": "0", "given.customer": "$record", "given.owner": "$user"}, key="win_needs_amount"),

@@ -42,4 +42,6 @@ def test_libraries_and_exceptions_come_out_the_same(lines):
     except ValueError:
         logging.getLogger("some.library").exception("failed\nin two lines")
     (line,) = lines()
-    assert line["logger"] == "some.library" and "ValueError: reason" in line["exception"]
+    assert line["logger"] == "some.library" and line["event"] == "failed"
+    assert line["exception"][0]["kind"] == "ValueError" and line["exception"][0]["at"][-1].endswith("test_libraries_and_exceptions_come_out_the_same")
+    assert "reason" not in json.dumps(line)

@@ -114,6 +114,7 @@ LEFT_OUT: Mapping[str, str] = {
     "unique_value": "made anew from the records",
     "field_index": "indexes of this database; the advisor proposes them again",
     "view_measure": "how fast this database was",
+    "slow_query": "what took long in this database",
     "idempotency_key": "answers kept for two days for programs that ask again",
     "config_plan": "plans are made again: they speak of the data of a moment",
     "job": "work of a moment with addresses of this installation; an archive is not made while records are being rewritten",

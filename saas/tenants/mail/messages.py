@@ -25,6 +25,7 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "password_reset": (lazy("New password"), N_("Choose a new password for %(company)s")),
     "domain_missing": (lazy("Domain's record missing"), N_("%(company)s: the record of %(domain)s is missing")),
     "domain_lost": (lazy("Domain lost"), N_("%(company)s no longer answers at %(domain)s")),
+    "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
 }
 DEFAULT_COLOUR = "#3b5bdb"

@@ -9,6 +9,7 @@ import time
 from saas.db import current_database
 from saas.errors import Unavailable
 from saas.log import get_logger
+from saas.observe import metrics
 from saas.tenants.mail import outbox
 from saas.tenants.mail.smtp import NotSent, deliver
 
@@ -62,6 +63,7 @@ async def _send_one() -> bool:
         error = trouble.error
         outcome = "failed" if await outbox.mark_failed(claim, trouble.error, trouble.reply, for_good=trouble.for_good) else "delayed"
     finally:
+        metrics.mails.labels(outcome).inc()
         log.info(
             "mail.attempted", mail_id=str(claim.id), tenant_id=str(claim.tenant_id) if claim.tenant_id else None, kind=claim.kind, attempt=claim.attempt, outcome=outcome, error=error,
             seconds=round(time.monotonic() - started, 3),

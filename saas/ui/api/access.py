@@ -22,13 +22,14 @@ from saas.ui.guards import (
     SESSION_COOKIE,
     check_token,
     cookies_of,
+    refuse_closed,
     refuse_foreign,
-    refuse_leaving,
     refuse_unfinished,
     site_of,
 )
 
-WHILE_LEAVING = re.compile(r"/api/v1/(archives|exports|jobs/[0-9a-f-]{36}/cancel)\Z")
+# What programs may still do in a workspace that is suspended, read-only or will be deleted: read, and fetch everything.
+WHILE_CLOSED = re.compile(r"/api/v1/(archives|exports|notifications/read|records/[a-z0-9_]+/aggregate|jobs/[0-9a-f-]{36}/cancel)\Z")
 
 
 def bearer(request: Request) -> str | None:
@@ -77,7 +78,7 @@ async def context(request: Request) -> Context:
         await check_token(request, session.csrf_secret)
     refuse_unfinished(session)
     if request.method not in SAFE_METHODS:
-        refuse_leaving(session, request.url.path, allowed=WHILE_LEAVING)
+        refuse_closed(session, request.url.path, allowed=WHILE_CLOSED)
     if session.key is not None:
         require_scope(request, session.key)
     if session.view_as:  # programs ask for themselves

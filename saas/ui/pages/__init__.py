@@ -34,6 +34,7 @@ from saas.ui.pages import (
     operator_accounts,
     packs,
     people,
+    plan,
     records,
     removed,
     second_factor,
@@ -51,7 +52,7 @@ from saas.ui.pages import (
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
-    second_factor.router, api_keys.router, security.router, leaving.router, single_sign_on.router, domains.router,
+    second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_pipelines.router, design_roles.router, design_rules.router,

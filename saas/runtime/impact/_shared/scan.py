@@ -109,7 +109,7 @@ def _give_up(tallies: Sequence[_Tally], error: Exception) -> None:
     """The report says that these could not be looked at; the rest of it stands."""
     for tally in tallies:
         tally.failed = True
-        log.warning("impact.failed", code=tally.check.code, path=tally.check.path, error=str(error))
+        log.warning("impact.failed", code=tally.check.code, path=tally.check.path, kind=type(error).__name__)
 
 
 # ---- one by one ---------------------------------------------------------------------------------------------------------

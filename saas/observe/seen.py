@@ -1,0 +1,53 @@
+"""The request or job of this context, as far as it is known: what every line of the log and every measure belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(slots=True)
+class Seen:
+    """`kind`: request or job. `route` is the pattern of the address or the kind of job, never the address itself. `cause`: the id of the
+    request that put the job in. `span`: the trace's, if there are traces."""
+
+    kind: str
+    request_id: str = ""
+    route: str = ""
+    tenant_id: UUID | None = None
+    user_id: UUID | None = None
+    job_id: UUID | None = None
+    cause: str = ""
+    span: Any = None
+    turn: Any = None  # its place at the entrance (saas.db.fair)
+    waited: float = 0.0  # seconds it let others go first (saas.db.fair)
+
+    def fields(self) -> dict[str, str]:
+        """For a line of the log; what is not known is left out."""
+        named = (("request_id", self.request_id), ("tenant_id", self.tenant_id), ("user_id", self.user_id), ("job_id", self.job_id), ("route", self.route), ("cause", self.cause))
+        return {name: str(value) for name, value in named if value}
+
+
+_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
+seen = _seen.get  # None outside of requests and jobs
+
+
+@contextmanager
+def seeing(what: Seen) -> Iterator[Seen]:
+    """The frame of one request or job."""
+    token = _seen.set(what)
+    try:
+        yield what
+    finally:
+        _seen.reset(token)
+
+
+def somebody(user_id: UUID) -> None:
+    """Said when it is known who asks."""
+    found = _seen.get()
+    if found is not None:
+        found.user_id = user_id
