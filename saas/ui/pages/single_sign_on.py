@@ -90,12 +90,17 @@ async def callback(request: Request) -> Response[Any]:
         if error.reason != "state" and (trial := sso.flow.trial_of(tenant.id, query.get("state", ""), cookies_of(request))) is not None:
             response = await _tried(request, None, error, trial_of=trial)
         else:
-            async with tenant_transaction(tenant.id) as conn:
-                await record_audit(conn, tenant.id, "sso.refused", actor_id=None, ip=ip, data={"reason": str(sso.REASONS[error.reason]), "detail": error.detail})
+            if error.reason != "state" or error.detail:  # an answer to nothing that began here is not worth a line: anybody can send it
+                await _note(tenant, error, ip)
             response = await login_page(request, next_="/", error=str(error.message), status=503 if error.reason == "away" else error.status)
     if used in cookies_of(request):
         add_cookie(request, response, used, "", seconds=0)
     return response
+
+
+async def _note(tenant: TenantRow, error: SignInRefused, ip: str) -> None:
+    async with tenant_transaction(tenant.id) as conn:
+        await record_audit(conn, tenant.id, "sso.refused", actor_id=None, ip=ip, data={"reason": str(sso.REASONS[error.reason]), "detail": error.detail})
 
 
 @get("/sso/logout")
