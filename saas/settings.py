@@ -71,6 +71,9 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
     public_url: str | None = None
+    product_name: str = "saas"
+    signup_open: bool = True
+    signup_plan: str = ""
     outbound_allow: frozenset[tuple[str, int]] = frozenset()
     dns_servers: tuple[tuple[str, int], ...] = ()
     trusted_proxy: bool = False
@@ -216,6 +219,24 @@ def _flag(text: str) -> bool:
     raise ValueError("must be 1 or 0")
 
 
+def _open(text: str) -> bool:
+    if text.lower() not in ("open", "closed"):
+        raise ValueError("must be open or closed")
+    return text.lower() == "open"
+
+
+def _name(text: str) -> str:
+    if len(text) > 60 or not text.isprintable():
+        raise ValueError("must be a name of at most 60 characters")
+    return text
+
+
+def _plan_key(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", text):
+        raise ValueError("must be the key of a plan, such as free")
+    return text
+
+
 def _size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 500:
         raise ValueError("must be a whole number between 1 and 500")
@@ -343,6 +364,9 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SMTP_URL": ("smtp_url", _smtp),
     "SAAS_MAIL_FROM": ("mail_from", _mailbox),
     "SAAS_PUBLIC_URL": ("public_url", _origin),
+    "SAAS_PRODUCT_NAME": ("product_name", _name),
+    "SAAS_SIGNUP": ("signup_open", _open),
+    "SAAS_SIGNUP_PLAN": ("signup_plan", _plan_key),
     "SAAS_OUTBOUND_ALLOW": ("outbound_allow", _places),
     "SAAS_DNS_SERVERS": ("dns_servers", _servers),
     "SAAS_TRUSTED_PROXY": ("trusted_proxy", _flag),

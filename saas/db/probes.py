@@ -26,6 +26,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("mail", "status"): "queued",
     ("tenant_domain", "status"): "pending",
     ("sso_provider", "mode"): "off",
+    ("support_access", "mode"): "read",
 }
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,

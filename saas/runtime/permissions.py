@@ -60,6 +60,8 @@ def require_active(ctx: Context) -> None:
     """People change nothing in a workspace that is suspended, read-only or leaving. Raises PermissionDenied."""
     if ctx.user is not None and (not ctx.tenant.is_writable or ctx.tenant.delete_after is not None):
         raise closed(ctx.tenant)
+    if ctx.support is not None and not ctx.support.may_write:
+        raise PermissionDenied(lazy("Support may look, not change anything."), reason="support")
 
 
 def closed(tenant: Tenant | TenantRow) -> PermissionDenied:

@@ -19,8 +19,13 @@ def address_of(tenant: TenantRow, path: str = "/", *, settings: Settings | None 
 
 def own_address_of(tenant: TenantRow, path: str = "/", *, settings: Settings | None = None) -> str:
     """The address under our own domain, which works whatever happens to the tenant's."""
+    return platform_address(path, slug=tenant.slug, settings=settings)
+
+
+def platform_address(path: str = "/", *, slug: str = "", settings: Settings | None = None) -> str:
+    """`https://example.com/path`: a page of the apex host, or with `slug` of the workspace that has or is to have this address."""
     settings = settings or current_database().settings
-    return _address(f"{tenant.slug}.{settings.base_domain}", path, settings)
+    return _address(f"{f'{slug}.' if slug else ''}{settings.base_domain}", path, settings)
 
 
 def _address(host: str, path: str, settings: Settings) -> str:

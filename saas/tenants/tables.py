@@ -30,6 +30,9 @@ class Tenant(Table, tablename="tenant", db=DB):
     security = JSONB(default="{}")
     domain = Text(default="")
     domain_redirects = Boolean(default=True)
+    status_reason = Text(default="")
+    features = JSONB(default="{}")
+    support = JSONB(default="{}")
 
 
 class AppUser(Table, tablename="app_user", db=DB):
@@ -52,6 +55,7 @@ class AppUser(Table, tablename="app_user", db=DB):
     created_at = Timestamptz()
     last_login_at = Timestamptz(null=True, default=None)
     password_changed_at = Timestamptz()
+    sample_key = Text(null=True, default=None)
 
 
 class UserRole(Table, tablename="user_role", db=DB):

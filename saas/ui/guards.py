@@ -22,7 +22,7 @@ from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
 from saas.runtime.permissions import closed, is_admin
 from saas.tenants import SessionInfo, find_session
-from saas.ui import formats, viewing
+from saas.ui import formats, support, viewing
 from saas.ui.banners import banners_of
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
@@ -34,7 +34,7 @@ WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
 # take that back, let support in, and what is only about themselves. Forms of records come as far as the engine's door, which refuses
 # what they write: so what was typed stays on the page.
 WHILE_CLOSED = re.compile(
-    r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave|billing|support)(/[a-z0-9/-]+)?|settings/simulator/leave"
+    r"/(logout|support/leave|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave|billing|support)(/[a-z0-9/-]+)?|settings/simulator/leave"
     r"|jobs/[0-9a-f-]{36}/cancel|r/[a-z0-9_]+/(form|export|new|[0-9a-f-]{36}/(edit|delete|restore|transitions/[a-z0-9_]+(/form)?)))\Z"
 )
 SECOND_FACTOR = "/profile/second-factor"
@@ -226,13 +226,17 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if tenant is None:
         raise NotFound()
     token = cookies_of(request).get(SESSION_COOKIE)
-    session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
-    if session is None or session.kind != "web":
+    if support.is_support(token):
+        session = await support.look_in(request, token or "")
+    else:
+        session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
+    if session is None or session.kind not in ("web", "support"):
         raise NotAuthenticated()
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
         refuse_closed(session, request.url.path)
+    support.limit(session, request)
     state = request.scope["state"]
     if session.user.locale:
         state["locale"] = session.user.locale
