@@ -68,6 +68,8 @@ class Settings:
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_api_base: str | None = None
     stripe_webhook_secret: str | None = field(default=None, repr=False)
+    billing_grace_days: int = 7  # from the announcement that a payment is overdue until nothing can be changed any more
+    billing_read_only_days: int = 14  # from then until the workspace is suspended
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
     public_url: str | None = None
@@ -243,6 +245,12 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 365:
+        raise ValueError("must be a whole number of days between 1 and 365")
+    return int(text)
+
+
 def _place(text: str, *, default_port: int | None = None) -> tuple[str, int]:
     """`host:port`, `[::1]:port`; the port may be left out where there is a usual one."""
     parts = urlsplit(f"//{text.strip()}")
@@ -361,6 +369,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "STRIPE_API_KEY": ("stripe_api_key", str),
     "STRIPE_API_BASE": ("stripe_api_base", _url("http", "https")),
     "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", str),
+    "SAAS_BILLING_GRACE_DAYS": ("billing_grace_days", _days),
+    "SAAS_BILLING_READ_ONLY_DAYS": ("billing_read_only_days", _days),
     "SMTP_URL": ("smtp_url", _smtp),
     "SAAS_MAIL_FROM": ("mail_from", _mailbox),
     "SAAS_PUBLIC_URL": ("public_url", _origin),

@@ -25,6 +25,8 @@ class Tenant(Table, tablename="tenant", db=DB):
     created_at = Timestamptz()
     cell = Text(default="")
     limit_overrides = JSONB(default="{}")
+    paid_limits = JSONB(default="{}")
+    status_cause = Text(default="operator")
     trial_ends_at = Timestamptz(null=True, default=None)
     delete_after = Timestamptz(null=True, default=None)
     security = JSONB(default="{}")

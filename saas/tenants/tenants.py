@@ -31,7 +31,7 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, limit_overrides, trial_ends_at, delete_after, status_reason, features, domain, domain_redirects"
+    "config_revision, created_at, limit_overrides, paid_limits, trial_ends_at, delete_after, status_reason, features, domain, domain_redirects"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -63,6 +63,7 @@ class TenantRow:
     created_at: Any
     brand: Mapping[str, Any] = field(default_factory=dict)
     limit_overrides: Mapping[str, Any] = field(default_factory=dict)
+    paid_limits: Mapping[str, Any] = field(default_factory=dict)  # what is paid for instead of the plan's, such as the number of seats
     trial_ends_at: datetime | None = None
     domain: str = ""  # the main address, proved to be the tenant's own; "" for the one under ours
     domain_redirects: bool = True  # pages asked for by another address lead to it
@@ -77,13 +78,13 @@ class TenantRow:
 
     @property
     def limits(self) -> Limits:
-        return limits_of(self.plan_key, self.limit_overrides)
+        return limits_of(self.plan_key, {**self.paid_limits, **self.limit_overrides})
 
 
 def tenant_row(row: Mapping[str, Any], prefix: str = "") -> TenantRow:
     """From a database row whose columns carry this prefix."""
     values = {name: row[prefix + name] for name in TenantRow.__slots__}
-    return TenantRow(**{**values, "brand": json.loads(values["brand"]), "limit_overrides": json.loads(values["limit_overrides"]), "features": json.loads(values["features"])})
+    return TenantRow(**{**values, **{name: json.loads(values[name]) for name in ("brand", "limit_overrides", "paid_limits", "features")}})
 
 
 # ---- making and changing -----------------------------------------------------------------------------------------------------
@@ -150,13 +151,13 @@ async def create_tenant(
 
 
 async def set_tenant_status(slug: str, status: str, *, reason: str = "") -> TenantRow:
-    """One of STATES: "suspended" and "read_only" stop changes, "past_due" asks to pay, "active" resumes. The operator's act, or the
-    payment provider's. `reason`: what the tenant's people read about it."""
+    """One of STATES: "suspended" and "read_only" stop changes, "past_due" asks to pay, "active" resumes. The operator's act: no payment
+    lifts it (saas.tenants.billing.dunning). `reason`: what the tenant's people read about it."""
     if status not in STATES:
         raise InvalidInput([FieldProblem("status", "unknown", lazy("Unknown status"), "/status")])
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
-            f"UPDATE tenant SET status = $2, status_reason = $3 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            f"UPDATE tenant SET status = $2, status_cause = 'operator', status_reason = $3 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
             slug, status, "" if status == "active" else reason.strip()[:500],
         )
         if row is None:

@@ -18,7 +18,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -93,6 +93,11 @@ AUDIT_EVENTS = {
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
+    "billing.checkout_started": lazy("Payment page opened"), "billing.changed": lazy("Subscription changed"), "billing.extra_changed": lazy("Extra automation runs changed"),
+    "billing.cancelled": lazy("Subscription cancelled"), "billing.resumed": lazy("Cancellation taken back"), "billing.followed": lazy("Plan and seats follow the subscription"),
+    "billing.past_due": lazy("Payment overdue"), "billing.read_only": lazy("Read-only: payment overdue"), "billing.suspended": lazy("Suspended: payment overdue"), "billing.paid": lazy("Paid"),
+    "billing.trial_over": lazy("Trial over"), "billing.terms_changed": lazy("Terms of payment changed by the operator"), "billing.invoice_recorded": lazy("Invoice recorded"),
+    "billing.invoice_paid": lazy("Invoice marked as paid"), "billing.invoice_void": lazy("Invoice cancelled"), "billing.invoice_open": lazy("Invoice opened again"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
 

@@ -85,6 +85,7 @@ OWN_FORM: Mapping[str, Mapping[str, str]] = {
         "id": "a tenant gets a new one", "status": _BY_IMPORTER, "plan_key": _BY_IMPORTER, "cell": "where it lives is another installation's matter",
         "domain": "an address of this installation", "domain_redirects": "belongs to the address", "delete_after": "an imported tenant is not about to be deleted", "status_reason": _BY_IMPORTER, "features": "switches belong to an installation",
         "support": "consent to support is given to one installation's operators", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
+        "status_cause": _BY_IMPORTER, "paid_limits": "what was paid for at this installation",
     },
     "record": {"entity_id": "by the entity's key", "tenant_id": "a tenant gets a new one"},
     "entity": {"id": "numbers are given anew"},
@@ -122,5 +123,8 @@ LEFT_OUT: Mapping[str, str] = {
     "slow_query": "what took long in this database",
     "idempotency_key": "answers kept for two days for programs that ask again",
     "config_plan": "plans are made again: they speak of the data of a moment",
+    "billing_account": "a contract with this installation's operator and payment provider; importing it elsewhere would pay nobody",
+    "billing_invoice": "bills between the company and this installation's operator, which the provider sent by mail as well",
+    "billing_usage": "what was told to this installation's payment provider",
     "job": "work of a moment with addresses of this installation; an archive is not made while records are being rewritten",
 }

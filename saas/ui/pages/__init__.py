@@ -3,6 +3,9 @@
 from saas.ui.pages import (
     accounts,
     api_keys,
+    billing,
+    billing_console,
+    billing_hook,
     brand,
     builder,
     design_entities,
@@ -57,6 +60,7 @@ routers = [
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router, support.router, signup.router, first_steps.router,
+    billing.router, billing_console.router, billing_hook.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
