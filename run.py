@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 def run_tests(arguments: list[str]) -> int:
     environment = dict(os.environ)
     browser = find_browser() or install_browser()
-    options = ["-n", "auto", "--dist", "loadfile"] if "-n" not in arguments else []
+    options = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"] if "-n" not in arguments else []
     if browser:
         environment["SAAS_CHROMIUM"] = browser
     else:

@@ -194,15 +194,20 @@ async def tenant_list(settings: Settings) -> Any:
 @command(tenant, "show")
 @click.argument("slug")
 async def tenant_show(settings: Settings, slug: str) -> Any:
-    """One company and its people."""
+    """One company, what it uses of its plan, and its people."""
+    from saas.db import tenant_transaction
+    from saas.runtime import usage
     from saas.tenants import find_tenant, list_users
 
     async with opened(settings):
         row = await find_tenant(slug)
         people = await list_users(row.id)
-    document = {**plain(row), "users": plain(people)}
+        async with tenant_transaction(row.id) as conn:
+            lines = [line.to_json() for line in await usage.lines(conn, row.id, row.limits)]
+    document = {**plain(row), "usage": lines, "users": plain(people)}
     head = "\n".join(f"{key}: {value}" for key, value in plain(row).items())
-    return document, head + "\n\n" + table(document["users"], ["email", "name", "status", "role_keys"])
+    used = table(lines, ["limit", "used", "allowed", "percent"])
+    return document, f"{head}\n\n{used}\n\n{table(document['users'], ['email', 'name', 'status', 'role_keys'])}"
 
 
 @command(tenant, "suspend")

@@ -58,10 +58,19 @@ POOLED = (
 )  # fmt: skip
 
 
+# What takes minutes begins first, so that no process is left alone with it at the end (run.py hands modules out in this order).
+FIRST = ("tests/scale/", "tests/browser/", "tests/integration/designer_flow/", "tests/integration/figures/", "tests/integration/test_bench", "tests/property/")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        return next((n for n, path in enumerate(FIRST) if place[item].startswith(path)), len(FIRST))
+
+    place = {item: str(item.path.relative_to(ROOT)) for item in items}
     for item in items:
-        if str(item.path.relative_to(ROOT)).startswith(POOLED):
+        if place[item].startswith(POOLED):
             item.add_marker(pytest.mark.pooler)
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("job", "status"): "queued",
     ("brand_file", "kind"): "logo",
     ("mail", "status"): "queued",
+    ("support_access", "mode"): "read",
 }
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,

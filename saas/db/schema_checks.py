@@ -143,7 +143,7 @@ async def check_grants(check: Any, owner: asyncpg.Connection) -> None:
     )
     for row in columns:
         check.examined += 1
-        if row["relname"] != "tenant" or row["privilege_type"] != "UPDATE" or row["attname"] in ("id", "slug", "status", "plan_key", "limit_overrides", "trial_ends_at"):
+        if row["relname"] != "tenant" or row["privilege_type"] != "UPDATE" or row["attname"] in ("id", "slug", "status", "plan_key", "limit_overrides", "trial_ends_at", "status_reason", "features"):
             check.problems.append(f"{row['relname']}.{row['attname']}: {APP} has {row['privilege_type']}")
 
 

@@ -54,26 +54,26 @@ def find(raw: Any, path: str) -> Any:
 
 
 def _changed(raw: Mapping[str, Any], path: str, change: Callable[[Any, Any, str], None]) -> dict[str, Any]:
-    """A copy of `raw` after `change(container, index or property, section)`; lists and objects on the way are made. KeyError
-    when a list on the way lacks the item."""
-    result: dict[str, Any] = copy.deepcopy(dict(raw))
+    """`raw` after `change(container, index or property, section)`; lists and objects on the way are made. KeyError when a list on
+    the way lacks the item. Only what lies on the way is copied: the rest is shared with `raw`, so neither may be changed in place."""
+    result: dict[str, Any] = dict(raw)
     steps, here, section = steps_of(path), result, ""
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
         if isinstance(step, tuple):
-            found = _index(here, section, step[0])
-            if last:
-                change(here, found if found is not None else step[0], section)
-            elif found is None:
+            found: Any = _index(here, section, step[0])
+            if found is None and not last:
                 raise KeyError(path)
-            else:
-                here = here[found]
+            step = found if found is not None else step[0]
         else:
             section = step
-            if last:
-                change(here, step, section)
-            else:
-                here = here.setdefault(step, [] if isinstance(steps[number + 1], tuple) else {})
+            if not last:
+                here.setdefault(step, [] if isinstance(steps[number + 1], tuple) else {})
+        if last:
+            change(here, step, section)
+        else:
+            here[step] = copy.copy(here[step])
+            here = here[step]
     return result
 
 
@@ -93,7 +93,7 @@ def add(raw: Mapping[str, Any], section_path: str, definition: Any, *, after: st
     """The bundle with `definition` in a list: after the item with that key, else at the end."""
 
     def change(container: Any, at: Any, section: str) -> None:
-        items = container.setdefault(at, [])
+        items = container[at] = list(container.get(at, ()))
         place = _index(items, section, after) if after is not None else None
         items.insert(len(items) if place is None else place + 1, definition)
 

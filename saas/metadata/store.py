@@ -59,6 +59,13 @@ def canonical(raw: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """jsonb keeps 1.0 as 1.0 but writes 1e2 as 100: whole floats become integers, so a bundle read back hashes the same."""
+    kind = type(value)
+    if kind is str or kind is bool or kind is int or value is None:
+        return value
+    if kind is dict:
+        return {k if type(k) is str else str(k): v if type(v) is str else _plain(v) for k, v in value.items()}
+    if kind is list:
+        return [v if type(v) is str else _plain(v) for v in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from saas.metadata.config import Config
-from saas.tenants import WRITABLE, KeyScope, Limits, limits_of
+from saas.tenants import WRITABLE, KeyScope, Limits, Support, limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Tenant:
     brand: Mapping[str, Any] = field(default_factory=dict)
     clock_offset_seconds: int = 0
     delete_after: datetime | None = None  # it is leaving: nothing is changed any more
+    status_reason: str = ""
+    features: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:
@@ -74,6 +76,7 @@ class Context:
     elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
     running: tuple[str, ...] = ()  # automations being run, outermost first
     key: KeyScope | None = None  # the limits of the API key that asks; None: a person, or a program with all their rights
+    support: Support | None = None  # an operator who looks in, with the tenant's leave
     viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves
 
     @property

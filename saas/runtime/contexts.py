@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from saas.errors import NotFound
 from saas.metadata.store import current
 from saas.runtime.context import Context, Tenant, User
-from saas.tenants import SessionInfo, TenantRow, UserRow, get_tenant, load_user
+from saas.tenants import SessionInfo, Support, TenantRow, UserRow, get_tenant, load_user
 
 
 def tenant_of(row: TenantRow) -> Tenant:
     return Tenant(
         id=row.id, slug=row.slug, name=row.name, locale=row.locale, time_zone=row.time_zone, currency=row.currency, country=row.country,
         status=row.status, plan_key=row.plan_key, limit_overrides=row.limit_overrides, trial_ends_at=row.trial_ends_at, brand=row.brand,
-        clock_offset_seconds=row.clock_offset_seconds, delete_after=row.delete_after,
+        clock_offset_seconds=row.clock_offset_seconds, delete_after=row.delete_after, status_reason=row.status_reason, features=row.features,
     )  # fmt: skip
 
 
@@ -38,7 +39,16 @@ async def _context(tenant: TenantRow, user: UserRow | None, *, origin: str, loca
 async def context_of(session: SessionInfo, *, origin: str, locale: str | None = None, request_id: str = "") -> Context:
     """The context of a signed-in person's request."""
     ctx = await _context(session.tenant, session.user, origin=origin, locale=locale, request_id=request_id)
+    if session.support is not None:
+        return _as_support(ctx, session.support)
     return ctx if session.key is None else ctx.replace(key=session.key)
+
+
+def _as_support(ctx: Context, support: Support) -> Context:
+    """Somebody of ours in the role the tenant gave them; an administrator's without another one."""
+    assert ctx.user is not None
+    given = ctx.user.role_keys or tuple(role.key for role in ctx.config.roles.values() if role.admin)[:1]
+    return ctx.replace(user=replace(ctx.user, role_keys=given), support=support)
 
 
 async def context_for_user(tenant_id: UUID, user_id: UUID, *, origin: str = "api", locale: str | None = None) -> Context:

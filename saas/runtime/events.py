@@ -20,7 +20,7 @@ from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.present import display_text, names_for
 from saas.runtime.rows import Row
-from saas.tenants import new_id
+from saas.tenants import new_id, support_names
 
 ORIGIN_NAMES = {
     "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
@@ -116,6 +116,9 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
     pairs = [(entity.fields[k], v) for _, changes in events for k, both in changes.items() for v in both if _fits(ctx, entity.fields[k], v)]
     names = await names_for(conn, ctx, pairs)
     actors = {r["id"]: r["name"] for r in await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, list({i["actor_id"] for i, _ in events if i["actor_id"]}))}
+    strangers = [i["actor_id"] for i, _ in events if i["actor_id"] and i["actor_id"] not in actors]
+    if strangers:
+        actors |= await support_names(conn, ctx.tenant_id, strangers)
     entries = []
     for item, changes in events:
         lines = []

@@ -110,6 +110,7 @@ async def store(
     plan's storage is full. Errors: InvalidInput, PayloadTooLarge, PlanLimitReached."""
     clean = clean_name(name)
     if enforce:
+        permissions.require_active(ctx)
         quota.refuse_full(ctx, "storage")
     temporary, size, sha = await _receive(ctx, stream, max_bytes)
     try:

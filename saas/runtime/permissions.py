@@ -13,8 +13,9 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
-from saas.runtime.context import Context
+from saas.runtime.context import Context, Tenant
 from saas.runtime.sql import RecordScope, held_sql
+from saas.tenants import WRITABLE, TenantRow
 
 ALL = (ScopeRule("all"),)
 LEVELS = {"hidden": 0, "masked": 1, "read": 2, "write": 3}
@@ -57,15 +58,17 @@ def require_setting(ctx: Context, what: str) -> None:
 
 def require_active(ctx: Context) -> None:
     """People change nothing in a workspace that is suspended, read-only or leaving. Raises PermissionDenied."""
-    if not ctx.tenant.is_writable and ctx.user is not None:
-        raise PermissionDenied(why_closed(ctx.tenant.status), reason="read_only" if ctx.tenant.status == "read_only" else "suspended")
-    require_staying(ctx)
+    if ctx.user is not None and (not ctx.tenant.is_writable or ctx.tenant.delete_after is not None):
+        raise closed(ctx.tenant)
+    if ctx.support is not None and not ctx.support.may_write:
+        raise PermissionDenied(lazy("Support may look, not change anything."), reason="support")
 
 
-def require_staying(ctx: Context) -> None:
-    """People change nothing in a workspace whose deletion was asked for. Raises PermissionDenied."""
-    if ctx.tenant.delete_after is not None and ctx.user is not None:
-        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
+def closed(tenant: Tenant | TenantRow) -> PermissionDenied:
+    """What whoever would change something is told in a workspace where nothing can be changed; `reason` is suspended, read_only or leaving."""
+    if tenant.status not in WRITABLE:
+        return PermissionDenied(why_closed(tenant.status), reason="read_only" if tenant.status == "read_only" else "suspended")
+    return PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
 
 
 def why_closed(status: str) -> LazyString:

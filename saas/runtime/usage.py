@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 
 from saas.db import tenant_transaction
-from saas.errors import Unavailable
-from saas.i18n import LOCALES, LazyString, lazy, use_locale
+from saas.errors import InvalidInput, Unavailable
+from saas.i18n import LOCALES, LazyString, gettext, lazy, use_locale
 from saas.runtime.context import Context
 from saas.runtime.contexts import system_context
 from saas.runtime.notifications import Notice, deliver
-from saas.tenants import meters
+from saas.tenants import TenantRow, get_tenant, meters
 from saas.tenants.limits import amount
+from saas.tenants.links import address_of
+from saas.tenants.mail import compose, queue_mail
 from saas.tenants.plans import NAMES, Limits
 
 log = structlog.get_logger(__name__)
-SHOWN = ("seats", "records", "storage", "custom_entities", "automation_runs", "mails", "api_requests")
+SHOWN = ("seats", "records", "storage", "automation_runs", "api_requests", "mails", "custom_entities", "fields_per_entity", "indexed_fields")
 LEVELS = (100, 80)  # percent
 _WARNED = ("seats", "records", "storage", "automation_runs", "mails")
 _PERIODS = {"automation_runs": "%Y-%m", "mails": "%Y-%m-%d"}
-# Of the live configuration: entities that come from no installed pack.
-_OWN_ENTITIES = """
-SELECT count(*) FROM tenant t JOIN config_revision c ON c.tenant_id = t.id AND c.number = t.config_revision,
-jsonb_path_query(c.bundle, '$.entities[*].key') AS k
-WHERE t.id = $1 AND NOT EXISTS (
-    SELECT 1 FROM pack_install p, jsonb_path_query(p.bundle, '$.entities[*].key') AS o WHERE p.tenant_id = $1 AND o = k)
+# Of the live configuration: entities that come from no installed pack, fields of the widest of them, and fields with an index.
+_CONFIGURED = """
+WITH entities AS (
+    SELECT e FROM tenant t JOIN config_revision c ON c.tenant_id = t.id AND c.number = t.config_revision, jsonb_array_elements(c.bundle -> 'entities') AS e WHERE t.id = $1
+), own AS (
+    SELECT e FROM entities WHERE NOT EXISTS (
+        SELECT 1 FROM pack_install p, jsonb_path_query(p.bundle, '$.entities[*].key') AS o WHERE p.tenant_id = $1 AND o = e -> 'key')
+)
+SELECT (SELECT count(*) FROM own) AS custom_entities, (SELECT coalesce(max(jsonb_array_length(e -> 'fields')), 0) FROM own)::bigint AS fields_per_entity,
+(SELECT count(*) FROM entities, jsonb_array_elements(e -> 'fields') AS f WHERE f ->> 'indexed' = 'true') AS indexed_fields
 """
 
 
@@ -57,14 +66,45 @@ class Line:
         return next((level for level in LEVELS if (self.percent or 0) >= level), 0)
 
     def to_json(self) -> dict[str, Any]:
-        return {"limit": self.key, "used": self.used, "allowed": self.allowed, "percent": self.percent}
+        return {"limit": self.key, "label": str(self.label), "used": self.used, "allowed": self.allowed, "percent": self.percent}
 
 
 async def lines(conn: Any, tenant_id: UUID, limits: Limits) -> list[Line]:
     """What is used of each limit, at this moment. Any transaction that sees the tenant will do."""
-    figures = await meters.all_used(conn, tenant_id)
-    figures["custom_entities"] = await conn.fetchval(_OWN_ENTITIES, tenant_id)
+    figures = {**await meters.all_used(conn, tenant_id), **await conn.fetchrow(_CONFIGURED, tenant_id)}
     return [Line(key, figures[key], getattr(limits, key)) for key in SHOWN]
+
+
+def beyond(found: Sequence[Line], limits: Limits) -> list[Line]:
+    """What would be more than `limits` allow, such as those of another plan. Nothing of it would be taken away; only more is refused."""
+    lines = [Line(line.key, line.used, getattr(limits, line.key)) for line in found]
+    return [line for line in lines if line.percent is not None and line.allowed is not None and line.used > line.allowed]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What there was at the end of a day (records, storage, people) or passed in it (the others); None: not known."""
+
+    day: date
+    amounts: Mapping[str, int | None]
+
+
+async def days(conn: Any, tenant_id: UUID, count: int = 30) -> list[Day]:
+    """The last `count` days (UTC) with today as it is now, oldest first."""
+    kept = {row["day"]: row for row in await meters.days(conn, tenant_id, count)}
+    now = await meters.all_used(conn, tenant_id)
+    today = datetime.now(UTC).date()
+    found: list[Day] = []
+    held: dict[str, int | None] = dict.fromkeys((*meters.STOCKS, "seats"))
+    for day in (today - timedelta(days=back) for back in range(count - 1, -1, -1)):
+        row = kept.get(day.isoformat(), {})
+        held = {key: row.get(key, before) for key, before in held.items()}
+        found.append(Day(day, {**held, **{key: row.get(key, 0) for key in meters.FLOWS}}))
+    # This month's automation runs are what is asked for elsewhere; of today there are those folded and those that wait.
+    waiting = await meters.not_folded(conn, tenant_id)
+    last = found[-1]
+    found[-1] = Day(last.day, {**{key: now[key] for key in held}, **{key: (last.amounts[key] or 0) + waiting.get(key, 0) for key in meters.FLOWS}})
+    return found
 
 
 # ---- in the background ---------------------------------------------------------------------------------------------------------
@@ -108,11 +148,10 @@ async def count_again() -> int:
 async def warn(ctx: Context) -> int:
     """Tell administrators of each limit that reached 80 or 100 percent, once each; again only when it fell below and rose again, or
     in the next month or day. Returns how many notices there were."""
-    told = 0
+    told, tenant = 0, await get_tenant(ctx.tenant_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        for line in await lines(conn, ctx.tenant_id, ctx.tenant.limits):
-            if line.key not in _WARNED:
-                continue
+        figures = await meters.all_used(conn, ctx.tenant_id)
+        for line in (Line(key, figures[key], getattr(ctx.tenant.limits, key)) for key in _WARNED):
             await conn.execute("DELETE FROM usage_notice WHERE tenant_id = $1 AND meter = $2 AND period = '' AND level > $3", ctx.tenant_id, line.key, line.level)
             if not line.level:
                 continue
@@ -125,7 +164,9 @@ async def warn(ctx: Context) -> int:
                     new = await conn.fetchval(put, ctx.tenant_id, line.key, level, period)
                     first = first or (bool(new) and level == line.level)
             if first:
-                await deliver(conn, ctx, await administrators(conn, ctx), _notice(line))
+                people = await administrators(conn, ctx)
+                await deliver(conn, ctx, people, _notice(line))
+                await _write_to(conn, tenant, people, line)
                 told += 1
     return told
 
@@ -144,11 +185,28 @@ def _notice(line: Line) -> Notice:
     titles, bodies = {}, {}
     for locale in LOCALES:
         with use_locale(locale):
-            full = line.level >= 100
-            values = {"limit": str(line.label), "used": amount(line.key, line.used), "allowed": amount(line.key, line.allowed or 0), "percent": line.percent}
-            titles[locale] = str(lazy("%(limit)s: the plan's limit is reached", **values) if full else lazy("%(limit)s: %(percent)s%% of the plan is used", **values))
-            bodies[locale] = str(lazy("%(used)s of %(allowed)s are used. Settings, Plan and usage shows all limits and the way to more.", **values))
+            titles[locale], bodies[locale] = _title(line), f"{_figures(line)} {gettext('Settings, Plan and usage shows all limits and the way to more.')}"
     return Notice(titles, bodies, None, None, "usage")
 
 
-__all__ = ["LEVELS", "Line", "administrators", "count_again", "lines", "settle", "settle_one", "warn"]
+def _title(line: Line) -> str:
+    values = {"limit": str(line.label), "percent": line.percent}
+    return gettext("%(limit)s: the plan's limit is reached", **values) if line.level >= 100 else gettext("%(limit)s: %(percent)s%% of the plan is used", **values)
+
+
+def _figures(line: Line) -> str:
+    return gettext("%(used)s of %(allowed)s are used.", used=amount(line.key, line.used), allowed=amount(line.key, line.allowed or 0))
+
+
+async def _write_to(conn: Any, tenant: TenantRow, people: Sequence[UUID], line: Line) -> None:
+    """The same by mail. Who has an address that mail cannot reach has the notification."""
+    rows = await conn.fetch("SELECT email, name, locale FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[]) ORDER BY id", tenant.id, list(people))
+    for row in rows:
+        locale = row["locale"] or tenant.locale
+        with use_locale(locale):
+            values = {"name": row["name"], "title": _title(line), "figures": _figures(line), "full": line.level >= 100, "url": address_of(tenant, "/settings/plan")}
+        with contextlib.suppress(InvalidInput):
+            await queue_mail(conn, tenant.id, compose("usage", tenant, locale, values), row["email"], name=row["name"])
+
+
+__all__ = ["LEVELS", "Day", "Line", "administrators", "beyond", "count_again", "days", "lines", "settle", "settle_one", "warn"]

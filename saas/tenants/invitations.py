@@ -19,6 +19,7 @@ from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, TooManyR
 from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
+from saas.tenants.limits import require_seat
 from saas.tenants.links import address_of
 from saas.tenants.mail.messages import compose
 from saas.tenants.mail.outbox import check_recipient, queue_mail
@@ -43,7 +44,7 @@ async def create_invitation(
     tenant_id: UUID, email: str, role_keys: Sequence[str], *, inviter_id: UUID, name: str = "", department_id: UUID | None = None, locale: str | None = None
 ) -> UUID:
     """Invite somebody. Errors: InvalidInput (address, language, department), Conflict (is here already, or has an open invitation),
-    TooManyRequests."""
+    TooManyRequests, PlanLimitReached (no seat for one more, or no mail)."""
     email = clean_email(email)
     check_recipient(email)
     if locale is not None and locale not in LOCALES:
@@ -58,6 +59,7 @@ async def create_invitation(
             raise Conflict(lazy("Somebody with this e-mail address exists already"))
         if department_id and not await conn.fetchval("SELECT true FROM department WHERE tenant_id = $1 AND id = $2", tenant_id, department_id):
             raise InvalidInput([FieldProblem("department", "unknown", lazy("There is no such department"))])
+        await require_seat(conn, tenant_id, invited=True)
         await conn.execute(f"UPDATE invitation SET withdrawn_at = now() WHERE tenant_id = $1 AND email = $2 AND {_IS_OPEN} AND expires_at <= now()", tenant_id, email)  # noqa: S608  constants of this file
         try:
             async with conn.transaction():
@@ -162,5 +164,5 @@ async def _send(conn: Any, tenant_id: UUID, invitation_id: UUID, *, sender_id: U
     if row is None:
         raise NotFound(lazy("There is no such invitation."))
     values = {"name": row["name"], "inviter": row["inviter"], "url": address_of(tenant, f"/invitation/{token}"), "until": until}
-    mail_id = await queue_mail(conn, tenant_id, compose("invitation", tenant, row["locale"], values), row["email"], name=row["name"], is_secret=True)
+    mail_id = await queue_mail(conn, tenant_id, compose("invitation", tenant, row["locale"], values), row["email"], name=row["name"], is_secret=True, limits=tenant.limits)
     await conn.execute("UPDATE invitation SET mail_id = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, invitation_id, mail_id)

@@ -118,15 +118,21 @@ def forget(tenant_id: UUID) -> None:
 # ---- people -------------------------------------------------------------------------------------------------------------------
 
 
-async def require_seat(conn: Any, tenant_id: UUID) -> None:
-    """Room for one more active person, exactly: who adds people at the same time waits. Errors: PlanLimitReached."""
+_INVITED = "SELECT count(*) FROM invitation WHERE tenant_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at > now()"
+
+
+async def require_seat(conn: Any, tenant_id: UUID, *, invited: bool = False) -> None:
+    """Room for one more active person, exactly: who adds people at the same time waits. `invited`: room also for all who have an open
+    invitation already, so that nobody is invited in vain. Errors: PlanLimitReached."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('seats:' || $1::uuid::text, 0))", tenant_id)
     row = await conn.fetchrow(f"SELECT t.plan_key, t.limit_overrides, ({meters.SEATS}) AS used FROM tenant t WHERE t.id = $1", tenant_id)  # noqa: S608  constants
     if row is None:
         return
     allowed = limits_of(row["plan_key"], json.loads(row["limit_overrides"])).seats
-    if allowed is not None and row["used"] >= allowed:
+    if allowed is not None and row["used"] + (await conn.fetchval(_INVITED, tenant_id) if invited else 0) >= allowed:
         raise reached("seats", allowed, row["used"])
+    sql, args = meters.entry(tenant_id, "records", 0)  # changes no figure; whoever folds it looks at all of this tenant
+    await conn.execute(sql, *args)
 
 
 __all__ = ["amount", "forget", "reached", "refuse_full", "require_seat", "write_metered"]

@@ -124,6 +124,12 @@ async def _everywhere(sql: str) -> list[UUID]:
     return found
 
 
+async def not_folded(conn: Any, tenant_id: UUID) -> dict[str, int]:
+    """{meter: amount} of today that is in no day yet."""
+    sql = "SELECT meter, sum(amount)::bigint AS amount FROM usage_delta WHERE tenant_id = $1 AND at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' GROUP BY 1"
+    return {row["meter"]: row["amount"] for row in await conn.fetch(sql, tenant_id)}
+
+
 async def days(conn: Any, tenant_id: UUID, count: int = 31) -> list[dict[str, Any]]:
     """[{"day", meter: amount}], newest first; what is not folded yet is not in it."""
     since: date = datetime.now(UTC).date() - timedelta(days=count)
@@ -134,4 +140,4 @@ async def days(conn: Any, tenant_id: UUID, count: int = 31) -> list[dict[str, An
     return list(found.values())
 
 
-__all__ = ["FLOWS", "SEATS", "STOCKS", "Meter", "all_used", "days", "due", "entry", "fold", "question", "reconcile", "used", "waiting"]
+__all__ = ["FLOWS", "SEATS", "STOCKS", "Meter", "all_used", "days", "due", "entry", "fold", "not_folded", "question", "reconcile", "used", "waiting"]

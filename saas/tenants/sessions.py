@@ -56,9 +56,24 @@ class KeyScope:
 
 
 @dataclass(frozen=True, slots=True)
+class Support:
+    """An operator who looks in (saas.tenants.support): nobody of the tenant's, without a seat. `mode`: read, write. `until` never moves."""
+
+    access_id: UUID
+    operator_id: UUID
+    operator: str
+    mode: str
+    until: datetime
+
+    @property
+    def may_write(self) -> bool:
+        return self.mode == "write"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionInfo:
     """Everything a request needs to know about who asks. `view_as`: whose eyes the pages are seen through, {"roles", "user_id", "draft"}.
-    `key`: the limits of an API key (kind "key"); `web` and `api` sessions have none."""
+    `key`: the limits of an API key (kind "key"); `web` and `api` sessions have none. `support`: those of an operator (kind "support")."""
 
     id: UUID
     kind: str
@@ -68,6 +83,7 @@ class SessionInfo:
     tenant: TenantRow
     view_as: Mapping[str, Any] | None = None
     key: KeyScope | None = None
+    support: Support | None = None
 
     @property
     def config_revision(self) -> int:
@@ -106,7 +122,7 @@ t.id AS tenant_id, t.slug AS tenant_slug, t.name AS tenant_name, t.locale AS ten
 t.currency AS tenant_currency, t.country AS tenant_country, t.status AS tenant_status, t.plan_key AS tenant_plan_key,
 t.pack_key AS tenant_pack_key, t.brand AS tenant_brand, t.clock_offset_seconds AS tenant_clock_offset_seconds,
 t.limit_overrides AS tenant_limit_overrides, t.trial_ends_at AS tenant_trial_ends_at, t.config_revision AS tenant_config_revision,
-t.created_at AS tenant_created_at, t.delete_after AS tenant_delete_after
+t.created_at AS tenant_created_at, t.delete_after AS tenant_delete_after, t.status_reason AS tenant_status_reason, t.features AS tenant_features
 """
 # One statement for a request's whole "who"; a visit is noted at most every few minutes.
 _VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"

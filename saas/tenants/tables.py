@@ -28,6 +28,9 @@ class Tenant(Table, tablename="tenant", db=DB):
     trial_ends_at = Timestamptz(null=True, default=None)
     delete_after = Timestamptz(null=True, default=None)
     security = JSONB(default="{}")
+    status_reason = Text(default="")
+    features = JSONB(default="{}")
+    support = JSONB(default="{}")
 
 
 class AppUser(Table, tablename="app_user", db=DB):

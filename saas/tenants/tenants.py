@@ -30,7 +30,7 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, limit_overrides, trial_ends_at, delete_after"
+    "config_revision, created_at, limit_overrides, trial_ends_at, delete_after, status_reason, features"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -63,6 +63,8 @@ class TenantRow:
     limit_overrides: Mapping[str, Any] = field(default_factory=dict)
     trial_ends_at: datetime | None = None
     delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
+    status_reason: str = ""  # what the operator tells the tenant's people about its status
+    features: Mapping[str, bool] = field(default_factory=dict)  # switches of its own (saas.tenants.features)
 
     @property
     def is_active(self) -> bool:
@@ -77,7 +79,7 @@ class TenantRow:
 def tenant_row(row: Mapping[str, Any], prefix: str = "") -> TenantRow:
     """From a database row whose columns carry this prefix."""
     values = {name: row[prefix + name] for name in TenantRow.__slots__}
-    return TenantRow(**{**values, "brand": json.loads(values["brand"]), "limit_overrides": json.loads(values["limit_overrides"])})
+    return TenantRow(**{**values, "brand": json.loads(values["brand"]), "limit_overrides": json.loads(values["limit_overrides"]), "features": json.loads(values["features"])})
 
 
 # ---- making and changing -----------------------------------------------------------------------------------------------------
@@ -142,19 +144,19 @@ async def create_tenant(
     return tenant_id
 
 
-async def set_tenant_status(slug: str, status: str) -> TenantRow:
+async def set_tenant_status(slug: str, status: str, *, reason: str = "") -> TenantRow:
     """One of STATES: "suspended" and "read_only" stop changes, "past_due" asks to pay, "active" resumes. The operator's act, or the
-    payment provider's."""
+    payment provider's. `reason`: what the tenant's people read about it."""
     if status not in STATES:
         raise InvalidInput([FieldProblem("status", "unknown", lazy("Unknown status"), "/status")])
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
-            f"UPDATE tenant SET status = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
-            slug, status,
+            f"UPDATE tenant SET status = $2, status_reason = $3 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            slug, status, "" if status == "active" else reason.strip()[:500],
         )
         if row is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
-        await record_audit(conn, row["id"], f"tenant.{'resumed' if status == 'active' else status}", target=slug)
+        await record_audit(conn, row["id"], f"tenant.{'resumed' if status == 'active' else status}", target=slug, data={"reason": reason} if reason else None)
     forget_host(slug)
     return tenant_row(row)
 

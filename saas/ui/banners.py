@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from saas.i18n import gettext as _
+from saas.i18n import ngettext
+from saas.ui.support import LEAVE
 from saas.ui.views import Link
 
 if TYPE_CHECKING:
@@ -68,6 +71,19 @@ def banners_of(ask: Ask) -> list[Banner]:
 
 
 # ---- what the product itself says ------------------------------------------------------------------------------------------
+
+
+@banner(10)
+def support(ask: Ask) -> Banner | None:
+    """An operator looks in: nobody forgets it, and everybody can end it."""
+    found = ask.session.support
+    if found is None:
+        return None
+    minutes = max(0, -(-int((found.until - datetime.now(UTC)).total_seconds()) // 60))
+    text = _("Support looks into this workspace: %(name)s.", name=found.operator)
+    left = ngettext("%(count)s minute left.", "%(count)s minutes left.", minutes)
+    note = _("Records can be changed.") if found.may_write else _("Nothing can be changed.")
+    return Banner("support", "danger" if found.may_write else "warning", f"{text} {left}", note=f"{note} {_('Every page opened stands in the audit log.')}", label=_("Support access"), icon="eye", act=Link(_("End"), LEAVE))
 
 
 @banner(20)

@@ -45,6 +45,8 @@ MENU: Sequence[tuple[LazyString, Sequence[tuple[str, str, LazyString, str]]]] = 
     (lazy("Operators"), (("operators", "/operators", lazy("Operators"), "users"),)),
 )
 SETUP = "/account/second-factor"
+# Every address of the console begins with one of these; tests know by them what is no tenant's page.
+OPERATOR_PATHS = ("/api/v1/tenants", "/account/", "/operators", "/tenants", "/announcements", "/switches", "/monitor/", "/operator-audit", "/billing")
 
 
 class Console:

@@ -29,6 +29,7 @@ from saas.i18n import lazy, use_locale
 from saas.log import get_logger
 from saas.tenants.rates import Rate
 from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
+from saas.ui.plan_views import way_to_more
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
 
@@ -169,6 +170,8 @@ def _page(request: Request, error: AppError) -> Response[Any]:
     actions = [Link(_("Go back"), "/", back=True), Link(_("Go to the start page"), "/")]
     if isinstance(error, (Unavailable, StaleVersion)):
         actions.insert(0, Link(_("Try again"), request.url.path))
+    if isinstance(error, PlanLimitReached) and (ask := request.scope["state"].get("ask")) is not None and (more := way_to_more(ask.ctx)) is not None:
+        actions.insert(0, more)
     data = {**_words(error), "actions": actions, "request_id": request.scope["state"].get("request_id", "")}
     console = request.scope["state"].get("console")
     if console is not None and error.status != 503:

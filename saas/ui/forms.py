@@ -11,7 +11,7 @@ from uuid import UUID
 from litestar.datastructures import FormMultiDict, UploadFile
 from markupsafe import Markup
 
-from saas.errors import AppError, DuplicateFound, FieldProblem, InvalidInput, StaleVersion
+from saas.errors import AppError, DuplicateFound, FieldProblem, InvalidInput, PlanLimitReached, StaleVersion
 from saas.i18n import gettext as _
 from saas.i18n import pick, titled
 from saas.metadata import expressions as ex
@@ -24,6 +24,7 @@ from saas.runtime.forms import FieldState, FormState, choices
 from saas.runtime.present import display_text, names_for
 from saas.ui.filters import has_options
 from saas.ui.guards import whole_number
+from saas.ui.plan_views import way_to_more
 from saas.ui.render import markup
 from saas.ui.values import is_wide
 from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Link, Problem
@@ -275,6 +276,7 @@ async def build_form(
     elif error is not None:
         more["problem_title"] = str(type(error).title) if error.problems else str(error.message)
         more["problems"] = shown_problems(entity, error, set(keys), prefix, ctx.locale)
+        more["more"] = way_to_more(ctx) if isinstance(error, PlanLimitReached) else None
     return FormView(
         entity_plural=pick(entity.defn.plural, ctx.locale), list_url=f"/r/{entity.key}", id="form" if prefix == "f" else f"form-{prefix}", sections=tuple(drawn),
         enctype="multipart/form-data" if files else "application/x-www-form-urlencoded", depends=depends_on(entity), **{**more, **shown},

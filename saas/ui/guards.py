@@ -20,9 +20,9 @@ from saas.i18n import lazy, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
-from saas.runtime.permissions import is_admin
+from saas.runtime.permissions import closed, is_admin
 from saas.tenants import SessionInfo, find_session
-from saas.ui import formats, viewing
+from saas.ui import formats, support, viewing
 from saas.ui.banners import banners_of
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
@@ -30,8 +30,13 @@ from saas.ui.views import Toast
 
 SESSION_COOKIE = "session"
 WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
-# What a person may still do in a workspace that will be deleted: fetch everything, take the request back, and what is only about themselves.
-WHILE_LEAVING = re.compile(r"/(logout|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave)(/[a-z-]+)?|settings/simulator/leave|jobs/[0-9a-f-]{36}/cancel)\Z")
+# What a person may still do in a workspace that is suspended, read-only or will be deleted: fetch everything, pay, ask for the deletion or
+# take that back, let support in, and what is only about themselves. Forms of records come as far as the engine's door, which refuses
+# what they write: so what was typed stays on the page.
+WHILE_CLOSED = re.compile(
+    r"/(logout|support/leave|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave|billing|support)(/[a-z0-9/-]+)?|settings/simulator/leave"
+    r"|jobs/[0-9a-f-]{36}/cancel|r/[a-z0-9_]+/(form|export|new|[0-9a-f-]{36}/(edit|delete|restore|transitions/[a-z0-9_]+(/form)?)))\Z"
+)
 SECOND_FACTOR = "/profile/second-factor"
 _LOCAL = re.compile(r"/(?![/\\])[^\s\\]*\Z")
 
@@ -208,10 +213,10 @@ def _opens_unfinished(session: SessionInfo, path: str) -> bool:
     return path in WITHOUT_OWN_PASSWORD if session.user.must_change_password else path.startswith(SECOND_FACTOR)
 
 
-def refuse_leaving(session: SessionInfo, path: str, *, allowed: re.Pattern[str] = WHILE_LEAVING) -> None:
-    """Nothing is changed any more in a workspace whose deletion was asked for. Errors: PermissionDenied."""
-    if session.tenant.delete_after is not None and not allowed.match(path):
-        raise PermissionDenied(lazy("This workspace will be deleted: reading is possible, changes are not."), reason="leaving")
+def refuse_closed(session: SessionInfo, path: str, *, allowed: re.Pattern[str] = WHILE_CLOSED) -> None:
+    """Nothing is changed in a workspace that is suspended, read-only or will be deleted. Errors: PermissionDenied."""
+    if not session.tenant.is_active and not allowed.match(path):
+        raise closed(session.tenant)
 
 
 async def signed_in(request: Request, *, myself: bool = False) -> Ask:
@@ -221,13 +226,17 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
     if tenant is None:
         raise NotFound()
     token = cookies_of(request).get(SESSION_COOKIE)
-    session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
-    if session is None or session.kind != "web":
+    if support.is_support(token):
+        session = await support.look_in(request, token or "")
+    else:
+        session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
+    if session is None or session.kind not in ("web", "support"):
         raise NotAuthenticated()
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
-        refuse_leaving(session, request.url.path)
+        refuse_closed(session, request.url.path)
+    support.limit(session, request)
     state = request.scope["state"]
     if session.user.locale:
         state["locale"] = session.user.locale

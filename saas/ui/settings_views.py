@@ -12,12 +12,13 @@ from saas.runtime import Context, permissions
 from saas.runtime.jobs import job_kinds
 from saas.tenants.mail import ERRORS, KINDS
 from saas.ui import formats
+from saas.ui.support import may_open
 from saas.ui.views import Link, NavGroup
 
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -39,7 +40,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
-    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("keys", lazy("API keys"), "key", "users"))),
+    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
     (
         lazy("Changes"),
         (
@@ -64,7 +65,7 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
     """Groups of settings pages the person may open."""
     groups = []
     for title, pages in PAGES:
-        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if _may(ctx, right))
+        links = tuple(Link(str(name), f"/settings/{part}", icon, part == current) for part, name, icon, right in pages if _may(ctx, right) and (ctx.support is None or may_open(f"/settings/{part}")))
         if links:
             groups.append(NavGroup(str(title), links))
     return tuple(groups)
@@ -84,8 +85,11 @@ AUDIT_EVENTS = {
     "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
     "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
+    "support.consent_changed": lazy("Consent to support changed"), "support.asked": lazy("Support asked to look in"), "support.approved": lazy("Support access approved"),
+    "support.refused": lazy("Support access refused"), "support.opened": lazy("Support looked in"), "support.viewed": lazy("Support opened a page"), "support.acted": lazy("Support sent a form"),
+    "support.ended": lazy("Support access ended"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
-    "tenant.plan_changed": lazy("Plan changed"), "tenant.moving": lazy("Workspace moving to another server"),
+    "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
@@ -99,7 +103,7 @@ AUDIT_FACTS = {
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
-    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "with_passwords": lazy("with passwords"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "operator": lazy("operator"), "mode": lazy("mode"), "method": None, "consent": lazy("consent"), "by_consent": lazy("by consent"), "limits": lazy("limits"), "ends": lazy("ends"), "with_passwords": lazy("with passwords"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),

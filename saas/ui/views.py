@@ -52,6 +52,7 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +389,7 @@ class FormView:
     submit_css: str = "primary"
     problem_title: str = ""
     problems: tuple[Problem, ...] = ()
+    more: Link | None = None  # the way to more than the plan allows
     conflict: ConflictView | None = None
     duplicates: DuplicatesView | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shutil
 import subprocess
@@ -37,6 +38,11 @@ def compared(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, c.value) for c in ast.walk(side) if isinstance(c, ast.Constant) and isinstance(c.value, str))
 
 
+@functools.cache
+def texts_compared(path: Path) -> tuple[tuple[int, str], ...]:
+    return tuple(compared(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 @pytest.mark.parametrize("key", TYPES)
 def test_nothing_outside_the_folder_names_the_type(key: str) -> None:
     found = []
@@ -45,7 +51,7 @@ def test_nothing_outside_the_folder_names_the_type(key: str) -> None:
             continue
         source = path.read_text(encoding="utf-8")
         assert f"fields.{key} " not in source and f"fields.{key}." not in source, f"{path} imports it"
-        found += [f"{path}:{line}" for line, text in compared(ast.parse(source)) if text == key]
+        found += [f"{path}:{line}" for line, text in texts_compared(path) if text == key]
     for path in sorted((ROOT / "saas").rglob("*.html")):
         if FIELDS / key not in path.parents:
             text = path.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Response, expect
 
 # The browser logs every answer of 400 and above; those of our forms are meant to be shown to people.
-_EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4(01|03|04|09|22)")
+_EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4(01|02|03|04|09|22)")
 _WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('policy violation: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample));"
 
 

@@ -104,6 +104,10 @@ CASES: dict[str, Case] = {
     **{f"GET {path}": Case(public=True) for path in ("/operators", "/account/second-factor")},
     **{f"POST {path}": fills({}, public=True) for path in ("/operators", "/account/second-factor", "/account/second-factor/codes", "/account/second-factor/codes.txt")},
     "POST /operators/{operator_id:uuid}": fills({"act": "deactivate"}, operator_id="$user", public=True),
+    # ---- support access: A's requests, tickets and sessions
+    "GET /settings/support": reads(), "POST /settings/support": fills({"role": "$word"}), "GET /settings/support/{access_id:uuid}": Case(params={"access_id": "$support"}),
+    "POST /settings/support/{access_id:uuid}": fills(*({"act": act, "sure": "on"} for act in ("approve", "refuse", "end")), access_id="$support"),
+    "GET /support/enter/{ticket:str}": Case(params={"ticket": "$ticket"}, public=True), "POST /support/leave": Case(form=({},)),
     # ---- pages
     "GET /": Case(public=True), "POST /go": fills({"slug": "$slug"}, public=True), "GET /login": Case(public=True), "GET /metrics": Case(public=True, own=True), "GET /healthz": Case(public=True), "GET /readyz": Case(public=True),
     "GET /static/{name:str}": Case(params={"name": "nothing.css"}, public=True), "GET /brand.css": Case(public=True), "GET /favicon.svg": Case(public=True),
@@ -160,7 +164,7 @@ CASES: dict[str, Case] = {
     "GET /settings/brand/contrast": reads({"color": "#123456"}), "GET /brand/{kind:str}": Case(params={"kind": "logo"}, public=True),
     "GET /settings/brand": reads(), "POST /settings/brand": fills({"color": "not a colour", "name": ""}),
     "GET /settings/jobs": reads({}, {"job": "$job"}),
-    "GET /settings/revisions": reads(),
+    "GET /settings/revisions": reads(), "GET /settings/plan": reads({}, {"chart": "seats"}), "GET /api/v1/usage": reads(),
     "POST /settings/revisions/{number:int}/revert": fills({"revision": "77"}, number="77"),
     "GET /settings/examples": reads(), "POST /settings/examples/try": fills({}), "GET /settings/examples/new": reads({}, {"entity": "opportunity"}), "POST /settings/examples/new": fills({"entity": "nothing", "given.customer": "$record"}),
     "GET /settings/examples/{key:str}": reads(key="win_needs_amount"), "POST /settings/examples/{key:str}": fills({"_mark": "0", "given.customer": "$record", "given.owner": "$user"}, key="win_needs_amount"),

@@ -13,7 +13,17 @@ import httpx
 from saas.db import tenant_transaction
 from saas.runtime import jobs
 from saas.runtime.contexts import context_for_user
-from saas.tenants import create_user, open_session
+from saas.tenants import (
+    ask_support_access,
+    create_operator,
+    create_user,
+    decide_support_access,
+    find_operator_session,
+    find_tenant,
+    open_operator_session,
+    open_session,
+    support_ticket,
+)
 from saas.tenants.mail import list_mail
 from tests.acceptance.api import Person
 from tests.conftest import PASSWORD, TenantHandle
@@ -93,6 +103,22 @@ async def _fill(world: World, word: str) -> None:
         things["queued"] = str(await jobs.enqueue(conn, ctx, "bulk_edit", {"plan": {"entity": "customer", "action": "update", "values": {"needs": word}, "key": None}, "ids": [things["record"]], "locale": "en"}))
         things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
+
+
+    await _ask_for_support(world, word)
+
+
+async def _ask_for_support(world: World, word: str) -> None:
+    """A request that waits for an answer, and one with a ticket nobody has used yet."""
+    row = await find_tenant(world.tenant.slug)
+    for mode, name in (("write", "support"), ("read", "support_ready")):
+        operator_id = await create_operator(f"{name}-{word}@platform.example", PASSWORD, name=f"{word} helper")
+        operator = await find_operator_session((await open_operator_session(operator_id))[0])
+        assert operator is not None
+        access, _ready = await ask_support_access(row, operator, mode=mode, reason=f"{word} reason")
+        world.things[name] = str(access)
+    await decide_support_access(row.id, UUID(world.things["support_ready"]), approve=True, actor_id=UUID(world.admin.id))
+    world.things["ticket"] = await support_ticket(row, operator, UUID(world.things["support_ready"]))
 
 
 class Ledger:

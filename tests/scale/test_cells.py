@@ -197,6 +197,8 @@ async def test_a_live_tenant_moves_and_nothing_is_lost(world):
     found = Counter(next(text for text in (row["t1"], row["t2"], row["t3"]) if text and text.startswith("W")) for row in rows)
     assert found == traffic.names, "every acknowledged write once, and nothing else"
     assert {str(row["id"]): row["version"] for row in rows} == traffic.versions
+    (used,) = await world.ask(EAST, "SELECT sum(amount)::bigint AS records FROM usage_delta WHERE tenant_id = $1 AND meter = 'records'", firm.id)
+    assert used["records"] == len(rows), "what is used moved along"
     listed = await firm.admin.get(f"/records/{ENTITY}", limit=200)
     assert listed["data"] and len(rows) == sum(traffic.names.values())
 

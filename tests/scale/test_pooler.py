@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from saas.db.roles import APP, role_login
-from tests.conftest import ROOT, SECRET
+from tests.conftest import POOLED, ROOT, SECRET
 from tests.scale.pooler import POOL, Pooler, is_there, pgbouncer
 
 pytestmark = pytest.mark.skipif(
@@ -49,7 +49,7 @@ def test_the_marked_part_of_the_suite_passes_through_two_connections(pooler):
         environment = {**os.environ, "SAAS_TEST_POOLER_URL": pooler.url}
         environment.pop("PYTEST_XDIST_WORKER", None)
         result = subprocess.run(
-            [sys.executable, "-m", "pytest", "-m", "pooler", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"],
+            [sys.executable, "-m", "pytest", *POOLED, "-m", "pooler", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"],
             cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
     finally:

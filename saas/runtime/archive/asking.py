@@ -35,7 +35,7 @@ class Ready:
 
 def require_admin(ctx: Context) -> None:
     """Everything of everybody: administrators only, as themselves. Raises PermissionDenied."""
-    if ctx.user is not None and (ctx.viewer is not None or not permissions.is_admin(ctx)):
+    if ctx.user is not None and (ctx.viewer is not None or ctx.support is not None or not permissions.is_admin(ctx)):
         raise PermissionDenied(lazy("Only administrators may export or delete the whole workspace."), reason="admin")
 
 

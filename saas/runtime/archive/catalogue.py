@@ -81,7 +81,8 @@ _BY_IMPORTER = "whoever imports says it"
 OWN_FORM: Mapping[str, Mapping[str, str]] = {
     "tenant": {
         "id": "a tenant gets a new one", "status": _BY_IMPORTER, "plan_key": _BY_IMPORTER, "cell": "where it lives is another installation's matter",
-        "delete_after": "an imported tenant is not about to be deleted", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
+        "delete_after": "an imported tenant is not about to be deleted", "status_reason": _BY_IMPORTER, "features": "switches belong to an installation",
+        "support": "consent to support is given to one installation's operators", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
     },
     "record": {"entity_id": "by the entity's key", "tenant_id": "a tenant gets a new one"},
     "entity": {"id": "numbers are given anew"},
@@ -102,6 +103,7 @@ LEFT_OUT: Mapping[str, str] = {
     "mail": "messages with links to this installation; a restored workspace sends none of them again",
     "password_reset": "links that open somebody's account; tokens never leave",
     "invitation": "links with tokens; who has not come yet is invited again from where the workspace then is",
+    "support_access": "who of this installation's operators looked in; what they did stands in the audit log, which goes along",
     "announcement_dismissed": "which of this installation's announcements people have seen",
     "sign_in_step": "who is signing in here at this moment",
     "second_factor": "a secret, sealed with this installation's key; people set theirs up again",

@@ -23,11 +23,13 @@ from saas.tenants.tenants import TenantRow
 KINDS: Mapping[str, tuple[LazyString, str]] = {
     "invitation": (lazy("Invitation"), N_("%(inviter)s invites you to %(company)s")),
     "password_reset": (lazy("New password"), N_("Choose a new password for %(company)s")),
+    "support_request": (lazy("Support asks to look in"), N_("Support asks to look into %(company)s")),
+    "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
 }
 DEFAULT_COLOUR = "#3b5bdb"
 MOST = 100  # characters of a name in a message
-_TYPED = ("name", "inviter")  # what people chose themselves
+_TYPED = ("name", "inviter", "operator")  # what people chose themselves
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
 

@@ -22,7 +22,9 @@ from saas.db import cells, current_database, hold, system_transaction, tenant_tr
 from saas.errors import FieldProblem, InvalidInput, NotFound, Unavailable
 from saas.i18n import lazy
 from saas.tenants.ids import new_id
+from saas.tenants.limits import write_metered
 from saas.tenants.mail.messages import Message, plain_name
+from saas.tenants.plans import Limits
 
 LEASE_SECONDS = 180
 # Seconds until the next attempt; after the last one the message has failed.
@@ -64,11 +66,15 @@ def _row(message: Message, recipient: str, name: str, *, is_secret: bool) -> tup
     )  # fmt: skip
 
 
-async def queue_mail(conn: Any, tenant_id: UUID, message: Message, recipient: str, *, name: str = "", is_secret: bool = False) -> UUID:
-    """Put a message of a tenant into the outbox, as part of the caller's transaction. `is_secret`: its text is kept no longer than
-    needed. Errors: InvalidInput for an address that cannot be one."""
+async def queue_mail(
+    conn: Any, tenant_id: UUID, message: Message, recipient: str, *, name: str = "", is_secret: bool = False, limits: Limits = Limits()
+) -> UUID:
+    """Put a message of a tenant into the outbox, as part of the caller's transaction, and count it. `is_secret`: its text is kept no
+    longer than needed. `limits`: those of the tenant's plan for what people send; without, for what must arrive, such as the way to a
+    new password. Errors: InvalidInput for an address that cannot be one; PlanLimitReached."""
     row = _row(message, recipient, name, is_secret=is_secret)
-    await conn.execute(f"INSERT INTO mail (tenant_id, {_INSERT}) VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", *row, tenant_id)  # noqa: S608  constants of this file
+    sql = f"INSERT INTO mail (tenant_id, {_INSERT}) VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"  # noqa: S608  constants of this file
+    await write_metered(conn, tenant_id, limits, "mails", 1, [(sql, (*row, tenant_id))])
     return row[0]
 
 

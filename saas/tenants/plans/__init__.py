@@ -127,7 +127,7 @@ def check_overrides(overrides: Mapping[str, Any]) -> None:
 
 # What people call a limit, in the middle of a sentence and in front of a number.
 NAMES: Mapping[str, LazyString] = {
-    "seats": lazy("Active people"), "records": lazy("Records"), "storage": lazy("Storage for files"), "custom_entities": lazy("Own entities"),
+    "seats": lazy("Active people"), "records": lazy("Number of records"), "storage": lazy("Storage for files"), "custom_entities": lazy("Own entities"),
     "fields_per_entity": lazy("Fields of an own entity"), "automation_runs": lazy("Automation runs this month"), "api_requests": lazy("API requests a minute"),
     "mails": lazy("E-mails today"), "packs": lazy("Packs"), "indexed_fields": lazy("Fields with an index of their own"),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from saas.i18n import lazy, negotiate, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session, rates
+from saas.ui import support
 from saas.ui.api import bodies
 from saas.ui.api.scopes import require_scope
 from saas.ui.guards import (
@@ -22,13 +23,14 @@ from saas.ui.guards import (
     SESSION_COOKIE,
     check_token,
     cookies_of,
+    refuse_closed,
     refuse_foreign,
-    refuse_leaving,
     refuse_unfinished,
     site_of,
 )
 
-WHILE_LEAVING = re.compile(r"/api/v1/(archives|exports|jobs/[0-9a-f-]{36}/cancel)\Z")
+# What programs may still do in a workspace that is suspended, read-only or will be deleted: read, and fetch everything.
+WHILE_CLOSED = re.compile(r"/api/v1/(archives|exports|notifications/read|records/[a-z0-9_]+/aggregate|jobs/[0-9a-f-]{36}/cancel)\Z")
 
 
 def bearer(request: Request) -> str | None:
@@ -69,15 +71,19 @@ async def context(request: Request) -> Context:
         speak(request, negotiate(accept, tenant.locale))
     token = bearer(request)
     cookie = None if token else cookies_of(request).get(SESSION_COOKIE)
-    session = await find_session(tenant.id, token or cookie, leave_open=await _is_all_there(request)) if token or cookie else None
-    if session is None or session.kind not in (("api", "key") if token else ("web",)):  # a cookie's token never goes past the CSRF check
+    if support.is_support(cookie):
+        session = await support.look_in(request, cookie or "")
+    else:
+        session = await find_session(tenant.id, token or cookie, leave_open=await _is_all_there(request)) if token or cookie else None
+    if session is None or session.kind not in (("api", "key") if token else ("web", "support")):  # a cookie's token never goes past the CSRF check
         raise NotAuthenticated(lazy("Sign in, or send a valid token as “Authorization: Bearer …”."))
     if cookie and request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
     refuse_unfinished(session)
     if request.method not in SAFE_METHODS:
-        refuse_leaving(session, request.url.path, allowed=WHILE_LEAVING)
+        refuse_closed(session, request.url.path, allowed=WHILE_CLOSED)
+    support.limit(session, request)
     if session.key is not None:
         require_scope(request, session.key)
     if session.view_as:  # programs ask for themselves

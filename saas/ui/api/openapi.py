@@ -98,18 +98,18 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
-        act(root, "post", "create", _("Create"), answers(201, ref(key), 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
+        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
     if permissions.may(ctx, "update", key):
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
-        act(one, "patch", "update", _("Change"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
+        act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
     if permissions.may(ctx, "delete", key):
         act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
-        act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 403, 404, 409, 422), parameters=[ID])
+        act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID])
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
     for transition in entity.pipeline.transitions if entity.pipeline else ():
         if _may_move(ctx, entity, transition):
-            answered = answers(200, ref("Change"), 403, 404, 409, 422)
+            answered = answers(200, ref("Change"), 402, 403, 404, 409, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
             act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
     return {path: item for path, item in paths.items() if item}
@@ -165,7 +165,7 @@ def _fixed(ctx: Context) -> Json:
         parts = {"entity": {"type": "string", "enum": sorted({e for e, _f in fields})}, "field": {"type": "string", "enum": sorted({f for _e, f in fields})}}
         upload = {"type": "object", "properties": {**parts, "file": {"type": "string", "contentMediaType": "application/octet-stream"}}, "required": ["entity", "field", "file"]}
         form = {"required": True, "content": {"multipart/form-data": {"schema": upload}}}
-        found["/files"] = {"post": {"summary": _("Upload a file"), "operationId": "upload", "requestBody": form, "responses": answers(201, {"type": "object"}, 403, 404, 413, 422)}}
+        found["/files"] = {"post": {"summary": _("Upload a file"), "operationId": "upload", "requestBody": form, "responses": answers(201, {"type": "object"}, 402, 403, 404, 413, 422)}}
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "export", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "format": {"type": "string", "enum": ["xlsx", "csv"]}, "columns": {"type": "array", "items": {"type": "string"}}, "filter": {}, "view": {"type": "string"}, "q": {"type": "string"}}
         found["/exports"] = {"post": {"summary": _("Export a list"), "operationId": "export", "requestBody": body({"type": "object", "properties": asked, "required": ["entity"]}), "responses": job}}
@@ -175,6 +175,7 @@ def _fixed(ctx: Context) -> Json:
     if permissions.is_admin(ctx):
         started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
+        found["/usage"] = read(_("What the plan allows, and what is used of it"), "usage")
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
@@ -190,10 +191,10 @@ def _invitations(ctx: Context) -> Json:
     return {
         "/invitations": {
             "get": {"summary": _("Invitations not accepted yet"), "operationId": "invitations", "responses": answers(200, page({"type": "object"}), 403)},
-            "post": {"summary": _("Invite somebody"), "operationId": "invite", "requestBody": body(asked), "responses": answers(201, {"type": "object"}, 403, 409, 422, 429)},
+            "post": {"summary": _("Invite somebody"), "operationId": "invite", "requestBody": body(asked), "responses": answers(201, {"type": "object"}, 402, 403, 409, 422, 429)},
         },
         "/invitations/{id}": {"delete": {"summary": _("Withdraw an invitation"), "operationId": "withdraw_invitation", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
-        "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 403, 404, 422, 429)}},
+        "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 402, 403, 404, 422, 429)}},
     }
 
 
@@ -235,7 +236,7 @@ def _configuration() -> Json:
         "/config": read(_("The configuration"), "config", {"type": "object"}),
         "/config/plan": act(_("What publishing would change"), "config_plan", given, ref("Plan")),
         "/config/plans/{id}": read(_("A plan made earlier"), "config_plan_made", ref("Plan"), 404, parameters=[ID]),
-        "/config/publish": act(_("Publish a configuration"), "config_publish", {**given, **message, "plan_id": {"type": "string"}}, ref("Revision")),
+        "/config/publish": act(_("Publish a configuration"), "config_publish", {**given, **message, "plan_id": {"type": "string"}}, ref("Revision"), 402),
         "/config/revisions": read(_("Revisions of the configuration"), "config_revisions", page(ref("Revision")), parameters=query("limit", "before")),
         "/config/revisions/{number}": read(_("One revision with its configuration"), "config_revision", ref("Revision"), 404, parameters=[number]),
         "/config/revisions/{number}/compare/{other}": read(_("What changed from one revision to another"), "config_compare", {"type": "object"}, 404, parameters=[number, other]),

@@ -26,16 +26,16 @@ def body(schema: Json, *, required: bool = True) -> Json:
 
 
 def answers(status: int | tuple[int, ...], schema: Json | None, *errors: int, media: str = "application/json") -> Json:
-    """The responses of an operation: the good ones, problem details for 400, 401 and `errors`, and 503, which any may give."""
+    """The responses of an operation: the good ones, problem details for 400, 401 and `errors`, and 429 and 503, which any may give."""
     good: Json = {"description": "OK"} if schema is None else {"description": "OK", "content": {media: {"schema": schema}}}
     found: Json = {str(code): good for code in ((status,) if isinstance(status, int) else status)}
-    for code in sorted({400, 401, 503, *errors}):
+    for code in sorted({400, 401, 429, 503, *errors}):
         found[str(code)] = {"$ref": f"#/components/responses/{_NAMES.get(code, 'Problem')}"}
     return found
 
 
 TOO_SLOW: Json = {"422": {"$ref": "#/components/responses/TooSlow"}}  # of reads, which have nothing else to refuse with it
-_NAMES = {409: "Conflict", 422: "Invalid", 429: "TooMany", 503: "Unavailable"}
+_NAMES = {402: "LimitReached", 409: "Conflict", 422: "Invalid", 429: "TooMany", 503: "Unavailable"}
 
 
 def responses() -> Json:
@@ -50,7 +50,8 @@ def responses() -> Json:
         "Conflict": _problem(conflict, ref("Problem")),
         "Invalid": _problem(invalid, {"anyOf": [ref("TooSlow"), ref("Problem")]}),
         "TooSlow": _problem(slow, ref("TooSlow")),
-        "TooMany": {**_problem(_("Too many attempts."), ref("Problem")), "headers": later},
+        "LimitReached": _problem(_("A limit of the workspace's plan is reached (`limit_reached`): `limit` names it, `allowed` and `used` say how many. GET /usage shows all of them."), ref("LimitReached")),
+        "TooMany": {**_problem(_("Too many attempts, or more requests in this minute than the plan allows (`limit_reached`). Answers tell in X-RateLimit-Limit, -Remaining and -Reset how many are left, and for how many seconds."), ref("Problem")), "headers": later},
         "Unavailable": {**_problem(away, ref("Problem")), "headers": later},
         "NotModified": {"description": _("Nothing changed since the answer whose ETag was sent."), "headers": {"ETag": {"schema": {"type": "string"}}}},
     }
@@ -104,6 +105,13 @@ SHARED: Json = {
             "reason": {"type": "string", "enum": ["unindexed", "text", "computed", "crowded", "linked", "other", "many"]},
         },
         "required": ["code"],
+    },
+    "LimitReached": {
+        "allOf": [{"$ref": "#/components/schemas/Problem"}],
+        "properties": {
+            "code": {"const": "limit_reached"}, "status": {"const": 402}, "limit": {"type": "string"}, "allowed": {"type": ["integer", "array"]}, "used": {"type": ["integer", "null"]},
+        },
+        "required": ["code", "limit"],
     },
     "Record": {
         "type": "object",

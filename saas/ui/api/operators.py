@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from litestar import Request, get, patch, post
 from litestar.params import FromPath
 from litestar.response import Response
 
-from saas.db import system_transaction
+from saas.db import system_transaction, tenant_transaction
 from saas.errors import FieldProblem, InvalidInput, NotFound
 from saas.i18n import lazy
-from saas.tenants import USUAL, TenantRow, find_tenant, list_tenants, record_operator_audit, set_tenant_plan, set_tenant_status
+from saas.runtime import usage
+from saas.tenants import (
+    USUAL,
+    TenantRow,
+    check_overrides,
+    check_plan,
+    find_tenant,
+    limits_of,
+    list_tenants,
+    record_operator_audit,
+    set_tenant_limits,
+    set_tenant_plan,
+    set_tenant_status,
+    set_trial_end,
+)
 from saas.ui.api import access, shapes
+from saas.ui.api.usage import usage_json
 
 
 def _tenant(row: TenantRow) -> dict[str, Any]:
     return {
         "id": str(row.id), "slug": row.slug, "name": row.name, "locale": row.locale, "status": row.status, "plan": row.plan_key, "pack": row.pack_key,
-        "revision": row.config_revision, "created_at": shapes.moment(row.created_at),
+        "revision": row.config_revision, "created_at": shapes.moment(row.created_at), "overrides": dict(row.limit_overrides), "trial_ends_at": shapes.moment(row.trial_ends_at),
     }  # fmt: skip
 
 
@@ -56,13 +72,53 @@ async def operator_tenant(request: Request, slug: FromPath[str]) -> Response[Any
 
 @patch("/tenants/{slug:str}")
 async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Response[Any]:
-    await access.operator(request)
-    body = await access.body(request)
-    await find_tenant(slug)
-    if not isinstance(body.get("plan"), str) or not body["plan"]:
-        raise InvalidInput([FieldProblem("plan", "required", lazy("Say which plan."), "/plan")])
-    await set_tenant_plan(slug, body["plan"])
+    """{"plan"?, "overrides"?, "trial_ends_at"?}: all of it or nothing. With `?preview=1` nothing is changed, and `over` lists what would be
+    more than allowed then: it stays, and only more of it is refused."""
+    who = await access.operator(request)
+    body, row = await access.body(request), await find_tenant(slug)
+    ends = _terms(body)
+    if access.flag(request, "preview"):
+        limits = limits_of(body.get("plan", row.plan_key), body.get("overrides", row.limit_overrides))
+        async with tenant_transaction(row.id) as conn:
+            lines = await usage.lines(conn, row.id, limits)
+        return access.answer({"slug": slug, "over": [line.to_json() for line in usage.beyond(lines, limits)]})
+    if "plan" in body:
+        await set_tenant_plan(slug, body["plan"])
+    if "overrides" in body:
+        await set_tenant_limits(slug, body["overrides"])
+    if "trial_ends_at" in body:
+        await set_trial_end(slug, ends)
+    async with system_transaction("operator_console") as conn:
+        data = {key: body[key] for key in _TERMS if key in body}
+        await record_operator_audit(conn, "tenant.terms_changed", operator_id=who.id, tenant=slug, ip=access.client_ip(request), data=data)
     return access.answer(_tenant(await find_tenant(slug)))
+
+
+_TERMS = ("plan", "overrides", "trial_ends_at")
+
+
+def _terms(body: dict[str, Any]) -> datetime | None:
+    """Checks all parts before any of them is set; returns the end of the trial. Errors: InvalidInput."""
+    if not set(_TERMS) & set(body):
+        raise InvalidInput([FieldProblem("plan", "required", lazy("Say which plan."), "/plan")])
+    if "plan" in body:
+        if not isinstance(body["plan"], str) or not body["plan"]:
+            raise InvalidInput([FieldProblem("plan", "required", lazy("Say which plan."), "/plan")])
+        check_plan(body["plan"])
+    if "overrides" in body:
+        if not isinstance(body["overrides"], dict):
+            raise InvalidInput([FieldProblem("overrides", "wrong_type", lazy("“overrides” is an object of limits."), "/overrides")])
+        check_overrides(body["overrides"])
+    given = body.get("trial_ends_at")
+    if given is None:
+        return None
+    try:
+        ends = datetime.fromisoformat(given) if isinstance(given, str) else None
+    except ValueError:
+        ends = None
+    if ends is None or ends.tzinfo is None:
+        raise InvalidInput([FieldProblem("trial_ends_at", "format", lazy("A moment with its offset is expected here, such as 2026-12-31T23:59:59Z."), "/trial_ends_at")])
+    return ends
 
 
 @post("/tenants/{slug:str}/{act:str}", status_code=200)
@@ -80,14 +136,12 @@ async def operator_set_status(request: Request, slug: FromPath[str], act: FromPa
 async def operator_usage(request: Request, slug: FromPath[str]) -> Response[Any]:
     await access.operator(request)
     row = await find_tenant(slug)
-    async with system_transaction("operator_console", of=row.id) as conn:
-        found = await conn.fetchrow(
-            "SELECT (SELECT count(*) FROM app_user WHERE tenant_id = $1 AND status = 'active') AS seats, "
-            "(SELECT count(*) FROM record WHERE tenant_id = $1 AND deleted_at IS NULL) AS records, "
-            "(SELECT coalesce(sum(size_bytes), 0) FROM file WHERE tenant_id = $1 AND deleted_at IS NULL) AS storage_bytes",
-            row.id,
-        )
-    return access.answer({"slug": slug, **{k: int(v) for k, v in dict(found).items()}})
+    async with tenant_transaction(row.id) as conn:
+        lines = await usage.lines(conn, row.id, row.limits)
+        days = await usage.days(conn, row.id)
+    used = {line.key: line.used for line in lines}
+    short = {"seats": used["seats"], "records": used["records"], "storage_bytes": used["storage"]}
+    return access.answer({"slug": slug, **short, "overrides": dict(row.limit_overrides), **usage_json(row.plan_key, row.status, row.trial_ends_at, lines, days)})
 
 
 HANDLERS = [

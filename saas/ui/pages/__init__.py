@@ -33,6 +33,7 @@ from saas.ui.pages import (
     operator_accounts,
     packs,
     people,
+    plan,
     records,
     removed,
     second_factor,
@@ -42,6 +43,7 @@ from saas.ui.pages import (
     simulator,
     speed,
     stages,
+    support,
     system,
     transfers,
 )
@@ -49,8 +51,8 @@ from saas.ui.pages import (
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
-    second_factor.router, api_keys.router, security.router, leaving.router,
-    operator_accounts.router,
+    second_factor.router, api_keys.router, security.router, leaving.router, plan.router,
+    operator_accounts.router, support.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,

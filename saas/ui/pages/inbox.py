@@ -22,6 +22,7 @@ from saas.ui.pages.sessions import YEAR
 from saas.ui.views import Empty, Hit, NoteView, Profile, Toast
 
 PAGE = 50
+PLACES = {"support": "/settings/support"}  # where messages lead that are about no record, by their kind
 
 
 @get("/notifications")
@@ -47,9 +48,11 @@ async def open_notification(request: Request, note_id: FromPath[UUID]) -> Respon
     """Mark it as read and go to what it is about."""
     ask = await signed_in(request)
     async with ask.work() as conn:
-        row = await conn.fetchrow("SELECT entity_key, record_id FROM notification WHERE tenant_id = $1 AND user_id = $2 AND id = $3", ask.ctx.tenant_id, ask.ctx.user_id, note_id)
+        row = await conn.fetchrow("SELECT entity_key, record_id, kind FROM notification WHERE tenant_id = $1 AND user_id = $2 AND id = $3", ask.ctx.tenant_id, ask.ctx.user_id, note_id)
         await mark_read(conn, ask.ctx, [note_id])
     there = row is not None and row["entity_key"] in ask.ctx.config.entities and row["record_id"]
+    if row is not None and row["kind"] in PLACES:
+        return ask.redirect(PLACES[row["kind"]])
     return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}" if there else "/notifications")
 
 

@@ -11,7 +11,17 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from saas.errors import AppError, Conflict, DuplicateFound, FieldProblem, InvalidInput, NotFound, PermissionDenied, StaleVersion
+from saas.errors import (
+    AppError,
+    Conflict,
+    DuplicateFound,
+    FieldProblem,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    PlanLimitReached,
+    StaleVersion,
+)
 from saas.i18n import gettext as _
 from saas.i18n import pick, sentences
 from saas.metadata.config import Entity
@@ -74,10 +84,11 @@ async def create(request: Request, entity: FromPath[str]) -> Response[Any]:
             if has_uploads(form):
                 typed = form_values(ctx, found, await store_uploads(ctx, found.key, form))
             change = await execute(ctx, ops.Create(entity=found.key, values=typed, confirm_duplicates=form.get("confirm_duplicates") == "1"))
-        except (InvalidInput, DuplicateFound, Conflict, PermissionDenied) as error:
+        except (InvalidInput, DuplicateFound, Conflict, PermissionDenied, PlanLimitReached) as error:
             if isinstance(error, PermissionDenied) and not permissions.may(ctx, "create", found.key):
                 raise
-            shown = await _missing(ctx, found, typed) or error if isinstance(error, PermissionDenied) else error
+            asks = isinstance(error, PermissionDenied) and "reason" not in error.data
+            shown = await _missing(ctx, found, typed) or error if asks else error
             view = await _new_form(ask, conn, found, typed, next_=next_, inline=inline, error=shown)
             return _form_page(ask, view, status=shown.status)
     if inline and ask.is_fragment and change.record is not None:
@@ -140,7 +151,9 @@ async def update(request: Request, entity: FromPath[str], record_id: FromPath[UU
             change = await execute(
                 ctx, ops.Update(entity=found.key, id=record_id, values=typed, version=version_of(form), confirm_duplicates=form.get("confirm_duplicates") == "1")
             )
-        except (InvalidInput, DuplicateFound, Conflict) as error:
+        except (InvalidInput, DuplicateFound, Conflict, PlanLimitReached, PermissionDenied) as error:
+            if isinstance(error, PermissionDenied) and "reason" not in error.data:
+                raise
             record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
             version = record.version if isinstance(error, StaleVersion) else version_of(form)
             view = await _edit_form(ask, conn, found, record, typed, error=error, version=version)

@@ -16,6 +16,7 @@ from saas.tenants import (
     begin_second_step,
     close_operator_session,
     close_session,
+    end_support_access,
     find_session,
     open_operator_session,
     open_session,
@@ -35,6 +36,7 @@ from saas.ui.guards import (
     site_of,
 )
 from saas.ui.render import render
+from saas.ui.support import is_support, look_in
 
 SESSION_SECONDS = 14 * 24 * 3600
 STEP_COOKIE, STEP_SECONDS = "sign_in_step", 600  # after the password, before the code: opens nothing but the page that asks for it
@@ -103,7 +105,12 @@ async def _ask_for_code(request: Request, error: SecondFactorNeeded, next_: str)
 async def logout(request: Request) -> Response[Any]:
     site, token = site_of(request), cookies_of(request).get(SESSION_COOKIE)
     refuse_foreign(request)
-    if token and site.tenant is not None:
+    if token and site.tenant is not None and is_support(token):
+        found = await look_in(request, token)
+        if found is not None:
+            await check_token(request, found.csrf_secret)
+            await end_support_access(site.tenant.id, found.id, actor_id=None)
+    elif token and site.tenant is not None:
         session = await find_session(site.tenant.id, token)
         if session is not None:
             await check_token(request, session.csrf_secret)

@@ -9,7 +9,7 @@ from uuid import UUID
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
-from saas.errors import AppError, Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
+from saas.errors import AppError, Conflict, InvalidInput, NotFound, PermissionDenied, PlanLimitReached, StaleVersion
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
@@ -63,7 +63,7 @@ async def run(request: Request, entity: FromPath[str], record_id: FromPath[UUID]
                 typed = form_values(ctx, found, await store_uploads(ctx, found.key, form), asked)
             typed = _without_unseen(ctx, found, typed)
             change = await execute(ctx, ops.Transition(entity=found.key, id=record_id, key=key, values=typed, version=version_of(form)))
-        except (InvalidInput, Conflict) as error:
+        except (InvalidInput, Conflict, PlanLimitReached) as error:
             record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
             offer = _offer(record, key)
             if offer is None:

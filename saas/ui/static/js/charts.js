@@ -28,7 +28,8 @@
     const rough = (high - low || 1) / 4, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough);
     const found = [];
-    for (let at = Math.floor(low / step) * step; at < high + step * 0.999; at += step) found.push(Number(at.toPrecision(12)));
+    const top = high > low ? high : low + 4 * step; // nothing but zeros still has an axis
+    for (let at = Math.floor(low / step) * step; at < top + step * 0.999; at += step) found.push(Number(at.toPrecision(12)));
     return found;
   };
 
