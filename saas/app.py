@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 from saas import i18n
 from saas.db import close_database, open_database
 from saas.db.scope import is_database_open
-from saas.provision import provision_tenant
+from saas.provision import open_workspace, provision_tenant
 from saas.runtime import load_kinds
 from saas.settings import Settings
 from saas.tenants import rates, slow
@@ -57,7 +57,7 @@ def routes(settings: Settings) -> Litestar:
         lifespan=[database],
         before_request=choose_limit,
         exception_handlers=HANDLERS,
-        state=State({"settings": settings, "provision": provision_tenant}),
+        state=State({"settings": settings, "provision": provision_tenant, "open_workspace": open_workspace}),
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=None,
         debug=False,

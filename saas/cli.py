@@ -606,6 +606,38 @@ def _read_bundle(file: Path) -> Any:
         raise InvalidDefinition([problem]) from error
 
 
+# ---- billing -------------------------------------------------------------------------------------------------------------------
+
+
+@main.group()
+def billing() -> None:
+    """Plans and payments at the payment provider."""
+
+
+@command(billing, "sync")
+async def billing_sync(settings: Settings) -> Any:
+    """Bring products and prices at Stripe to the plan catalogue. Safe to repeat; run it after plans or prices changed."""
+    from saas.tenants.billing import catalogue
+
+    async with opened(settings):
+        done = await catalogue.sync()
+    return done, f"Made {len(done.made)}, changed {len(done.changed)}, archived {len(done.archived)}; {done.kept} were as they should be."
+
+
+@command(billing, "reconcile")
+async def billing_reconcile(settings: Settings) -> Any:
+    """Compare everything with Stripe and repair it, as every night. Exit 1 when something is left for a person."""
+    from saas.runtime import billing as running
+    from saas.runtime import load_kinds
+
+    load_kinds()
+    async with opened(settings):
+        report = await running.compare()
+    rows = [plain(line) for line in report.drift]
+    text = f"{report.examined} customers compared, {len(rows)} differences." + (f"\n{table(rows, ['slug', 'what', 'here', 'there', 'repaired'])}" if rows else "")
+    return report, text + (f"\n{report.error}" if report.error else ""), 1 if report.error or not all(line.repaired for line in report.drift) else 0
+
+
 # ---- schedules -----------------------------------------------------------------------------------------------------------------
 
 

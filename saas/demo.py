@@ -56,7 +56,7 @@ def with_addresses(found: dict[str, Any], settings: Settings, port: int) -> dict
     base = f"{settings.base_domain}:{port}" if port not in (80, 443) else settings.base_domain
     for tenant in found["tenants"]:
         tenant["url"] = f"http://{tenant['tenant']}.{base}/"
-    return {"url": f"http://{base}/", "operator_url": f"http://operator.{base}/", **found}
+    return {"url": f"http://{base}/", "signup_url": f"http://{base}/signup", "operator_url": f"http://operator.{base}/", **found}
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -65,5 +65,5 @@ def as_text(found: dict[str, Any]) -> str:
         lines.append(f"{tenant['name']}  {tenant['url']}")
         lines += [f"    {person['email']:<32} {person['name']} ({', '.join(person['roles'])})" for person in tenant["people"]]
         lines.append("")
-    lines += [f"Operator console  {found['operator_url']}", f"    {found['operator']}", "", f"Landing page  {found['url']}"]
+    lines += [f"Operator console  {found['operator_url']}", f"    {found['operator']}", "", f"Landing page  {found['url']}", f"Sign up       {found['signup_url']}"]
     return "\n".join(lines)

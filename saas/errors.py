@@ -108,6 +108,12 @@ class RateLimitReached(PlanLimitReached):
     status = 429
 
 
+class PaymentRefused(AppError):
+    """The payment provider could not take the money; nothing was changed."""
+
+    code, status, title = "payment_refused", 402, lazy("The payment was refused")
+
+
 class PermissionDenied(AppError):
     code, status, title = "permission_denied", 403, lazy("You are not allowed to do this")
 

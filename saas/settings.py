@@ -68,9 +68,14 @@ class Settings:
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_api_base: str | None = None
     stripe_webhook_secret: str | None = field(default=None, repr=False)
+    billing_grace_days: int = 7  # from the announcement that a payment is overdue until nothing can be changed any more
+    billing_read_only_days: int = 14  # from then until the workspace is suspended
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
     public_url: str | None = None
+    product_name: str = "saas"
+    signup_open: bool = True
+    signup_plan: str = ""
     outbound_allow: frozenset[tuple[str, int]] = frozenset()
     dns_servers: tuple[tuple[str, int], ...] = ()
     trusted_proxy: bool = False
@@ -216,9 +221,33 @@ def _flag(text: str) -> bool:
     raise ValueError("must be 1 or 0")
 
 
+def _open(text: str) -> bool:
+    if text.lower() not in ("open", "closed"):
+        raise ValueError("must be open or closed")
+    return text.lower() == "open"
+
+
+def _name(text: str) -> str:
+    if len(text) > 60 or not text.isprintable():
+        raise ValueError("must be a name of at most 60 characters")
+    return text
+
+
+def _plan_key(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", text):
+        raise ValueError("must be the key of a plan, such as free")
+    return text
+
+
 def _size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 500:
         raise ValueError("must be a whole number between 1 and 500")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 365:
+        raise ValueError("must be a whole number of days between 1 and 365")
     return int(text)
 
 
@@ -340,9 +369,14 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "STRIPE_API_KEY": ("stripe_api_key", str),
     "STRIPE_API_BASE": ("stripe_api_base", _url("http", "https")),
     "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", str),
+    "SAAS_BILLING_GRACE_DAYS": ("billing_grace_days", _days),
+    "SAAS_BILLING_READ_ONLY_DAYS": ("billing_read_only_days", _days),
     "SMTP_URL": ("smtp_url", _smtp),
     "SAAS_MAIL_FROM": ("mail_from", _mailbox),
     "SAAS_PUBLIC_URL": ("public_url", _origin),
+    "SAAS_PRODUCT_NAME": ("product_name", _name),
+    "SAAS_SIGNUP": ("signup_open", _open),
+    "SAAS_SIGNUP_PLAN": ("signup_plan", _plan_key),
     "SAAS_OUTBOUND_ALLOW": ("outbound_allow", _places),
     "SAAS_DNS_SERVERS": ("dns_servers", _servers),
     "SAAS_TRUSTED_PROXY": ("trusted_proxy", _flag),

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from saas.db.scope import Database
 
-LINK = re.compile(r"https?://\S+/(?:reset|invitation)/[\w-]+")
+LINK = re.compile(r"https?://\S+/(?:reset|invitation|signup/confirm)/[\w-]+")
 
 
 @dataclass

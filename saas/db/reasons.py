@@ -10,6 +10,7 @@ SystemReason = Literal[
     "claim_jobs",  # workers take the next due job of any tenant
     "send_mail",  # senders take the next due message of any tenant; the platform's own messages have none
     "operator_console",  # operators look after tenants; every act is audited
+    "sign_up",  # a company that signs up is no tenant yet: its request, and whether an address is still to be had
     "billing",  # an event of the payment provider names a customer, not a tenant
     "delete_tenant",  # removes rows the app role may only append to
     "purge",  # takes purged fields and entities out of the history, which the app role may only append to

@@ -9,10 +9,10 @@ import asyncpg
 from saas.db.rls import CURRENT_TENANT, PERMISSIVE, RESTRICTIVE
 from saas.db.roles import APP, OWNER, SYSTEM
 
-APPEND_ONLY = ("record_event", "audit_event")
+APPEND_ONLY = ("record_event", "audit_event", "billing_account", "billing_invoice", "billing_usage")
 OPERATOR_TABLES = (
     "operator_account", "operator_session", "operator_audit", "operator_recovery_code", "tenant_move", "platform_mail", "worker_beat", "traffic_hour", "recent_error", "tenant_figures",
-    "announcement", "feature_switch", "migration",
+    "announcement", "feature_switch", "stripe_customer", "stripe_event", "billing_report", "migration",
 )  # fmt: skip
 # The column that says whose a row is, where it is not tenant_id.
 OTHER_COLUMNS = {"tenant": "id"}
@@ -143,7 +143,7 @@ async def check_grants(check: Any, owner: asyncpg.Connection) -> None:
     )
     for row in columns:
         check.examined += 1
-        if row["relname"] != "tenant" or row["privilege_type"] != "UPDATE" or row["attname"] in ("id", "slug", "status", "plan_key", "limit_overrides", "trial_ends_at", "status_reason", "features"):
+        if row["relname"] != "tenant" or row["privilege_type"] != "UPDATE" or row["attname"] in ("id", "slug", "status", "plan_key", "limit_overrides", "paid_limits", "status_cause", "trial_ends_at", "status_reason", "features"):
             check.problems.append(f"{row['relname']}.{row['attname']}: {APP} has {row['privilege_type']}")
 
 

@@ -27,6 +27,7 @@ class Tenant:
     status: str = "active"
     plan_key: str = "unlimited"
     limit_overrides: Mapping[str, Any] = field(default_factory=dict)
+    paid_limits: Mapping[str, Any] = field(default_factory=dict)
     trial_ends_at: datetime | None = None
     brand: Mapping[str, Any] = field(default_factory=dict)
     clock_offset_seconds: int = 0
@@ -36,7 +37,7 @@ class Tenant:
 
     @property
     def limits(self) -> Limits:
-        return limits_of(self.plan_key, self.limit_overrides)
+        return limits_of(self.plan_key, {**self.paid_limits, **self.limit_overrides})
 
     @property
     def is_writable(self) -> bool:

@@ -15,7 +15,7 @@ from saas.tenants import SessionInfo, Support, TenantRow, UserRow, get_tenant, l
 def tenant_of(row: TenantRow) -> Tenant:
     return Tenant(
         id=row.id, slug=row.slug, name=row.name, locale=row.locale, time_zone=row.time_zone, currency=row.currency, country=row.country,
-        status=row.status, plan_key=row.plan_key, limit_overrides=row.limit_overrides, trial_ends_at=row.trial_ends_at, brand=row.brand,
+        status=row.status, plan_key=row.plan_key, limit_overrides=row.limit_overrides, paid_limits=row.paid_limits, trial_ends_at=row.trial_ends_at, brand=row.brand,
         clock_offset_seconds=row.clock_offset_seconds, delete_after=row.delete_after, status_reason=row.status_reason, features=row.features,
     )  # fmt: skip
 

@@ -66,7 +66,7 @@ async def run_examples(ctx: Context, raw: Mapping[str, Any] | m.Bundle, *, only:
     if not (raw.examples if isinstance(raw, m.Bundle) else raw.get("examples")):
         return []
     # Nothing of it stays, so no limit of the plan matters.
-    unlimited = replace(ctx.tenant, status="active", plan_key=USUAL, limit_overrides={})
+    unlimited = replace(ctx.tenant, status="active", plan_key=USUAL, limit_overrides={}, paid_limits={})
     working = ctx.replace(viewer=None, elevated=False, origin="system", tenant=unlimited)
     async with trial(working, raw, write=True) as tried:
         stage = _Stage(tried.replace(user=None))

@@ -3,46 +3,78 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
+from saas.errors import AppError
+from saas.log import get_logger
 from saas.runtime import operations as ops
 from saas.runtime.context import Context, User
 from saas.runtime.door import execute
+from saas.tenants.plans import USUAL
 
+log = get_logger(__name__)
 _WHEN = re.compile(r"^([+-]?\d+)d(?: (\d{2}):(\d{2}))?$")
 BATCH = 250
 NEWS_DAYS = 4
 
 
 class Sample:
-    """Loads one sample.json for a tenant. `users`: {sample key: User}; `base`: a system context of the tenant."""
+    """Loads one sample.json for a tenant. `users`: {sample key: User}; `base`: a system context of the tenant. `lenient`: what a rule refuses
+    is left out, with all that follows from it; else it is an error."""
 
-    def __init__(self, base: Context, users: Mapping[str, User]) -> None:
-        self.base, self.users = base, users
+    def __init__(self, base: Context, users: Mapping[str, User], *, lenient: bool = False) -> None:
+        self.lenient = lenient
+        self.base, self.users = base.replace(tenant=replace(base.tenant, plan_key=USUAL, limit_overrides={})), users  # no plan refuses its own example
         self.start = base.now
         self.ids: dict[str, UUID] = {}
-        self.entities: dict[str, str] = {}
+        self._made: list[tuple[str, UUID, str]] = []  # entity, id, sample key: not marked yet
 
-    async def load(self, records: list[Mapping[str, Any]], progress: Any = None) -> int:
-        """Create the records with their steps, oldest act first. Returns how many operations were run."""
+    async def load(self, records: Sequence[Mapping[str, Any]], progress: Any = None, *, keep: Any = None, skip: int = 0) -> int:
+        """Create the records with their steps, oldest act first. Returns how many operations were run.
+
+        `keep(conn, done, total)` is called inside each batch's transaction; `skip` operations were done by an earlier attempt, which
+        began at the same moment.
+        """
+        if skip:
+            await self._remember()
         acts = sorted(
             ((self.moment(step["at"]), position, index, record, step) for position, record in enumerate(records) for index, step in enumerate(_steps(record))),
             key=lambda a: (a[0], a[1], a[2]),
         )
         acts = _parents_first(acts)
         # Not in one transaction: it could not prune the versions its own counters and rollups leave behind, and slows to a crawl.
-        for begin in range(0, len(acts), BATCH):
-            async with tenant_transaction(self.base.tenant_id):
+        for begin in range(skip, len(acts), BATCH):
+            async with tenant_transaction(self.base.tenant_id) as conn:
                 for at, _position, _index, record, step in acts[begin : begin + BATCH]:
                     await self._run(at, record, step)
+                await self._mark(conn)
+                if keep:
+                    await keep(conn, min(begin + BATCH, len(acts)), len(acts))
             if progress:
                 progress(min(begin + BATCH, len(acts)), len(acts))
         await self._read_old_news()
         return len(acts)
+
+    async def _remember(self) -> None:
+        async with tenant_transaction(self.base.tenant_id) as conn:
+            rows = await conn.fetch("SELECT record_id, sample_key FROM sample_record WHERE tenant_id = $1 AND sample_key <> ''", self.base.tenant_id)
+        self.ids = {row["sample_key"]: row["record_id"] for row in rows}
+
+    async def _mark(self, conn: Any) -> None:
+        """What was made, also by automations, is known as sample data for ever."""
+        made, self._made = self._made, []
+        rows = [(self.base.config.entity(entity).number, record_id, key) for entity, record_id, key in made]
+        if rows:
+            await conn.execute(
+                "INSERT INTO sample_record (tenant_id, entity_id, record_id, sample_key, loaded_at) "
+                "SELECT $1, e, r, k, $5 FROM unnest($2::int[], $3::uuid[], $4::text[]) AS n (e, r, k) ON CONFLICT DO NOTHING",
+                self.base.tenant_id, *(list(column) for column in zip(*rows, strict=True)), self.start,
+            )  # fmt: skip
 
     async def _read_old_news(self) -> None:
         """Nobody leaves a year of notifications unread."""
@@ -54,21 +86,33 @@ class Sample:
 
     async def _run(self, at: datetime, record: Mapping[str, Any], step: Mapping[str, Any]) -> None:
         ctx = self.base.replace(user=self.users[step["by"]] if step.get("by") else None, origin="sample", fixed_now=at)
-        values = {k: self.value(v) for k, v in (step.get("values") or step.get("update") or {}).items()}
         entity = record["entity"]
         try:
+            values = {k: self.value(v) for k, v in (step.get("values") or step.get("update") or {}).items()}
             if "transition" in step:
-                await execute(ctx, ops.Transition(entity=entity, id=self.ids[record["key"]], key=step["transition"], values=values, brief=True))
+                change = await execute(ctx, ops.Transition(entity=entity, id=self.ids[record["key"]], key=step["transition"], values=values, brief=True))
             elif "update" in step:
-                await execute(ctx, ops.Update(entity=entity, id=self.ids[record["key"]], values=values, confirm_duplicates=True, brief=True))
+                change = await execute(ctx, ops.Update(entity=entity, id=self.ids[record["key"]], values=values, confirm_duplicates=True, brief=True))
             else:
                 change = await execute(ctx, ops.Create(entity=entity, values=values, confirm_duplicates=True, brief=True))
                 created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
                 if record.get("key"):
                     self.ids[record["key"]] = UUID(created)
+                self._made.append((entity, UUID(created), record.get("key") or ""))
+            self._made += [(e["entity"], UUID(e["id"]), "") for e in change.effects if e["action"] == "create"]
+        except (AppError, KeyError) as error:
+            if not self.lenient:
+                raise self._named(error, record, step) from error
+            log.info("sample.left_out", entity=entity, key=record.get("key"))
         except Exception as error:
-            problems = "; ".join(f"{p.field}: {p.message}" for p in getattr(error, "problems", ()))
-            raise RuntimeError(f"sample record {record.get('key')!r} ({entity}, {step.get('transition') or ('update' if 'update' in step else 'create')} by {step.get('by')}): {error} {problems}") from error
+            raise self._named(error, record, step) from error
+
+    @staticmethod
+    def _named(error: Exception, record: Mapping[str, Any], step: Mapping[str, Any]) -> RuntimeError:
+        """Which record it was."""
+        problems = "; ".join(f"{p.field}: {p.message}" for p in getattr(error, "problems", ()))
+        act = step.get("transition") or ("update" if "update" in step else "create")
+        return RuntimeError(f"sample record {record.get('key')!r} ({record['entity']}, {act} by {step.get('by')}): {error} {problems}")
 
     def moment(self, text: str) -> datetime:
         """ "-420d 09:30" in the tenant's time zone; without a time, nine in the morning."""

@@ -12,6 +12,7 @@ from saas.errors import FieldProblem, InvalidInput, NotAuthenticated, NotFound, 
 from saas.i18n import lazy
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
+from saas.tenants.limits import require_seat
 from saas.tenants.passwords import hash_password, needs_rehash, verify_password
 from saas.tenants.rules import security_rules
 from saas.tenants.second_factor import has_second_factor, take_code
@@ -137,15 +138,18 @@ async def set_password(
     actor_id: UUID | None = None,
 ) -> None:
     """Set somebody's password, unlock them, and end their sessions but `keep_session`; links for a new
-    password end with it, API keys stay. Errors: InvalidInput (the tenant's rules), NotFound."""
+    password end with it, API keys stay. Errors: InvalidInput (the tenant's rules), NotFound, PlanLimitReached (a sample person, who took no
+    seat until now)."""
     async with tenant_transaction(tenant_id) as conn:
-        person = await conn.fetchrow("SELECT name, email FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id)
+        person = await conn.fetchrow("SELECT name, email, sample_key IS NOT NULL AND password_hash = '' AND status = 'active' AS takes_seat FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id)
         rules = await security_rules(conn, tenant_id)
     if person is None:
         raise NotFound()
     rules.check_password(password, name=person["name"], email=person["email"])
     hashed = await hash_password(password)
     async with tenant_transaction(tenant_id) as conn:
+        if person["takes_seat"]:
+            await require_seat(conn, tenant_id)
         found = await conn.fetchval(
             "UPDATE app_user SET password_hash = $3, failed_count = 0, locked_until = NULL, must_change_password = $4, password_changed_at = now() "
             "WHERE tenant_id = $1 AND id = $2 RETURNING id",

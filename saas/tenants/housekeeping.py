@@ -1,4 +1,4 @@
-"""What nobody misses: sessions long over, answers kept for repeated requests, old messages, invitations and links for new passwords,
+"""What nobody misses: sessions long over, answers kept for repeated requests, old messages, invitations, sign-ups and links for new passwords,
 rows of tenants that moved away. For all tenants of all databases at once, by the worker."""
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ _OLD = {
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
     "sign_in_step": f"expires_at < now() AND {_HERE}",
+    "billing_usage": f"day < current_date - 400 AND sent_at IS NOT NULL AND {_HERE}",
+    "stripe_event": "received_at < now() - interval '90 days' AND state <> 'waiting'",
+    "billing_report": "at < now() - interval '180 days'",
+    "hand_over": f"expires_at < now() AND {_HERE}",
+    "signup": "expires_at < now() - interval '7 days'",
+    "throttle": "window_start < now() - interval '1 day'",
     "slow_query": f"at < now() - interval '14 days' AND {_HERE}",
     "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",

@@ -125,7 +125,7 @@ async def require_seat(conn: Any, tenant_id: UUID, *, invited: bool = False) -> 
     """Room for one more active person, exactly: who adds people at the same time waits. `invited`: room also for all who have an open
     invitation already, so that nobody is invited in vain. Errors: PlanLimitReached."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('seats:' || $1::uuid::text, 0))", tenant_id)
-    row = await conn.fetchrow(f"SELECT t.plan_key, t.limit_overrides, ({meters.SEATS}) AS used FROM tenant t WHERE t.id = $1", tenant_id)  # noqa: S608  constants
+    row = await conn.fetchrow(f"SELECT t.plan_key, t.paid_limits || t.limit_overrides AS limit_overrides, ({meters.SEATS}) AS used FROM tenant t WHERE t.id = $1", tenant_id)  # noqa: S608  constants
     if row is None:
         return
     allowed = limits_of(row["plan_key"], json.loads(row["limit_overrides"])).seats

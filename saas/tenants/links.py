@@ -12,6 +12,11 @@ from saas.tenants.tenants import TenantRow
 
 def address_of(tenant: TenantRow, path: str = "/", *, settings: Settings | None = None) -> str:
     """`https://acme.example.com/path`. `settings` defaults to those of the open database."""
+    return platform_address(path, slug=tenant.slug, settings=settings)
+
+
+def platform_address(path: str = "/", *, slug: str = "", settings: Settings | None = None) -> str:
+    """`https://example.com/path`: a page of the apex host, or with `slug` of the workspace that has or is to have this address."""
     settings = settings or current_database().settings
     scheme, port = urlsplit(settings.link_origin).scheme, urlsplit(settings.link_origin).port
-    return f"{scheme}://{tenant.slug}.{settings.base_domain}{f':{port}' if port else ''}{path}"
+    return f"{scheme}://{f'{slug}.' if slug else ''}{settings.base_domain}{f':{port}' if port else ''}{path}"

@@ -43,7 +43,7 @@ _TRUTH = {
     "records": "SELECT count(*) FROM record r WHERE r.tenant_id = $1 AND r.deleted_at IS NULL",
     "storage": "SELECT coalesce(sum(f.size_bytes), 0)::bigint FROM file f WHERE f.tenant_id = $1 AND f.deleted_at IS NULL",
 }
-SEATS = "SELECT count(*) FROM app_user a WHERE a.tenant_id = $1 AND a.status = 'active'"
+SEATS = "SELECT count(*) FROM app_user a WHERE a.tenant_id = $1 AND a.status = 'active' AND NOT (a.sample_key IS NOT NULL AND a.password_hash = '')"  # not sample people who cannot sign in
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('usage:' || $1::uuid::text, 0))"
 
 

@@ -313,3 +313,9 @@ def _fingerprint(email: str) -> str:
 
 def _too_many() -> TooManyRequests:
     return TooManyRequests(lazy("Too many failed attempts; try again in a few minutes"), retry_after=LOCK_MINUTES * 60)
+
+
+async def note_sign_up(slug: str, ip: str = "") -> None:
+    """A company has made its workspace by itself."""
+    async with system_transaction("sign_up") as conn:
+        await record_operator_audit(conn, "tenant.signed_up", tenant=slug, ip=ip)

@@ -25,6 +25,8 @@ class Tenant(Table, tablename="tenant", db=DB):
     created_at = Timestamptz()
     cell = Text(default="")
     limit_overrides = JSONB(default="{}")
+    paid_limits = JSONB(default="{}")
+    status_cause = Text(default="operator")
     trial_ends_at = Timestamptz(null=True, default=None)
     delete_after = Timestamptz(null=True, default=None)
     security = JSONB(default="{}")
@@ -53,6 +55,7 @@ class AppUser(Table, tablename="app_user", db=DB):
     created_at = Timestamptz()
     last_login_at = Timestamptz(null=True, default=None)
     password_changed_at = Timestamptz()
+    sample_key = Text(null=True, default=None)
 
 
 class UserRole(Table, tablename="user_role", db=DB):

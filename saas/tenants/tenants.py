@@ -30,7 +30,7 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, limit_overrides, trial_ends_at, delete_after, status_reason, features"
+    "config_revision, created_at, limit_overrides, paid_limits, trial_ends_at, delete_after, status_reason, features"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -61,6 +61,7 @@ class TenantRow:
     created_at: Any
     brand: Mapping[str, Any] = field(default_factory=dict)
     limit_overrides: Mapping[str, Any] = field(default_factory=dict)
+    paid_limits: Mapping[str, Any] = field(default_factory=dict)  # what is paid for instead of the plan's, such as the number of seats
     trial_ends_at: datetime | None = None
     delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
     status_reason: str = ""  # what the operator tells the tenant's people about its status
@@ -73,13 +74,13 @@ class TenantRow:
 
     @property
     def limits(self) -> Limits:
-        return limits_of(self.plan_key, self.limit_overrides)
+        return limits_of(self.plan_key, {**self.paid_limits, **self.limit_overrides})
 
 
 def tenant_row(row: Mapping[str, Any], prefix: str = "") -> TenantRow:
     """From a database row whose columns carry this prefix."""
     values = {name: row[prefix + name] for name in TenantRow.__slots__}
-    return TenantRow(**{**values, "brand": json.loads(values["brand"]), "limit_overrides": json.loads(values["limit_overrides"]), "features": json.loads(values["features"])})
+    return TenantRow(**{**values, **{name: json.loads(values[name]) for name in ("brand", "limit_overrides", "paid_limits", "features")}})
 
 
 # ---- making and changing -----------------------------------------------------------------------------------------------------
@@ -109,6 +110,7 @@ async def create_tenant(
     currency: str | None = None,
     country: str | None = None,
     tenant_id: UUID | None = None,
+    trial_days: int = 0,
 ) -> UUID:
     """Insert a tenant and its first person, who gets `role_keys`. The configuration is installed by saas.provision, which
     gives the id so that both happen in one transaction.
@@ -126,13 +128,13 @@ async def create_tenant(
     try:
         async with tenant_transaction(tenant_id) as conn:
             await conn.execute(
-                "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key) "
-                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "INSERT INTO tenant (id, slug, name, locale, time_zone, currency, country, plan_key, pack_key, trial_ends_at) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(days => nullif($10::int, 0)))",
                 tenant_id, slug, name.strip(), locale,
                 time_zone or ("Asia/Shanghai" if chinese else "UTC"),
                 currency or ("CNY" if chinese else "USD"),
                 country or ("CN" if chinese else "US"),
-                plan_key, pack_key,
+                plan_key, pack_key, trial_days,
             )
             user_id = await insert_user(
                 conn, tenant_id, admin_email, admin_password, name=admin_name or admin_email.split("@")[0], role_keys=role_keys
@@ -145,13 +147,13 @@ async def create_tenant(
 
 
 async def set_tenant_status(slug: str, status: str, *, reason: str = "") -> TenantRow:
-    """One of STATES: "suspended" and "read_only" stop changes, "past_due" asks to pay, "active" resumes. The operator's act, or the
-    payment provider's. `reason`: what the tenant's people read about it."""
+    """One of STATES: "suspended" and "read_only" stop changes, "past_due" asks to pay, "active" resumes. The operator's act: no payment
+    lifts it (saas.tenants.billing.dunning). `reason`: what the tenant's people read about it."""
     if status not in STATES:
         raise InvalidInput([FieldProblem("status", "unknown", lazy("Unknown status"), "/status")])
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
-            f"UPDATE tenant SET status = $2, status_reason = $3 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            f"UPDATE tenant SET status = $2, status_cause = 'operator', status_reason = $3 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
             slug, status, "" if status == "active" else reason.strip()[:500],
         )
         if row is None:

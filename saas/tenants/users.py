@@ -43,12 +43,14 @@ async def create_user(
     phone: str = "",
     must_change_password: bool = False,
     actor_id: UUID | None = None,
+    sample_key: str | None = None,
 ) -> UUID:
-    """Add a person. Errors: InvalidInput (address, password, unknown department), Conflict (address taken here), PlanLimitReached."""
+    """Add a person; one with a `sample_key` comes with a pack's sample data. Errors: InvalidInput (address, password, unknown department),
+    Conflict (address taken here), PlanLimitReached."""
     async with tenant_transaction(tenant_id) as conn:
         user_id = await insert_user(
             conn, tenant_id, email, password, name=name, role_keys=role_keys, department_key=department_key, locale=locale,
-            superior_id=superior_id, title=title, phone=phone, must_change_password=must_change_password,
+            superior_id=superior_id, title=title, phone=phone, must_change_password=must_change_password, sample_key=sample_key,
         )
         await record_audit(
             conn, tenant_id, "user.created", actor_id=actor_id, target=str(user_id), data={"roles": list(role_keys)}
@@ -70,24 +72,25 @@ async def insert_user(
     title: str = "",
     phone: str = "",
     must_change_password: bool = False,
+    sample_key: str | None = None,
     takes_seat: bool = True,
 ) -> UUID:
     """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in. `takes_seat=False`: for
-    somebody who is gone again when the transaction ends."""
+    somebody who is gone again when the transaction ends; sample people who cannot sign in take none either."""
     email = clean_email(email)
     if password:
         (await security_rules(conn, tenant_id)).check_password(password, name=name, email=email)
     _check(name=name, locale=locale)
-    if takes_seat:
+    if takes_seat and not (sample_key and not password):
         await require_seat(conn, tenant_id)
     user_id = new_id()
     try:
         async with conn.transaction():
             await conn.execute(
                 "INSERT INTO app_user (tenant_id, id, email, name, password_hash, locale, superior_id, title, phone, "
-                "must_change_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "must_change_password, sample_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
                 tenant_id, user_id, email, name.strip(), await hash_password(password) if password else "", locale,
-                superior_id, title, phone, must_change_password,
+                superior_id, title, phone, must_change_password, sample_key,
             )
     except asyncpg.UniqueViolationError as error:
         raise Conflict(lazy("Somebody with this e-mail address exists already")) from error
@@ -115,7 +118,7 @@ async def update_user(
         raise ValueError(f"not changeable: {', '.join(sorted(unknown))}")
     _check(**{key: value for key, value in columns.items() if key in ("name", "locale", "status")})
     async with tenant_transaction(tenant_id) as conn:
-        if columns.get("status") == "active" and await _is_inactive(conn, tenant_id, user_id):
+        if columns.get("status") == "active" and await _needs_seat(conn, tenant_id, user_id):
             await require_seat(conn, tenant_id)
         assignments = ", ".join(f"{key} = ${number}" for number, key in enumerate(columns, 3))
         found = await conn.fetchval(
@@ -140,8 +143,10 @@ async def update_user(
         await record_audit(conn, tenant_id, "user.changed", actor_id=actor_id, target=str(user_id), data=data)
 
 
-async def _is_inactive(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
-    return await conn.fetchval("SELECT status FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, user_id) == "inactive"
+async def _needs_seat(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
+    """Somebody inactive; sample people who cannot sign in take no seat."""
+    sql = "SELECT status = 'inactive' AND NOT (sample_key IS NOT NULL AND password_hash = '') FROM app_user WHERE tenant_id = $1 AND id = $2"
+    return bool(await conn.fetchval(sql, tenant_id, user_id))
 
 
 async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict[str, Any]]:
@@ -149,7 +154,7 @@ async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict
     async with tenant_transaction(tenant_id) as conn:
         rows = await conn.fetch(
             "SELECT u.id, u.email, u.name, u.locale, u.status, u.superior_id, u.title, u.phone, u.successor_id, "
-            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, "
+            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, u.sample_key, u.password_hash <> '' AS has_password, "
             "EXISTS(SELECT 1 FROM second_factor f WHERE f.tenant_id = u.tenant_id AND f.user_id = u.id) AS has_second_factor, "
             "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) role_keys, "
             "ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id "

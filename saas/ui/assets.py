@@ -17,7 +17,8 @@ from saas.runtime.kinds import TEMPLATE_DIRECTORY
 
 DIRECTORY = Path(__file__).parent / "static"
 KINDS = TEMPLATE_DIRECTORY  # a field type or widget may bring a style.css and a script.js in its folder
-TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".webp": "image/webp"}
+PACKED_ALREADY = ("font/woff2", "image/webp")
 _REFERENCE = re.compile(r'url\("/static/([a-z0-9.-]+)"\)')
 
 
@@ -31,7 +32,7 @@ class Asset:
 
     async def encoded(self, accept: str) -> tuple[bytes, str]:
         """The body in the best encoding the browser takes, and its name ("" for plain)."""
-        if self.media_type == "font/woff2":
+        if self.media_type in PACKED_ALREADY:
             return self.body, ""
         encoding = next((name for name in ("br", "gzip") if name in accept), "")
         if not encoding:
@@ -53,7 +54,7 @@ _PACKERS = {"br": _brotli, "gzip": lambda body: gzip.compress(body, 9)}
 def assets() -> dict[str, Asset]:
     """All static files by their plain name ("app.css")."""
     found: dict[str, Asset] = {}
-    for path in sorted((DIRECTORY / "vendor").iterdir()):
+    for path in sorted([*(DIRECTORY / "vendor").iterdir(), *(DIRECTORY / "packs").glob("*.webp")]):
         if path.suffix in TYPES:
             _add(found, path.name, path.read_bytes())
     styles = "\n".join(path.read_text("utf-8") for path in (*sorted((DIRECTORY / "css").glob("*.css")), *sorted(KINDS.glob("*/*/style.css"))))

@@ -18,7 +18,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -77,20 +77,25 @@ AUDIT_EVENTS = {
     "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
     "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
     "invitation.accepted": lazy("Invitation accepted"), "mail.read": lazy("Recorded message read"),
-    "user.created": lazy("Person added"), "user.changed": lazy("Person changed"),
+    "user.created": lazy("Person added"), "user.changed": lazy("Person changed"), "user.deactivated": lazy("Person deactivated"), "user.reactivated": lazy("Person let in again"),
     "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
     "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
     "api_key.created": lazy("API key made"), "api_key.revoked": lazy("API key revoked"),
     "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
     "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),
-    "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"),
+    "records.exported": lazy("Records exported"), "records.imported": lazy("Records imported"), "sample.loaded": lazy("Sample data loaded"), "sample.cleared": lazy("Sample data cleared"), "sample.restored": lazy("Sample data brought back"), "tenant.signed_up": lazy("Signed up"),
     "support.consent_changed": lazy("Consent to support changed"), "support.asked": lazy("Support asked to look in"), "support.approved": lazy("Support access approved"),
     "support.refused": lazy("Support access refused"), "support.opened": lazy("Support looked in"), "support.viewed": lazy("Support opened a page"), "support.acted": lazy("Support sent a form"),
     "support.ended": lazy("Support access ended"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
+    "billing.checkout_started": lazy("Payment page opened"), "billing.changed": lazy("Subscription changed"), "billing.extra_changed": lazy("Extra automation runs changed"),
+    "billing.cancelled": lazy("Subscription cancelled"), "billing.resumed": lazy("Cancellation taken back"), "billing.followed": lazy("Plan and seats follow the subscription"),
+    "billing.past_due": lazy("Payment overdue"), "billing.read_only": lazy("Read-only: payment overdue"), "billing.suspended": lazy("Suspended: payment overdue"), "billing.paid": lazy("Paid"),
+    "billing.trial_over": lazy("Trial over"), "billing.terms_changed": lazy("Terms of payment changed by the operator"), "billing.invoice_recorded": lazy("Invoice recorded"),
+    "billing.invoice_paid": lazy("Invoice marked as paid"), "billing.invoice_void": lazy("Invoice cancelled"), "billing.invoice_open": lazy("Invoice opened again"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
 
@@ -103,7 +108,7 @@ AUDIT_FACTS = {
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
-    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "operator": lazy("operator"), "mode": lazy("mode"), "method": None, "consent": lazy("consent"), "by_consent": lazy("by consent"), "limits": lazy("limits"), "ends": lazy("ends"), "with_passwords": lazy("with passwords"),
+    "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "operator": lazy("operator"), "mode": lazy("mode"), "method": None, "consent": lazy("consent"), "by_consent": lazy("by consent"), "limits": lazy("limits"), "ends": lazy("ends"), "with_passwords": lazy("with passwords"), "successor": lazy("taken over by"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),

@@ -37,7 +37,7 @@ ADDRESSES = re.compile(r"\byour-company\b|\.localhost\b|https?://\S+|\S+@\S+|\S+
 # Names of languages are written in their own language; the rest are names, units and file formats.
 SHOWN_IN_ANY_LANGUAGE = {"English", "简体中文"}
 NAMES = {
-    "English", "Ctrl", "Enter", "Esc", "Excel", "CSV", "xlsx", "API", "ID", "JSON", "URL", "MB", "GB", "CNY", "CN", "US", "HK", "TW", "saas", "SaaS", "CRM", "GBP", "EUR", "USD", "https",
+    "English", "Ctrl", "Enter", "Esc", "Excel", "CSV", "xlsx", "API", "ID", "JSON", "URL", "MB", "GB", "CNY", "CN", "US", "HK", "TW", "saas", "SaaS", "CRM", "GBP", "EUR", "USD", "https", "JB", "RM", "B2B",
 }  # fmt: skip
 ATTRIBUTES = ("aria-label", "title", "placeholder", "alt", "data-palette", "data-note", "data-confirm", "data-placeholder")
 SILENT = {"style", "code", "kbd", "pre", "svg"}

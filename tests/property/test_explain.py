@@ -107,7 +107,7 @@ async def from_pack(pack: str, tenant_factory: Any) -> World:
     tenant = await tenant_factory(pack=pack)
     data = sample(pack)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saas.provision.sample", lambda key: {**data, "records": few(data["records"], details_of(pack), 40)})
+        patch.setattr("saas.runtime.sample_data.sample", lambda key: {**data, "records": few(data["records"], details_of(pack), 40)})
         await load_sample(tenant.id, tenant.slug, pack, "en", password=PASSWORD)
     config = (await system_context(tenant.id)).config
     for number, role in enumerate(config.roles):

@@ -41,9 +41,10 @@ _SIGN_IN = "how often somebody failed to sign in belongs to this installation"
 # In the order in which they are written back: what others refer to comes first.
 BEFORE_RECORDS = (
     _kept(
-        "app_user", "id email name locale status superior_id title phone successor_id must_change_password password_changed_at created_at last_login_at", "id", "id superior_id successor_id",
+        "app_user", "id email name locale status superior_id title phone successor_id must_change_password password_changed_at created_at last_login_at sample_key", "id", "id superior_id successor_id",
         without={"password_hash": "a secret; only with the operator's --with-passwords", "failed_count": _SIGN_IN, "locked_until": _SIGN_IN},
     ),
+    _kept("first_steps", "user_id put_away_at", "user_id", "user_id"),
     _kept("department", "id key name parent_id position", "id", "id parent_id", whole=True),
     _kept("user_role", "user_id role_key", "user_id role_key", "user_id"),
     _kept("user_department", "user_id department_id is_primary title", "user_id department_id", "user_id department_id"),
@@ -61,6 +62,7 @@ AFTER_RECORDS = (
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
     ),  # what no record took yet is forgotten within a day anyway, and the archive itself is such a file
+    _kept("sample_record", "record_id sample_key loaded_at cleared_at", "entity_id record_id", "record_id", of_entity=True),
     _kept("saved_view", "id entity_key key user_id shared definition position created_at", "id", "id user_id"),
     _kept("notification", "id user_id created_at read_at title body entity_key record_id kind", "id", "id user_id record_id"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
@@ -83,6 +85,7 @@ OWN_FORM: Mapping[str, Mapping[str, str]] = {
         "id": "a tenant gets a new one", "status": _BY_IMPORTER, "plan_key": _BY_IMPORTER, "cell": "where it lives is another installation's matter",
         "delete_after": "an imported tenant is not about to be deleted", "status_reason": _BY_IMPORTER, "features": "switches belong to an installation",
         "support": "consent to support is given to one installation's operators", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
+        "status_cause": _BY_IMPORTER, "paid_limits": "what was paid for at this installation",
     },
     "record": {"entity_id": "by the entity's key", "tenant_id": "a tenant gets a new one"},
     "entity": {"id": "numbers are given anew"},
@@ -103,6 +106,7 @@ LEFT_OUT: Mapping[str, str] = {
     "mail": "messages with links to this installation; a restored workspace sends none of them again",
     "password_reset": "links that open somebody's account; tokens never leave",
     "invitation": "links with tokens; who has not come yet is invited again from where the workspace then is",
+    "hand_over": "tokens that sign somebody in here within two minutes; they never leave",
     "support_access": "who of this installation's operators looked in; what they did stands in the audit log, which goes along",
     "announcement_dismissed": "which of this installation's announcements people have seen",
     "sign_in_step": "who is signing in here at this moment",
@@ -115,5 +119,8 @@ LEFT_OUT: Mapping[str, str] = {
     "slow_query": "what took long in this database",
     "idempotency_key": "answers kept for two days for programs that ask again",
     "config_plan": "plans are made again: they speak of the data of a moment",
+    "billing_account": "a contract with this installation's operator and payment provider; importing it elsewhere would pay nobody",
+    "billing_invoice": "bills between the company and this installation's operator, which the provider sent by mail as well",
+    "billing_usage": "what was told to this installation's payment provider",
     "job": "work of a moment with addresses of this installation; an archive is not made while records are being rewritten",
 }

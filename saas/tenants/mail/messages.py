@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_time, get_timezone_name
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from saas.db import current_database
 from saas.i18n import LazyString, get_locale, gettext, lazy, use_locale
 from saas.i18n import noop as N_
 from saas.tenants.brand import COLOUR, ink_on
@@ -26,10 +27,17 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "support_request": (lazy("Support asks to look in"), N_("Support asks to look into %(company)s")),
     "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
+    "billing_past_due": (lazy("Payment overdue"), N_("%(company)s: a payment is overdue")),
+    "billing_read_only": (lazy("Workspace read-only"), N_("%(company)s can only be read now: a payment is overdue")),
+    "billing_suspended": (lazy("Workspace suspended"), N_("%(company)s is suspended: a payment is overdue")),
+    "billing_paid": (lazy("Payment received"), N_("%(company)s: thank you, everything is paid")),
+    "trial_soon": (lazy("Trial ends soon"), N_("%(company)s: the trial ends soon")),
+    "trial_over": (lazy("Trial over"), N_("%(company)s: the trial is over")),
+    "signup": (lazy("Confirmation of a sign-up"), N_("Confirm your new workspace for %(wanted)s")),
 }
 DEFAULT_COLOUR = "#3b5bdb"
 MOST = 100  # characters of a name in a message
-_TYPED = ("name", "inviter", "operator")  # what people chose themselves
+_TYPED = ("name", "inviter", "operator", "wanted")  # what people chose themselves
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
 
@@ -64,9 +72,17 @@ def compose(kind: str, tenant: TenantRow, locale: str, values: Mapping[str, Any]
     tenant's time zone."""
     colour = f"#{str(tenant.brand.get('color') or DEFAULT_COLOUR).lstrip('#').lower()}"
     colour = colour if COLOUR.fullmatch(colour) else DEFAULT_COLOUR
-    company = plain_name(str(tenant.brand.get("sender_name") or tenant.name))
+    return _composed(kind, plain_name(str(tenant.brand.get("sender_name") or tenant.name)), colour, tenant.time_zone, locale, values)
+
+
+def compose_platform(kind: str, locale: str, values: Mapping[str, Any]) -> Message:
+    """A message of the installation's own, to somebody who belongs to no tenant yet. Moments are in UTC."""
+    return _composed(kind, plain_name(current_database().settings.product_name), DEFAULT_COLOUR, "UTC", locale, values)
+
+
+def _composed(kind: str, company: str, colour: str, time_zone: str, locale: str, values: Mapping[str, Any]) -> Message:
     with use_locale(locale):
-        shown = {key: _moment(value, tenant.time_zone) if isinstance(value, datetime) else plain_name(value) if key in _TYPED else value for key, value in values.items()}
+        shown = {key: _moment(value, time_zone) if isinstance(value, datetime) else plain_name(value) if key in _TYPED else value for key, value in values.items()}
         data = {**shown, "company": company, "colour": colour, "ink": ink_on(colour), "lang": locale.replace("_", "-")}
         subject = gettext(KINDS[kind][1], **{name: value for name, value in data.items() if isinstance(value, str)})
         text, html = (_environment().get_template(f"{kind}.{end}").render(subject=subject, **data) for end in ("txt", "html"))

@@ -179,6 +179,7 @@ def _fixed(ctx: Context) -> Json:
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
+        found.update(_people())
     if permissions.may_configure(ctx, "config"):
         found.update(_configuration())
     return found
@@ -195,6 +196,16 @@ def _invitations(ctx: Context) -> Json:
         },
         "/invitations/{id}": {"delete": {"summary": _("Withdraw an invitation"), "operationId": "withdraw_invitation", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
         "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 402, 403, 404, 422, 429)}},
+    }
+
+
+def _people() -> Json:
+    asked: Json = {"type": "object", "properties": {"successor": {"type": ["string", "null"], "format": "uuid"}, "records": {"type": "string", "enum": ["open", "all"]}}}
+    done = {"type": "object", "properties": {"status": {"type": "string"}, "job": {"oneOf": [ref("Job"), {"type": "null"}]}}, "required": ["status", "job"]}
+    return {
+        "/people/{id}/duties": {"get": {"summary": _("What somebody is responsible for"), "operationId": "duties", "parameters": [ID], "responses": answers(200, {"type": "object"}, 403, 404)}},
+        "/people/{id}/deactivate": {"post": {"summary": _("Deactivate somebody; a successor takes over"), "operationId": "deactivate", "parameters": [ID], "requestBody": body(asked, required=False), "responses": answers(200, done, 403, 404, 409, 422)}},
+        "/people/{id}/reactivate": {"post": {"summary": _("Let somebody in again and give back what was taken over"), "operationId": "reactivate", "parameters": [ID], "responses": answers(200, done, 402, 403, 404, 409)}},
     }
 
 

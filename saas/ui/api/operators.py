@@ -79,7 +79,7 @@ async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Respo
     body, row = await access.body(request), await find_tenant(slug)
     ends = _terms(body)
     if access.flag(request, "preview"):
-        limits = limits_of(body.get("plan", row.plan_key), body.get("overrides", row.limit_overrides))
+        limits = limits_of(body.get("plan", row.plan_key), {**row.paid_limits, **body.get("overrides", row.limit_overrides)})
         async with tenant_transaction(row.id) as conn:
             lines = await usage.lines(conn, row.id, limits)
         return access.answer({"slug": slug, "over": [line.to_json() for line in usage.beyond(lines, limits)]})

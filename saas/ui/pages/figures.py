@@ -13,9 +13,11 @@ from litestar.params import FromPath
 from saas.i18n import gettext as _
 from saas.metadata.models import WidgetDef
 from saas.runtime import Context
+from saas.runtime.first_steps import shown_to
 from saas.runtime.reports import list_dashboards, list_reports, load_dashboard, load_report, report_sheets
 from saas.ui.guards import signed_in
 from saas.ui.render import markup
+from saas.ui.shell import home_url
 from saas.ui.views import Choice, Empty, Link, ParamView, ReportView, WidgetView
 
 CHARTS = ("bar", "line", "area", "pie", "funnel")
@@ -32,11 +34,13 @@ def widget_views(ctx: Context, definitions: tuple[WidgetDef, ...], loaded: list[
 @get("/dashboards/{key:str}", limit="report")
 async def dashboard(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
-    async with ask.work():
+    async with ask.work() as conn:
+        # Above the figures of the page that "/" leads to, and only of those who have the list.
+        steps = await shown_to(conn, ask.ctx) if ask.viewing is None and home_url(ask.ctx) == f"/dashboards/{key}" else None
         loaded = await load_dashboard(ask.ctx, key)
         widgets = widget_views(ask.ctx, ask.ctx.config.dashboards[key].widgets, loaded["widgets"])
     view = ReportView(title=loaded["label"], icon="dashboard", url=f"/dashboards/{key}", widgets=widgets, charts=_draws(loaded), empty=_nothing())
-    return ask.page("reports/show.html", report=view)
+    return ask.page("reports/show.html", report=view, steps=steps, at_home=True)
 
 
 @get("/reports/{key:str}", limit="report")
@@ -52,7 +56,7 @@ async def report(request: Request, key: FromPath[str]) -> Response[Any]:
         title=loaded["label"], icon="chart-bar", url=url, widgets=widgets, charts=_draws(loaded), description=loaded["description"],
         params=tuple(_param(p) for p in loaded["params"]), actions=(Link(_("Export"), f"{url}/export" + (f"?{query}" if query else ""), "download", download=True),), empty=_nothing(),
     )  # fmt: skip
-    return ask.page("reports/show.html", report=view)
+    return ask.page("reports/show.html", report=view, steps=None)
 
 
 def _param(param: dict[str, Any]) -> ParamView:

@@ -9,11 +9,12 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import system_transaction
+from saas.errors import NotFound
 from saas.i18n import gettext as _
 from saas.tenants import list_tenants, record_operator_audit, set_tenant_status
 from saas.ui.console import opened
-from saas.ui.guards import html, page_data, redirect, signed_in, site_of
-from saas.ui.render import render
+from saas.ui.guards import redirect, signed_in, site_of
+from saas.ui.pages.signup import landing
 from saas.ui.shell import home_url
 from saas.ui.views import Toast
 
@@ -24,7 +25,7 @@ _SLUG = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 async def home(request: Request) -> Response[Any]:
     site = site_of(request)
     if site.kind == "apex":
-        return html(render("landing.html", **page_data(request), base=request.headers.get("host", ""), error="", slug=""))
+        return landing(request)
     if site.kind == "operator":
         return await _tenants(request)
     ask = await signed_in(request)
@@ -34,12 +35,13 @@ async def home(request: Request) -> Response[Any]:
 @post("/go", status_code=200)
 async def go(request: Request) -> Response[Any]:
     """From the landing page to a workspace's own address."""
+    if site_of(request).kind != "apex":
+        raise NotFound()
     form = await request.form()
     slug = str(form.get("slug") or "").strip().lower()
     host = request.headers.get("host", "")
     if not _SLUG.match(slug):
-        error = _("A workspace's name has small letters, digits and hyphens.")
-        return html(render("landing.html", **page_data(request), base=host, error=error, slug=slug), status=422)
+        return landing(request, slug=slug[:100], error=_("A workspace's name has small letters, digits and hyphens."), status=422)
     return Response("", status_code=303, headers={"location": f"{request.url.scheme}://{slug}.{host}/"})
 
 

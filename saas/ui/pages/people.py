@@ -10,10 +10,11 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import tenant_transaction
-from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound
+from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound, PlanLimitReached
 from saas.i18n import gettext as _
-from saas.i18n import lazy, pick
-from saas.runtime import invitations, permissions
+from saas.i18n import lazy, ngettext, pick
+from saas.runtime import invitations, permissions, succession
+from saas.runtime.jobs import JobInfo
 from saas.tenants import create_user, list_departments, list_users, set_password, update_user
 from saas.tenants.mail import mail_is_sent
 from saas.ui import settings_views as views
@@ -56,8 +57,9 @@ async def _user_form(ask: Ask, person: dict[str, Any] | None, typed: Mapping[str
     superior = typed.get("superior") or str((person or {}).get("superior_id") or "")
     people = [Choice(str(u["id"]), u["name"], str(u["id"]) == superior) for u in await list_users(ctx.tenant_id, only_active=True) if not person or u["id"] != person["id"]]
     departments = [Choice(str(d["id"]), "  " * d["depth"] + pick(d["name"], ctx.locale), str(d["id"]) == chosen) for d in await list_departments(ctx.tenant_id)]
+    gone = await _gone(ask, person) if person and person["status"] != "active" else None
     return await show_settings(
-        ask, "user", "users", status=status, person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
+        ask, "user", "users", status=status, gone=gone, person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
         roles=[Choice(r.key, pick(r.label, ctx.locale), r.key in roles) for r in ctx.config.bundle.roles], action=f"/settings/users/{person['id']}" if person else "/settings/users/new",
     )  # fmt: skip
 
@@ -86,13 +88,82 @@ async def save_user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
         _check_roles(ask, typed["roles"], person["role_keys"])
         if user_id == ask.ctx.user_id and (typed["status"] != "active" or (not any(ask.ctx.config.roles[r].admin for r in typed["roles"] if r in ask.ctx.config.roles) and permissions.is_admin(ask.ctx))):
             raise InvalidInput([FieldProblem("roles", "own_rights", lazy("You cannot take away your own access. Ask another administrator."))])
-        async with tenant_transaction(ask.ctx.tenant_id):
+        async with tenant_transaction(ask.ctx.tenant_id) as conn:
+            if typed["status"] != "active" or not any(ask.ctx.config.roles[r].admin for r in typed["roles"]):
+                await succession.require_other_admin(conn, ask.ctx, user_id)
             await update_user(ask.ctx.tenant_id, user_id, {"name": typed["name"], "title": typed["title"], "phone": typed["phone"], "status": typed["status"], "role_keys": typed["roles"], **changes}, actor_id=ask.ctx.user_id)
             if password:
                 await set_password(ask.ctx.tenant_id, user_id, password, must_change=user_id != ask.ctx.user_id, keep_session=ask.session.id, actor_id=ask.ctx.user_id)
     except (InvalidInput, Conflict) as error:
-        return await _user_form(ask, person, typed, _field_errors(error), status=error.status)
+        errors = {"roles": str(error.message)} if error.data.get("reason") == "last_admin" else _field_errors(error)
+        return await _user_form(ask, person, typed, errors, status=error.status)
     return ask.redirect("/settings/users", Toast(_("Saved")))
+
+
+# ---- somebody leaves -----------------------------------------------------------------------------------------------------------
+
+
+async def _gone(ask: Ask, person: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of the records of somebody who is inactive."""
+    job = await succession.last_hand_over(ask.ctx, person["id"])
+    successor = next((u["name"] for u in await list_users(ask.ctx.tenant_id) if u["id"] == person["successor_id"]), "")
+    result = (job.result or {}) if job else {}
+    live = job is not None and not job.is_over
+    return {"successor": successor, "job": str(job.id) if job else "", "live": live, "done": result.get("done", 0), "failed": result.get("failed_count", 0), "can_undo": not live}
+
+
+@get("/settings/users/{user_id:uuid}/deactivate")
+async def show_deactivation(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
+    """Opened by whoever says goodbye to somebody; next they look whether everything has found a new owner."""
+    return await _deactivation(await open_settings(request, "users"), user_id)
+
+
+async def _deactivation(ask: Ask, user_id: UUID, *, chosen: str = "", scope: str = "open", error: str = "", status: int = 200) -> Response[Any]:
+    ctx, person = ask.ctx, await _person(ask, user_id)
+    if person["status"] != "active":
+        return ask.redirect(f"/settings/users/{user_id}")
+    duties = await succession.duties(ctx, user_id)
+    rows = [
+        {"entity": pick(ctx.config.entity(p.entity).defn.plural), "field": pick(ctx.config.entity(p.entity).fields[p.field].label), "open": p.open, "closed": p.closed}
+        for p in duties.parts
+    ]  # fmt: skip
+    chosen = chosen or str(person["successor_id"] or person["superior_id"] or "")
+    people = [Choice(str(u["id"]), u["name"], str(u["id"]) == chosen) for u in await list_users(ctx.tenant_id, only_active=True) if u["id"] != user_id]
+    return await show_settings(ask, "deactivate", "users", status=status, person=person, duties=duties, rows=rows, people=people, nobody=chosen == "-", scope=scope, error=error)
+
+
+@post("/settings/users/{user_id:uuid}/deactivate", status_code=200)
+async def deactivate(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
+    ask = await open_settings(request, "users")
+    form = await ask.form()
+    chosen, scope = str(form.get("successor") or ""), "all" if form.get("scope") == "all" else "open"
+    if not chosen:
+        return await _deactivation(ask, user_id, scope=scope, error=_("Choose who takes over, or that nobody does."), status=422)
+    try:
+        job = await succession.deactivate(ask.ctx, user_id, successor_id=None if chosen == "-" else uuid_of(chosen) or user_id, scope=scope)
+    except (InvalidInput, Conflict) as error:
+        text = str(error.problems[0].message if isinstance(error, InvalidInput) else error.message)
+        return await _deactivation(ask, user_id, chosen=chosen, scope=scope, error=text, status=error.status)
+    return ask.redirect(f"/settings/users/{user_id}", _changed_hands(job) if job else Toast(_("Signed out everywhere. This person cannot sign in any more.")))
+
+
+@post("/settings/users/{user_id:uuid}/reactivate", status_code=200)
+async def reactivate(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
+    ask = await open_settings(request, "users")
+    try:
+        job = await succession.reactivate(ask.ctx, user_id)
+    except (Conflict, PlanLimitReached) as error:
+        return ask.redirect(f"/settings/users/{user_id}", Toast(str(error.message), "error"))
+    return ask.redirect(f"/settings/users/{user_id}", _changed_hands(job) if job else Toast(_("This person can sign in again.")))
+
+
+def _changed_hands(job: JobInfo) -> Toast:
+    if not job.is_over:
+        return Toast(_("Done. Records are changing hands; that goes on in the background."))
+    result = job.result or {}
+    if result.get("failed_count"):
+        return Toast(_("%(done)s records have changed hands, %(failed)s could not.", done=result.get("done", 0), failed=result["failed_count"]), "warn")
+    return Toast(ngettext("%(count)s record has changed hands.", "%(count)s records have changed hands.", result.get("done", 0)))
 
 
 async def _typed(ask: Ask) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -121,4 +192,4 @@ def _field_errors(error: AppError) -> dict[str, str]:
     return {p.field if p.field in ("email", "name", "password", "roles", "department") else "": str(p.message) for p in error.problems if isinstance(p, FieldProblem)}
 
 
-router = Router("", route_handlers=[users, new_user, user, add_user, save_user])
+router = Router("", route_handlers=[users, new_user, user, add_user, save_user, show_deactivation, deactivate, reactivate])

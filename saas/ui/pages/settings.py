@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -27,10 +28,10 @@ async def open_settings(request: Request, part: str) -> Ask:
     return ask
 
 
-async def show_settings(ask: Ask, template: str, current: str, *, status: int = 200, **data: Any) -> Response[Any]:
+async def show_settings(ask: Ask, template: str, current: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **data: Any) -> Response[Any]:
     async with ask.work():
         pass
-    return ask.page(f"settings/{template}.html", status=status, nav=views.navigation(ask.ctx, current), current=current, **data)
+    return ask.page(f"settings/{template}.html", status=status, headers=headers, nav=views.navigation(ask.ctx, current), current=current, **data)
 
 
 @get("/settings")

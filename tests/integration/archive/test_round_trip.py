@@ -14,12 +14,13 @@ from saas.db import tenant_transaction
 from saas.errors import NotAuthenticated, NotFound
 from saas.metadata import slots
 from saas.metadata.packs import sample
-from saas.provision import _sample_people, provision_tenant
+from saas.provision import provision_tenant
 from saas.runtime import archive, execute, files
 from saas.runtime import operations as ops
-from saas.runtime.contexts import context_for_user, system_context
+from saas.runtime.contexts import system_context
 from saas.runtime.notifications import Notice, deliver
 from saas.runtime.sample import Sample
+from saas.runtime.sample_data import _people
 from saas.tenants import authenticate, find_tenant, list_users, new_id
 from tests.bundles import field as fld
 from tests.bundles import label
@@ -152,8 +153,7 @@ async def test_a_pack_with_its_sample_comes_back_the_same(tmp_path, pack):
     slug = other_slug()
     tenant_id = await provision_tenant(slug, name="Sample", pack_key=pack, locale="zh_CN", admin_email=f"a@{slug}.example", admin_password=PASSWORD)
     data = sample(pack)
-    people = await _sample_people(tenant_id, slug, data["users"], "zh_CN", PASSWORD)
-    users = {key: (await context_for_user(tenant_id, user_id)).user for key, user_id in people.items()}
+    users = await _people(tenant_id, slug, data["users"], "zh_CN", PASSWORD)
     assert await Sample(await system_context(tenant_id, origin="sample"), users).load(data["records"][:SAMPLE]) >= SAMPLE
     one, two, made = await round_trip(tenant_id, tmp_path)
     assert normal(one) == normal(two)

@@ -50,6 +50,22 @@ async def test_more_than_can_wait_is_refused_with_a_time(two, settings, monkeypa
             assert int(answer.headers["retry-after"]) > 0 and answer.json()["code"] == "too_many_requests" and answer.headers["x-request-id"]
 
 
+async def test_a_browser_has_a_pace(two, http, monkeypatch):
+    from saas.tenants import open_session
+    from saas.ui import pace
+
+    monkeypatch.setattr(pace, "AT_ONCE", 4.0)
+    monkeypatch.setattr(pace, "A_SECOND", 0.1)
+    admin, _ = two
+    tenant = (await resolve_host(admin.host, "localhost")).id
+    sessions = [(await open_session(tenant, admin.id, "web", "", ""))[0] for _ in range(2)]
+    answers = [await http.get(f"http://{admin.host}/notifications", headers={"host": admin.host, "cookie": f"session={sessions[0]}"}) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2 and int(answers[-1].headers["retry-after"]) >= 1
+    other = await http.get(f"http://{admin.host}/notifications", headers={"host": admin.host, "cookie": f"session={sessions[1]}"})
+    assert other.status_code == 200  # another browser, and programs, are not meant
+    assert (await admin.send("GET", "/me")).status_code == 200
+
+
 async def test_a_slow_sender_takes_nobodys_place(two, settings):
     from saas.app import create_app
 
