@@ -6,11 +6,13 @@ from typing import Literal
 
 SystemReason = Literal[
     "resolve_host",  # which tenant a host name means, before any tenant is known
+    "domains",  # one owner for each proved domain, among all tenants; records are looked at again in turn
     "list_tenants",  # command line and schedulers go through all tenants
     "claim_jobs",  # workers take the next due job of any tenant
     "send_mail",  # senders take the next due message of any tenant; the platform's own messages have none
     "operator_console",  # operators look after tenants; every act is audited
     "sign_up",  # a company that signs up is no tenant yet: its request, and whether an address is still to be had
+    "find_workspace",  # somebody who forgot their company's address: in which tenants an e-mail address signs in
     "billing",  # an event of the payment provider names a customer, not a tenant
     "delete_tenant",  # removes rows the app role may only append to
     "purge",  # takes purged fields and entities out of the history, which the app role may only append to
