@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from saas.runtime import billing, load_kinds
+from saas.runtime import billing, domains, load_kinds
 from saas.runtime import worker as runtime_worker
 from saas.tenants import health, mail, slow
 
@@ -14,7 +14,7 @@ async def run_worker(stop: asyncio.Event) -> None:
     load_kinds()
     storing = asyncio.create_task(slow.keep_storing())
     try:
-        await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), health.beat_until(stop), billing.run(stop))
+        await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), health.beat_until(stop), billing.run(stop), domains.run_checks(stop))
     finally:
         storing.cancel()
         await asyncio.gather(storing, return_exceptions=True)

@@ -6,6 +6,7 @@ from typing import Literal
 
 SystemReason = Literal[
     "resolve_host",  # which tenant a host name means, before any tenant is known
+    "domains",  # one owner for each proved domain, among all tenants; records are looked at again in turn
     "list_tenants",  # command line and schedulers go through all tenants
     "claim_jobs",  # workers take the next due job of any tenant
     "send_mail",  # senders take the next due message of any tenant; the platform's own messages have none

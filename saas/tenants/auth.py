@@ -17,6 +17,8 @@ from saas.tenants.passwords import hash_password, needs_rehash, verify_password
 from saas.tenants.rules import security_rules
 from saas.tenants.second_factor import has_second_factor, take_code
 from saas.tenants.sessions import hash_token
+from saas.tenants.sso.provider import SignInRefused
+from saas.tenants.sso.store import password_opens
 
 MAXIMUM_FAILURES = 5
 MAXIMUM_FAILURES_PER_ADDRESS = 100  # of one IP address, over all e-mail addresses: slows guessing one password for many
@@ -25,8 +27,9 @@ STEP_MINUTES = 10  # between the password and the code
 _FAILED, _DONE = "sign_in.failed", "sign_in.succeeded"
 
 
-async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "", *, code: str | None = None) -> UUID:
-    """Return the user's id. Who has a second factor needs `code`, too.
+async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "", *, code: str | None = None, signs_in: bool = True) -> UUID:
+    """Return the user's id. Who has a second factor needs `code`, too. `signs_in` false: only who is signed in confirms their password,
+    which also counts where single sign-on is required.
 
     Errors: NotAuthenticated (its kinds SecondFactorNeeded and WrongCode only after a right password); TooManyRequests(retry_after=seconds)
     after five failures, wrong codes among them.
@@ -41,6 +44,9 @@ async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "",
         if user is None or not right:
             await _failed(conn, tenant_id, email, ip)
             error = NotAuthenticated(lazy("The e-mail address or the password is wrong"))
+        elif signs_in and not await password_opens(conn, tenant_id, user["id"]):
+            await _take_back_attempt(conn, tenant_id, user["id"])
+            error = SignInRefused(reason="required")
         elif not await has_second_factor(conn, tenant_id, user["id"]):
             await _succeeded(conn, tenant_id, user["id"], ip)
         elif code is None:
@@ -104,7 +110,7 @@ async def confirm_person(tenant_id: UUID, user_id: UUID, password: str, code: st
     if email is None:
         raise NotFound()
     try:
-        await authenticate(tenant_id, email, password, ip, code=code)
+        await authenticate(tenant_id, email, password, ip, code=code, signs_in=False)
     except (SecondFactorNeeded, WrongCode) as error:
         raise InvalidInput([FieldProblem("code", "wrong", error.message)]) from error
     except NotAuthenticated as error:
@@ -118,7 +124,7 @@ async def change_password(tenant_id: UUID, user_id: UUID, old: str, new: str, *,
     if email is None:
         raise NotFound()
     try:
-        await authenticate(tenant_id, email, old)
+        await authenticate(tenant_id, email, old, signs_in=False)
     except SecondFactorNeeded:
         pass  # the password is right; who is signed in has given a code before
     except NotAuthenticated as error:

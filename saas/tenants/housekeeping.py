@@ -15,6 +15,7 @@ _OLD = {
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
     "sign_in_step": f"expires_at < now() AND {_HERE}",
+    "sso_used": f"at < now() - interval '1 day' AND {_HERE}",
     "billing_usage": f"day < current_date - 400 AND sent_at IS NOT NULL AND {_HERE}",
     "stripe_event": "received_at < now() - interval '90 days' AND state <> 'waiting'",
     "billing_report": "at < now() - interval '180 days'",

@@ -122,12 +122,12 @@ t.id AS tenant_id, t.slug AS tenant_slug, t.name AS tenant_name, t.locale AS ten
 t.currency AS tenant_currency, t.country AS tenant_country, t.status AS tenant_status, t.plan_key AS tenant_plan_key,
 t.pack_key AS tenant_pack_key, t.brand AS tenant_brand, t.clock_offset_seconds AS tenant_clock_offset_seconds,
 t.limit_overrides AS tenant_limit_overrides, t.paid_limits AS tenant_paid_limits, t.trial_ends_at AS tenant_trial_ends_at, t.config_revision AS tenant_config_revision,
-t.created_at AS tenant_created_at, t.delete_after AS tenant_delete_after, t.status_reason AS tenant_status_reason, t.features AS tenant_features
+t.created_at AS tenant_created_at, t.domain AS tenant_domain, t.domain_redirects AS tenant_domain_redirects, t.delete_after AS tenant_delete_after, t.status_reason AS tenant_status_reason, t.features AS tenant_features
 """
 # One statement for a request's whole "who"; a visit is noted at most every few minutes.
 _VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"
 _WHO = f"""
-SELECT s.id, s.kind, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
+SELECT s.id, s.kind, s.via, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
 FROM session s
 JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
 JOIN tenant t ON t.id = s.tenant_id
@@ -225,6 +225,8 @@ def hash_token(token: str) -> bytes:
 
 def _user(row: Any) -> UserRow:
     departments = tuple(row["department_ids"])
+    # Who came by single sign-on has shown there what their company asks for: neither their password here nor a code counts (docs/sso.md).
+    by_sso = row.get("via") == "sso"
     return UserRow(
         id=row["user_id"],
         name=row["user_name"],
@@ -232,14 +234,14 @@ def _user(row: Any) -> UserRow:
         locale=row["user_locale"],
         title=row["title"],
         superior_id=row["superior_id"],
-        must_change_password=row["must_change_password"],
+        must_change_password=row["must_change_password"] and not by_sso,
         role_keys=tuple(row["role_keys"]),
         department_id=departments[0] if departments else None,
         department_ids=departments,
         department_tree_ids=tuple(row["department_tree_ids"]),
         team_ids=tuple(row["team_ids"]),
         has_second_factor=row["has_second_factor"],
-        needs_second_factor=rules_of(row["security"]).needs_second_factor(row["role_keys"]),
+        needs_second_factor=not by_sso and rules_of(row["security"]).needs_second_factor(row["role_keys"]),
     )
 
 

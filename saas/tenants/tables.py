@@ -30,6 +30,8 @@ class Tenant(Table, tablename="tenant", db=DB):
     trial_ends_at = Timestamptz(null=True, default=None)
     delete_after = Timestamptz(null=True, default=None)
     security = JSONB(default="{}")
+    domain = Text(default="")
+    domain_redirects = Boolean(default=True)
     status_reason = Text(default="")
     features = JSONB(default="{}")
     support = JSONB(default="{}")
@@ -100,6 +102,8 @@ class Session(Table, tablename="session", db=DB):
     prefix = Text(default="")
     scopes = Array(base_column=Text(), null=True, default=None)
     entities = Array(base_column=Text(), null=True, default=None)
+    via = Text(default="password")
+    sso = Bytea(null=True, default=None, secret=True)
 
 
 class SecondFactor(Table, tablename="second_factor", db=DB):

@@ -25,12 +25,13 @@ from saas.tenants.users import insert_user
 
 log = get_logger(__name__)
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_NAME = re.compile(r"(?=.{4,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+\Z")
 RESERVED_SLUGS = frozenset(
     ["admin", "api", "app", "apex", "assets", "auth", "billing", "blog", "cdn", "console", "dashboard", "demo-admin", "docs", "email", "ftp", "help", "imap", "internal", "login", "localhost", "mail", "metrics", "mx", "news", "ns", "ns1", "ns2", "operator", "ops", "pop", "root", "security", "shop", "signup", "smtp", "sso", "static", "status", "store", "support", "system", "test-operator", "www"]
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, limit_overrides, paid_limits, trial_ends_at, delete_after, status_reason, features"
+    "config_revision, created_at, limit_overrides, paid_limits, trial_ends_at, delete_after, status_reason, features, domain, domain_redirects"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -39,6 +40,7 @@ _HERE = f"SELECT {_COLUMNS} FROM tenant WHERE cell = ''"  # noqa: S608  constant
 _BY_SLUG = f"SELECT {_COLUMNS}, cell FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
 WRITABLE = ("active", "past_due")  # read_only and suspended: reading, export and signing in go on, changes do not
 STATES = ("active", "past_due", "read_only", "suspended")
+_BY_DOMAIN = f"SELECT {', '.join('t.' + c.strip() for c in _COLUMNS.split(','))}, t.cell FROM verified_domain v JOIN tenant t ON t.id = v.owner_id WHERE v.name = $1"  # noqa: S608  constants of this file
 _HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
 
 
@@ -63,6 +65,8 @@ class TenantRow:
     limit_overrides: Mapping[str, Any] = field(default_factory=dict)
     paid_limits: Mapping[str, Any] = field(default_factory=dict)  # what is paid for instead of the plan's, such as the number of seats
     trial_ends_at: datetime | None = None
+    domain: str = ""  # the main address, proved to be the tenant's own; "" for the one under ours
+    domain_redirects: bool = True  # pages asked for by another address lead to it
     delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
     status_reason: str = ""  # what the operator tells the tenant's people about its status
     features: Mapping[str, bool] = field(default_factory=dict)  # switches of its own (saas.tenants.features)
@@ -227,6 +231,8 @@ async def delete_tenant(slug: str) -> dict[str, int]:
         await conn.execute("DELETE FROM tenant WHERE id = $1", tenant_id)
     with contextlib.suppress(asyncpg.PostgresError, Unavailable):  # housekeeping finds what is left of them
         await indexes.drop(own_indexes, of=known_id)
+    async with system_transaction("delete_tenant") as conn:
+        await conn.execute("DELETE FROM verified_domain WHERE owner_id = $1", known_id or tenant_id)
     if current_database().has_cells:
         async with system_transaction("delete_tenant") as conn:  # the directory's row of a tenant that lived elsewhere
             await conn.execute("DELETE FROM tenant WHERE id = $1", tenant_id)
@@ -314,13 +320,19 @@ class _HostCache:
     def drop(self, slug: str) -> None:
         self._entries.pop(slug, None)
 
+    def drop_of(self, slug: str) -> None:
+        """What is known by a domain, too."""
+        for key in [key for key, (_until, row) in self._entries.items() if "." in key and row is not None and row.slug == slug]:
+            self._entries.pop(key, None)
+
 
 _hosts = _HostCache()
 
 
 def forget_host(slug: str) -> None:
-    """After a change of the tenant's row, in this process; others follow within seconds."""
+    """After a change of the tenant's row, in this process; others follow within seconds. Also takes a domain's name."""
     _hosts.drop(slug)
+    _hosts.drop_of(slug)
 
 
 def slug_of_host(host: str, base_domain: str) -> str | None:
@@ -333,19 +345,27 @@ def slug_of_host(host: str, base_domain: str) -> str | None:
     return slug if SLUG.match(slug) and slug not in RESERVED_SLUGS else None
 
 
+def domain_of_host(host: str, base_domain: str) -> str | None:
+    """`CRM.Example.org.:443` -> "crm.example.org"; None for what can be no tenant's domain: our own names, addresses, single words."""
+    name = (host.rsplit(":", 1)[0] if ":" in host else host).lower().removesuffix(".")
+    if name == base_domain or name.endswith("." + base_domain) or not _NAME.match(name) or name.rpartition(".")[2].isdigit():
+        return None
+    return name
+
+
 async def resolve_host(host: str, base_domain: str | None = None) -> TenantRow | None:
     """The tenant a host name means, or None. `base_domain` defaults to the settings of the open database."""
     if base_domain is None:
         base_domain = current_database().settings.base_domain
     slug = slug_of_host(host, base_domain)
-    if slug is None:
+    if slug is None and (slug := domain_of_host(host, base_domain)) is None:
         return None
     known, row = _hosts.get(slug)
     if known:
         return row
     try:
         async with system_transaction("resolve_host") as conn:
-            found = await conn.fetchrow(_BY_SLUG, slug)
+            found = await conn.fetchrow(_BY_DOMAIN if "." in slug else _BY_SLUG, slug)
         row = await _where_it_lives(found, "resolve_host") if found else None
     except Unavailable:
         # The directory is away, but the tenant's own database may not be: what was known a moment ago is good enough.

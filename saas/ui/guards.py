@@ -177,7 +177,7 @@ def refuse_foreign(request: Request) -> None:
         return
     fetch_site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    same = origin is None or urlsplit(origin).netloc == site_of(request).host
     if (fetch_site is not None and fetch_site not in ("same-origin", "none")) or (fetch_site is None and not same):
         raise PermissionDenied(lazy("This request came from another site and was refused."), reason="foreign")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from litestar import Response
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from saas.db import one_transaction, own_limits
@@ -16,12 +17,13 @@ from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
 from saas.tenants import TenantRow, resolve_host
+from saas.tenants.links import address_of
 from saas.ui import replicas, watch
 
 _HOST = re.compile(r"^[^\s/?#@:\[\]]+(:[0-9]{1,5})?\Z|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?\Z")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}\Z")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-PUBLIC = ("/static/", "/healthz", "/readyz", "/metrics")  # answered on every host, also by address
+PUBLIC = ("/static/", "/healthz", "/readyz", "/metrics", "/internal/")  # answered on every host, also by address
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -56,6 +58,9 @@ class SiteMiddleware:
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = self._host(scope, headers)
+        if not _HOST.match(host):  # what answers builds addresses from it
+            scope["headers"] = [*((name, value) for name, value in scope["headers"] if name.lower() != b"host"), (b"host", b"none.invalid")]
         given = headers.get(b"x-request-id", "")
         request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
         cookies = read_cookies(headers.get(b"cookie", ""))
@@ -64,7 +69,8 @@ class SiteMiddleware:
             await self._answer(scope, watched.receive, watched.answer(send), headers, cookies, request_id, watched)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, str], cookies: dict[str, str], request_id: str, watched: watch.Watched) -> None:
-        site = Site("none", headers.get(b"host", ""), local=self.settings.is_local)
+        host = self._host(scope, headers)
+        site = Site("none", host, local=self.settings.is_local)
         relay: Any = None
 
         async def answer(message: Message) -> None:
@@ -82,7 +88,7 @@ class SiteMiddleware:
 
         failed: AppError | None = None
         try:
-            site = await self._site(headers.get(b"host", ""), scope["path"])
+            site = await self._site(host, scope["path"])
             if site.tenant is not None:
                 await watched.turn_of(site.tenant.id)
         except AppError as error:
@@ -101,8 +107,19 @@ class SiteMiddleware:
                 response = answer_error(scope, failed)
                 await response.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
                 return
+            if (url := main_address(scope, headers, site)) is not None:
+                moved = Response("", status_code=307, headers={"location": url, "cache-control": "no-store"})
+                await moved.to_asgi_response(None, _request(scope, receive))(scope, receive, answer)  # type: ignore[arg-type]
+                return
             async with one_transaction(only_reads=scope["method"] in SAFE_METHODS) as relay:
                 await replicas.serve(self.app, scope, receive, answer)
+
+    def _host(self, scope: Scope, headers: dict[bytes, str]) -> str:
+        """The one host a request names: that of the proxy in front where the operator says there is one, never else. Two are none."""
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"]
+        if self.settings.trusted_proxy and b"x-forwarded-host" in headers:
+            given = [part.strip() for name, value in scope["headers"] if name.lower() == b"x-forwarded-host" for part in value.decode("latin-1").split(",")]
+        return given[0] if len(given) == 1 else ""
 
     async def _site(self, host: str, path: str) -> Site:
         if not _HOST.match(host):  # a URL could not be built from it
@@ -124,6 +141,24 @@ class SiteMiddleware:
 def policy_of(site: Site) -> bytes:
     """The landing page's form leads on to a workspace's own host, which `form-action` must name."""
     return (POLICY.replace("form-action 'self'", f"form-action 'self' *.{site.host}") if site.kind == "apex" else POLICY).encode()
+
+
+STAY = re.compile(r"/(api|static|brand|sso|internal)/|/(login\Z|logout\Z|settings/domain|settings/sso|brand\.css|favicon)")
+
+
+def main_address(scope: Scope, headers: dict[bytes, str], site: Site) -> str | None:
+    """Where a page is, when it was asked for by another of the workspace's addresses; None for what stays. Signing in and the settings
+    of the domain stay possible where the domain leads nowhere."""
+    tenant = site.tenant
+    if tenant is None or not tenant.domain or not tenant.domain_redirects or scope["method"] not in ("GET", "HEAD") or b"hx-request" in headers:
+        return None
+    if site.host.rsplit(":", 1)[0].lower().removesuffix(".") == tenant.domain or "text/html" not in headers.get(b"accept", ""):
+        return None
+    query = scope["query_string"].decode("latin-1")
+    path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or "/"
+    if STAY.match(scope["path"]) and not (scope["path"] == "/login" and "here" not in query):
+        return None
+    return address_of(tenant, path if path.startswith("/") else "/") + (f"?{query}" if query else "")
 
 
 def _request(scope: Scope, receive: Receive) -> Any:

@@ -18,7 +18,7 @@ from saas.ui.views import Link, NavGroup
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -40,7 +40,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
-    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
+    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("sso", lazy("Single sign-on"), "passport", ADMIN), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
     (
         lazy("Changes"),
         (
@@ -77,6 +77,8 @@ AUDIT_EVENTS = {
     "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
     "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
     "invitation.accepted": lazy("Invitation accepted"), "mail.read": lazy("Recorded message read"),
+    "domain.added": lazy("Domain named"), "domain.verified": lazy("Domain proved"), "domain.lost": lazy("Domain lost"), "domain.removed": lazy("Domain removed"), "domain.main": lazy("Main address chosen"),
+    "sso.changed": lazy("Single sign-on changed"), "sso.refused": lazy("Single sign-on refused"), "sso.linked": lazy("Connected with single sign-on"), "sso.unlinked": lazy("Connection with single sign-on removed"),
     "user.created": lazy("Person added"), "user.changed": lazy("Person changed"), "user.deactivated": lazy("Person deactivated"), "user.reactivated": lazy("Person let in again"),
     "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
     "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
@@ -108,11 +110,14 @@ AUDIT_FACTS = {
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
     "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
+    "redirects": lazy("other addresses lead there"), "way": lazy("by"), "detail": lazy("detail"), "issuer": lazy("issuer"), "client_id": lazy("client id"), "secret": lazy("secret changed"), "email_domains": lazy("e-mail domains"),
+    "creates": lazy("makes people"), "default_role": lazy("role of new people"), "role_claim": lazy("claim with roles"), "role_map": lazy("values and roles"),
     "from": lazy("from"), "made_at": lazy("made"), "version": lazy("version"), "by": None, "operator": lazy("operator"), "mode": lazy("mode"), "method": None, "consent": lazy("consent"), "by_consent": lazy("by consent"), "limits": lazy("limits"), "ends": lazy("ends"), "with_passwords": lazy("with passwords"), "successor": lazy("taken over by"),
 }  # fmt: skip
 AUDIT_WORDS = {
     "superior_id": lazy("superior"), "department_ids": lazy("departments"), "role_keys": lazy("roles"), "name": lazy("name"), "email": lazy("e-mail"), "title": lazy("title"),
-    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"), "app": lazy("code of the app"), "recovery": lazy("recovery code"),
+    "locale": lazy("language"), "status": lazy("status"), "logo": lazy("logo"), "icon": lazy("icon"), "password": lazy("password"), "app": lazy("code of the app"), "recovery": lazy("recovery code"), "sso": lazy("single sign-on"),
+    "off": lazy("off"), "on": lazy("on"), "required": lazy("required"),
 }  # fmt: skip
 
 
@@ -124,11 +129,11 @@ def audit_facts(ctx: Context, data: Mapping[str, Any]) -> str:
             return _("yes") if value else _("no")
         if isinstance(value, (list, tuple)):
             return listed(words(name, v) for v in value)
-        if name in ("role", "roles", "instead", "second_factor_roles") and str(value) in ctx.config.roles:
+        if name in ("role", "roles", "instead", "second_factor_roles", "default_role") and str(value) in ctx.config.roles:
             return pick(ctx.config.roles[str(value)].label)
         if name in ("entity", "entities") and str(value) in ctx.config.entities:
             return pick(ctx.config.entities[str(value)].defn.plural)
-        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files", "second_factor") else str(value)
+        return str(AUDIT_WORDS.get(str(value), value)) if name in ("changed", "files", "second_factor", "way", "mode") else str(value)
 
     shown = [(AUDIT_FACTS.get(name, name), words(name, value)) for name, value in data.items() if value not in (None, "", [])]
     return "; ".join(str(titled(name, text)) for name, text in shown if name is not None)

@@ -213,6 +213,10 @@ CASES: dict[str, Case] = {
     "POST /settings/builder/rollup": Case(query=({"entity": "customer"}, {"entity": "$word"}), form=({"of": "orders", "fn": "count"},)),
     # the pages of views, layouts, figures and menus
     "GET /settings/everything": reads(), "POST /settings/everything": fills({}), "GET /settings/everything/{job_id:uuid}": Case(params={"job_id": "$archive"}),
+    "GET /settings/domain": reads(), "POST /settings/domain": fills({"name": "not a name"}), "POST /settings/domain/check": fills({"name": "$slug.example"}),
+    "POST /settings/domain/main": fills({"main": "$slug.example"}), "POST /settings/domain/remove": fills({"name": "$slug.example"}), "GET /internal/domains/ask": Case(query=({"domain": "$slug.example"},), public=True),
+    "GET /settings/sso": reads(), "POST /settings/sso": fills({"issuer": "no address"}), "GET /settings/sso/try": reads(), "POST /settings/sso/forget/{user_id:uuid}": fills({}, user_id="$user"),
+    "GET /sso/start": Case(public=True), "GET /sso/callback": Case(query=({"state": "x", "code": "y"},), public=True), "GET /sso/logout": Case(public=True),
     "GET /settings/billing": reads({}, {"returned": "1"}),
     **{f"POST /settings/billing/{act}": fills({"plan": "team", "seats": "3"}) for act in ("subscribe", "change")}, "POST /settings/billing/extra": fills({"most": "1000"}),
     **{f"POST /settings/billing/{act}": fills({}) for act in ("portal", "cancel", "resume", "refresh")},

@@ -19,7 +19,7 @@ from tests.conftest import SECRET
 from tests.scale.conftest import serving
 
 # On every node as a whole: small, and referred to by everybody. They may have keys without a tenant.
-REFERENCE = {"tenant", "operator_account", "operator_session", "operator_audit", "tenant_move", "platform_mail", "worker_beat", "stripe_customer", "stripe_event", "billing_report", "migration", "operator_recovery_code", "traffic_hour", "recent_error", "tenant_figures", "announcement", "feature_switch", "signup", "throttle"}
+REFERENCE = {"tenant", "operator_account", "operator_session", "operator_audit", "tenant_move", "platform_mail", "worker_beat", "verified_domain", "stripe_customer", "stripe_event", "billing_report", "migration", "operator_recovery_code", "traffic_hour", "recent_error", "tenant_figures", "announcement", "feature_switch", "signup", "throttle"}
 # On workers a sequence counts in ranges of 64 bits, so a column of 32 bits gets its numbers at the coordinator: entities are made
 # by publishing only, which docs/scaling.md sends there.
 AT_THE_COORDINATOR = {"entity.id"}

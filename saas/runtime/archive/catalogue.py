@@ -83,7 +83,7 @@ _BY_IMPORTER = "whoever imports says it"
 OWN_FORM: Mapping[str, Mapping[str, str]] = {
     "tenant": {
         "id": "a tenant gets a new one", "status": _BY_IMPORTER, "plan_key": _BY_IMPORTER, "cell": "where it lives is another installation's matter",
-        "delete_after": "an imported tenant is not about to be deleted", "status_reason": _BY_IMPORTER, "features": "switches belong to an installation",
+        "domain": "an address of this installation", "domain_redirects": "belongs to the address", "delete_after": "an imported tenant is not about to be deleted", "status_reason": _BY_IMPORTER, "features": "switches belong to an installation",
         "support": "consent to support is given to one installation's operators", "limit_overrides": _BY_IMPORTER, "trial_ends_at": _BY_IMPORTER,
         "status_cause": _BY_IMPORTER, "paid_limits": "what was paid for at this installation",
     },
@@ -112,6 +112,10 @@ LEFT_OUT: Mapping[str, str] = {
     "sign_in_step": "who is signing in here at this moment",
     "second_factor": "a secret, sealed with this installation's key; people set theirs up again",
     "recovery_code": "secrets that belong to the second factor",
+    "tenant_domain": "addresses proved for this installation; they are proved anew elsewhere",
+    "sso_provider": "a secret, sealed with this installation's key, and an address of this installation that the provider knows; set up again elsewhere",
+    "sso_subject": "who is who at that provider: found again by verified address",
+    "sso_used": "who is signing in here at this moment",
     "search_token": "made anew from the records",
     "unique_value": "made anew from the records",
     "field_index": "indexes of this database; the advisor proposes them again",

@@ -24,6 +24,8 @@ from saas.tenants.tenants import TenantRow
 KINDS: Mapping[str, tuple[LazyString, str]] = {
     "invitation": (lazy("Invitation"), N_("%(inviter)s invites you to %(company)s")),
     "password_reset": (lazy("New password"), N_("Choose a new password for %(company)s")),
+    "domain_missing": (lazy("Domain's record missing"), N_("%(company)s: the record of %(domain)s is missing")),
+    "domain_lost": (lazy("Domain lost"), N_("%(company)s no longer answers at %(domain)s")),
     "support_request": (lazy("Support asks to look in"), N_("Support asks to look into %(company)s")),
     "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),

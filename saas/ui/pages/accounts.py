@@ -8,10 +8,11 @@ from typing import Any
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
+from saas.db import tenant_transaction
 from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound, TooManyRequests
 from saas.i18n import set_locale
 from saas.runtime import invitations
-from saas.tenants import TenantRow, open_session
+from saas.tenants import TenantRow, open_session, sso
 from saas.tenants.resets import ask_reset, find_reset, use_reset
 from saas.tenants.rules import get_security_rules
 from saas.ui.guards import SESSION_COOKIE, add_cookie, cookies_of, html, page_data, redirect, refuse_foreign, site_of
@@ -137,6 +138,10 @@ async def accept_invitation(request: Request, token: FromPath[str]) -> Response[
         return _page(request, "link_over", status=error.status, kind="invitation")
     except (InvalidInput, Conflict) as error:
         return await _choosing(request, "invitation", status=error.status, errors=_words(error), email=found["email"], inviter=found["inviter"], name=name, action=request.url.path)
+    async with tenant_transaction(tenant.id) as conn:
+        opens = await sso.password_opens(conn, tenant.id, user_id)
+    if not opens:  # the account is there; it is opened by single sign-on
+        return redirect(request, "/login")
     session, _csrf, _expires = await open_session(tenant.id, user_id, "web", _ip(request), request.headers.get("user-agent", ""))
     response = redirect(request, "/")
     add_cookie(request, response, SESSION_COOKIE, session, seconds=SESSION_SECONDS)

@@ -20,6 +20,7 @@ from saas.tenants import (
     find_session,
     open_operator_session,
     open_session,
+    sso,
     update_user,
 )
 from saas.ui.guards import (
@@ -40,6 +41,7 @@ from saas.ui.support import is_support, look_in
 
 SESSION_SECONDS = 14 * 24 * 3600
 STEP_COOKIE, STEP_SECONDS = "sign_in_step", 600  # after the password, before the code: opens nothing but the page that asks for it
+MOST_HINT = 2500  # characters of an ID token that fit into a cookie
 YEAR = 365 * 24 * 3600
 
 
@@ -47,11 +49,16 @@ YEAR = 365 * 24 * 3600
 async def show_login(request: Request) -> Response[Any]:
     if site_of(request).kind not in ("tenant", "operator"):
         raise NotFound()
-    return _login_page(request, next_=request.query_params.get("next", "/"))
+    return await login_page(request, next_=request.query_params.get("next", "/"))
 
 
-def _login_page(request: Request, *, next_: str, email: str = "", error: str = "", status: int = 200) -> Response[Any]:
-    data = {**login_data(request), "next": local_path(next_), "email": email, "error": error, "operator": site_of(request).kind == "operator", "toasts": read_toasts(request)}
+async def login_page(request: Request, *, next_: str, email: str = "", error: str = "", status: int = 200) -> Response[Any]:
+    """The sign-in page. Where single sign-on is required, the password's fields are one click away, for emergencies."""
+    site = site_of(request)
+    single = await sso.get_single_sign_on(site.tenant.id) if site.tenant else None
+    mode, asked = single.mode if single else "off", "password" in request.query_params or bool(email)
+    ways = {"mode": mode, "label": single.label if single else "", "with_password": mode != "required" or asked, "out": "sso_out" in cookies_of(request) and mode != "off"}
+    data = {**login_data(request), "sso": ways, "next": local_path(next_), "email": email, "error": error, "operator": site_of(request).kind == "operator", "toasts": read_toasts(request)}
     response = html(render("auth/login.html", **data), status=status)
     if data["toasts"]:
         add_cookie(request, response, "toasts", "", seconds=0)
@@ -84,7 +91,7 @@ async def login(request: Request) -> Response[Any]:
     except SecondFactorNeeded as error:
         return await _ask_for_code(request, error, local_path(next_))
     except (NotAuthenticated, TooManyRequests) as error:
-        response = _login_page(request, next_=next_, email=email, error=str(error.message), status=error.status)
+        response = await login_page(request, next_=next_, email=email, error=str(error.message), status=error.status)
         if error.data.get("retry_after"):
             response.headers["retry-after"] = str(error.data["retry_after"])
         return response
@@ -105,6 +112,7 @@ async def _ask_for_code(request: Request, error: SecondFactorNeeded, next_: str)
 async def logout(request: Request) -> Response[Any]:
     site, token = site_of(request), cookies_of(request).get(SESSION_COOKIE)
     refuse_foreign(request)
+    hint: str | None = None
     if token and site.tenant is not None and is_support(token):
         found = await look_in(request, token)
         if found is not None:
@@ -114,11 +122,14 @@ async def logout(request: Request) -> Response[Any]:
         session = await find_session(site.tenant.id, token)
         if session is not None:
             await check_token(request, session.csrf_secret)
+            hint = await sso.load_hint(site.tenant.id, token)
             await close_session(site.tenant.id, token)
     elif token and site.kind == "operator":
         await close_operator_session(token)
     response = redirect(request, "/login")
     add_cookie(request, response, SESSION_COOKIE, "", seconds=0)
+    if hint is not None and site.tenant is not None:  # the sign-in page offers to sign out at the provider, too
+        add_cookie(request, response, "sso_out", sso.flow.seal_hint(site.tenant.id, hint) if len(hint) < MOST_HINT else "-", seconds=STEP_SECONDS)
     return response
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import ipaddress
 import re
 from typing import Any
 
@@ -10,7 +12,7 @@ from litestar.params import FromPath
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from saas.errors import NotFound
-from saas.tenants import health
+from saas.tenants import domains, health
 from saas.tenants.brand import COLOUR, brand_file, ink_on
 from saas.ui.assets import by_url
 from saas.ui.guards import site_of
@@ -86,4 +88,29 @@ async def metrics(request: Request) -> Response[bytes]:
     return Response(await figures(), media_type=CONTENT_TYPE_LATEST, headers={"cache-control": "no-store"})
 
 
-router = Router("", route_handlers=[static, brand_css, favicon, healthz, readyz, metrics])
+@get("/internal/domains/ask")
+async def ask_domain(request: Request) -> Response[str]:
+    """For a proxy that gets certificates on demand: 200 for domains that tenants have proved, 404 for all else. Answered on this
+    machine only, or to who knows SAAS_INTERNAL_SECRET."""
+    if not _is_internal(request):
+        raise NotFound()
+    name = request.query_params.get("domain", "")[:300]
+    if not name.isascii() or "\0" in name or not await domains.is_verified(name):
+        raise NotFound()
+    return Response("", headers={"cache-control": "no-store"})
+
+
+def _is_internal(request: Request) -> bool:
+    """Loopback alone is not enough for what a proxy on this machine passes on: such a request carries a note of it."""
+    secret = request.app.state.settings.internal_secret
+    given = request.headers.get("x-internal-secret") or request.query_params.get("secret") or ""
+    if secret is not None:
+        return hmac.compare_digest(secret.encode(), given.encode())
+    passed_on = any(name in request.headers for name in ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via", "x-real-ip"))
+    try:
+        return not passed_on and request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+router = Router("", route_handlers=[ask_domain, static, brand_css, favicon, healthz, readyz, metrics])
