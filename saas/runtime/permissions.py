@@ -58,10 +58,15 @@ def require_setting(ctx: Context, what: str) -> None:
 
 def require_active(ctx: Context) -> None:
     """People change nothing in a workspace that is suspended, read-only or leaving. Raises PermissionDenied."""
-    if ctx.user is not None and (not ctx.tenant.is_writable or ctx.tenant.delete_after is not None):
+    if not is_open(ctx):
         raise closed(ctx.tenant)
     if ctx.support is not None and not ctx.support.may_write:
         raise PermissionDenied(lazy("Support may look, not change anything."), reason="support")
+
+
+def is_open(ctx: Context) -> bool:
+    """Whether anything can be changed at all by who asks: people not in a workspace that is suspended, read-only or leaving."""
+    return ctx.user is None or (ctx.tenant.is_writable and ctx.tenant.delete_after is None)
 
 
 def closed(tenant: Tenant | TenantRow) -> PermissionDenied:

@@ -370,11 +370,11 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
 
 
 def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
-    live = row.deleted_at is None
+    live = row.deleted_at is None and permissions.is_open(ctx)
     return ops.Can(
         update=live and row.holds.get("update", False),
         delete=live and row.holds.get("delete", False),
-        transitions=offers(ctx, entity, row),
+        transitions=offers(ctx, entity, row) if permissions.is_open(ctx) else (),
     )
 
 

@@ -356,12 +356,13 @@ async def _forget_files(conn: Any, ctx: Context, item: Mapping[str, Any], ids: l
     held = {v for value in values if isinstance(value, list) for v in value if isinstance(v, str)}
     if not held:
         return
-    await conn.execute(
-        "UPDATE file f SET record_id = NULL, deleted_at = now() WHERE f.tenant_id = $1 AND f.id::text = ANY($2::text[]) AND f.record_id = ANY($3::uuid[]) "
+    gone = await conn.fetch(
+        "UPDATE file f SET record_id = NULL, deleted_at = now() WHERE f.tenant_id = $1 AND f.id::text = ANY($2::text[]) AND f.record_id = ANY($3::uuid[]) AND f.deleted_at IS NULL "
         f"AND NOT EXISTS (SELECT 1 FROM record r, jsonb_each(r.doc - $4::text) d WHERE r.entity_id = {item['number']} AND r.id = f.record_id "
-        "AND jsonb_typeof(d.value) = 'array' AND d.value ? f.id::text)",
+        "AND jsonb_typeof(d.value) = 'array' AND d.value ? f.id::text) RETURNING f.size_bytes",
         ctx.tenant_id, sorted(held), ids, item["place"].partition(":")[2],
     )  # fmt: skip
+    await quota.write(conn, ctx, "storage", -sum(row["size_bytes"] for row in gone), [])
 
 
 async def _purge_links(conn: Any, ctx: Context, item: Mapping[str, Any], state: dict[str, Any]) -> bool:

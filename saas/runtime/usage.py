@@ -146,13 +146,13 @@ async def count_again() -> int:
 
 
 async def warn(ctx: Context) -> int:
-    """Tell administrators of each limit that reached 80 or 100 percent, once each; again only when it fell below and rose again, or
-    in the next month or day. Returns how many notices there were."""
+    """Tell administrators of each limit that reached 80 or 100 percent, once each; again only when it fell below and rose again a
+    day later or more, or in the next month or day. Returns how many notices there were."""
     told, tenant = 0, await get_tenant(ctx.tenant_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
         figures = await meters.all_used(conn, ctx.tenant_id)
         for line in (Line(key, figures[key], getattr(ctx.tenant.limits, key)) for key in _WARNED):
-            await conn.execute("DELETE FROM usage_notice WHERE tenant_id = $1 AND meter = $2 AND period = '' AND level > $3", ctx.tenant_id, line.key, line.level)
+            await conn.execute("DELETE FROM usage_notice WHERE tenant_id = $1 AND meter = $2 AND period = '' AND level > $3 AND at < now() - interval '1 day'", ctx.tenant_id, line.key, line.level)
             if not line.level:
                 continue
             moment = await conn.fetchval("SELECT now() AT TIME ZONE 'UTC'")

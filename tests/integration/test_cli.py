@@ -55,6 +55,7 @@ def test_a_tenant_from_creation_to_deletion(environment, acme):
     assert [tenant["slug"] for tenant in ask(environment, "tenant", "list")["tenants"]] == ["acme"]
     shown = ask(environment, "tenant", "show", "acme")
     assert shown["users"][0]["email"] == "admin@acme.example" and shown["users"][0]["role_keys"] == ["admin"]
+    assert {"limit": "seats", "label": "Active people", "used": 1, "allowed": 3, "percent": 33} in shown["usage"]
     assert "password" not in json.dumps(shown).replace("must_change_password", "")
     assert ask(environment, "tenant", "suspend", "acme")["status"] == "suspended"
     assert ask(environment, "tenant", "resume", "acme")["status"] == "active"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from saas.db import tenant_transaction
+from saas.db import count_queries, query_count, tenant_transaction
 from saas.errors import InvalidDefinition, PlanLimitReached
 from saas.metadata.packs import load_pack
 from saas.runtime import bulk, configuration, execute, schedules
@@ -292,3 +292,61 @@ async def test_two_tenants_do_not_share_a_limit(database):
     for lab in (one, two):
         with pytest.raises(PlanLimitReached):
             await lab.make("account", name="b")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def operator(http, database) -> Person:
+    from saas.tenants import create_operator
+
+    await create_operator("limits@example.test", PASSWORD)
+    person = Person(http, "operator.localhost", language="en")
+    person.token = (await person.call("POST", "/tokens", {"email": "limits@example.test", "password": PASSWORD}, expect=201))["token"]
+    return person
+
+
+async def test_operators_see_usage_preview_and_set_terms(firm, programs, operator):
+    path, admin = f"/tenants/{firm.slug}", programs[0]
+    for n in range(3):
+        await admin.create("customer", name=f"C{n}")
+    used = await operator.get(f"{path}/usage")
+    own = await admin.get("/usage")
+    assert used["records"] == 3 and {line["limit"]: line["used"] for line in used["limits"] if line["limit"] != "api_requests"} == {line["limit"]: line["used"] for line in own["limits"] if line["limit"] != "api_requests"}
+    assert own["plan"] == "unlimited" and own["days"][-1]["records"] == 3 and len(own["days"]) == 30
+    preview = await operator.call("PATCH", f"{path}?preview=1", {"plan": "free", "overrides": {"records": 2}})
+    assert [(line["limit"], line["used"], line["allowed"]) for line in preview["over"] if line["limit"] == "records"] == [("records", 3, 2)]
+    assert (await operator.get(path))["plan"] == "unlimited", "a preview changes nothing"
+    changed = await operator.call("PATCH", path, {"plan": "team", "overrides": {"records": 2}, "trial_ends_at": "2027-01-31T12:00:00+08:00"})
+    assert (changed["plan"], changed["overrides"], changed["trial_ends_at"]) == ("team", {"records": 2}, "2027-01-31T04:00:00Z")
+    line = next(line for line in (await admin.get("/usage"))["limits"] if line["limit"] == "records")
+    assert (line["used"], line["allowed"], line["percent"]) == (3, 2, 100)
+    for body, field in (({}, "plan"), ({"plan": "gold"}, "plan"), ({"plan": "free", "overrides": {"chairs": 1}}, "chairs"), ({"overrides": {"records": -1}}, "records"), ({"overrides": []}, "overrides"), ({"plan": "free", "trial_ends_at": "soon"}, "trial_ends_at"), ({"trial_ends_at": "2027-01-31T12:00:00"}, "trial_ends_at")):
+        refused(await operator.send("PATCH", path, body), 422, field=field)
+    assert (await operator.get(path))["plan"] == "team", "all of it or nothing"
+    assert (await operator.call("PATCH", path, {"trial_ends_at": None, "overrides": {}}))["trial_ends_at"] is None
+    from saas.tenants import list_audit
+
+    assert {"tenant.plan_changed", "tenant.limits_changed", "tenant.trial_changed"} <= {e["kind"] for e in await list_audit(firm.id)}
+    seller = Person(programs[0].client, programs[0].host, language="en")
+    await create_user(firm.id, f"s@{firm.slug}.example", PASSWORD, "S", ["sales"])
+    await seller.sign_in(f"s@{firm.slug}.example", PASSWORD)
+    refused(await seller.send("GET", "/usage"), 403)
+
+
+async def test_a_limit_costs_no_further_statement(database):
+    """Far from it, near it and without one: as many statements, for one record and for a hundred."""
+    lab = await make_lab(people=False)
+    ctx = await lab.ctx()
+    await lab.make("account", name="warm")
+
+    async def cost(ctx, rows: int) -> int:
+        operation = ops.Create(entity="account", values={"name": "c"}, brief=True) if rows == 1 else ops.CreateMany(entity="account", rows=[{"name": f"n{n}"} for n in range(rows)])
+        with count_queries():
+            await execute(ctx, operation)
+            return query_count()
+
+    free = [await cost(ctx, 1), await cost(ctx, 100)]
+    for allowed in (1_000_000, 500):
+        await set_tenant_limits(lab.slug, {"records": allowed})
+        forget(lab.tenant_id)
+        limited = await lab.ctx()
+        assert [await cost(limited, 1), await cost(limited, 100)] == free, allowed

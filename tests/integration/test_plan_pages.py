@@ -88,6 +88,19 @@ async def test_banners_say_how_the_workspace_stands(tenant, admin, seller, state
     await set_trial_end(tenant.slug, None)
 
 
+async def test_a_warning_leads_to_the_page(tenant, admin):
+    from saas.runtime import usage
+
+    await set_tenant_limits(tenant.slug, {"seats": 2})
+    try:
+        await usage.settle_one(tenant.id)
+        async with tenant_transaction(tenant.id) as conn:
+            note = await conn.fetchval("SELECT n.id FROM notification n JOIN app_user u ON u.tenant_id = n.tenant_id AND u.id = n.user_id WHERE n.tenant_id = $1 AND n.kind = 'usage' AND u.email = $2", tenant.id, tenant.admin_email)
+        assert (await admin.get(f"/notifications/{note}")).headers["location"] == "/settings/plan"
+    finally:
+        await set_tenant_limits(tenant.slug, {})
+
+
 CHANGES = (
     ("/r/customer/new", {"name": "Typed while closed"}), ("/r/customer/views", {"name": "Mine", "query": ""}), ("/r/customer/bulk", {"act": "delete", "ids": ""}),
     ("/r/customer/import", {}), ("/settings/brand", {"name": "Other"}), ("/settings/users/new", {"email": "x@x.example"}), ("/settings/security", {"minimum_length": "10"}),
@@ -102,6 +115,9 @@ async def test_a_closed_workspace_is_read_and_exported_and_nothing_else(http, te
     words = {"suspended": "suspended", "read_only": "read-only"}[status]
     for path in ("/r/customer", f"/r/customer/{record}", "/settings/plan", "/settings/everything", "/reports", "/search?q=Before"):
         assert (await admin.get(path)).status_code == 200, path
+    assert words in (await admin.get("/r/customer/new")).text.partition("data-error-summary")[2], "said before somebody types"
+    assert f"/r/customer/{record}/edit" not in (await admin.get(f"/r/customer/{record}")).text, "nothing is offered that would be refused"
+    assert words in (await admin.get(f"/r/customer/{record}/edit")).text
     for path, form in (*CHANGES, (f"/r/customer/{record}/edit", {"name": "Typed while closed", "version": "1"}), (f"/r/customer/{record}/delete", {"confirmed": "1"})):
         answer = await admin.post(path, form)
         assert answer.status_code in (403, 404, 405), (path, answer.status_code)

@@ -68,7 +68,9 @@ async def new(request: Request, entity: FromPath[str]) -> Response[Any]:
     query = request.query_params
     typed = {**inherited_values(ask.ctx, found, query), **form_values(ask.ctx, found, query)}  # type: ignore[arg-type]  # prefilled by links
     async with ask.work() as conn:
-        view = await _new_form(ask, conn, found, typed, next_=request.query_params.get("next"), inline=request.query_params.get("inline") == "1")
+        # Said before somebody types, not after.
+        shut = None if permissions.is_open(ask.ctx) else permissions.closed(ask.ctx.tenant)
+        view = await _new_form(ask, conn, found, typed, next_=request.query_params.get("next"), inline=request.query_params.get("inline") == "1", error=shut)
     return _form_page(ask, view)
 
 
@@ -134,7 +136,7 @@ async def edit(request: Request, entity: FromPath[str], record_id: FromPath[UUID
     async with ask.work() as conn:
         record = await execute(ask.ctx, ops.Get(entity=found.key, id=record_id))
         if not (record.can and record.can.update):
-            raise PermissionDenied()
+            raise PermissionDenied() if permissions.is_open(ask.ctx) else permissions.closed(ask.ctx.tenant)
         view = await _edit_form(ask, conn, found, record, {})
     return _form_page(ask, view)
 

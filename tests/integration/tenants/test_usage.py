@@ -86,11 +86,17 @@ async def test_warnings_come_once_each_by_notification_and_mail(database):
     assert len(await told(lab)) == 4 == len(await mails(lab)) and "Number of records: the plan's limit is reached" in await told(lab)
     body = (await lab.fetch("SELECT body_text FROM mail WHERE tenant_id = $1 AND locale = 'en' AND subject LIKE '%reached' LIMIT 1"))[0]["body_text"]
     assert "10 of 10 are used." in body and f"{lab.slug}." in body and "/settings/plan" in body
-    for record_id in made[:5]:  # far below, and up again: told again
+    for record_id in made[:5]:  # far below, and up again: told again, but not within a day
         await execute(await lab.ctx(), ops.Delete(entity="account", id=record_id))
     await usage.settle_one(lab.tenant_id)
-    for n in range(3):
-        await lab.make("account", name=f"c{n}")
+    made += [await lab.make("account", name=f"c{n}") for n in range(3)]
+    await usage.settle_one(lab.tenant_id)
+    assert len(await told(lab)) == 4
+    await execute(await lab.ctx(), ops.Delete(entity="account", id=made.pop()))
+    async with tenant_transaction(lab.tenant_id) as conn:
+        await conn.execute("UPDATE usage_notice SET at = at - interval '25 hours' WHERE tenant_id = $1", lab.tenant_id)
+    await usage.settle_one(lab.tenant_id)
+    await lab.make("account", name="up again")
     await usage.settle_one(lab.tenant_id)
     assert len(await told(lab)) == 6
 
