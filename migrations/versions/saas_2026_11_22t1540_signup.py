@@ -73,7 +73,7 @@ async def make_tables() -> None:
     await DB.run_script(TABLES)
     await DB.run_script(*grant("signup", ""), *grant("throttle", ""))
     await DB.run_script(*protect("hand_over"), *grant("hand_over", "SELECT, INSERT, DELETE"))
-    await DB.run_script(*protect("sample_record"), *grant("sample_record", "SELECT, INSERT, UPDATE"))
+    await DB.run_script(*protect("sample_record"), *grant("sample_record"))
     await DB.run_script(*protect("first_steps"), *grant("first_steps", "SELECT, INSERT, UPDATE"))
 
 

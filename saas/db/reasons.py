@@ -12,6 +12,7 @@ SystemReason = Literal[
     "send_mail",  # senders take the next due message of any tenant; the platform's own messages have none
     "operator_console",  # operators look after tenants; every act is audited
     "sign_up",  # a company that signs up is no tenant yet: its request, and whether an address is still to be had
+    "find_workspace",  # somebody who forgot their company's address: in which tenants an e-mail address signs in
     "billing",  # an event of the payment provider names a customer, not a tenant
     "delete_tenant",  # removes rows the app role may only append to
     "purge",  # takes purged fields and entities out of the history, which the app role may only append to

@@ -115,7 +115,7 @@ CASES: dict[str, Case] = {
     "GET /forgot": Case(public=True), "POST /forgot": fills({"email": "$low_email"}, public=True, own=True),
     "GET /reset/{token:str}": Case(params={"token": "$invitation"}, public=True), "POST /reset/{token:str}": fills({"password": "a new long password"}, public=True, token="$invitation"),
     "GET /invitation/{token:str}": Case(params={"token": "$invitation"}, public=True), "POST /invitation/{token:str}": fills({"name": "Try", "password": "a new long password"}, public=True, token="$invitation"),
-    "GET /signup": Case(public=True), "GET /signup/address": Case(query=({"slug": "$slug"}, {"company": "$word"}), public=True), "POST /signup": fills({"slug": "$slug", "company": "$word"}, public=True),
+    "POST /find": fills({"email": "$low_email"}, public=True), "GET /signup": Case(public=True), "GET /signup/address": Case(query=({"slug": "$slug"}, {"company": "$word"}), public=True), "POST /signup": fills({"slug": "$slug", "company": "$word"}, public=True),
     "GET /signup/confirm/{token:str}": Case(params={"token": "$invitation"}, public=True), "POST /signup/confirm/{token:str}": fills({"password": "a new long password"}, public=True, token="$invitation"),
     "GET /welcome/{token:str}": Case(params={"token": "$invitation"}, public=True),
     "GET /api/v1/people/{person:str}/duties": reads(person="$user"), "POST /api/v1/people/{person:str}/deactivate": sends({}, {"successor": "$user"}, person="$user"),

@@ -29,6 +29,7 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "support_request": (lazy("Support asks to look in"), N_("Support asks to look into %(company)s")),
     "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
+    "workspaces": (lazy("Addresses of workspaces"), N_("Your workspaces")),
     "billing_past_due": (lazy("Payment overdue"), N_("%(company)s: a payment is overdue")),
     "billing_read_only": (lazy("Workspace read-only"), N_("%(company)s can only be read now: a payment is overdue")),
     "billing_suspended": (lazy("Workspace suspended"), N_("%(company)s is suspended: a payment is overdue")),

@@ -27,6 +27,7 @@ from saas.tenants.links import platform_address
 from saas.tenants.mail import mail_is_sent
 from saas.tenants.plans import catalogue
 from saas.tenants.rules import STANDARD
+from saas.tenants.workspaces import send_addresses
 from saas.ui.guards import SESSION_COOKIE, add_cookie, cookies_of, html, page_data, redirect, refuse_foreign, site_of
 from saas.ui.pack_gallery import gallery
 from saas.ui.pages.sessions import SESSION_SECONDS
@@ -78,6 +79,19 @@ def landing(request: Request, *, slug: str = "", error: str = "", status: int = 
         ("package-export", _("Free to leave"), _("One button exports everything: configuration, records, files and history, in an open format.")),
     )
     return _page(request, "landing", packs=packs, cover=packs[0].pictures[0], points=points, slug=slug, error=error, status=status)
+
+
+@post("/find", status_code=200)
+async def find(request: Request) -> Response[Any]:
+    """The addresses of one's workspaces by e-mail; the page is the same whoever asks."""
+    _apex(request)
+    refuse_foreign(request)
+    email = str((await request.form()).get("email") or "").strip()[:254]
+    try:
+        await send_addresses(email, request.scope["state"]["locale"], _ip(request))
+    except TooManyRequests as error:
+        return _page(request, "found", status=error.status, email=email, is_sent=True, errors=_words(error), headers={"retry-after": str(error.data["retry_after"])})
+    return _page(request, "found", email=email, is_sent=mail_is_sent())
 
 
 # ---- the form ----------------------------------------------------------------------------------------------------------------
@@ -269,4 +283,4 @@ async def welcome(request: Request, token: FromPath[str]) -> Response[Any]:
     return response
 
 
-router = Router("", route_handlers=[show_form, check_address, send, show_confirmation, confirm, welcome])
+router = Router("", route_handlers=[find, show_form, check_address, send, show_confirmation, confirm, welcome])
