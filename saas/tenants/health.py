@@ -111,6 +111,7 @@ _MAIL_STATE = "CASE WHEN status = 'queued' THEN 'waiting' ELSE status END AS sta
 _MAIL_OPEN = "(status IN ('queued', 'sending') OR (status = 'failed' AND created_at > now() - interval '1 day'))"
 _MAILS = f"SELECT {_MAIL_STATE} FROM mail WHERE {_MAIL_OPEN} AND {_HERE} GROUP BY 1"  # noqa: S608
 _PLATFORM_MAILS = f"SELECT {_MAIL_STATE} FROM platform_mail WHERE {_MAIL_OPEN} GROUP BY 1"  # noqa: S608
+_EVENTS = "SELECT state, count(*) AS number FROM stripe_event WHERE state IN ('waiting', 'failed') GROUP BY 1"
 
 
 @dataclass(slots=True)
@@ -153,6 +154,8 @@ async def _ask() -> Told:
                     told["saas_tenants"] = [((row["status"],), float(row["number"])) for row in await conn.fetch("SELECT status, count(*) AS number FROM tenant GROUP BY 1")]
                     workers = await conn.fetchrow(_WORKERS, ALIVE_SECONDS)
                     told["saas_workers"] = [((), float(workers["workers"]))]
+                    events = {row["state"]: float(row["number"]) for row in await conn.fetch(_EVENTS)}
+                    told["saas_webhooks_stored"] = [((state,), events.get(state, 0.0)) for state in ("waiting", "failed")]
                     told["saas_worker_age_seconds"] = [((), workers["age"])] if workers["age"] is not None else []
         except Unavailable:
             if cell == HOME:
