@@ -114,6 +114,7 @@ _MAIL_OPEN = "(status IN ('queued', 'sending') OR (status = 'failed' AND created
 _MAILS = f"SELECT {_MAIL_STATE} FROM mail WHERE {_MAIL_OPEN} AND {_HERE} GROUP BY 1"  # noqa: S608
 _EVENTS = "SELECT state, count(*) AS number FROM stripe_event WHERE state IN ('waiting', 'failed') GROUP BY 1"
 _PLATFORM_MAILS = f"SELECT {_MAIL_STATE} FROM platform_mail WHERE {_MAIL_OPEN} GROUP BY 1"  # noqa: S608
+_EVENTS = "SELECT state, count(*) AS number FROM stripe_event WHERE state IN ('waiting', 'failed') GROUP BY 1"
 
 
 @dataclass(slots=True)
@@ -164,6 +165,8 @@ async def _ask() -> Told:
                     told["saas_webhooks_stored"] = [((row["state"],), float(row["number"])) for row in await conn.fetch(_EVENTS)]
                     workers = await conn.fetchrow(_WORKERS, ALIVE_SECONDS)
                     told["saas_workers"] = [((), float(workers["workers"]))]
+                    events = {row["state"]: float(row["number"]) for row in await conn.fetch(_EVENTS)}
+                    told["saas_webhooks_stored"] = [((state,), events.get(state, 0.0)) for state in ("waiting", "failed")]
                     told["saas_worker_age_seconds"] = [((), workers["age"])] if workers["age"] is not None else []
         except Unavailable:
             if cell == HOME:

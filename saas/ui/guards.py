@@ -120,6 +120,7 @@ def page_data(request: Request, *, csrf: str = "") -> dict[str, Any]:
             locale=request.scope["state"]["locale"], csrf=csrf, theme=theme if theme in ("light", "dark") else "",
             here=request.url.path + (f"?{query}" if query else ""),
             brand_name=tenant.name if tenant else "", brand_css=brand_url(tenant.brand) if tenant else "",
+            brand_icon=f"/favicon.svg?v={quote(str(tenant.brand['icon']))}" if tenant and tenant.brand.get("icon") else "/favicon.svg",
         )
     }  # fmt: skip
 
