@@ -46,7 +46,7 @@ MENU: Sequence[tuple[LazyString, Sequence[tuple[str, str, LazyString, str]]]] = 
         lazy("Everybody"),
         (("announcements", "/announcements", lazy("Announcements"), "megaphone"), ("switches", "/switches", lazy("Feature switches"), "toggle")),
     ),
-    (lazy("Watch"), (("jobs", "/monitor/jobs", lazy("Jobs"), "server"), ("mail", "/monitor/mail", lazy("Mail and events"), "mail"))),
+    (lazy("Watch"), (("jobs", "/monitor/jobs", lazy("Jobs"), "server"), ("mail", "/monitor/mail", lazy("Mail and events"), "mail"), ("slow", "/monitor/slow", lazy("Slow statements"), "gauge"))),
     (lazy("Operators"), (("operators", "/operators", lazy("Operators"), "users"), ("audit", "/operator-audit", lazy("Audit log"), "eye"))),
 )
 SETUP = "/account/second-factor"

@@ -99,7 +99,7 @@ CASES: dict[str, Case] = {
     "POST /api/v1/invitations/{invitation:str}/resend": sends({}, invitation="$invitation"), "DELETE /api/v1/invitations/{invitation:str}": Case(params={"invitation": "$invitation"}),
     # ---- operators, on their own host only
     "GET /api/v1/tenants": OPERATOR, "POST /api/v1/tenants": OPERATOR, "GET /api/v1/tenants/{slug:str}": OPERATOR, "PATCH /api/v1/tenants/{slug:str}": OPERATOR,
-    "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
+    "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "GET /api/v1/tenants/{slug:str}/slow-queries": OPERATOR, "GET /monitor/slow": Case(public=True), "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
     **{f"GET {path}": Case(params={"slug": "$slug"}, public=True) for path in (
         "/operators", "/account/second-factor", "/tenants", "/tenants/{slug:str}", "/tenants/{slug:str}/export", "/announcements", "/switches", "/monitor/jobs", "/monitor/mail", "/operator-audit", "/operator-audit/csv",
     )},
