@@ -240,7 +240,6 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)
         refuse_closed(session, request.url.path)
-    support.limit(session, request)
     state = request.scope["state"]
     if session.user.locale:
         state["locale"] = session.user.locale
@@ -249,6 +248,7 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
         refuse_unfinished(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
+    support.limit(session, request)  # what it refuses shows the banner, too
     if session.support is None and request.method in SAFE_METHODS and not ask.is_fragment:
         ask.announcements = await announcements_for(session.tenant.id, session.tenant.plan_key, session.user.id)
     if session.view_as:

@@ -220,7 +220,8 @@ async def test_everybody_sees_it_and_every_look_is_noted(http, tenant, operator)
     page = await browser.get("/r/customer")
     assert 'data-banner="support"' in page.text and "minutes left" in page.text and "Olga" in page.text
     await browser.get("/api/v1/records/customer", accept="application/json")
-    await browser.get("/settings/keys")  # closed, and noted all the same
+    closed = await browser.get("/settings/keys")  # closed, and noted all the same
+    assert closed.status_code == 403 and 'data-banner="support"' in closed.text
     seen = [(e["kind"], e["target"], e["data"]["operator"]) for e in await list_audit(tenant.id, limit=4) if e["kind"].startswith("support.")]
     assert seen[:3] == [("support.viewed", p, operator.email) for p in ("/settings/keys", "/api/v1/records/customer", "/r/customer")]
     async with tenant_transaction(tenant.id) as conn:
