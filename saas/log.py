@@ -6,7 +6,6 @@ because the database and the interpreter put values into them; where and what ki
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 
 from saas.observe.seen import seen
@@ -25,6 +25,7 @@ _FRAMES = 25  # the innermost ones of a traceback
 # What an exception says of itself that is a name of ours or a code, never a value.
 _TELLING = ("sqlstate", "constraint_name", "table_name", "column_name", "data_type_name", "code", "status", "errno")
 _CODE = re.compile(r"[A-Za-z0-9_]{1,60}")
+_LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 _requests = logging.getLogger("saas.request")
 
 
@@ -102,13 +103,13 @@ def request_ended(level: int, **fields: Any) -> None:
         get_logger("saas.request").log(level, "request.ended", **fields)
         return
     what = seen()
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = {"event": "request.ended", **(what.fields() if what else {}), **fields, "level": logging.getLevelName(level).lower(), "logger": "saas.request", "timestamp": now}
+    line = {"event": "request.ended", **(what.known() if what else {}), **fields, "level": _LEVELS.get(level, "info"), "logger": "saas.request", "timestamp": datetime.now(UTC)}
+    text = msgspec.json.encode(line).decode() + "\n"
     handler = _lines[0]
     handler.acquire()
     try:
-        handler.stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        handler.flush()
+        handler.stream.write(text)
+        handler.stream.flush()
     except ValueError:  # the stream was closed while the process ends
         pass
     finally:

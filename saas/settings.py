@@ -365,7 +365,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SAAS_METRICS_TENANTS": ("metrics_tenants", _number(0, 200)),
     "SAAS_WORKER_METRICS": ("worker_metrics", _address),
     "SAAS_SLOW_QUERY_MS": ("slow_query_ms", _number(0, 600_000)),
-    "SAAS_TENANT_CONCURRENCY": ("tenant_concurrency", _number(1, 500)),
+    "SAAS_TENANT_CONCURRENCY": ("tenant_concurrency", _number(0, 500)),
     "STRIPE_API_KEY": ("stripe_api_key", str),
     "STRIPE_API_BASE": ("stripe_api_base", _url("http", "https")),
     "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", str),

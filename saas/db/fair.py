@@ -29,6 +29,7 @@ REMEMBERED_SECONDS = 1.0  # how long what somebody used counts, and somebody who
 GIVE_WAY_SECONDS = 0.03  # before one statement
 PATIENCE_SECONDS = 1.0  # in one request; nobody waits for a job
 HEAVY = 0.6  # requests at once in the mean: below nobody gives way
+CONTENDED = 1  # requests of a heavy tenant at once while lighter ones are there
 BUSY = 0.5  # of a processor: below nobody gives way, because nobody would gain by it
 RETRY_SECONDS = 2
 
@@ -40,6 +41,7 @@ class _Caps:
     requests: int = 6
     slow: int = 3
     connections: int = 6
+    is_on: bool = True
 
 
 @dataclass(slots=True)
@@ -79,7 +81,10 @@ _active = 0  # tenants with requests running
 
 
 def configure(concurrency: int, pool_size: int) -> None:
-    """`concurrency`: requests of a tenant at once in a process. A quarter of the pool is nobody's who has the rest."""
+    """`concurrency`: requests of a tenant at once in a process; 0 is without shares. A quarter of the pool is nobody's who has the rest."""
+    _caps.is_on = concurrency > 0
+    concurrency = concurrency or 1_000_000
+    pool_size = pool_size if _caps.is_on else 1_000_000
     _caps.requests = concurrency
     _caps.slow = max(1, concurrency // 2)
     _caps.connections = max(2, min(concurrency, pool_size - max(1, pool_size // 4)))
@@ -87,7 +92,7 @@ def configure(concurrency: int, pool_size: int) -> None:
 
 def is_contended() -> bool:
     """Whether requests of several tenants are running: only then giving way is looked into."""
-    return _active > 1
+    return _active > 1 and _caps.is_on
 
 
 def _of(tenant_id: UUID) -> _Tenant:
@@ -169,11 +174,11 @@ class Turn:
 
 def _places(tenant: _Tenant) -> int:
     now = time.monotonic()
-    return max(1, _caps.requests // 3) if len(_tenants) > 1 and tenant.wants(now) > 1 and _has_lighter(tenant, now, running=False) else _caps.requests
+    return CONTENDED if _caps.is_on and len(_tenants) > 1 and tenant.wants(now) > 1 and _has_lighter(tenant, now, running=False) else _caps.requests
 
 
 def _slow_places(tenant: _Tenant) -> int:
-    return 1 if len(_tenants) > 1 and _has_lighter(tenant, time.monotonic(), running=False) else _caps.slow
+    return 1 if _caps.is_on and len(_tenants) > 1 and _has_lighter(tenant, time.monotonic(), running=False) else _caps.slow
 
 
 def _begin(tenant: _Tenant) -> None:
@@ -215,8 +220,8 @@ def _refused(reason: str) -> TooManyRequests:
     return TooManyRequests(lazy("Your company sends more requests at once than can be answered. Please try again in a moment."), retry_after=RETRY_SECONDS)
 
 
-async def _wait(line: deque[asyncio.Future[None]], *, most: float = MOST_WAITING) -> None:
-    if len(line) >= most:
+async def _wait(line: deque[asyncio.Future[None]], *, most: float | None = None) -> None:
+    if len(line) >= (MOST_WAITING if most is None else most):
         raise _refused("full")
     place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     line.append(place)

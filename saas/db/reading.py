@@ -101,6 +101,22 @@ def count_queries() -> Iterator[None]:
             before[0] += own[0]
 
 
+def begin_counting() -> tuple[Any, list[int] | None]:
+    """`count_queries` for whoever cannot have a `with`; what it gives belongs to `end_counting`."""
+    before = _counter.get()
+    return _counter.set([0]), before
+
+
+def end_counting(begun: tuple[Any, list[int] | None]) -> int:
+    """How many there were."""
+    token, before = begun
+    count = query_count()
+    _counter.reset(token)
+    if before is not None:
+        before[0] += count
+    return count
+
+
 def query_count() -> int:
     """Statements sent since `count_queries` began; the frame of a transaction (begin, setting, commit) is not counted."""
     counter = _counter.get()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -86,13 +87,37 @@ def release() -> str:
 
 
 build.labels(release(), platform.python_version()).set(1)
-# Children are looked up once: a label costs more than the measure.
-_of_origin = {name: queries.labels(name) for name in ("request", "job", "other")}
-_of_pool = {name: pool_wait.labels(name) for name in ("app", "system")}
-query_took = {name: child.observe for name, child in _of_origin.items()}
-connection_took = {name: child.observe for name, child in _of_pool.items()}
-_of_request: dict[tuple[str, str, int], Callable[[float], None]] = {}
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class _Often:
+    """What is measured several times in each request: added up here, and put into the histogram by `sample`."""
+
+    __slots__ = ("_bounds", "_child", "_counts", "_sum")
+    every: list[_Often] = []
+
+    def __init__(self, child: Histogram, buckets: tuple[float, ...]) -> None:
+        self._child, self._bounds = child, buckets
+        self._counts, self._sum = [0] * (len(buckets) + 1), 0.0
+        _Often.every.append(self)
+
+    def __call__(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def put(self) -> None:
+        counts, whole = self._counts, self._sum
+        self._counts, self._sum = [0] * len(counts), 0.0
+        for bucket, count in zip(self._child._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+        if any(counts):
+            self._child._sum.inc(whole)
+
+
+query_took = {name: _Often(queries.labels(name), _QUERY_BUCKETS) for name in ("request", "job", "other")}
+connection_took = {name: _Often(pool_wait.labels(name), _QUERY_BUCKETS) for name in ("app", "system")}
+_of_request: dict[tuple[str, str, int], _Often] = {}
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"))
 
 
 def request_ended(route: str, method: str, status: int, seconds: float) -> None:
@@ -100,10 +125,10 @@ def request_ended(route: str, method: str, status: int, seconds: float) -> None:
     key = (route, method, status // 100)
     observe = _of_request.get(key)
     if observe is None:
-        child = requests.labels(route, method if method in _METHODS else "other", f"{status // 100}xx")
-        observe = child.observe
-        if method in _METHODS:
-            _of_request[key] = observe
+        if method not in _METHODS:
+            request_ended(route, "other", status, seconds)
+            return
+        observe = _of_request[key] = _Often(requests.labels(route, method, f"{status // 100}xx"), _REQUEST_BUCKETS)
     observe(seconds)
 
 
@@ -117,6 +142,9 @@ def sampled(sampler: Callable[[], None]) -> Callable[[], None]:
 
 
 def sample() -> None:
+    """Bring everything up to now. A process that is killed loses what it counted since the last time, some seconds."""
+    for often in _Often.every:
+        often.put()
     for sampler in _samplers:
         sampler()
 

@@ -26,10 +26,14 @@ class Seen:
     turn: Any = None  # its place at the entrance (saas.db.fair)
     waited: float = 0.0  # seconds it let others go first (saas.db.fair)
 
-    def fields(self) -> dict[str, str]:
+    def known(self) -> dict[str, Any]:
         """For a line of the log; what is not known is left out."""
         named = (("request_id", self.request_id), ("tenant_id", self.tenant_id), ("user_id", self.user_id), ("job_id", self.job_id), ("route", self.route), ("cause", self.cause))
-        return {name: str(value) for name, value in named if value}
+        return {name: value for name, value in named if value}
+
+    def fields(self) -> dict[str, str]:
+        """The same as text."""
+        return {name: str(value) for name, value in self.known().items()}
 
 
 _seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
@@ -44,6 +48,9 @@ def seeing(what: Seen) -> Iterator[Seen]:
         yield what
     finally:
         _seen.reset(token)
+
+
+begin, end = _seen.set, _seen.reset  # the same for whoever keeps the token
 
 
 def somebody(user_id: UUID) -> None:

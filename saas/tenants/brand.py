@@ -173,7 +173,8 @@ async def brand_file(tenant_id: UUID, kind: str) -> BrandFile | None:
     return BrandFile(*row) if row else None
 
 
-PROPERTIES = ("name", "color", "color_dark")
+TEXTS = {"login_en": 1000, "login_zh_CN": 1000, "sender_name": 60, "reply_to": 200}  # characters at most
+PROPERTIES = ("name", "color", "color_dark", *TEXTS)
 
 
 async def change_brand(
@@ -186,7 +187,7 @@ async def change_brand(
     row = await conn.fetchrow("SELECT name, brand FROM tenant WHERE id = $1 FOR NO KEY UPDATE", tenant_id)
     brand = json.loads(row["brand"] or "{}")
     colour = f"#{str(brand['color']).lstrip('#')}" if brand.get("color") else (shown or {}).get("color", "")  # none was chosen yet: what is shown then
-    there = {"name": row["name"], "color": colour, "color_dark": str(brand.get("color_dark") or "")}
+    there = {"name": row["name"], "color": colour, "color_dark": str(brand.get("color_dark") or ""), **{key: str(brand.get(key) or "") for key in TEXTS}}
     changed = {k: values[k] for k in PROPERTIES if k in values and (shown is None or values[k] != shown.get(k, ""))}
     taken = {k: there[k] for k in changed if shown is not None and there[k] not in (shown.get(k, ""), changed[k])}
     if taken:

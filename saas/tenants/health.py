@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,13 @@ from saas.errors import Unavailable
 from saas.log import get_logger
 from saas.observe.metrics import Told
 from saas.settings import HOME
+from saas.tenants import meters
 from saas.tenants.ids import new_id
 
 log = get_logger(__name__)
 BEAT_SECONDS = 10.0
 ALIVE_SECONDS = 60  # a worker not heard of for so long is taken for gone
+USAGE_SECONDS = 60.0
 TOLD_SECONDS = 5.0  # however often somebody reads, the database is asked that rarely
 _TIMEOUT_SECONDS = 5
 
@@ -111,6 +113,7 @@ _MAIL_STATE = "CASE WHEN status = 'queued' THEN 'waiting' ELSE status END AS sta
 _MAIL_OPEN = "(status IN ('queued', 'sending') OR (status = 'failed' AND created_at > now() - interval '1 day'))"
 _MAILS = f"SELECT {_MAIL_STATE} FROM mail WHERE {_MAIL_OPEN} AND {_HERE} GROUP BY 1"  # noqa: S608
 _PLATFORM_MAILS = f"SELECT {_MAIL_STATE} FROM platform_mail WHERE {_MAIL_OPEN} GROUP BY 1"  # noqa: S608
+_EVENTS = "SELECT state, count(*) AS number FROM stripe_event WHERE state IN ('waiting', 'failed') GROUP BY 1"
 
 
 @dataclass(slots=True)
@@ -120,7 +123,14 @@ class _Kept:
     told: Told | None = None
 
 
+@dataclass(slots=True)
+class _Usage:
+    at: float = float("-inf")
+    rows: list[tuple[tuple[str, ...], float]] = field(default_factory=list)
+
+
 _kept = _Kept()
+_usage = _Usage()
 _asking = asyncio.Lock()
 
 
@@ -153,6 +163,8 @@ async def _ask() -> Told:
                     told["saas_tenants"] = [((row["status"],), float(row["number"])) for row in await conn.fetch("SELECT status, count(*) AS number FROM tenant GROUP BY 1")]
                     workers = await conn.fetchrow(_WORKERS, ALIVE_SECONDS)
                     told["saas_workers"] = [((), float(workers["workers"]))]
+                    events = {row["state"]: float(row["number"]) for row in await conn.fetch(_EVENTS)}
+                    told["saas_webhooks_stored"] = [((state,), events.get(state, 0.0)) for state in ("waiting", "failed")]
                     told["saas_worker_age_seconds"] = [((), workers["age"])] if workers["age"] is not None else []
         except Unavailable:
             if cell == HOME:
@@ -167,11 +179,34 @@ async def _ask() -> Told:
             mails[row["state"]] = mails.get(row["state"], 0.0) + row["number"]
             if row["state"] == "waiting":
                 mail_age = max(mail_age, row["age"])
+    told["saas_tenant_usage"] = await _largest(current_database().settings.metrics_tenants)
     told["saas_jobs"] = [(key, number) for key, number in sorted(jobs.items())]
     told["saas_job_oldest_seconds"] = [((kind,), age) for kind, age in sorted(oldest.items())]
     told["saas_mails_queued"] = [((state,), number) for state, number in sorted(mails.items())]
     told["saas_mail_oldest_seconds"] = [((), mail_age)]
     return told
+
+
+# The stocks of the newest day, the flows of today; of each meter the largest.
+_LARGEST = """
+SELECT slug, meter, amount FROM (
+    SELECT t.slug, d.meter, d.amount, row_number() OVER (PARTITION BY d.meter ORDER BY d.amount DESC, t.slug) AS place
+    FROM tenant t CROSS JOIN LATERAL (
+        SELECT DISTINCT ON (u.meter) u.meter, u.amount, u.day FROM usage_day u WHERE u.tenant_id = t.id ORDER BY u.meter, u.day DESC
+    ) d WHERE t.cell = '' AND (d.meter = ANY($2) OR d.day = (now() AT TIME ZONE 'UTC')::date)
+) ranked WHERE place <= $1 ORDER BY meter, place
+"""
+
+
+async def _largest(count: int) -> list[tuple[tuple[str, ...], float]]:
+    """Asked at most once a minute: it goes through all tenants."""
+    if not count:
+        return []
+    if time.monotonic() - _usage.at > USAGE_SECONDS:
+        _usage.at = time.monotonic()
+        async with system_transaction("health", timeout_seconds=_TIMEOUT_SECONDS) as conn:
+            _usage.rows = [((row["slug"], row["meter"]), float(row["amount"])) for row in await conn.fetch(_LARGEST, count, list(meters.STOCKS))]
+    return _usage.rows
 
 
 __all__ = ["Readiness", "beat_until", "figures", "readiness"]

@@ -42,6 +42,7 @@ from saas.ui.views import Link, NavGroup, Toast
 # (group, [(key, address, name, icon)]): other parts of the product add their pages here.
 MENU: Sequence[tuple[LazyString, Sequence[tuple[str, str, LazyString, str]]]] = (
     (lazy("Workspaces"), (("tenants", "/", lazy("Workspaces"), "building"), ("billing", "/billing", lazy("Billing"), "credit-card"))),
+    (lazy("Monitoring"), (("slow", "/monitor/slow", lazy("Slow statements"), "gauge"),)),
     (lazy("Operators"), (("operators", "/operators", lazy("Operators"), "users"),)),
 )
 SETUP = "/account/second-factor"

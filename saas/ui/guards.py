@@ -22,7 +22,7 @@ from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
 from saas.runtime.permissions import closed, is_admin
 from saas.tenants import SessionInfo, find_session
-from saas.ui import formats, support, viewing
+from saas.ui import formats, pace, support, viewing
 from saas.ui.banners import banners_of
 from saas.ui.middleware import SAFE_METHODS, Site
 from saas.ui.render import base_data, render
@@ -120,6 +120,7 @@ def page_data(request: Request, *, csrf: str = "") -> dict[str, Any]:
             locale=request.scope["state"]["locale"], csrf=csrf, theme=theme if theme in ("light", "dark") else "",
             here=request.url.path + (f"?{query}" if query else ""),
             brand_name=tenant.name if tenant else "", brand_css=brand_url(tenant.brand) if tenant else "",
+            brand_icon=f"/favicon.svg?v={quote(str(tenant.brand['icon']))}" if tenant and tenant.brand.get("icon") else "/favicon.svg",
         )
     }  # fmt: skip
 
@@ -232,6 +233,7 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
         session = await find_session(tenant.id, token, leave_open=request.method in SAFE_METHODS) if token else None
     if session is None or session.kind not in ("web", "support"):
         raise NotAuthenticated()
+    pace.keep(session.id)
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)
         await check_token(request, session.csrf_secret)

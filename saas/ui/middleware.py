@@ -65,7 +65,7 @@ class SiteMiddleware:
         request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
         cookies = read_cookies(headers.get(b"cookie", ""))
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
-        with watch.request(scope["method"], request_id, headers.get(b"traceparent", ""), receive) as watched:
+        with watch.Watched(scope["method"], request_id, headers.get(b"traceparent", ""), receive) as watched:
             await self._answer(scope, watched.receive, watched.answer(send), headers, cookies, request_id, watched)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, str], cookies: dict[str, str], request_id: str, watched: watch.Watched) -> None:

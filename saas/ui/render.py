@@ -108,9 +108,9 @@ def script_texts(locale: str) -> Markup:
         return data_block({key: str(text) for key, text in SCRIPT_TEXTS.items()})
 
 
-def base_data(*, locale: str, csrf: str = "", theme: str = "", here: str = "/", brand_name: str = "", brand_css: str = "") -> Mapping[str, Any]:
+def base_data(*, locale: str, csrf: str = "", theme: str = "", here: str = "/", brand_name: str = "", brand_css: str = "", brand_icon: str = "/favicon.svg") -> Mapping[str, Any]:
     """What layouts/base.html needs on every page."""
     return {
-        "locale": locale, "csrf": csrf, "theme": theme, "here": here, "brand_name": brand_name, "brand_css": brand_css,
+        "locale": locale, "csrf": csrf, "theme": theme, "here": here, "brand_name": brand_name, "brand_css": brand_css, "brand_icon": brand_icon,
         "script_texts": script_texts(locale), "toasts": (), "shell": None, "banners": (),
     }  # fmt: skip

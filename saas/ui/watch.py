@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from litestar.types import Message, Receive, Send
 
-from saas.db import count_queries, query_count
 from saas.db.fair import Turn
+from saas.db.reading import begin_counting, end_counting
 from saas.log import request_ended
-from saas.observe import metrics, tracing
-from saas.observe.seen import Seen, seeing
+from saas.observe import metrics, seen, tracing
+from saas.observe.seen import Seen
 
 UNMATCHED = "unmatched"  # no handler was reached: such addresses are anybody's text
 ABANDONED = 499  # the browser left before the answer began
@@ -26,14 +25,32 @@ _QUIET = frozenset(("/static/{name}", "/healthz", "/readyz", "/metrics"))
 class Watched:
     """One request. `what.route` is set when a handler is found (saas.ui.attention)."""
 
-    __slots__ = ("_is_whole", "_receive", "_told", "_turn", "status", "what")
+    __slots__ = ("_began", "_counting", "_is_whole", "_method", "_receive", "_seeing", "_span", "_told", "_turn", "status", "what")
 
-    def __init__(self, what: Seen, receive: Receive, *, has_body: bool) -> None:
-        self.what = what
+    def __init__(self, method: str, request_id: str, traceparent: str, receive: Receive) -> None:
+        self.what = Seen("request", request_id)
         self.status = 0
-        self._receive, self._is_whole = receive, not has_body
+        self._method, self._receive, self._is_whole = method, receive, method in _BODILESS
+        self._span = tracing.span(self.what, "request", link=traceparent) if tracing.is_on() else None
         self._told: list[Message] = []  # read before the request's turn, in their order
         self._turn: Turn | None = None
+
+    def __enter__(self) -> Watched:
+        self._began = time.perf_counter()
+        self._seeing, self._counting = seen.begin(self.what), begin_counting()
+        if self._span is not None:
+            self._span.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if self._turn is not None:
+            self._turn.close()
+        if error is not None:
+            self.status = self.status or 500
+        _tell(self, self._method, time.perf_counter() - self._began, end_counting(self._counting))
+        if self._span is not None:
+            self._span.__exit__(None, None, None)
+        seen.end(self._seeing)
 
     async def turn_of(self, tenant_id: UUID) -> None:
         """Wait for the turn of this request among its tenant's. What it sends is read before, so that a slow sender takes nobody's place.
@@ -79,30 +96,9 @@ class Watched:
 
         return sent
 
-    def close(self) -> None:
-        if self._turn is not None:
-            self._turn.close()
 
-
-@contextmanager
-def request(method: str, request_id: str, traceparent: str, receive: Receive) -> Iterator[Watched]:
-    """The frame of one request."""
-    what = Seen("request", request_id)
-    watched = Watched(what, receive, has_body=method not in _BODILESS)
-    began = time.perf_counter()
-    with seeing(what), tracing.span(what, "request", link=traceparent), count_queries():
-        try:
-            yield watched
-        except BaseException:
-            watched.status = watched.status or 500
-            raise
-        finally:
-            watched.close()
-            _tell(watched, method, time.perf_counter() - began)
-
-
-def _tell(watched: Watched, method: str, seconds: float) -> None:
-    what, queries, status = watched.what, query_count(), watched.status or ABANDONED
+def _tell(watched: Watched, method: str, seconds: float, queries: int) -> None:
+    what, status = watched.what, watched.status or ABANDONED
     what.route = what.route or UNMATCHED
     metrics.request_ended(what.route, method, status, seconds)
     tracing.answered(what, method, status, queries)

@@ -146,18 +146,26 @@ async def test_seats(http, firm, programs):
     guest = Browser(http, f"{firm.slug}.localhost")
     await guest.get(path)
     answer = await guest.post(path, {"name": "New", "password": "an entirely other passphrase"})
-    assert answer.status_code == 402
+    assert answer.status_code == 402 and 'value="New"' in answer.text
     named(answer.text, "seats")
+    page = Browser(http, f"{firm.slug}.localhost")
+    await page.sign_in(firm.admin_email)
+    for form in ("/settings/users/invite", "/settings/users/new"):
+        answer = await page.post(form, {"email": f"typed@{firm.slug}.example", "name": "Typed here", "roles": "sales", "locale": "en"})
+        assert answer.status_code == 402 and 'value="Typed here"' in answer.text, form
+        named(answer.text, "seats")
     await update_user(firm.id, extra, {"status": "inactive"})
     assert (await guest.post(path, {"name": "New", "password": "an entirely other passphrase"})).status_code == 303, "the link still works"
     with pytest.raises(PlanLimitReached):
         await update_user(firm.id, extra, {"status": "active"})
     with pytest.raises(PlanLimitReached):
         await create_user(firm.id, f"y@{firm.slug}.example", PASSWORD, "Y", ["sales"])
-    page = Browser(http, f"{firm.slug}.localhost")
-    await page.sign_in(firm.admin_email)
     answer = await page.post(f"/settings/users/{extra}", {"name": "X", "email": f"x@{firm.slug}.example", "roles": "sales", "status": "active"})
-    assert answer.status_code in (402, 422), answer.status_code
+    assert answer.status_code == 402
+    named(answer.text, "seats")
+    back = await page.post(f"/settings/users/{extra}/reactivate", {})
+    assert back.status_code == 303
+    named((await page.get(back.headers["location"])).text, "seats")
     assert await count(firm.id, "SELECT count(*) FROM app_user WHERE tenant_id = $1 AND status = 'active'") == 2
 
 

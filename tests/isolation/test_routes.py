@@ -99,7 +99,7 @@ CASES: dict[str, Case] = {
     "POST /api/v1/invitations/{invitation:str}/resend": sends({}, invitation="$invitation"), "DELETE /api/v1/invitations/{invitation:str}": Case(params={"invitation": "$invitation"}),
     # ---- operators, on their own host only
     "GET /api/v1/tenants": OPERATOR, "POST /api/v1/tenants": OPERATOR, "GET /api/v1/tenants/{slug:str}": OPERATOR, "PATCH /api/v1/tenants/{slug:str}": OPERATOR,
-    "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
+    "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "GET /api/v1/tenants/{slug:str}/slow-queries": OPERATOR, "GET /monitor/slow": Case(public=True), "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
     "POST /tenants/{slug:str}/status": fills({"status": "suspended"}, slug="$slug", public=True),
     **{f"GET {path}": Case(public=True) for path in ("/operators", "/account/second-factor")},
     **{f"POST {path}": fills({}, public=True) for path in ("/operators", "/account/second-factor", "/account/second-factor/codes", "/account/second-factor/codes.txt")},

@@ -86,7 +86,8 @@ async def settle(tenant_id: UUID, readers: Readers, *, now: datetime | None = No
         if step != account.step:
             await conn.execute("UPDATE billing_account SET step = $2, step_at = $3 WHERE tenant_id = $1", tenant_id, step, now if step else None)
             await record_audit(conn, tenant_id, f"billing.{step or 'paid'}", target=tenant.slug)
-            if not (step == "past_due" and account.step):  # the operator gave time: no news for the company
+            # The operator gave time: no news for the company. What the operator closed does not open or close by this.
+            if not (step == "past_due" and account.step) and not await _is_closed_by_operator(conn, tenant_id):
                 await _announce(conn, tenant, people, f"billing_{step or 'paid'}", _ends(step, now))
         changed = await _end_trial(conn, tenant, account, people, now) or changed
     if changed:
@@ -116,6 +117,10 @@ async def _set_status(conn: Any, tenant: TenantRow, status: str) -> bool:
         "UPDATE tenant SET status = $2, status_cause = 'billing', status_reason = '' WHERE id = $1 AND status <> $2 AND (status = 'active' OR status_cause = 'billing') RETURNING true", tenant.id, status
     )
     return bool(done)
+
+
+async def _is_closed_by_operator(conn: Any, tenant_id: UUID) -> bool:
+    return bool(await conn.fetchval("SELECT status <> 'active' AND status_cause <> 'billing' FROM tenant WHERE id = $1", tenant_id))
 
 
 async def _end_trial(conn: Any, tenant: TenantRow, account: store.Account, people: Sequence[Reader], now: datetime) -> bool:

@@ -9,12 +9,15 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import system_transaction, tenant_transaction
+from saas.errors import NotFound
 from saas.tenants.billing.snapshot import LIVE, State
 
 _ACCOUNT = (
     "customer_id, subscription_id, status, plan_key, currency, seats, extra_runs, period_start, period_end, trial_end, cancel_at, ended_at, unpaid_since, trial_used, "
     "second_subscription, email, tax_ids, fetched_at, paid_until, grace_until, step, step_at, trial_told"
 )
+# Only for a tenant that is there and stays: of one that was deleted nothing may come back.
+_MAKE = "INSERT INTO billing_account (tenant_id) SELECT id FROM tenant WHERE id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING"
 _INVOICE = "id, source, number, status, currency, amount_due, amount_paid, issued_at, due_at, paid_at, page_url, pdf_url, note"
 
 
@@ -65,9 +68,12 @@ async def read_account(conn: Any, tenant_id: UUID) -> Account:
 
 
 async def lock_account(conn: Any, tenant_id: UUID) -> Account:
-    """The same, made if need be and held until the transaction of the system's role ends."""
-    await conn.execute("INSERT INTO billing_account (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING", tenant_id)
-    return account_of(await conn.fetchrow(f"SELECT {_ACCOUNT} FROM billing_account WHERE tenant_id = $1 FOR UPDATE", tenant_id))  # noqa: S608  constants of this file
+    """The same, made if need be and held until the transaction of the system's role ends. Errors: NotFound for a tenant that is gone."""
+    await conn.execute(_MAKE, tenant_id)
+    row = await conn.fetchrow(f"SELECT {_ACCOUNT} FROM billing_account WHERE tenant_id = $1 FOR UPDATE", tenant_id)  # noqa: S608  constants of this file
+    if row is None:
+        raise NotFound()
+    return account_of(row)
 
 
 async def get_account(tenant_id: UUID) -> Account:
@@ -116,10 +122,13 @@ async def all_customers() -> dict[str, tuple[UUID, str]]:
 
 
 async def next_fetch(tenant_id: UUID) -> int:
-    """A number for a fetch that begins now: only the newest may be applied."""
+    """A number for a fetch that begins now: only the newest may be applied. Errors: NotFound for a tenant that is gone."""
     async with system_transaction("billing", of=tenant_id) as conn:
-        await conn.execute("INSERT INTO billing_account (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING", tenant_id)
-        return await conn.fetchval("UPDATE billing_account SET asked = asked + 1 WHERE tenant_id = $1 RETURNING asked", tenant_id)
+        await conn.execute(_MAKE, tenant_id)
+        number = await conn.fetchval("UPDATE billing_account SET asked = asked + 1 WHERE tenant_id = $1 RETURNING asked", tenant_id)
+    if number is None:
+        raise NotFound()
+    return number
 
 
 async def write_state(conn: Any, tenant_id: UUID, state: State, number: int) -> bool:

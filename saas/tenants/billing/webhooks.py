@@ -19,6 +19,7 @@ from uuid import UUID
 from saas.db import system_transaction
 from saas.errors import AppError, NotFound, Unavailable
 from saas.log import get_logger
+from saas.observe import metrics
 from saas.tenants.billing import apply, client, store
 
 log = get_logger(__name__)
@@ -42,10 +43,11 @@ async def receive(body: bytes, signature: str) -> str:
         raise client.SignatureInvalid from error  # signed, and yet no event
     ignored = bool(event.get("account")) or bool(event.get("livemode")) != client.is_live() or not customer
     async with system_transaction("billing") as conn:
-        await conn.execute(
-            "INSERT INTO stripe_event (id, kind, customer_id, object_id, created_at, state) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+        new = await conn.fetchval(
+            "INSERT INTO stripe_event (id, kind, customer_id, object_id, created_at, state) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING RETURNING true",
             event_id[:255], kind[:255], customer[:255], object_id[:255], moment, "ignored" if ignored else "waiting",
         )  # fmt: skip
+    metrics.webhooks.labels("stripe", "ignored" if ignored else "stored" if new else "repeated").inc()
     return "ignored" if ignored else "waiting"
 
 
@@ -108,6 +110,7 @@ async def _apply(claim: _Claim, after: After) -> None:
 
 
 async def _mark(claim: _Claim, state: str, error: str = "") -> None:
+    metrics.webhooks.labels("stripe", "delayed" if state == "waiting" else state).inc(len(claim.ids))
     wait = BACK_OFF[min(claim.attempt, len(BACK_OFF)) - 1]
     async with system_transaction("billing") as conn:
         await conn.execute(

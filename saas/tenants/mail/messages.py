@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ _ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message ready to be queued. `sender_name` stands before our own address."""
+    """A message ready to be queued. `sender_name` stands before our own address; answers go to `reply_to` where it is given."""
 
     kind: str
     locale: str
@@ -55,6 +55,7 @@ class Message:
     subject: str
     text: str
     html: str
+    reply_to: str = ""
 
 
 @functools.cache
@@ -75,7 +76,11 @@ def compose(kind: str, tenant: TenantRow, locale: str, values: Mapping[str, Any]
     tenant's time zone."""
     colour = f"#{str(tenant.brand.get('color') or DEFAULT_COLOUR).lstrip('#').lower()}"
     colour = colour if COLOUR.fullmatch(colour) else DEFAULT_COLOUR
-    return _composed(kind, plain_name(str(tenant.brand.get("sender_name") or tenant.name)), colour, tenant.time_zone, locale, values)
+    company = plain_name(str(tenant.brand.get("sender_name") or tenant.name))
+    message = _composed(kind, company, colour, tenant.time_zone, locale, values)
+    with use_locale(locale):  # the address is the platform's, so its name stands beside the company's: nobody sends as somebody else
+        shown = gettext("%(company)s via %(product)s", company=company, product=plain_name(current_database().settings.product_name))
+    return replace(message, sender_name=shown, reply_to=str(tenant.brand.get("reply_to") or ""))
 
 
 def compose_platform(kind: str, locale: str, values: Mapping[str, Any]) -> Message:

@@ -55,15 +55,23 @@ def mail_is_sent() -> bool:
 
 
 _INSERT = (
-    "id, kind, sender_name, recipient, recipient_name, locale, subject, body_text, body_html, is_secret, status"
+    "id, kind, sender_name, recipient, recipient_name, locale, subject, body_text, body_html, is_secret, status, reply_to"
 )  # fmt: skip
 
 
 def _row(message: Message, recipient: str, name: str, *, is_secret: bool) -> tuple[Any, ...]:
     return (
         new_id(), message.kind, plain_name(message.sender_name), check_recipient(recipient), plain_name(name), message.locale, message.subject[:300], message.text,
-        message.html, is_secret, "queued" if mail_is_sent() else "recorded",
+        message.html, is_secret, "queued" if mail_is_sent() else "recorded", _reply_to(message),
     )  # fmt: skip
+
+
+def _reply_to(message: Message) -> str:
+    """The company's address for answers; one that cannot stand in a header is left out, the message goes all the same."""
+    try:
+        return check_recipient(message.reply_to) if message.reply_to else ""
+    except InvalidInput:
+        return ""
 
 
 async def queue_mail(
@@ -73,7 +81,7 @@ async def queue_mail(
     longer than needed. `limits`: those of the tenant's plan for what people send; without, for what must arrive, such as the way to a
     new password. Errors: InvalidInput for an address that cannot be one; PlanLimitReached."""
     row = _row(message, recipient, name, is_secret=is_secret)
-    sql = f"INSERT INTO mail (tenant_id, {_INSERT}) VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"  # noqa: S608  constants of this file
+    sql = f"INSERT INTO mail (tenant_id, {_INSERT}) VALUES ($13, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"  # noqa: S608  constants of this file
     await write_metered(conn, tenant_id, limits, "mails", 1, [(sql, (*row, tenant_id))])
     return row[0]
 
@@ -82,7 +90,7 @@ async def queue_platform_mail(conn: Any, message: Message, recipient: str, *, na
     """The same for a message that belongs to no tenant yet or any more (sign-up, the operator's), in a transaction of the system's
     role at home."""
     row = _row(message, recipient, name, is_secret=is_secret)
-    await conn.execute(f"INSERT INTO platform_mail ({_INSERT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", *row)  # noqa: S608  constants of this file
+    await conn.execute(f"INSERT INTO platform_mail ({_INSERT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", *row)  # noqa: S608  constants of this file
     return row[0]
 
 
@@ -131,9 +139,10 @@ class Claim:
     text: str = field(repr=False)
     html: str = field(repr=False)
     created_at: datetime
+    reply_to: str = ""
 
 
-_CONTENT = "id, attempts, kind, sender_name, recipient, recipient_name, locale, subject, body_text, body_html, created_at"
+_CONTENT = "id, attempts, kind, sender_name, recipient, recipient_name, locale, subject, body_text, body_html, created_at, reply_to"
 _DUE = "((m.status = 'queued' AND m.next_attempt_at <= now()) OR (m.status = 'sending' AND m.locked_until < now()))"
 _TAKE = f"SET status = 'sending', attempts = attempts + 1, locked_until = now() + interval '{LEASE_SECONDS} seconds'"
 # The condition is checked again after the lock was got, so no two senders take the same message.
@@ -180,7 +189,7 @@ async def claim_next() -> Claim | None:
 def _claim(row: Any, tenant_id: UUID | None) -> Claim:
     return Claim(
         tenant_id, row["id"], row["attempts"], row["kind"], row["sender_name"], row["recipient"], row["recipient_name"], row["locale"], row["subject"], row["body_text"],
-        row["body_html"], row["created_at"],
+        row["body_html"], row["created_at"], row["reply_to"],
     )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def envelope(claim: Claim, settings: Settings) -> EmailMessage:
     mail, sender = EmailMessage(policy=_POLICY), settings.mail_sender
     mail["From"] = Address(claim.sender_name, addr_spec=sender)
     mail["To"] = Address(claim.recipient_name, addr_spec=claim.recipient)
+    if claim.reply_to:
+        mail["Reply-To"] = Address(addr_spec=claim.reply_to)
     mail["Subject"] = claim.subject
     mail["Date"] = claim.created_at
     mail["Message-ID"] = f"<{claim.id}@{sender.rpartition('@')[2]}>"

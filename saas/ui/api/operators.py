@@ -26,6 +26,7 @@ from saas.tenants import (
     set_tenant_plan,
     set_tenant_status,
     set_trial_end,
+    slow,
 )
 from saas.ui.api import access, shapes
 from saas.ui.api.usage import usage_json
@@ -144,6 +145,13 @@ async def operator_usage(request: Request, slug: FromPath[str]) -> Response[Any]
     return access.answer({"slug": slug, **short, "overrides": dict(row.limit_overrides), **usage_json(row.plan_key, row.status, row.trial_ends_at, lines, days)})
 
 
+@get("/tenants/{slug:str}/slow-queries")
+async def operator_slow_queries(request: Request, slug: FromPath[str]) -> Response[Any]:
+    """The last statements of a tenant that took long, without any value (docs/observability.md)."""
+    await access.operator(request)
+    return access.answer({"slug": slug, "data": await slow.slow_of(slug, limit=slow.KEPT)})
+
+
 HANDLERS = [
-    operator_tenants, operator_create_tenant, operator_tenant, operator_change_tenant, operator_set_status, operator_usage,
+    operator_tenants, operator_create_tenant, operator_tenant, operator_change_tenant, operator_set_status, operator_usage, operator_slow_queries,
 ]  # fmt: skip

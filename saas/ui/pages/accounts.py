@@ -9,7 +9,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import tenant_transaction
-from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound, TooManyRequests
+from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound, PlanLimitReached, TooManyRequests
 from saas.i18n import set_locale
 from saas.runtime import invitations
 from saas.tenants import TenantRow, open_session, sso
@@ -136,7 +136,7 @@ async def accept_invitation(request: Request, token: FromPath[str]) -> Response[
         user_id = await invitations.accept(tenant.id, token, name=name, password=str(form.get("password") or "")[:MOST], ip=_ip(request))
     except NotFound as error:
         return _page(request, "link_over", status=error.status, kind="invitation")
-    except (InvalidInput, Conflict) as error:
+    except (InvalidInput, Conflict, PlanLimitReached) as error:
         return await _choosing(request, "invitation", status=error.status, errors=_words(error), email=found["email"], inviter=found["inviter"], name=name, action=request.url.path)
     async with tenant_transaction(tenant.id) as conn:
         opens = await sso.password_opens(conn, tenant.id, user_id)

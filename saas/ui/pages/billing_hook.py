@@ -6,6 +6,7 @@ from litestar import Request, Response, Router, post
 
 from saas.errors import NotFound
 from saas.log import get_logger
+from saas.observe import metrics
 from saas.tenants.billing import SignatureInvalid, hears_events, webhooks
 from saas.ui.guards import site_of
 
@@ -20,6 +21,7 @@ async def webhook(request: Request) -> Response[dict[str, str]]:
     try:
         state = await webhooks.receive(await request.body(), request.headers.get("stripe-signature", ""))
     except SignatureInvalid:
+        metrics.webhooks.labels("stripe", "forged").inc()
         log.warning("billing.forged_event", ip=request.client.host if request.client else "")
         return Response({"error": "the signature does not fit"}, status_code=400)
     return Response({"state": state})

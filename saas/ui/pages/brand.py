@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,14 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import UploadFile
 from litestar.params import FromPath
 
-from saas.db import tenant_transaction
+from saas.db import current_database, tenant_transaction
 from saas.errors import InvalidInput, NotFound
 from saas.i18n import gettext as _
 from saas.runtime.permissions import require_active
 from saas.tenants import brand as looks
 from saas.tenants import forget_host, record_audit
+from saas.tenants.mail import check_recipient
+from saas.tenants.mail.messages import plain_name
 from saas.ui.guards import Ask, site_of
 from saas.ui.pages.settings import open_settings, show_settings
 from saas.ui.pages.system import DEFAULT_COLOUR
@@ -28,7 +31,7 @@ SAFE = {"cache-control": "private, max-age=31536000, immutable", "content-securi
 @get("/settings/brand")
 async def brand(request: Request) -> Response[Any]:
     ask = await open_settings(request, "brand")
-    return await _page(ask, {"name": ask.ctx.tenant.name, **_colours(ask)}, {})
+    return await _page(ask, {"name": ask.ctx.tenant.name, **_colours(ask), **_texts(ask)}, {})
 
 
 def _colours(ask: Ask) -> dict[str, str]:
@@ -36,13 +39,17 @@ def _colours(ask: Ask) -> dict[str, str]:
     return {"color": f"#{str(kept.get('color') or DEFAULT_COLOUR).lstrip('#')}", "color_dark": str(kept.get("color_dark") or "")}
 
 
+def _texts(ask: Ask) -> dict[str, str]:
+    return {key: str(ask.ctx.tenant.brand.get(key) or "") for key in looks.TEXTS}
+
+
 async def _page(ask: Ask, values: Mapping[str, str], errors: Mapping[str, str], *, status: int = 200, shown: Mapping[str, str] | None = None) -> Response[Any]:
     """`shown`: what the person has seen as saved, where that is not what the request's tenant says."""
     kept = ask.ctx.tenant.brand
-    saved = {"name": ask.ctx.tenant.name, **_colours(ask)}
+    saved = {"name": ask.ctx.tenant.name, **_colours(ask), **_texts(ask)}
     return await show_settings(
-        ask, "brand", "brand", status=status, values=values, errors={k: errors.get(k, "") for k in ("name", "color", "color_dark", *looks.KINDS)},
-        files={kind: file_url(kept, kind) for kind in looks.KINDS}, verdict=verdict(values["color"], values["color_dark"]), mark=ask.ctx.tenant.name[:1].upper(), shown={**saved, **(shown or {})},
+        ask, "brand", "brand", status=status, values=values, errors={k: errors.get(k, "") for k in (*looks.PROPERTIES, *looks.KINDS)},
+        files={kind: file_url(kept, kind) for kind in looks.KINDS}, verdict=verdict(values["color"], values["color_dark"]), mark=ask.ctx.tenant.name[:1].upper(), product=current_database().settings.product_name, sender=current_database().settings.mail_sender, shown={**saved, **(shown or {})},
     )  # fmt: skip
 
 
@@ -76,7 +83,7 @@ async def save_brand(request: Request) -> Response[Any]:
     ask = await open_settings(request, "brand")
     require_active(ask.ctx)
     form = await ask.form()
-    values = {key: str(form.get(key) or "").strip() for key in ("name", "color", "color_dark")}
+    values = {key: str(form.get(key) or "").strip() for key in looks.PROPERTIES}
     values |= {key: values[key].lower() for key in ("color", "color_dark")}
     errors = {}
     if not values["name"] or len(values["name"]) > 100:
@@ -85,6 +92,7 @@ async def save_brand(request: Request) -> Response[Any]:
         errors["color"] = _("Choose a colour such as #3b5bdb.")
     if values["color_dark"] and not looks.COLOUR.fullmatch(values["color_dark"]):
         errors["color_dark"] = _("Choose a colour such as #3b5bdb, or leave it empty.")
+    errors |= _check_texts(values)
     changed: dict[str, looks.BrandFile | None] = {}
     for kind in looks.KINDS:
         upload = form.get(kind)
@@ -95,7 +103,7 @@ async def save_brand(request: Request) -> Response[Any]:
                 errors[kind] = str(error.problems[0].message)
         elif form.get(f"{kind}.remove") == "on":
             changed[kind] = None
-    shown = {key: str(form.get(f"shown.{key}")) for key in looks.PROPERTIES if f"shown.{key}" in form}
+    shown = {key: str(form.get(f"shown.{key}")).replace("\r\n", "\n") for key in looks.PROPERTIES if f"shown.{key}" in form}
     if errors:
         return await _page(ask, values, errors, status=422, shown=shown)
     taken = await _store(ask, values, changed, shown)
@@ -103,6 +111,21 @@ async def save_brand(request: Request) -> Response[Any]:
         errors = {key: _("Somebody else changed this meanwhile: %(value)s. Save again to have yours.", value=value or _("empty")) for key, value in taken.items()}
         return await _page(ask, values, errors, status=409, shown={**shown, **taken})
     return ask.redirect("/settings/brand", Toast(_("Saved. Everybody sees it from now on.")))
+
+
+def _check_texts(values: dict[str, str]) -> dict[str, str]:
+    """Problems; cleans what has none."""
+    errors = {key: _("Use at most %(count)s characters", count=most) for key, most in looks.TEXTS.items() if len(values[key]) > most}
+    for key in ("login_en", "login_zh_CN"):
+        values[key] = values[key].replace("\r\n", "\n")
+    if (values["sender_name"] and plain_name(values["sender_name"]) != values["sender_name"]) or re.search(r"[<>@\"]", values["sender_name"]):
+        errors["sender_name"] = _("A name on one line, without web addresses.")
+    if values["reply_to"]:
+        try:
+            values["reply_to"] = check_recipient(values["reply_to"])
+        except InvalidInput as error:
+            errors["reply_to"] = str(error.problems[0].message)
+    return errors
 
 
 async def _store(ask: Ask, values: Mapping[str, str], files: Mapping[str, looks.BrandFile | None], shown: Mapping[str, str]) -> dict[str, str]:

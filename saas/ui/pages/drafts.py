@@ -14,7 +14,7 @@ from uuid import UUID
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
-from saas.errors import AppError, Conflict, InvalidDefinition, NotFound, PermissionDenied
+from saas.errors import AppError, Conflict, InvalidDefinition, NotFound, PermissionDenied, PlanLimitReached
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
 from saas.metadata import drafts, edits, fixes, store
@@ -231,7 +231,7 @@ async def publish_plan(request: Request, plan_id: FromPath[str]) -> Response[Any
     made = await configuration.get_plan(desk.ask.ctx, plan_id)
     try:
         revision = await configuration.publish(desk.ask.ctx, plan_id=plan_id, message=message)
-    except (Conflict, InvalidDefinition, PermissionDenied) as error:
+    except (Conflict, InvalidDefinition, PermissionDenied, PlanLimitReached) as error:
         return await _plan(desk, made, error=_error_words(error), message=message, status=error.status)
     forget_host(desk.ask.ctx.tenant.slug)
     return desk.ask.redirect("/settings/revisions", Toast(_("Revision %(number)s is live for everybody.", number=revision.number)))

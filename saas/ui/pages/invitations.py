@@ -10,7 +10,7 @@ from uuid import UUID
 from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
-from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, TooManyRequests
+from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, PlanLimitReached, TooManyRequests
 from saas.i18n import LOCALES, pick
 from saas.i18n import gettext as _
 from saas.runtime import invitations, permissions
@@ -38,7 +38,7 @@ async def send_invitation(request: Request) -> Response[Any]:
         await invitations.invite(
             ask.ctx, typed["email"], typed["roles"], name=typed["name"], department_id=uuid_of(typed["department"]), locale=typed["locale"] if typed["locale"] in LOCALES else None
         )
-    except (InvalidInput, Conflict, TooManyRequests) as error:
+    except (InvalidInput, Conflict, TooManyRequests, PlanLimitReached) as error:
         return await _form(ask, typed, _words(error), status=error.status)
     return ask.redirect("/settings/users", _told(typed["email"]))
 
@@ -48,7 +48,7 @@ async def resend(request: Request, invitation_id: FromPath[UUID]) -> Response[An
     ask = await open_settings(request, "users")
     try:
         await invitations.resend(ask.ctx, invitation_id)
-    except (InvalidInput, TooManyRequests) as error:
+    except (InvalidInput, TooManyRequests, PlanLimitReached) as error:
         return ask.redirect("/settings/users", Toast(next(iter(_words(error).values())), "error"))
     return ask.redirect("/settings/users", _told(""))
 

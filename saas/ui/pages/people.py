@@ -74,7 +74,7 @@ async def add_user(request: Request) -> Response[Any]:
             user_id = await create_user(ask.ctx.tenant_id, typed["email"], password or "", typed["name"], typed["roles"], title=typed["title"], phone=typed["phone"], superior_id=changes["superior_id"], actor_id=ask.ctx.user_id)
             if changes["department_ids"]:
                 await update_user(ask.ctx.tenant_id, user_id, {"department_ids": changes["department_ids"]}, actor_id=ask.ctx.user_id)
-    except (InvalidInput, Conflict) as error:
+    except (InvalidInput, Conflict, PlanLimitReached) as error:
         return await _user_form(ask, None, typed, _field_errors(error), status=error.status)
     return ask.redirect("/settings/users", Toast(_("%(name)s can sign in now.", name=typed["name"]) if password else _("%(name)s was added.", name=typed["name"])))
 
@@ -94,7 +94,7 @@ async def save_user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
             await update_user(ask.ctx.tenant_id, user_id, {"name": typed["name"], "title": typed["title"], "phone": typed["phone"], "status": typed["status"], "role_keys": typed["roles"], **changes}, actor_id=ask.ctx.user_id)
             if password:
                 await set_password(ask.ctx.tenant_id, user_id, password, must_change=user_id != ask.ctx.user_id, keep_session=ask.session.id, actor_id=ask.ctx.user_id)
-    except (InvalidInput, Conflict) as error:
+    except (InvalidInput, Conflict, PlanLimitReached) as error:
         errors = {"roles": str(error.message)} if error.data.get("reason") == "last_admin" else _field_errors(error)
         return await _user_form(ask, person, typed, errors, status=error.status)
     return ask.redirect("/settings/users", Toast(_("Saved")))
@@ -189,6 +189,8 @@ def _check_roles(ask: Ask, wanted: Any, before: Any) -> None:
 def _field_errors(error: AppError) -> dict[str, str]:
     if isinstance(error, Conflict):
         return {"email": str(error.message)}
+    if isinstance(error, PlanLimitReached):
+        return {"": str(error.message)}
     return {p.field if p.field in ("email", "name", "password", "roles", "department") else "": str(p.message) for p in error.problems if isinstance(p, FieldProblem)}
 
 

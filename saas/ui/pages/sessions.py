@@ -23,6 +23,7 @@ from saas.tenants import (
     sso,
     update_user,
 )
+from saas.ui import brand_text
 from saas.ui.guards import (
     SESSION_COOKIE,
     add_cookie,
@@ -58,7 +59,8 @@ async def login_page(request: Request, *, next_: str, email: str = "", error: st
     single = await sso.get_single_sign_on(site.tenant.id) if site.tenant else None
     mode, asked = single.mode if single else "off", "password" in request.query_params or bool(email)
     ways = {"mode": mode, "label": single.label if single else "", "with_password": mode != "required" or asked, "out": "sso_out" in cookies_of(request) and mode != "off"}
-    data = {**login_data(request), "sso": ways, "next": local_path(next_), "email": email, "error": error, "operator": site_of(request).kind == "operator", "toasts": read_toasts(request)}
+    words = str(site.tenant.brand.get(f"login_{request.scope['state']['locale']}") or "") if site.tenant else ""
+    data = {**login_data(request), "welcome": brand_text.paragraphs(words), "sso": ways, "next": local_path(next_), "email": email, "error": error, "operator": site_of(request).kind == "operator", "toasts": read_toasts(request)}
     response = html(render("auth/login.html", **data), status=status)
     if data["toasts"]:
         add_cookie(request, response, "toasts", "", seconds=0)

@@ -10,7 +10,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import UploadFile
 from litestar.params import FromPath
 
-from saas.errors import AppError, Conflict, InvalidInput, NotFound, PayloadTooLarge
+from saas.errors import AppError, Conflict, InvalidInput, NotFound, PayloadTooLarge, PlanLimitReached
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick, sentences
 from saas.i18n import noop as N_
@@ -95,7 +95,7 @@ async def take_table(request: Request, entity: FromPath[str]) -> Response[Any]:
     try:
         info = await files.store(ask.ctx, upload.filename, parts(), max_bytes=TABLE_BYTES, accept=TABLES, field_key="file")
         await transfer.preview_import(ask.ctx, info.id, {"entity": found.key})
-    except (InvalidInput, PayloadTooLarge) as error:
+    except (InvalidInput, PayloadTooLarge, PlanLimitReached) as error:
         text = sentences(p.message for p in error.problems) or str(error.message)
         return await _upload_page(ask, found, error=text, status=error.status)
     return ask.redirect(f"/r/{found.key}/import/{info.id}")

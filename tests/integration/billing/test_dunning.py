@@ -59,6 +59,7 @@ async def test_what_the_operator_closed_no_payment_opens(stripe, payer):
     server.settle(stripe, await company.customer())
     await company.hear()
     assert (await company.row()).status == "suspended" and (await company.account()).step == ""
+    assert await company.mails() == []  # none of that would be true
     await set_tenant_status(company.slug, "active")
     await company.settle()
     assert (await company.row()).status == "active"

@@ -48,6 +48,7 @@ async def test_what_is_not_signed_by_the_provider_is_not_stored(stripe, http):
     assert await stored() == {}
     assert await send(http, body, right) == 200
     assert len(await stored()) == 1
+    assert 'saas_webhooks_total{outcome="forged",source="stripe"}' in (await http.get("http://127.0.0.1/metrics")).text
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"text"', b"{}", b'{"id": "evt_1"}', b'{"id": "evt_1", "object": "event", "type": "x", "created": "soon", "data": null}', b"\xff\xfe"])
@@ -230,3 +231,8 @@ async def test_events_of_a_deleted_workspace(stripe, payer):
     await delete_tenant(company.slug)
     await company.hear()
     assert "unknown" in (await stored()).values()
+    with pytest.raises(NotFound):
+        await apply.refresh(company.id, await company.customer())
+    async with system_transaction("billing") as conn:  # nothing of it comes back
+        for table in ("billing_account", "billing_invoice", "billing_usage"):
+            assert await conn.fetchval(f"SELECT count(*) FROM {table} WHERE tenant_id = $1", company.id) == 0  # noqa: S608  names of this test

@@ -138,7 +138,7 @@ async def test_not_ready_before_the_migrations(http, database, monkeypatch):
 
 def test_processes_of_one_machine_add_up(tmp_path):
     """Counters of processes that are gone stay, their gauges do not."""
-    part = "from saas.observe import metrics; metrics.request_ended('/a', 'GET', 200, 0.01); metrics.jobs_ended.labels('k', 'done').inc(); metrics.config_entries.set(5);"
+    part = "from saas.observe import metrics; metrics.request_ended('/a', 'GET', 200, 0.01); metrics.jobs_ended.labels('k', 'done').inc(); metrics.config_entries.set(5); metrics.sample();"
     environment = {"PATH": "/usr/bin:/bin", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", part], env=environment, cwd=ROOT, check=True, timeout=60)

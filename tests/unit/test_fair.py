@@ -1,0 +1,195 @@
+"""Shares of a process: who is let in, who waits, who gives way; nothing is lost when somebody leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from saas.db import fair
+from saas.db.fair import Turn
+from saas.errors import TooManyRequests
+from saas.observe.seen import Seen, seeing
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(fair, "_tenants", {})
+    monkeypatch.setattr(fair, "_caps", fair._Caps())
+    monkeypatch.setattr(fair._Load, "is_busy", lambda self, now: True)
+    yield
+    assert fair.figures() == {"running": 0, "slow": 0, "connections": 0, "active": 0, "parked": 0}
+
+
+async def entered(tenant: UUID, count: int) -> list[Turn]:
+    turns = [Turn(tenant) for _ in range(count)]
+    for turn in turns:
+        await turn.enter()
+    return turns
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def close(turns: list[Turn]) -> None:
+    for turn in turns:
+        turn.close()
+
+
+async def test_a_tenant_alone_gets_all_places_and_the_rest_wait_in_order():
+    tenant = uuid4()
+    held = await entered(tenant, 6)
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        turn = Turn(tenant)
+        await turn.enter()
+        order.append(number)
+        await asyncio.sleep(0)
+        turn.close()
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(9)]
+    await settle()
+    assert order == [] and fair.figures()["running"] == 6
+    close(held)
+    await asyncio.gather(*waiting)
+    assert order == list(range(9))
+
+
+async def test_others_are_let_in_at_once_and_the_heavy_one_gets_less():
+    heavy, light = uuid4(), uuid4()
+    held = await entered(heavy, 6)
+    more = [Turn(heavy) for _ in range(8)]
+    waiting = [asyncio.create_task(turn.enter()) for turn in more]
+    await settle()
+    [other] = await asyncio.wait_for(entered(light, 1), 0.5)
+    close(held)  # as long as the light one is there, one place is left
+    await settle()
+    assert sum(turn.is_held for turn in more) == 1
+    for _ in more:
+        assert sum(turn.is_held for turn in more) <= 1
+        next(turn for turn in more if turn.is_held).close()
+        await settle()
+    await asyncio.gather(*waiting)
+    other.close()
+
+
+async def test_alone_again_it_gets_everything(monkeypatch):
+    monkeypatch.setattr(fair, "REMEMBERED_SECONDS", 0.01)
+    heavy, light = uuid4(), uuid4()
+    held = await entered(heavy, 1)
+    close(await entered(light, 1))
+    await asyncio.sleep(0.05)
+    held += await entered(heavy, 5)
+    close(held)
+
+
+async def test_too_many_are_refused_with_a_time(monkeypatch):
+    monkeypatch.setattr(fair, "MOST_WAITING", 2)
+    monkeypatch.setattr(fair, "WAIT_SECONDS", 0.05)
+    tenant, other = uuid4(), uuid4()
+    held = await entered(tenant, 6)
+    waiting = [asyncio.create_task(Turn(tenant).enter()) for _ in range(5)]
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(error, TooManyRequests) and error.data["retry_after"] > 0 for error in found)
+    close(await asyncio.wait_for(entered(other, 6), 0.5))
+    close(held)
+
+
+async def test_whoever_leaves_the_line_takes_no_place_along():
+    tenant = uuid4()
+    held = await entered(tenant, 6)
+    waiting = [asyncio.create_task(Turn(tenant).enter()) for _ in range(4)]
+    await settle()
+    waiting[0].cancel()
+    held.pop().close()  # gives the place to the second
+    waiting[1].cancel()  # at the same moment
+    await settle()
+    close(held)
+    turns = await asyncio.wait_for(entered(tenant, 4), 0.5)  # two more are in by now
+    for _ in range(2):
+        fair._end(fair._of(tenant))  # those of the tasks that were let in
+    close(turns)
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_slow_requests_keep_no_others_out():
+    tenant = uuid4()
+    turns = await entered(tenant, 6)
+    asking = [asyncio.create_task(turn.slow()) for turn in turns]
+    await settle()
+    assert fair.figures()["slow"] == 3 and fair.figures()["running"] == 3
+    quick = await asyncio.wait_for(entered(tenant, 3), 0.5)
+    close(quick)
+    for turn in turns:
+        turn.close()
+        await settle()
+    await asyncio.gather(*asking)
+    close(turns)
+
+
+async def test_a_heavy_tenant_lets_a_light_one_go_first_but_not_for_long():
+    heavy, light = uuid4(), uuid4()
+    held = await entered(heavy, 4)
+    fair._of(heavy).used = 4.0
+    [other] = await entered(light, 1)
+    assert fair.is_contended()
+    what = Seen("request", tenant_id=heavy)
+    with seeing(what):
+        began = time.monotonic()
+        waiting = asyncio.create_task(fair.give_way())
+        await settle()
+        assert not waiting.done()
+        other.leave()
+        await asyncio.wait_for(waiting, 0.5)
+        assert time.monotonic() - began < fair.GIVE_WAY_SECONDS
+        await other.enter()
+        await asyncio.wait_for(fair.give_way(), 1)  # the light one stays: after a moment the heavy one goes on
+        assert 0 < what.waited < 3 * fair.GIVE_WAY_SECONDS
+        what.waited = fair.PATIENCE_SECONDS
+        await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+    with seeing(Seen("request", tenant_id=light)):
+        await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+    close([*held, other])
+
+
+async def test_two_alike_wait_for_nobody():
+    one, other = uuid4(), uuid4()
+    held = [*await entered(one, 3), *await entered(other, 3)]
+    for tenant in (one, other):
+        fair._of(tenant).used = 3.0
+    for tenant in (one, other):
+        with seeing(Seen("request", tenant_id=tenant)):
+            await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+    close(held)
+
+
+async def test_connections_of_a_tenant_have_an_end():
+    tenant, other = uuid4(), uuid4()
+    for _ in range(6):
+        await fair.take_connection(tenant)
+    seventh = asyncio.create_task(fair.take_connection(tenant))
+    await settle()
+    assert not seventh.done()
+    await asyncio.wait_for(fair.take_connection(other), 0.5)
+    fair.give_connection(other)
+    fair.give_connection(tenant)
+    await asyncio.wait_for(seventh, 0.5)
+    for _ in range(6):
+        fair.give_connection(tenant)
+
+
+def test_the_caps_leave_room_in_the_pool():
+    fair.configure(6, 10)
+    assert (fair._caps.requests, fair._caps.connections) == (6, 6)
+    fair.configure(50, 10)
+    assert (fair._caps.requests, fair._caps.connections) == (50, 8)
+    fair.configure(6, 2)
+    assert fair._caps.connections == 2
+    fair.configure(0, 10)
+    assert not fair._caps.is_on and fair._caps.requests > 1000
