@@ -16,7 +16,7 @@ from saas.db.scope import is_database_open
 from saas.provision import open_workspace, provision_tenant
 from saas.runtime import load_kinds
 from saas.settings import Settings
-from saas.tenants import rates, slow
+from saas.tenants import rates, slow, traffic
 from saas.ui import pages
 from saas.ui.api import routers as api_routers
 from saas.ui.attention import AbandonedReads, choose_limit
@@ -42,7 +42,7 @@ def routes(settings: Settings) -> Litestar:
         opened = not is_database_open()
         if opened:
             await open_database(settings)
-        helpers = [asyncio.create_task(helper) for helper in (rates.keep_telling(), slow.keep_storing())]
+        helpers = [asyncio.create_task(helper) for helper in (rates.keep_telling(), slow.keep_storing(), traffic.keep_storing())]
         try:
             yield
         finally:

@@ -20,7 +20,7 @@ from saas.runtime import archive, files, jobs, schedules, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
-from saas.tenants import clean_up, list_tenants, remove_due
+from saas.tenants import clean_up, figures, list_tenants, remove_due
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ GRACE_SECONDS = 10.0
 async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
     """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back. One more
     place is only for tenants of which no job is running: whoever has long ones, or ten thousand, keeps nobody else waiting."""
-    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _settle_usage, _recount_usage, _keep_house)] if ticks else []
+    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _settle_usage, _recount_usage, _measure_tenants, _keep_house)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
         await _run_due(stop, running, concurrency)
@@ -211,6 +211,13 @@ async def _tick_schedules(stop: asyncio.Event) -> None:
     while not stop.is_set():
         await _try(schedules.tick, "schedule.tick_failed")
         await _pause(stop, TICK_SECONDS)
+
+
+async def _measure_tenants(stop: asyncio.Event) -> None:
+    """Figures for the operator's list."""
+    while not stop.is_set():
+        await _try(figures.measure, "figures.failed")
+        await _pause(stop, figures.MEASURE_SECONDS)
 
 
 async def _settle_usage(stop: asyncio.Event) -> None:

@@ -112,7 +112,6 @@ FROM job WHERE (status IN ('queued', 'running') OR (status = 'failed' AND finish
 _MAIL_STATE = "CASE WHEN status = 'queued' THEN 'waiting' ELSE status END AS state, count(*) AS number, extract(epoch FROM now() - min(next_attempt_at))::float8 AS age"
 _MAIL_OPEN = "(status IN ('queued', 'sending') OR (status = 'failed' AND created_at > now() - interval '1 day'))"
 _MAILS = f"SELECT {_MAIL_STATE} FROM mail WHERE {_MAIL_OPEN} AND {_HERE} GROUP BY 1"  # noqa: S608
-_EVENTS = "SELECT state, count(*) AS number FROM stripe_event WHERE state IN ('waiting', 'failed') GROUP BY 1"
 _PLATFORM_MAILS = f"SELECT {_MAIL_STATE} FROM platform_mail WHERE {_MAIL_OPEN} GROUP BY 1"  # noqa: S608
 _EVENTS = "SELECT state, count(*) AS number FROM stripe_event WHERE state IN ('waiting', 'failed') GROUP BY 1"
 
@@ -162,7 +161,6 @@ async def _ask() -> Told:
                 if cell == HOME:
                     mail_rows += await conn.fetch(_PLATFORM_MAILS)
                     told["saas_tenants"] = [((row["status"],), float(row["number"])) for row in await conn.fetch("SELECT status, count(*) AS number FROM tenant GROUP BY 1")]
-                    told["saas_webhooks_stored"] = [((row["state"],), float(row["number"])) for row in await conn.fetch(_EVENTS)]
                     workers = await conn.fetchrow(_WORKERS, ALIVE_SECONDS)
                     told["saas_workers"] = [((), float(workers["workers"]))]
                     events = {row["state"]: float(row["number"]) for row in await conn.fetch(_EVENTS)}

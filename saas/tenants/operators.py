@@ -307,6 +307,20 @@ async def record_operator_audit(
     )
 
 
+async def list_operator_audit(
+    *, kind: str = "", tenant: str = "", email: str = "", since: datetime | None = None, until: datetime | None = None, before: UUID | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Newest first. `kind` and `tenant` match beginnings; `until` is a day, itself included; `before` the id of the last one seen."""
+    async with system_transaction("operator_console", timeout_seconds=30) as conn:
+        rows = await conn.fetch(
+            "SELECT a.id, a.at, a.kind, a.tenant_id_text AS tenant, a.ip, a.data, o.email FROM operator_audit a LEFT JOIN operator_account o ON o.id = a.operator_id "
+            "WHERE ($1 = '' OR starts_with(a.kind, $1)) AND ($2 = '' OR starts_with(a.tenant_id_text, $2)) AND ($3 = '' OR o.email = $3) AND ($4::timestamptz IS NULL OR a.at >= $4) "
+            "AND ($5::timestamptz IS NULL OR a.at < $5 + interval '1 day') AND ($6::uuid IS NULL OR a.id < $6) ORDER BY a.id DESC LIMIT $7",
+            kind, tenant, email, since, until, before, limit,
+        )
+    return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+
 def _fingerprint(email: str) -> str:
     return hashlib.sha256(email.encode()).hexdigest()[:32]
 

@@ -22,6 +22,7 @@ from saas.i18n import LOCALES, lazy
 from saas.tenants import throttles
 from saas.tenants.addresses import problem_of, proposals
 from saas.tenants.auth import fingerprint
+from saas.tenants.features import is_on
 from saas.tenants.ids import new_id
 from saas.tenants.links import platform_address
 from saas.tenants.mail.messages import compose_platform
@@ -75,9 +76,9 @@ class Address:
 
 
 def is_open() -> bool:
-    """Whether companies may sign up by themselves: the operator's setting, and somewhere for the link to go."""
+    """Whether companies may sign up by themselves: the operator's setting and switch, and somewhere for the link to go."""
     settings = current_database().settings
-    return settings.signup_open and (mail_is_sent() or settings.is_local)
+    return settings.signup_open and is_on(None, "sign_up") and (mail_is_sent() or settings.is_local)
 
 
 def offered_plans() -> list[str]:

@@ -96,6 +96,12 @@ def leaving(ask: Ask) -> Banner | None:
     return Banner("leaving", "danger", _("This workspace will be deleted: %(when)s.", when=found["when"]), note=_("Nothing can be changed."), label=_("Deletion of the workspace"), icon="alert", link=keep)
 
 
+@banner(80)
+def announcements(ask: Ask) -> Iterable[Banner]:
+    """What the operator says to everybody, or to some; each person takes it away for themselves."""
+    return [Banner("announcement", a.kind, a.texts.get(ask.ctx.locale) or a.texts["en"], label=_("Announcement"), icon="megaphone", dismiss=f"/announcements/{a.id}/dismiss") for a in ask.announcements]
+
+
 @banner(40)
 def viewing(ask: Ask) -> Banner | None:
     """Somebody looks through another's eyes."""

@@ -42,8 +42,12 @@ from saas.ui.views import Link, NavGroup, Toast
 # (group, [(key, address, name, icon)]): other parts of the product add their pages here.
 MENU: Sequence[tuple[LazyString, Sequence[tuple[str, str, LazyString, str]]]] = (
     (lazy("Workspaces"), (("tenants", "/", lazy("Workspaces"), "building"), ("billing", "/billing", lazy("Billing"), "credit-card"))),
-    (lazy("Monitoring"), (("slow", "/monitor/slow", lazy("Slow statements"), "gauge"),)),
-    (lazy("Operators"), (("operators", "/operators", lazy("Operators"), "users"),)),
+    (
+        lazy("Everybody"),
+        (("announcements", "/announcements", lazy("Announcements"), "megaphone"), ("switches", "/switches", lazy("Feature switches"), "toggle")),
+    ),
+    (lazy("Watch"), (("jobs", "/monitor/jobs", lazy("Jobs"), "server"), ("mail", "/monitor/mail", lazy("Mail and events"), "mail"), ("slow", "/monitor/slow", lazy("Slow statements"), "gauge"))),
+    (lazy("Operators"), (("operators", "/operators", lazy("Operators"), "users"), ("audit", "/operator-audit", lazy("Audit log"), "eye"))),
 )
 SETUP = "/account/second-factor"
 # Every address of the console begins with one of these; tests know by them what is no tenant's page.

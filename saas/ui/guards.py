@@ -22,6 +22,7 @@ from saas.runtime.contexts import context_of
 from saas.runtime.notifications import unread_count
 from saas.runtime.permissions import closed, is_admin
 from saas.tenants import SessionInfo, find_session
+from saas.tenants.platform import Announcement, announcements_for
 from saas.ui import formats, pace, support, viewing
 from saas.ui.banners import banners_of
 from saas.ui.middleware import SAFE_METHODS, Site
@@ -34,7 +35,7 @@ WITHOUT_OWN_PASSWORD = ("/profile", "/profile/password")
 # take that back, let support in, and what is only about themselves. Forms of records come as far as the engine's door, which refuses
 # what they write: so what was typed stays on the page.
 WHILE_CLOSED = re.compile(
-    r"/(logout|support/leave|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave|billing|support)(/[a-z0-9/-]+)?|settings/simulator/leave"
+    r"/(logout|support/leave|announcements/[0-9a-f-]{36}/dismiss|locale|theme|profile(/[a-z/-]+)?|notifications(/[a-z-]+)?|settings/(everything|leave|billing|support)(/[a-z0-9/-]+)?|settings/simulator/leave"
     r"|jobs/[0-9a-f-]{36}/cancel|r/[a-z0-9_]+/(form|export|new|[0-9a-f-]{36}/(edit|delete|restore|transitions/[a-z0-9_]+(/form)?)))\Z"
 )
 SECOND_FACTOR = "/profile/second-factor"
@@ -48,6 +49,7 @@ class Ask:
         self.request, self.ctx, self.session = request, ctx, session
         self.unread = 0
         self.viewing: viewing.Viewing | None = None  # through whose eyes
+        self.announcements: list[Announcement] = []  # of the operator
 
     @property
     def site(self) -> Site:
@@ -247,6 +249,8 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
         refuse_unfinished(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
+    if session.support is None and request.method in SAFE_METHODS and not ask.is_fragment:
+        ask.announcements = await announcements_for(session.tenant.id, session.tenant.plan_key, session.user.id)
     if session.view_as:
         ask.viewing = await viewing.describe(ctx, session.view_as, request.url.path)
         if not myself:

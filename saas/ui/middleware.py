@@ -16,7 +16,7 @@ from saas.db import one_transaction, own_limits
 from saas.errors import AppError, NotFound
 from saas.i18n import LOCALES, lazy, negotiate, use_locale
 from saas.settings import Settings
-from saas.tenants import TenantRow, resolve_host
+from saas.tenants import TenantRow, platform, resolve_host
 from saas.tenants.links import address_of
 from saas.ui import replicas, watch
 
@@ -94,6 +94,8 @@ class SiteMiddleware:
         except AppError as error:
             failed = error
         scope["state"]["site"] = site  # type: ignore[index]
+        if site.kind != "none":
+            await platform.refresh()
         accept = headers.get(b"accept-language")
         if accept and scope["path"].startswith("/api/"):  # a program says for whom it asks
             locale = negotiate(accept, site.tenant.locale if site.tenant else "en")

@@ -14,6 +14,7 @@ from saas.db.reading import begin_counting, end_counting
 from saas.log import request_ended
 from saas.observe import metrics, seen, tracing
 from saas.observe.seen import Seen
+from saas.tenants import traffic
 
 UNMATCHED = "unmatched"  # no handler was reached: such addresses are anybody's text
 ABANDONED = 499  # the browser left before the answer began
@@ -102,5 +103,7 @@ def _tell(watched: Watched, method: str, seconds: float, queries: int) -> None:
     what.route = what.route or UNMATCHED
     metrics.request_ended(what.route, method, status, seconds)
     tracing.answered(what, method, status, queries)
+    if what.tenant_id is not None and what.route not in _QUIET:
+        traffic.note(what.tenant_id, method=method, route=what.route, status=status, seconds=seconds, request_id=what.request_id)
     level = logging.DEBUG if what.route in _QUIET and status < 500 else logging.ERROR if status == 500 else logging.WARNING if status > 500 else logging.INFO
     request_ended(level, method=method, status=status, ms=round(seconds * 1000, 1), queries=queries)

@@ -101,6 +101,16 @@ def test_load_counts_what_was_answered(tmp_path: Path) -> None:
     assert len(asked) >= len(alone) - 2 and all(part["database"] > 0 and part["python"] > 0 for part in asked)
 
 
+@pytest.mark.slow
+def test_neighbours_are_measured_alone_and_beside(tmp_path: Path) -> None:
+    found = bench("neighbours", "--records", "600", "--deals", "300", "--seconds", "1.5", "--turns", "1", "--people", "6", "--out", str(tmp_path / "neighbours.json"))
+    assert found.returncode == 0, found.stderr
+    report = json.loads((tmp_path / "neighbours.json").read_text())
+    whole = report["rows"][0]
+    assert whole["operation"] == "all" and whole["count"] > 5 and whole["alone_p95"] > 0 and whole["beside_p95"] > 0 and whole["ratio"] > 0
+    assert report["detail"]["beside"][0]["requests"] > 0 and not report["detail"]["errors"]
+
+
 # ---- drawing -----------------------------------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,7 @@ from saas.tenants import (
 )
 from saas.ui.console import OPERATOR_PATHS
 from tests.factories import PASSWORD
+from tests.integration.rights.test_view_as import OUTSIDE
 from tests.integration.test_pages import Browser
 
 PACK = "baseline-crm"
@@ -234,7 +235,6 @@ async def test_everybody_sees_it_and_every_look_is_noted(http, tenant, operator)
 
 
 OPERATORS = ("/api/v1/tokens", *OPERATOR_PATHS)
-OUTSIDE = {"/login", "/login/code", "/forgot", "/logout", "/locale", "/theme", "/go", "/support/leave"}
 READING = {"/api/v1/records/{entity:str}/aggregate", "/r/{entity:str}/form", "/r/{entity:str}/{record_id:uuid}/transitions/{key:str}/form"}
 
 

@@ -100,8 +100,13 @@ CASES: dict[str, Case] = {
     # ---- operators, on their own host only
     "GET /api/v1/tenants": OPERATOR, "POST /api/v1/tenants": OPERATOR, "GET /api/v1/tenants/{slug:str}": OPERATOR, "PATCH /api/v1/tenants/{slug:str}": OPERATOR,
     "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "GET /api/v1/tenants/{slug:str}/slow-queries": OPERATOR, "GET /monitor/slow": Case(public=True), "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
-    "POST /tenants/{slug:str}/status": fills({"status": "suspended"}, slug="$slug", public=True),
-    **{f"GET {path}": Case(public=True) for path in ("/operators", "/account/second-factor")},
+    **{f"GET {path}": Case(params={"slug": "$slug"}, public=True) for path in (
+        "/operators", "/account/second-factor", "/tenants", "/tenants/{slug:str}", "/tenants/{slug:str}/export", "/announcements", "/switches", "/monitor/jobs", "/monitor/mail", "/operator-audit", "/operator-audit/csv",
+    )},
+    **{f"POST {path}": fills({"slug": "x"}, public=True) for path in ("/tenants", "/tenants/import", "/announcements")},
+    "POST /tenants/{slug:str}/{act:str}": fills({"reason": "long enough"}, slug="$slug", act="suspend", public=True), "POST /switches/{key:str}": fills({"state": "off"}, key="api_keys", public=True),
+    "POST /announcements/{announcement_id:uuid}/end": fills({}, announcement_id="$record", public=True), "POST /announcements/{announcement_id:uuid}/dismiss": fills({}, announcement_id="$record"),
+    "POST /monitor/jobs/{job_id:uuid}": fills({"act": "cancel"}, job_id="$queued", public=True),
     **{f"POST {path}": fills({}, public=True) for path in ("/operators", "/account/second-factor", "/account/second-factor/codes", "/account/second-factor/codes.txt")},
     "POST /operators/{operator_id:uuid}": fills({"act": "deactivate"}, operator_id="$user", public=True),
     # ---- support access: A's requests, tickets and sessions

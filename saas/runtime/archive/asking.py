@@ -18,6 +18,7 @@ from saas.runtime import jobs, permissions
 from saas.runtime.context import Context
 from saas.runtime.files import Download, FileInfo, tenant_folder
 from saas.tenants import record_audit
+from saas.tenants.features import require_feature
 
 KIND = "export_tenant"
 HOURS = 24  # how long an archive can be fetched
@@ -42,6 +43,7 @@ def require_admin(ctx: Context) -> None:
 async def start_archive(ctx: Context) -> jobs.JobInfo:
     """Have the archive made in the background; the job that is making one already, if there is one. Errors: PermissionDenied."""
     require_admin(ctx)
+    require_feature(ctx.tenant, "tenant_export")
     async with tenant_transaction(ctx.tenant_id) as conn:
         # Two at once would be written to the same disk for the same reader.
         await conn.execute("SELECT 1 FROM tenant WHERE id = $1 FOR NO KEY UPDATE", ctx.tenant_id)

@@ -15,6 +15,7 @@ from saas.i18n import lazy, negotiate, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
 from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session, rates
+from saas.tenants.features import require_feature
 from saas.ui import support
 from saas.ui.api import bodies
 from saas.ui.api.scopes import require_scope
@@ -85,6 +86,7 @@ async def context(request: Request) -> Context:
         refuse_closed(session, request.url.path, allowed=WHILE_CLOSED)
     support.limit(session, request)
     if session.key is not None:
+        require_feature(session.tenant, "api_keys")
         require_scope(request, session.key)
     if session.view_as:  # programs ask for themselves
         raise PermissionDenied(lazy("You are looking through somebody else's eyes. Leave that first."), reason="simulation")

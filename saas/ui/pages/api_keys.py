@@ -16,6 +16,7 @@ from saas.i18n import gettext as _
 from saas.i18n import listed, pick
 from saas.runtime import Context, permissions
 from saas.tenants import create_api_key, list_api_keys, list_users, revoke_api_key
+from saas.tenants.features import require_feature
 from saas.ui import formats
 from saas.ui.guards import Ask, signed_in
 from saas.ui.pages.settings import open_settings, show_settings
@@ -75,6 +76,7 @@ async def make_key(request: Request) -> Response[Any]:
     ask = await signed_in(request)
     form, ctx = await ask.form(), ask.ctx
     assert ctx.user_id is not None
+    require_feature(ctx.tenant, "api_keys")
     everything = form.get("reach") != "chosen"
     typed = {
         "name": str(form.get("name") or "").strip(), "expires_at": str(form.get("expires_at") or ""), "scopes": [str(s) for s in form.getall("scopes", [])],

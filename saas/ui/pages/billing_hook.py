@@ -24,7 +24,6 @@ async def webhook(request: Request) -> Response[dict[str, str]]:
         metrics.webhooks.labels("stripe", "forged").inc()
         log.warning("billing.forged_event", ip=request.client.host if request.client else "")
         return Response({"error": "the signature does not fit"}, status_code=400)
-    metrics.webhooks.labels("stripe", state).inc()
     return Response({"state": state})
 
 

@@ -63,7 +63,7 @@ def standing(ask: Ask) -> Banner | None:
     if tenant.status not in words:
         return None
     kind, text, note = words[tenant.status]
-    return Banner("standing", kind, text, note=note, link=more)
+    return Banner("standing", kind, f"{text} {tenant.status_reason}".strip(), note=note, link=more)
 
 
 @banner(60)

@@ -17,10 +17,14 @@ from joserfc import jwk, jwt
 
 from saas.db import tenant_transaction
 from saas.errors import InvalidInput
+from saas.runtime import invitations
+from saas.runtime.contexts import context_for_user
 from saas.tenants import find_user, list_audit, open_session, sso, update_user
+from saas.tenants.mail import send_due
 from saas.tenants.sso import SingleSignOn
 from tests.conftest import PASSWORD
 from tests.integration.sso.browsing import path_of, shown
+from tests.mailbox import mailed
 from tests.oidc_provider.foreign import foreign_provider
 from tests.oidc_provider.lying import CLIENT_ID, SECRET
 
@@ -471,6 +475,21 @@ async def test_required_means_no_passwords_but_for_emergencies(make_company, pro
     assert (await company.browser().post("/login", {"email": company.admin_email, "password": PASSWORD})).status_code == 303
     provider.person = company.person("anna")
     assert (await anna.sign_in()).status_code == 303
+
+
+async def test_an_invitation_makes_the_account_and_single_sign_on_opens_it(make_company, provider, database):
+    company = await make_company()
+    await company.set(mode="required", emergency_user_id=company.admin_id)
+    email = f"guest@{company.slug}.example"
+    async with mailed(database) as box:
+        await invitations.invite(await context_for_user(company.id, company.admin_id, origin="page"), email, ["sales"])
+        await send_due()
+        path = urlsplit(box.link(email)).path
+    browser = company.browser()
+    answer = await browser.post(path, {"name": "Guest", "password": PASSWORD})
+    assert answer.status_code == 303 and answer.headers["location"] == "/login" and "session" not in browser.cookies
+    provider.person = company.person("guest")
+    assert (await browser.sign_in()).status_code == 303
 
 
 # ---- settings, trial, signing out --------------------------------------------------------------------------------------------
