@@ -154,7 +154,7 @@ async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict
     async with tenant_transaction(tenant_id) as conn:
         rows = await conn.fetch(
             "SELECT u.id, u.email, u.name, u.locale, u.status, u.superior_id, u.title, u.phone, u.successor_id, "
-            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, u.sample_key, u.password_hash <> '' AS has_password, "
+            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, u.sample_key, u.password_hash <> '' AS can_sign_in, "
             "EXISTS(SELECT 1 FROM second_factor f WHERE f.tenant_id = u.tenant_id AND f.user_id = u.id) AS has_second_factor, "
             "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) role_keys, "
             "ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id "

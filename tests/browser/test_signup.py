@@ -17,6 +17,7 @@ from saas.runtime.worker import drain
 from saas.tenants import create_user, find_tenant, find_user, signups
 from saas.tenants.mail import send_due
 from tests.browser.conftest import Company
+from tests.browser.test_every_page import NAMELESS
 from tests.conftest import PASSWORD
 from tests.mailbox import mailed
 
@@ -42,8 +43,10 @@ async def test_from_the_landing_page_to_real_work(visit, apex: Company, database
         page = await visitor.go("/")
         await expect(page.locator(".public-hero img")).to_have_js_property("naturalWidth", 960)
         await visitor.no_sideways_scroll()
+        assert await page.evaluate(NAMELESS) == []
         await page.locator(".public-hero a[href='/signup']").click()
         await visitor.no_sideways_scroll()
+        assert await page.evaluate(NAMELESS) == []
         state = page.locator("#address-state")
         await page.locator("[name=company]").fill(company)
         await expect(page.locator("[name=slug]")).to_have_value(slug)
@@ -63,6 +66,7 @@ async def test_from_the_landing_page_to_real_work(visit, apex: Company, database
         await expect(page.locator("[data-link]")).to_have_count(0)
         await send_due()
         await page.goto(box.link(email))
+        assert await page.evaluate(NAMELESS) == []
         await page.locator("[name=password]").fill("short")
         await page.locator("form .button.primary").click()
         await expect(page.locator("#e-password")).not_to_be_empty()
@@ -73,6 +77,7 @@ async def test_from_the_landing_page_to_real_work(visit, apex: Company, database
         base = re.match(r"http://[^/]+", page.url)[0]
         assert base == apex.base.replace("localhost", f"{slug}-x.localhost")
         visitor.base = base
+        assert await page.evaluate(NAMELESS) == []
         await visitor.no_sideways_scroll()
         await drain()
         await expect(steps.locator("[data-loading]")).to_have_count(0)

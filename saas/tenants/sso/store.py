@@ -127,8 +127,8 @@ def check(given: SingleSignOn) -> list[FieldProblem]:
 
 
 async def _check_emergency(conn: Any, tenant_id: UUID, user_id: UUID | None) -> list[FieldProblem]:
-    has_password = user_id and await conn.fetchval("SELECT password_hash <> '' FROM app_user WHERE tenant_id = $1 AND id = $2 AND status = 'active'", tenant_id, user_id)
-    return [] if has_password else [FieldProblem("emergency", "required", lazy("Choose an administrator with a password, who can still come in when the provider cannot be reached."))]
+    can_sign_in = user_id and await conn.fetchval("SELECT password_hash <> '' FROM app_user WHERE tenant_id = $1 AND id = $2 AND status = 'active'", tenant_id, user_id)
+    return [] if can_sign_in else [FieldProblem("emergency", "required", lazy("Choose an administrator with a password, who can still come in when the provider cannot be reached."))]
 
 
 async def password_opens(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:

@@ -168,7 +168,7 @@ async def test_a_small_plan_gets_a_small_sample(tenant_factory, monkeypatch):
     await drain()
     forget(tenant.id)
     people = await list_users(tenant.id)
-    assert len(people) == 9 and not any(u["has_password"] for u in people if u["sample_key"]), "nobody signs in as a sample person"
+    assert len(people) == 9 and not any(u["can_sign_in"] for u in people if u["sample_key"]), "nobody signs in as a sample person"
     assert 100 < len(await live_of(tenant)) <= 2000 // sample_data.SHARE * 1.2
     for number in range(2):  # all three seats of the plan are still there
         await create_user(tenant.id, f"p{number}@x.example", PASSWORD, "Person", ["sales"])
