@@ -12,7 +12,7 @@ from saas.db.roles import APP, OWNER, SYSTEM
 APPEND_ONLY = ("record_event", "audit_event", "billing_account", "billing_invoice", "billing_usage")
 OPERATOR_TABLES = (
     "operator_account", "operator_session", "operator_audit", "operator_recovery_code", "tenant_move", "platform_mail", "worker_beat", "traffic_hour", "recent_error", "tenant_figures",
-    "announcement", "feature_switch", "verified_domain", "stripe_customer", "stripe_event", "billing_report", "migration",
+    "announcement", "feature_switch", "verified_domain", "stripe_customer", "stripe_event", "billing_report", "migration", "signup", "throttle",
 )  # fmt: skip
 # The column that says whose a row is, where it is not tenant_id.
 OTHER_COLUMNS = {"tenant": "id"}

@@ -92,7 +92,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 def _base(body: Mapping[str, Any]) -> int | None:
     base = body.get("base_revision")
-    if base is not None and (not isinstance(base, int) or isinstance(base, bool)):
+    if base is not None and (not isinstance(base, int) or isinstance(base, bool) or not 0 <= base < 2**31):
         raise BadRequest(lazy("“base_revision” must be the revision your change starts from."), field="base_revision")
     return base
 

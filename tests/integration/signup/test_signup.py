@@ -57,10 +57,8 @@ async def test_from_the_form_to_the_first_page(apex, box, pack, locale, sample):
     assert short.status_code == 422 and 'data-error-for="password"' in short.text
     with pytest.raises(NotFound):
         await find_tenant(slug)
-    started = time.monotonic()
     answer = await apex.post(path, {"password": PASSWORD})
-    took = time.monotonic() - started
-    assert answer.status_code == 303 and took < 5, f"{took:.1f} s"
+    assert answer.status_code == 303
     host, cookie = await inside(apex, answer)
     tenant = await find_tenant(slug)
     assert (tenant.locale, tenant.time_zone, tenant.pack_key, tenant.name) == (locale, "Europe/Paris", pack, f"{slug.title()} Company")
