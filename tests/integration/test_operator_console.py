@@ -200,17 +200,24 @@ async def test_plan_trial_limits_with_before_and_after(console, tenant):
     await console.get(base)
     preview = await console.post(f"{base}/plan", {"plan": "free"})
     assert preview.status_code == 200 and 'name="sure"' in preview.text and (await find_tenant(tenant.slug)).plan_key == "unlimited"
-    assert (await console.post(f"{base}/limits", {"overrides": '{"seats": 0}'})).status_code == 303
+    assert (await console.post(f"{base}/limits", {"how_seats": "most", "most_seats": "0"})).status_code == 303
     assert "over the limit" in (await console.post(f"{base}/plan", {"plan": "free"})).text
     assert (await console.post(f"{base}/plan", {"plan": "nothing", "sure": "yes"})).status_code == 422
     assert (await console.post(f"{base}/plan", {"plan": "team", "sure": "yes"})).status_code == 303
-    for wrong in ("[1]", "{", '{"chairs": 3}', '{"seats": -1}'):
-        assert (await console.post(f"{base}/limits", {"overrides": wrong})).status_code == 422, wrong
+    for wrong in ("", "many", "-1", "1.5", "inf", "1e999999"):
+        refused = await console.post(f"{base}/limits", {"how_seats": "most", "most_seats": wrong, "how_storage": "none"})
+        assert refused.status_code == 422 and f'value="{wrong}"' in refused.text, wrong
+        assert re.search(r'data-error-for="most_seats">[^<]+<', refused.text), wrong
     assert (await console.post(f"{base}/trial", {"until": "next week"})).status_code == 422
     assert (await console.post(f"{base}/trial", {"until": "2031-05-06"})).status_code == 303
     row = await find_tenant(tenant.slug)
     assert (row.plan_key, dict(row.limit_overrides), f"{row.trial_ends_at:%Y-%m-%d}") == ("team", {"seats": 0}, "2031-05-06")
-    await console.post(f"{base}/limits", {"overrides": ""})
+    await console.post(f"{base}/limits", {"how_storage": "most", "most_storage": "1.5", "how_packs": "most", "most_packs": "one, two", "how_records": "none"})
+    assert (await find_tenant(tenant.slug)).limit_overrides == {"storage": 3 * 2**29, "packs": ["one", "two"], "records": None}
+    shown = (await console.get(base)).text
+    assert 'value="1.5"' in shown and 'value="one two"' in shown
+    await console.post(f"{base}/limits", {"how_seats": ""})
+    assert (await find_tenant(tenant.slug)).limit_overrides == {}
     kinds = dict(await acts_of(tenant.slug))
     assert kinds["tenant.plan_changed"] == {"before": "unlimited", "after": "team"} and "tenant.trial_changed" in kinds
     await console.post(f"{base}/plan", {"plan": "unlimited", "sure": "yes"})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -60,6 +62,7 @@ from saas.ui.console import Console, opened
 from saas.ui.guards import whole_number
 from saas.ui.views import Choice, Link, Toast
 
+GB = Decimal(1024**3)
 STATES = {
     "active": (lazy("active"), "green"), "past_due": (lazy("payment overdue"), "yellow"), "read_only": (lazy("read-only"), "orange"), "suspended": (lazy("suspended"), "red"), "leaving": (lazy("will be deleted"), "red"),
 }  # fmt: skip
@@ -143,7 +146,7 @@ async def _tenant(console: Console, row: TenantRow, *, errors: dict[str, str] | 
     async with system_transaction("operator_console") as conn:
         acts = await conn.fetch("SELECT a.at, a.kind, o.email FROM operator_audit a LEFT JOIN operator_account o ON o.id = a.operator_id WHERE a.tenant_id_text = $1 ORDER BY a.at DESC LIMIT 15", row.slug)
     shown = _shown(console, figure)
-    given = {name: "" for name in ("reason", "plan", "until", "overrides", "support_reason", "support_mode", "confirm", "")}
+    given = {name: "" for name in ("reason", "plan", "until", "support_reason", "support_mode", "confirm", "")}
     facts = [
         (_("Address"), address_of(row)), (_("Language"), LOCALE_NAMES.get(row.locale, row.locale)), (_("Pack"), row.pack_key), (_("Revision of the configuration"), str(row.config_revision)),
         (_("Created on"), console.moment(row.created_at)), (_("People"), _("%(active)s active of %(all)s", active=people["active"], all=people["all"])), (_("Last sign-in"), console.moment(people["seen"])),
@@ -153,8 +156,8 @@ async def _tenant(console: Console, row: TenantRow, *, errors: dict[str, str] | 
     preview = (values or {}).get("preview", "")
     return console.page(
         "operator/tenant.html", "tenants", status=status, row=row, shown=shown, leaving=console.moment(row.delete_after), facts=[(name, text) for name, text in facts if text], lines=[_line(line) for line in lines],
-        plans=[Choice(p.key, pick(p.label), p.key == (preview or row.plan_key)) for p in catalogue().values()], overrides=json.dumps(dict(row.limit_overrides), ensure_ascii=False) if row.limit_overrides else "",
-        limit_names=[(name, str(NAMES[name])) for name in LIMITS], trial=row.trial_ends_at.strftime("%Y-%m-%d") if row.trial_ends_at else "", over=_over(lines, preview, row) if preview else None, preview=_plan_name(preview) if preview else "", preview_key=preview,
+        plans=[Choice(p.key, pick(p.label), p.key == (preview or row.plan_key)) for p in catalogue().values()],
+        own_limits=_own_limits(row, values or {}, errors or {}), trial=row.trial_ends_at.strftime("%Y-%m-%d") if row.trial_ends_at else "", over=_over(lines, preview, row) if preview else None, preview=_plan_name(preview) if preview else "", preview_key=preview,
         jobs=[{"kind": j["kind"], "status": j["status"], "at": console.moment(j["created_at"]), "error": j["error"] or ""} for j in jobs],
         problems=[{**e, "at": console.moment(e["at"])} for e in await recent_errors(row.id, limit=10)], consent=consent,
         support=[
@@ -193,8 +196,8 @@ async def act(request: Request, slug: FromPath[str], act: FromPath[str]) -> Resp
         done = await do(console, row, values)
     except AppError as error:
         errors = {p.field or "": str(p.message) for p in error.problems if isinstance(p, FieldProblem)} or {"": str(error.message)}
-        known = ("reason", "plan", "until", "overrides", "confirm")
-        shown = {name if name in known else "": text for name, text in errors.items()}
+        known = ("reason", "plan", "until", "confirm")
+        shown = {name if name in known or name.startswith("most_") else "": text for name, text in errors.items()}
         if act == "support" and "reason" in errors:
             shown = {"support_reason": errors["reason"]}
         return await _tenant(console, row, errors=shown, values=values, status=error.status)
@@ -240,18 +243,54 @@ async def _trial(console: Console, row: TenantRow, values: dict[str, str]) -> st
 
 
 async def _limits(console: Console, row: TenantRow, values: dict[str, str]) -> str:
-    try:
-        overrides = json.loads(values.get("overrides") or "{}")
-        if not isinstance(overrides, dict):
-            raise TypeError
-    except (ValueError, TypeError) as error:
-        raise InvalidInput([FieldProblem("overrides", "invalid", lazy("This must be a JSON object, such as {\"seats\": 20}."))]) from error
+    overrides, problems = {}, []
+    for name in LIMITS:
+        how, text = values.get(f"how_{name}", ""), values.get(f"most_{name}", "")
+        if how == "none":
+            overrides[name] = None
+        elif how == "most":
+            try:
+                overrides[name] = _limit(name, text)
+            except (ValueError, ArithmeticError):
+                problems.append(FieldProblem(f"most_{name}", "invalid", lazy("This must be a number from 0, for packs a list of keys.")))
+    if problems:
+        raise InvalidInput(problems)
     try:
         await set_tenant_limits(row.slug, overrides)
     except InvalidInput as error:
-        raise InvalidInput([FieldProblem("overrides", "invalid", error.problems[0].message)]) from error
+        raise InvalidInput([FieldProblem(f"most_{p.field}", p.code, p.message) for p in error.problems]) from error
     await _note(console, row, "tenant.limits_changed", dict(row.limit_overrides), overrides)
     return _("The limits are changed.")
+
+
+def _limit(name: str, text: str) -> Any:
+    """What an operator typed: a list of packs, gigabytes, or a number. Errors: ValueError, ArithmeticError."""
+    if name == "packs":
+        return text.replace(",", " ").split()
+    number = Decimal(text.replace(",", "")) * (GB if name == "storage" else 1)
+    if not number.is_finite() or number < 0 or (name != "storage" and number != int(number)):
+        raise ValueError(text)
+    return int(number)
+
+
+def _own_limits(row: TenantRow, values: Mapping[str, str], errors: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A line of the form for each limit: that of the plan, and what this workspace has of its own."""
+    plan, own = limits_of(row.plan_key), row.limit_overrides
+    typed, found = any(name.startswith("how_") for name in values), []
+    for name in LIMITS:
+        usual, mine = getattr(plan, name), own.get(name)
+        how = values.get(f"how_{name}", "") if typed else "" if name not in own else "none" if mine is None else "most"
+        most = values.get(f"most_{name}", "") if typed else _limit_text(name, mine)
+        shown = _("no limit") if usual is None else ", ".join(usual) if name == "packs" else amount(name, usual)
+        label = _("%(limit)s, in GB", limit=str(NAMES[name])) if name == "storage" else str(NAMES[name])
+        found.append({"name": name, "label": label, "usual": shown, "how": how, "most": most, "error": errors.get(f"most_{name}", ""), "can_be_none": name != "indexed_fields"})
+    return found
+
+
+def _limit_text(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return " ".join(value) if name == "packs" else f"{Decimal(value) / GB:f}" if name == "storage" else str(value)
 
 
 async def _feature(console: Console, row: TenantRow, values: dict[str, str]) -> str:
