@@ -27,6 +27,7 @@ import httpx2
 from saas.errors import UpstreamFailed
 from saas.i18n import LazyString, lazy
 from saas.log import get_logger
+from saas.observe.seen import outside
 from saas.settings import Settings
 
 log = get_logger(__name__)
@@ -162,7 +163,7 @@ async def request(
     """
     seconds = timeout_seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with outside(), asyncio.timeout(seconds):
             for hop in range(redirects + 1):
                 parsed = check_url(url, settings)
                 answer = await _ask(method, parsed, settings, headers or {}, content, max_bytes, resolver, trusted)

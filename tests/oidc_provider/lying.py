@@ -39,6 +39,7 @@ class Provider:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
     failing: int = 0
+    gate: threading.Event | None = None  # nothing is answered before
 
     @property
     def issuer(self) -> str:
@@ -88,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         path, query = urlsplit(self.path).path, {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         provider = self.provider
         provider.seen.append(("GET", self.path))
+        if provider.gate is not None:
+            provider.gate.wait(20)
         if provider.failing:
             self._answer(provider.failing, {})
         elif path == "/.well-known/openid-configuration":

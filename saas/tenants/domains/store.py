@@ -16,6 +16,7 @@ from uuid import UUID
 from saas.db import cells, current_database, system_transaction, tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, Unavailable
 from saas.i18n import lazy
+from saas.observe.seen import outside
 from saas.settings import Settings
 from saas.tenants.audit import record_audit
 from saas.tenants.domains.names import check_name
@@ -136,7 +137,8 @@ async def check_now(tenant_id: UUID, name: str, *, resolver: Resolver | None = N
     if token is None:
         raise NotFound()
     settings = current_database().settings
-    answer = await (resolver or DnsResolver(settings)).ask(challenge(name, token)[0], name, target_of(settings))
+    async with outside():
+        answer = await (resolver or DnsResolver(settings)).ask(challenge(name, token)[0], name, target_of(settings))
     return await apply_answer(Due(tenant_id, name, token), answer, actor_id=actor_id)
 
 

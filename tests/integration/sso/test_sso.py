@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -15,7 +16,7 @@ import httpx
 import pytest
 from joserfc import jwk, jwt
 
-from saas.db import tenant_transaction
+from saas.db import fair, tenant_transaction
 from saas.errors import InvalidInput
 from saas.runtime import invitations
 from saas.runtime.contexts import context_for_user
@@ -397,12 +398,28 @@ async def test_the_provider_is_down_and_passwords_still_work(company, provider, 
     answer = await company.browser().get("/sso/start")
     assert answer.status_code == 503 and "cannot be reached" in shown(answer) and 'name="password"' in answer.text
     provider.failing = 0
+    assert (await company.browser().get("/sso/start")).status_code == 503 and len(provider.seen) == 1, "a while nobody asks again"
+    sso.forget_provider(company.id)
     provider.person, browser = company.person(name), company.browser()
     back = await browser.visit_provider(await browser.begin())
     provider.failing = 503
     answer = await browser.get(back)
     assert answer.status_code == 503 and "cannot be reached" in shown(answer)
     assert (await browser.post("/login", {"email": f"{name}@{company.slug}.example", "password": PASSWORD})).status_code == 303
+
+
+async def test_a_provider_that_hangs_takes_nobodys_place(company, provider, settings):
+    """Anybody may begin a sign-in: the workspace goes on meanwhile, and the provider is asked once for all of them."""
+    provider.gate = threading.Event()
+    try:
+        beginning = [asyncio.create_task(company.browser().get("/sso/start")) for _ in range(settings.tenant_concurrency + 2)]
+        while not provider.seen:
+            await asyncio.sleep(0.01)
+        assert (await asyncio.wait_for(company.browser().get("/forgot"), 5)).status_code == 200
+    finally:
+        provider.gate.set()
+    assert {answer.status_code for answer in await asyncio.gather(*beginning)} == {303}
+    assert len(provider.seen) == 1 and fair.figures()["running"] == 0
 
 
 @pytest.mark.parametrize("issuer", ["http://127.0.0.1:1025/", "http://localhost:{port}", "http://169.254.169.254/latest", "http://[::ffff:127.0.0.1]:{port}", "http://2130706433:{port}", "http://10.0.0.1"])
