@@ -269,7 +269,9 @@ def _checked(claims: dict[str, Any], header: Mapping[str, Any], single: SingleSi
 async def user_info(metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
     """More claims, where the ID token is thin; nothing when the provider answers for somebody else. Errors: SignInRefused."""
     answer = await _ask("GET", metadata.userinfo_endpoint, headers={"authorization": f"Bearer {access_token}", "accept": "application/json"})
-    said = _json(answer) if answer.is_good else {}
+    if not answer.is_good:  # as if there were no claims would take people's roles
+        raise SignInRefused(reason="away", detail=f"userinfo_endpoint: {answer.status}")
+    said = _json(answer)
     return said if said.get("sub") == subject else {}
 
 

@@ -76,6 +76,22 @@ async def test_people_are_made_with_roles_only_where_that_is_wanted(company, pro
     assert (await find_user(company.id, user_id=made["id"]))["role_keys"] == ["sales"]
 
 
+async def test_a_provider_that_says_nothing_of_roles_takes_none(company, provider, name):
+    """The claim is not there, or the provider that would tell is away: neither is an empty list."""
+    user_id = await company.add(name, "manager")
+    await company.set(role_claim="groups", role_map=(("bosses", "manager"),), default_role="sales")
+    provider.person = company.person(name)
+    assert (await company.browser().sign_in()).status_code == 303
+    assert (await find_user(company.id, user_id=user_id))["role_keys"] == ["manager"]
+    provider.info_status = 500
+    answer = await company.browser().sign_in()
+    assert answer.status_code == 503 and "cannot be reached" in shown(answer)
+    assert (await find_user(company.id, user_id=user_id))["role_keys"] == ["manager"]
+    provider.person = company.person(name, groups=[])
+    assert (await company.browser().sign_in()).status_code == 303
+    assert (await find_user(company.id, user_id=user_id))["role_keys"] == ["sales"]
+
+
 async def test_a_group_at_the_provider_does_not_take_the_last_administrator(make_company, provider):
     company = await make_company(role_claim="groups", role_map=(("admins", "admin"),))
     provider.person = {"sub": "boss", "email": company.admin_email, "email_verified": True, "groups": []}
