@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from saas.errors import TooManyRequests
+from saas.errors import TooManyRequests, Unavailable
 from saas.i18n import lazy
 from saas.observe import metrics
 from saas.observe.seen import seen
@@ -349,12 +349,19 @@ _load = _Load()
 
 
 async def take_connection(tenant_id: UUID) -> None:
-    """Before a connection of the pool is asked for. Errors: TooManyRequests."""
+    """Before a connection of the pool is asked for. Errors: TooManyRequests in a request; for others Unavailable, after which a job is
+    tried again."""
     tenant = _of(tenant_id)
     if tenant.connections < _caps.connections and not tenant.connection_waiting:
         tenant.connections += 1
     else:
-        await _wait(tenant.connection_waiting, most=math.inf)  # requests are bounded at the entrance
+        try:
+            await _wait(tenant.connection_waiting, most=math.inf)  # requests are bounded at the entrance
+        except TooManyRequests as error:
+            what = seen()
+            if what is not None and what.kind == "request":
+                raise
+            raise Unavailable() from error
 
 
 def give_connection(tenant_id: UUID) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from saas.db import fair
 from saas.db.fair import Turn
-from saas.errors import TooManyRequests
+from saas.errors import TooManyRequests, Unavailable
 from saas.observe.seen import Seen, outside, seeing
 
 
@@ -276,3 +276,36 @@ async def test_a_large_upload_is_not_refused_half_way(monkeypatch: pytest.Monkey
     others.pop().close()
     assert (await rest)["body"] == b"y"
     close([upload.what.turn, *others])
+
+
+async def test_without_a_connection_requests_are_refused_and_jobs_come_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fair, "WAIT_SECONDS", 0.01)
+    tenant = uuid4()
+    for _ in range(6):
+        await fair.take_connection(tenant)
+    with seeing(Seen("request")), pytest.raises(TooManyRequests):
+        await fair.take_connection(tenant)
+    with seeing(Seen("job")), pytest.raises(Unavailable):
+        await fair.take_connection(tenant)
+    with pytest.raises(Unavailable):
+        await fair.take_connection(tenant)
+    for _ in range(6):
+        fair.give_connection(tenant)
+
+
+async def test_a_busy_database_ends_no_heartbeat(monkeypatch: pytest.MonkeyPatch):
+    from saas.runtime import jobs, worker
+
+    answers: list[object] = [TooManyRequests(), Unavailable(), True, False]
+
+    async def renew(_claim: object) -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    monkeypatch.setattr(jobs, "renew", renew)
+    monkeypatch.setattr(worker, "BEAT_SECONDS", 0.001)
+    work = asyncio.create_task(asyncio.sleep(5))
+    await worker._beat(None, work)  # type: ignore[arg-type]
+    assert not answers and (work.cancelling() or work.cancelled())
