@@ -119,6 +119,21 @@ async def test_health_and_readiness(http, database):
     assert without.status_code == 200 and without.json()["workers"] == 0 and without.json()["worker_age_seconds"] is None
 
 
+async def test_a_database_that_is_slow_is_told_as_such(http, database, settings, monkeypatch):
+    from saas.db import direct_connection
+    from saas.db.roles import OWNER
+
+    monkeypatch.setattr(health, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(health, "_kept", health._Kept())
+    async with direct_connection(OWNER) as owner, owner.transaction():
+        await owner.execute("LOCK TABLE worker_beat IN ACCESS EXCLUSIVE MODE")
+        told = await http.get("http://x/metrics", headers={"host": "127.0.0.1"})
+        assert told.status_code == 200 and "saas_database_up 0.0" in told.text and "saas_requests" in told.text
+        assert (await http.get("http://x/readyz", headers={"host": "127.0.0.1"})).status_code == 503
+    health._kept.at = float("-inf")
+    assert "saas_database_up 1.0" in (await http.get("http://x/metrics", headers={"host": "127.0.0.1"})).text
+
+
 async def test_not_ready_before_the_migrations(http, database, monkeypatch):
 
     from saas.db import migrate
