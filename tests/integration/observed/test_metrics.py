@@ -73,8 +73,8 @@ async def test_tenants_see_nothing(office, http, settings):
     for host in (admin.host, "localhost", "operator.localhost", "127.0.0.1"):
         answer = await http.get("http://x/metrics", headers={"host": host, "authorization": f"Bearer {admin.token}", "x-forwarded-for": "127.0.0.1"})
         assert answer.status_code == 404 and "saas_" not in answer.text
-    assert (await http.get("http://x/metrics", headers={"host": admin.host})).status_code == 404
-    assert (await http.get("http://x/metrics", headers={"host": "127.0.0.1:8000"})).status_code == 200
+    for host in ("127.0.0.1:8000", "scraper.internal:8000", "unknown.localhost"):  # a local installation, asked from this machine
+        assert (await http.get("http://x/metrics", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,12 @@ async def test_tenants_see_nothing(office, http, settings):
     ],
 )
 def test_who_may_read(settings, headers, client, token, allowed):
-    assert may_read(headers, client, replace(settings, metrics_token=token)) is allowed
+    assert may_read(headers, client, replace(settings, metrics_token=token, base_domain="crm.example.com")) is allowed
+
+
+@pytest.mark.parametrize(("headers", "client", "allowed"), [({}, "127.0.0.1", True), ({}, "10.0.0.7", False), ({"x-forwarded-for": "127.0.0.1"}, "127.0.0.1", False)])
+def test_a_local_installation_may_be_asked_by_any_name(settings, headers, client, allowed):
+    assert settings.is_local and may_read({"host": "crm.example.com", **headers}, client, replace(settings, metrics_token=None)) is allowed
 
 
 # ---- health ------------------------------------------------------------------------------------------------------------------
