@@ -105,9 +105,11 @@ async def remove_domain(tenant_id: UUID, name: str, *, actor_id: UUID | None = N
     async with tenant_transaction(tenant_id) as conn:
         if not await conn.fetchval("DELETE FROM tenant_domain WHERE tenant_id = $1 AND name = $2 RETURNING true", tenant_id, name):
             raise NotFound()
-        await conn.execute("UPDATE tenant SET domain = '' WHERE id = $1 AND domain = $2", tenant_id, name)
+        slug = await conn.fetchval("UPDATE tenant SET domain = '' WHERE id = $1 AND domain = $2 RETURNING slug", tenant_id, name)
         await record_audit(conn, tenant_id, "domain.removed", actor_id=actor_id, target=name)
     await _release(tenant_id, name)
+    if slug:
+        forget_host(slug)  # it leads to the removed name no more
 
 
 async def set_main(tenant_id: UUID, name: str, *, redirects: bool = True, actor_id: UUID | None = None) -> None:
