@@ -39,7 +39,7 @@ from saas.settings import Settings
 log = get_logger(__name__)
 MAX_BYTES, TIMEOUT_SECONDS, CONNECT_SECONDS = 1_000_000, 10.0, 5.0
 RESOLVE_SECONDS = 6.0
-HOSTS_FILE = Path(os.environ.get("SystemRoot", r"C:\Windows"), r"System32\drivers\etc\hosts") if os.name == "nt" else Path("/etc/hosts")
+HOSTS_FILE = Path(r"C:\Windows\System32\drivers\etc\hosts") if os.name == "nt" else Path("/etc/hosts")
 MAX_URL = 2000
 _ODD = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _LOW_PORTS = (80, 443)  # others below 1024 speak something else than HTTP
