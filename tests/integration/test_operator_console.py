@@ -94,6 +94,18 @@ async def test_nothing_opens_without_a_second_factor(seat):
     assert is_on(None, "api_keys")
     token = await seat.post("/api/v1/tokens", json={"email": email, "password": PASSWORD}, headers={"host": HOST})
     assert token.status_code == 201  # programs of an operator without one, as SAAS_OPERATOR_TOTP says
+    bearer = {"host": HOST, "authorization": f"Bearer {token.json()['token']}"}
+    assert (await seat.get("/api/v1/tenants", headers=bearer)).status_code == 200
+    program = Browser(seat, HOST)
+    program.cookies["session"] = token.json()["token"]
+    for path in ("/", "/account/second-factor"):
+        assert (await program.get(path)).headers["location"].startswith("/login"), path  # a program's token opens no page
+    page = await browser.get("/account/second-factor")
+    phone = Phone(re.search(r"data-secret>([A-Z2-7 ]+)<", page.text)[1].replace(" ", ""))
+    offer = re.search(r'name="offer" value="([^"]+)"', page.text)[1]
+    assert (await browser.post("/account/second-factor", {"offer": offer, "code": phone.code()})).status_code == 200
+    assert (await browser.get("/")).status_code == 200
+    assert (await seat.get("/api/v1/tenants", headers=bearer)).status_code == 401  # what was got without a code ends
 
 
 async def test_then_each_sign_in_asks_for_a_code(seat):
