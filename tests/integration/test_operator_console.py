@@ -20,7 +20,7 @@ from saas.db import system_transaction, tenant_transaction
 from saas.errors import NotFound
 from saas.runtime import jobs
 from saas.runtime.contexts import system_context
-from saas.tenants import create_operator, figures, find_tenant, platform, traffic
+from saas.tenants import create_operator, figures, find_tenant, list_audit, platform, traffic
 from saas.tenants.features import FEATURES, is_on, set_installation_feature, set_tenant_feature
 from tests.factories import PASSWORD
 from tests.integration.test_pages import Browser
@@ -303,6 +303,8 @@ async def test_switches_of_the_installation_and_of_one_tenant(seat, console, ten
         assert (await admin.post("/profile/keys", key)).status_code == 200
         assert (await console.post(f"/tenants/{tenant.slug}/feature", {"key": "tenant_export", "state": "off"})).status_code == 303
         assert (await admin.post("/settings/everything")).status_code == 403
+        noted = await list_audit(tenant.id, kind="tenant.feature_changed")
+        assert [(e["target"], e["data"]) for e in noted] == [("tenant_export", {"before": None, "after": False}), ("api_keys", {"before": None, "after": True})]
         assert (await console.post(f"/tenants/{tenant.slug}/feature", {"key": "sign_up", "state": "off"})).status_code == 404
     finally:
         await set_installation_feature("api_keys", True)
