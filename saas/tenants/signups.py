@@ -187,7 +187,6 @@ async def _ask(wanted: Wanted, ip: str) -> str:
     now = datetime.now(UTC)
     # Counted even if what follows is refused.
     await _refuse_flood(PER_NETWORK, ip)
-    await _refuse_flood(PER_INSTALLATION, "")
     async with system_transaction("sign_up") as conn:
         silent = await throttles.take(conn, PER_EMAIL, fingerprint(wanted.email)) > 0
     async with system_transaction("sign_up") as conn:
@@ -198,6 +197,7 @@ async def _ask(wanted: Wanted, ip: str) -> str:
             raise InvalidInput([FieldProblem("slug", "taken", said_of("taken"))])
         if silent:
             return ""
+        _refuse(await throttles.take(conn, PER_INSTALLATION))  # only what is really sent: else one machine could close sign-up for everybody
         if mine is not None:  # asked again: a fresh link, the old one ends
             await conn.execute("DELETE FROM signup WHERE id = $1", mine)
         await conn.execute(
@@ -215,10 +215,14 @@ async def _ask(wanted: Wanted, ip: str) -> str:
     return url if not mail_is_sent() and current_database().settings.is_local else ""
 
 
-async def _refuse_flood(throttle: throttles.Throttle, whom: str) -> None:
+async def _refuse_flood(throttle: throttles.Throttle, ip: str) -> None:
     """In a transaction of its own: what was counted stays counted."""
     async with system_transaction("sign_up") as conn:
-        seconds = await throttles.take(conn, throttle, whom)
+        seconds = await throttles.take(conn, throttle, throttles.network_of(ip))
+    _refuse(seconds)
+
+
+def _refuse(seconds: int) -> None:
     if seconds:
         raise TooManyRequests(lazy("Too many attempts. Please try again a little later."), retry_after=seconds)
 
