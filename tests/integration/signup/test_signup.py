@@ -150,9 +150,16 @@ async def test_an_address_is_held_for_a_while_only(apex, box, superuser):
 
 async def test_one_mailbox_holds_few_addresses(apex, box, superuser, monkeypatch):
     monkeypatch.setattr(signups, "PER_EMAIL", signups.throttles.Throttle("signup.email", 100, 3600))
-    for _ in range(6):
-        assert (await apex.fill(fresh(), "squatter@x.example")).status_code == 200
-    assert await superuser.fetchval("SELECT count(*) FROM signup") == signups.MOST_HELD_PER_EMAIL
+    first = fresh()
+    for slug in (first, *(fresh() for _ in range(5))):
+        assert (await apex.fill(slug, "squatter@x.example")).status_code == 200
+    assert await superuser.fetchval("SELECT count(*) FROM signup WHERE held_until > now()") == signups.MOST_HELD_PER_EMAIL
+    await send_due()
+    links = [re.search(r"/signup/confirm/[\w-]+", text_of(m))[0] for m in box.to("squatter@x.example")]
+    assert len(links) == 6
+    for link in links:  # what was mailed works
+        assert (await apex.get(link)).status_code == 200
+    assert (await signups.look_up(first)).is_free
 
 
 # ---- abuse ---------------------------------------------------------------------------------------------------------------------
