@@ -135,7 +135,7 @@ async def test_who_only_looks_changes_nothing(seat, tenant):
     posts = [f"/tenants/{tenant.slug}/suspend", "/tenants", "/announcements", "/switches/api_keys", "/operators", f"/monitor/jobs/{uuid4()}", f"/tenants/{tenant.slug}/support"]
     for path in posts:
         assert (await reader.post(path, {"reason": "because", "state": "off"})).status_code == 403, path
-    assert (await reader.get(f"/tenants/{tenant.slug}/export")).status_code == 400
+    assert (await reader.post(f"/tenants/{tenant.slug}/export", {"reason": "because"})).status_code == 403
 
 
 async def test_no_page_of_it_is_on_other_hosts(seat, tenant, console):
@@ -242,7 +242,16 @@ async def test_a_tenant_from_birth_to_export_to_deletion(seat, console):
     assert (await console.post("/tenants", {**given, "admin_password": "short"})).status_code == 422
     assert (await console.post("/tenants", given)).headers["location"] == "/tenants/born-here"
     assert (await console.post("/tenants", given)).status_code == 409
-    archive = await console.get("/tenants/born-here/export")
+    await console.get("/tenants/born-here")
+    assert (await console.get("/tenants/born-here/export")).status_code in (404, 405)
+    unsaid = await console.post("/tenants/born-here/export", {"reason": "no"})
+    assert unsaid.status_code == 422 and "the tenant reads it." in unsaid.text
+    archive = await console.post("/tenants/born-here/export", {"reason": "They leave us"})
+    born = (await find_tenant("born-here")).id
+    async with tenant_transaction(born) as conn:
+        assert await conn.fetchval("SELECT count(*) FROM notification WHERE tenant_id = $1 AND kind = 'operator_export'", born) == 1
+        assert "They leave us" in await conn.fetchval("SELECT body_text FROM mail WHERE tenant_id = $1 AND kind = 'operator_export'", born)
+    assert (await list_audit(born, kind="tenant.exported"))[0]["data"]["reason"] == "They leave us"
     assert archive.status_code == 200 and archive.headers["content-disposition"] == 'attachment; filename="born-here.zip"'
     sent = await seat.post("/tenants/import", headers=console._headers({}), data={"_csrf": console.csrf, "file_slug": "born-again"}, files={"file": ("a.zip", archive.content)})
     assert sent.status_code == 303, sent.text[:500]
