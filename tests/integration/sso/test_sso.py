@@ -20,7 +20,7 @@ from saas.db import fair, tenant_transaction
 from saas.errors import InvalidInput
 from saas.runtime import invitations
 from saas.runtime.contexts import context_for_user
-from saas.tenants import find_user, list_audit, open_session, sso, update_user
+from saas.tenants import auth, find_user, list_audit, open_session, sso, update_user
 from saas.tenants.mail import send_due
 from saas.tenants.sso import SingleSignOn
 from tests.conftest import PASSWORD
@@ -472,6 +472,19 @@ async def test_what_it_says_is_kept_for_a_while(company, provider, name):
         assert (await company.browser().sign_in()).status_code == 303
     asked = [path for _method, path in provider.seen]
     assert asked.count("/.well-known/openid-configuration") == 1 and asked.count("/keys") == 1
+
+
+async def test_refused_answers_of_one_address_are_counted(make_company, provider, monkeypatch):
+    company = await make_company()
+    monkeypatch.setattr(auth, "MAXIMUM_FAILURES_PER_ADDRESS", 2)
+    for code, noted in (("access_denied", "access_denied"), ("call 555 0100 now", "")):
+        provider.answer = {"code": None, "error": code, "error_description": "anybody's words"}
+        assert "did not let you in" in shown(await company.browser().sign_in())
+        assert await _why(company) == noted
+    answer = await company.browser().get("/sso/start")
+    assert answer.status_code == 429 and "Too many" in shown(answer)
+    answer = await company.browser().get("/sso/callback?state=x&error=y")
+    assert answer.status_code == 429
 
 
 async def test_the_person_says_no_there(company, provider):
