@@ -234,7 +234,7 @@ async def test_extra_runs_are_allowed_and_told_once_a_day(stripe, payer, monkeyp
     await checkout.set_extra(await company.row(), 5000)
     await company.hear()
     assert (await company.account()).extra_runs == 5000 and (await company.row()).limits.automation_runs == 25_000
-    today = stripe.now.replace(day=15)
+    today = (stripe.now + timedelta(days=31)).replace(day=15)
     await use(company, 19_500, today.date() - timedelta(days=3))
     await use(company, 1_700, today.date() - timedelta(days=2))
     await use(company, 300, today.date() - timedelta(days=1))
@@ -242,14 +242,40 @@ async def test_extra_runs_are_allowed_and_told_once_a_day(stripe, payer, monkeyp
     assert sorted(int(e["payload"]["value"]) for e in stripe.usage.values()) == [300, 1200]
     assert await extras.send_due(now=today) == 0
     async with tenant_transaction(company.id) as conn:
-        assert await conn.fetchval("SELECT count(*) FROM billing_usage WHERE tenant_id = $1 AND sent_at IS NOT NULL", company.id) == 2
+        assert await conn.fetchval("SELECT count(*) FROM billing_usage WHERE tenant_id = $1 AND sent_at IS NOT NULL AND amount > 0", company.id) == 2
     # We died between telling and writing it down: told again, counted once.
     from saas.db import system_transaction
 
     async with system_transaction("billing", of=company.id) as conn:
-        await conn.execute("UPDATE billing_usage SET sent_at = NULL WHERE tenant_id = $1", company.id)
+        await conn.execute("UPDATE billing_usage SET sent_at = NULL WHERE tenant_id = $1 AND amount > 0", company.id)
     assert await extras.send_due(now=today) == 2
     assert len(stripe.usage) == 2
+
+
+@pytest.mark.parametrize(("own", "told"), [({}, [5000]), ({"automation_runs": 22_000}, [4000]), ({"automation_runs": None}, [])])
+async def test_a_month_is_billed_beyond_the_own_limit_and_up_to_what_was_agreed(stripe, payer, own, told):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2)
+    await checkout.set_extra(await company.row(), 5000)
+    await company.hear()
+    await set_tenant_limits(company.slug, own)
+    today = (stripe.now + timedelta(days=31)).replace(day=15)
+    await use(company, 26_000, today.date() - timedelta(days=2))
+    await extras.send_due(now=today)
+    assert [int(e["payload"]["value"]) for e in stripe.usage.values()] == told
+    await use(company, 900, today.date() - timedelta(days=1))
+    await extras.send_due(now=today)
+    assert sum(int(e["payload"]["value"]) for e in stripe.usage.values()) == min(5000, sum(told) + 900 * bool(told))
+
+
+async def test_days_before_extra_runs_were_switched_on_owe_nothing(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2)
+    await use(company, 30_000, stripe.now.date() - timedelta(days=1))
+    await checkout.set_extra(await company.row(), 5000)
+    await company.hear()
+    await extras.send_due()
+    assert not stripe.usage
 
 
 async def test_extra_runs_are_on_the_next_invoice_by_the_begun_block(stripe, payer):
