@@ -40,6 +40,7 @@ _HERE = f"SELECT {_COLUMNS} FROM tenant WHERE cell = ''"  # noqa: S608  constant
 _BY_SLUG = f"SELECT {_COLUMNS}, cell FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
 WRITABLE = ("active", "past_due")  # read_only and suspended: reading, export and signing in go on, changes do not
 STATES = ("active", "past_due", "read_only", "suspended")
+SUBSCRIBED = ("trialing", "active", "past_due", "unpaid", "paused")  # a subscription runs, in the payment provider's words
 _BY_DOMAIN = f"SELECT {', '.join('t.' + c.strip() for c in _COLUMNS.split(','))}, t.cell FROM verified_domain v JOIN tenant t ON t.id = v.owner_id WHERE v.name = $1"  # noqa: S608  constants of this file
 _HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
 
@@ -168,12 +169,13 @@ async def set_tenant_status(slug: str, status: str, *, reason: str = "") -> Tena
 
 
 async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
-    """Move a tenant to another plan: the operator's act, or the payment provider's. Errors: InvalidInput, NotFound."""
+    """Move a tenant to another plan: the operator's act. A trial without a subscription is over by that. Errors: InvalidInput, NotFound."""
     check_plan(plan_key)
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
         row = await conn.fetchrow(
-            f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
-            slug, plan_key,
+            "UPDATE tenant t SET plan_key = $2, trial_ends_at = CASE WHEN EXISTS (SELECT 1 FROM billing_account a WHERE a.tenant_id = t.id AND a.status = ANY($3::text[])) "
+            f"THEN trial_ends_at END WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            slug, plan_key, list(SUBSCRIBED),
         )
         if row is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from saas.tenants.billing import client
+from saas.tenants.tenants import SUBSCRIBED as LIVE
 
-LIVE = ("trialing", "active", "past_due", "unpaid", "paused")
 _NEVER = ("incomplete", "incomplete_expired")  # the first payment did not succeed: nothing was ever bought
 
 

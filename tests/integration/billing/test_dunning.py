@@ -8,7 +8,7 @@ import pytest
 
 from saas.db import system_transaction
 from saas.runtime import billing as running
-from saas.tenants import set_tenant_status, set_trial_end
+from saas.tenants import set_tenant_plan, set_tenant_status, set_trial_end
 from saas.tenants.billing import dunning, invoices
 from tests.stripe_fake import server
 
@@ -169,6 +169,18 @@ async def test_a_trial_that_nobody_buys_ends_with_the_free_plan(payer):
         await dunning.run(running.readers, now=ends + timedelta(minutes=1))
     assert ((await company.row()).plan_key, (await company.row()).trial_ends_at, (await company.row()).status) == ("free", None, "active")
     assert await company.mails() == ["trial_soon", "trial_over"]
+
+
+async def test_the_trial_of_sign_up_ends_with_what_the_operator_agreed_on(payer):
+    first, second = await payer(plan_key="team"), await payer(plan_key="team")
+    ends = NOW + timedelta(days=10)
+    for company in (first, second):
+        await set_trial_end(company.slug, ends)
+    await invoices.set_terms(await first.row(), plan_key="business", seats=40, paid_until=None, grace_until=None)
+    await set_tenant_plan(second.slug, "business")
+    await dunning.run(running.readers, now=ends + timedelta(minutes=1))
+    assert ((await first.row()).plan_key, (await first.row()).limits.seats) == ("business", 40)
+    assert (await second.row()).plan_key == "business" and await second.mails() == []
 
 
 async def test_a_trial_with_a_subscription_goes_on_by_itself(stripe, payer):
