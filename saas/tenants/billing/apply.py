@@ -43,6 +43,8 @@ async def write(tenant_id: UUID, state: State, number: int) -> bool:
             await extras.note(conn, tenant_id, before, today + timedelta(days=1))
         if state.extra_runs and not before.extra_runs:
             await extras.begin(conn, tenant_id, today)
+        if state.is_live and not before.is_live:  # from here the subscription says what is paid; a transfer of long ago does not count at its end
+            await conn.execute("UPDATE billing_account SET paid_until = NULL WHERE tenant_id = $1", tenant_id)
         slug = await follow(conn, tenant_id, before, state)
     if slug:
         forget_host(slug)

@@ -9,7 +9,7 @@ import pytest
 from saas.db import system_transaction
 from saas.runtime import billing as running
 from saas.tenants import set_tenant_plan, set_tenant_status, set_trial_end
-from saas.tenants.billing import dunning, invoices
+from saas.tenants.billing import checkout, dunning, invoices
 from tests.stripe_fake import server
 
 NOW = datetime.now(UTC)
@@ -152,6 +152,17 @@ async def test_a_subscription_goes_before_what_the_operator_said_about_plan_and_
     assert await company.settle() == ""
     await invoices.set_terms(await company.row(), plan_key="free", seats=1, paid_until=None, grace_until=None)
     assert ((await company.row()).plan_key, (await company.row()).limits.seats) == ("business", 4)
+
+
+async def test_a_transfer_of_long_ago_closes_nobody_whose_subscription_ended(stripe, payer):
+    company = await payer()
+    await invoices.set_terms(await company.row(), plan_key="team", seats=9, paid_until=NOW.date() - timedelta(days=3), grace_until=None)
+    await company.subscribe("team", 3)
+    await checkout.cancel(await company.row())
+    stripe.advance(days=15)
+    await company.hear()
+    assert not (await company.account()).is_live and await company.settle() == ""
+    assert (await company.row()).status == "active" and "billing_past_due" not in await company.mails()
 
 
 # ---- trials ---------------------------------------------------------------------------------------------------------------------------
