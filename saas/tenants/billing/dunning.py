@@ -87,7 +87,8 @@ async def settle(tenant_id: UUID, readers: Readers, *, now: datetime | None = No
             await conn.execute("UPDATE billing_account SET step = $2, step_at = $3 WHERE tenant_id = $1", tenant_id, step, now if step else None)
             await record_audit(conn, tenant_id, f"billing.{step or 'paid'}", target=tenant.slug)
             # The operator gave time: no news for the company. What the operator closed does not open or close by this.
-            if not (step == "past_due" and account.step) and not await _is_closed_by_operator(conn, tenant_id):
+            is_news = not account.step or step != "past_due" if step else await _was_paid(conn, tenant_id, account, now)
+            if is_news and not await _is_closed_by_operator(conn, tenant_id):
                 await _announce(conn, tenant, people, f"billing_{step or 'paid'}", _ends(step, now))
         changed = await _end_trial(conn, tenant, account, people, now) or changed
     if changed:
@@ -109,6 +110,16 @@ def _ends(step: str, now: datetime) -> dict[str, Any]:
 async def _manual(conn: Any, tenant_id: UUID) -> list[datetime]:
     rows = await conn.fetch("SELECT due_at FROM billing_invoice WHERE tenant_id = $1 AND source = 'manual' AND status = 'open' AND due_at IS NOT NULL", tenant_id)
     return [row["due_at"] for row in rows]
+
+
+async def _was_paid(conn: Any, tenant_id: UUID, account: store.Account, now: datetime) -> bool:
+    """Whether nothing is overdue any more because a payment arrived, and not because an invoice was voided or a subscription ended unpaid."""
+    if not account.is_live and account.paid_until is not None and account.paid_until >= now.date():
+        return True
+    newest = await conn.fetchval(
+        "SELECT status FROM billing_invoice WHERE tenant_id = $1 AND NOT (source = 'manual' AND status = 'open') ORDER BY issued_at DESC, id DESC LIMIT 1", tenant_id
+    )
+    return bool(newest == "paid")
 
 
 async def _set_status(conn: Any, tenant: TenantRow, status: str) -> bool:

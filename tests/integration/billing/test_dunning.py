@@ -103,6 +103,7 @@ async def test_a_debt_of_a_company_without_a_subscription_closes_nothing(stripe,
     await client.ask("subscriptions.cancel", (await company.account()).subscription_id)
     await company.hear()
     assert ((await company.row()).plan_key, (await company.row()).status, (await company.account()).unpaid_since) == ("free", "active", None)
+    assert await company.mails() == ["billing_past_due"]  # and no thanks for a payment
 
 
 async def test_the_clock_finds_whoever_is_due(stripe, payer):
@@ -131,8 +132,9 @@ async def test_invoices_by_hand(payer):
     assert (await company.row()).status == "active" and await company.mails() == ["billing_past_due", "billing_read_only", "billing_paid"]
     await invoices.settle_invoice(tenant, invoice, "open")
     assert await company.settle(days=8, at=due) == "past_due"
+    told = await company.mails()
     await invoices.settle_invoice(tenant, invoice, "void")
-    assert await company.settle(days=8, at=due) == ""
+    assert await company.settle(days=8, at=due) == "" and await company.mails() == told
 
 
 async def test_paid_until(payer):
