@@ -55,7 +55,7 @@ async def test_what_the_operator_closed_no_payment_opens(stripe, payer):
     company = await payer()
     await set_tenant_status(company.slug, "suspended")
     await overdue(stripe, company)
-    assert (await company.row()).status == "suspended" and (await company.account()).step == "past_due"
+    assert (await company.row()).status == "suspended" and (await company.account()).step == ""
     server.settle(stripe, await company.customer())
     await company.hear()
     assert (await company.row()).status == "suspended" and (await company.account()).step == ""
@@ -63,6 +63,21 @@ async def test_what_the_operator_closed_no_payment_opens(stripe, payer):
     await set_tenant_status(company.slug, "active")
     await company.settle()
     assert (await company.row()).status == "active"
+
+
+async def test_behind_the_operators_suspension_no_step_is_taken(stripe, payer):
+    company = await payer()
+    await overdue(stripe, company)
+    began = (await company.account()).step_at
+    await company.settle(days=8, at=began)
+    await set_tenant_status(company.slug, "suspended")
+    for days in (9, 40, 80):
+        assert await company.settle(days=days, at=began) == ""
+    await set_tenant_status(company.slug, "active")
+    for _again in range(2):
+        assert await company.settle(days=81, at=began) == "past_due"
+    assert (await company.row()).status == "past_due" and await company.mails() == ["billing_past_due", "billing_read_only", "billing_past_due"]
+    assert await company.settle(days=88.1, at=began) == "read_only"
 
 
 async def test_an_operator_who_suspends_what_is_already_closed(stripe, payer):
