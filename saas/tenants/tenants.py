@@ -169,19 +169,25 @@ async def set_tenant_status(slug: str, status: str, *, reason: str = "") -> Tena
 
 
 async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
-    """Move a tenant to another plan: the operator's act. A trial without a subscription is over by that. Errors: InvalidInput, NotFound."""
+    """Move a tenant to another plan: the operator's act; a trial is over by that. Errors: InvalidInput, NotFound, Conflict with a subscription."""
     check_plan(plan_key)
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
+        await _require_unsubscribed(conn, slug)
         row = await conn.fetchrow(
-            "UPDATE tenant t SET plan_key = $2, trial_ends_at = CASE WHEN EXISTS (SELECT 1 FROM billing_account a WHERE a.tenant_id = t.id AND a.status = ANY($3::text[])) "
-            f"THEN trial_ends_at END WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
-            slug, plan_key, list(SUBSCRIBED),
+            f"UPDATE tenant SET plan_key = $2, trial_ends_at = NULL WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            slug, plan_key,
         )
         if row is None:
             raise NotFound(lazy("There is no tenant %(slug)s", slug=slug))
         await record_audit(conn, row["id"], "tenant.plan_changed", target=slug, data={"plan": plan_key})
     forget_host(slug)
     return tenant_row(row)
+
+
+async def _require_unsubscribed(conn: Any, slug: str) -> None:
+    """What a running subscription says comes back with its next event: to change it here would be forgotten without a word."""
+    if await conn.fetchval("SELECT true FROM billing_account a JOIN tenant t ON t.id = a.tenant_id WHERE t.slug = $1 AND a.status = ANY($2::text[])", slug, list(SUBSCRIBED)):
+        raise Conflict(lazy("Plan and trial of this workspace follow its subscription. Give it limits of its own instead."))
 
 
 async def set_tenant_limits(slug: str, overrides: Mapping[str, Any]) -> TenantRow:
@@ -191,7 +197,9 @@ async def set_tenant_limits(slug: str, overrides: Mapping[str, Any]) -> TenantRo
 
 
 async def set_trial_end(slug: str, ends_at: datetime | None) -> TenantRow:
-    """When the tenant's trial ends (aware); None: it has none. Errors: NotFound."""
+    """When the tenant's trial ends (aware); None: it has none. Errors: NotFound, Conflict with a subscription."""
+    async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
+        await _require_unsubscribed(conn, slug)
     return await _set_column(slug, "trial_ends_at", "timestamptz", ends_at, "tenant.trial_changed", {"ends": ends_at.isoformat() if ends_at else None})
 
 

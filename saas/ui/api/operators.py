@@ -85,10 +85,10 @@ async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Respo
         return access.answer({"slug": slug, "over": [line.to_json() for line in usage.beyond(lines, limits)]})
     if "plan" in body:
         await set_tenant_plan(slug, body["plan"])
-    if "overrides" in body:
-        await set_tenant_limits(slug, body["overrides"])
     if "trial_ends_at" in body:
         await set_trial_end(slug, ends)
+    if "overrides" in body:  # last: the others are refused where a subscription runs
+        await set_tenant_limits(slug, body["overrides"])
     async with system_transaction("operator_console") as conn:
         data = {key: body[key] for key in _TERMS if key in body}
         await record_operator_audit(conn, "tenant.terms_changed", operator_id=who.id, tenant=slug, ip=access.client_ip(request), data=data)

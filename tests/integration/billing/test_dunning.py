@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from saas.db import system_transaction
+from saas.errors import Conflict
 from saas.runtime import billing as running
 from saas.tenants import set_tenant_plan, set_tenant_status, set_trial_end
 from saas.tenants.billing import checkout, dunning, invoices
@@ -180,6 +181,15 @@ async def test_a_transfer_of_long_ago_closes_nobody_whose_subscription_ended(str
     await company.hear()
     assert not (await company.account()).is_live and await company.settle() == ""
     assert (await company.row()).status == "active" and "billing_past_due" not in await company.mails()
+
+
+async def test_what_a_subscription_says_the_operator_does_not_change_in_passing(stripe, payer):
+    company = await payer()
+    await company.subscribe("team", 3)
+    for change in (set_tenant_plan(company.slug, "business"), set_trial_end(company.slug, NOW + timedelta(days=40))):
+        with pytest.raises(Conflict):
+            await change
+    assert (await company.row()).plan_key == "team"
 
 
 # ---- trials ---------------------------------------------------------------------------------------------------------------------------
