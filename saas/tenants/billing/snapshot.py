@@ -86,6 +86,15 @@ async def fetch(customer_id: str) -> Snapshot:
     return Snapshot(customer, subscriptions, invoices, tax_ids)
 
 
+async def customer_or_none(customer_id: str) -> dict[str, Any] | None:
+    """None for one that was deleted: the provider answers with hardly more than that. Errors: as `client.ask`."""
+    try:
+        found = await client.ask("customers.retrieve", customer_id)
+    except client.NotThere:
+        return None
+    return None if found.get("deleted") else found
+
+
 def state_of(found: Snapshot) -> State:
     """The same for the same objects, whatever was known before."""
     bills = tuple(sorted((_bill(i) for i in found.invoices if i["status"] != "draft"), key=lambda b: (b.issued_at, b.id)))

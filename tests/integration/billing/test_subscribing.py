@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -216,6 +217,33 @@ async def test_the_portal_leads_back(stripe, payer):
     await company.subscribe()
     assert (await checkout.portal(await company.row())).startswith(f"{stripe.url}/portal/")
     assert asked(stripe, "billing_portal/sessions")[-1]["return_url"] == f"http://{company.slug}.localhost:8000/settings/billing?returned=1"
+
+
+async def test_nobody_subscribes_twice_while_an_event_is_on_its_way(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2, hear=False)
+    with pytest.raises(Conflict):
+        await checkout.subscribe(await company.row(), "team", 2, email=company.email, locale="en")
+    assert (await company.row()).plan_key == "team"  # known at once
+
+
+async def test_of_two_who_press_at_once_one_page_stays_open_at_most(stripe, payer):
+    company = await payer(pack=None)
+    await checkout.subscribe(await company.row(), "team", 2, email=company.email, locale="en")
+    pages = [checkout.subscribe(await company.row(), "team", 2, email=company.email, locale="en") for _ in range(2)]
+    await asyncio.gather(*pages, return_exceptions=True)
+    assert [s["status"] for s in stripe.all("checkout.session").values()].count("open") <= 1
+
+
+async def test_a_customer_that_was_deleted_there_may_come_back(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2)
+    old = await company.customer()
+    api.delete_customer(stripe, {}, old)
+    await company.hear()
+    assert (await company.row()).plan_key == "free" and not (await company.account()).is_live
+    await company.subscribe("team", 3)
+    assert await company.customer() not in ("", old) and (await company.row()).plan_key == "team"
 
 
 # ---- paid by use -----------------------------------------------------------------------------------------------------------------------
