@@ -274,3 +274,23 @@ async def test_the_worker_does_it_all(stripe, payer):
     assert (await company.row()).plan_key == "team"
     async with system_transaction("billing") as conn:
         assert await conn.fetchval("SELECT count(*) FROM stripe_event WHERE state = 'waiting'") == 0
+
+
+async def test_a_slow_comparison_holds_up_no_event(stripe, payer, monkeypatch):
+    import asyncio
+
+    company = await payer()
+    await company.subscribe("team", 2, hear=False)
+    await server.deliver(stripe, company.http)
+    stop = asyncio.Event()
+    monkeypatch.setattr(running, "EVENTS_SECONDS", 0.05)
+    monkeypatch.setattr(running, "DUNNING_SECONDS", 0.01)
+    monkeypatch.setattr(running, "_compare_if_due", stop.wait)  # as long as the loop runs
+    task = asyncio.create_task(running.run(stop))
+    for _ in range(200):
+        if (await company.row()).plan_key == "team":
+            break
+        await asyncio.sleep(0.05)
+    stop.set()
+    await task
+    assert (await company.row()).plan_key == "team"
