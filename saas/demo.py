@@ -41,7 +41,8 @@ async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str
             if slug not in present:
                 say(f"Creating {tenant['name']} with sample data …")
                 await provision_tenant(
-                    **tenant, admin_email=admin, admin_password=SAMPLE_PASSWORD, admin_name=ADMIN_NAME[locale], sample_data=True
+                    **tenant, admin_email=admin, admin_password=SAMPLE_PASSWORD, admin_name=ADMIN_NAME[locale], sample_data=True,
+                    sample_password=SAMPLE_PASSWORD,
                 )
             people = [{"name": ADMIN_NAME[locale], "email": admin, "roles": ["admin"]}]
             people += sample_logins(tenant["pack_key"], slug, locale)

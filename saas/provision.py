@@ -37,7 +37,7 @@ async def provision_tenant(
     admin_name: str = "",
     plan_key: str = USUAL,
     sample_data: bool = False,
-    sample_password: str = SAMPLE_PASSWORD,
+    sample_password: str = "",
     progress: Progress | None = None,
     tenant_id: UUID | None = None,
     time_zone: str | None = None,
@@ -47,7 +47,7 @@ async def provision_tenant(
     """Create a tenant with a pack; the administrator gets the pack's first role with `"admin": true`.
 
     Tenant, configuration, administrator and what `begin(conn, admin_id)` adds come into being together or not at all; sample data follows in batches, and an audit
-    event says when it is complete (`has_sample`). Errors: those of `create_tenant` and `configuration.install`; NotFound for an unknown
+    event says when it is complete (`has_sample`). Sample people cannot sign in and take no seat unless they get `sample_password`. Errors: those of `create_tenant` and `configuration.install`; NotFound for an unknown
     pack; InvalidInput for an unknown role.
     """
     load_kinds()

@@ -17,7 +17,7 @@ from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
 from saas.runtime.present import title_sql, title_text
-from saas.runtime.records import entity_of, load
+from saas.runtime.records import entity_of, load, may_own
 from saas.runtime.rows import Row, decode
 from saas.runtime.search import rarest, search_condition, visible_condition
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
@@ -51,7 +51,7 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
         if record_id is None:
             old, row = None, Row(id=new_id(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
             row.created_by = ctx.user_id
-            row.owner = ctx.user_id if _may_own(ctx, entity) else None
+            row.owner = ctx.user_id if may_own(ctx, entity) else None
             access = permissions.static_access(ctx, entity)
         else:
             old = await load(conn, ctx, entity, record_id)
@@ -88,17 +88,12 @@ async def may_create(ctx: Context, entity_key: str, values: Mapping[str, Any]) -
     async with tenant_transaction(ctx.tenant_id) as conn:
         row = Row(id=new_id(ctx.now), entity=entity.key, version=0, created_at=ctx.now, updated_at=ctx.now)
         row.created_by = ctx.user_id
-        row.owner = ctx.user_id if _may_own(ctx, entity) else None
+        row.owner = ctx.user_id if may_own(ctx, entity) else None
         lay(ctx, entity, row, values)
         if entity.pipeline:
             row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         env = await prepare(conn, ctx, entity, row, [*(conditions or ()), editable])
     return env.holds(editable) and (conditions is None or any(env.holds(c) for c in conditions))
-
-
-def _may_own(ctx: Context, entity: Entity) -> bool:
-    roles = entity.defn.owner_roles
-    return entity.defn.owned and ctx.user is not None and (not roles or bool(set(roles) & set(ctx.user.role_keys)))
 
 
 def _conditions(entity: Entity) -> list[str | None]:

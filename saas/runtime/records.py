@@ -149,11 +149,14 @@ def first_values(entity: Entity, row: Row) -> dict[str, tuple[Any, Any]]:
 
 
 def default_owner(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
-    defn = draft.entity.defn
-    if not defn.owned or "owner" in values or ctx.user is None:
-        return
-    if not defn.owner_roles or set(defn.owner_roles) & set(ctx.user.role_keys):
-        draft.row.owner = ctx.user.id
+    if "owner" not in values and may_own(ctx, draft.entity):
+        draft.row.owner = ctx.user_id
+
+
+def may_own(ctx: Context, entity: Entity) -> bool:
+    """Whether a new record belongs to whoever makes it, if nobody says otherwise. Support is nobody of the tenant's."""
+    roles = entity.defn.owner_roles
+    return entity.defn.owned and ctx.user is not None and ctx.support is None and (not roles or bool(set(roles) & set(ctx.user.role_keys)))
 
 
 async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str, Any]) -> dict[str, str]:
@@ -162,7 +165,7 @@ async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str
     if not conditions:
         return permissions.static_access(act.ctx, entity)
     planned = row.copy()
-    planned.owner = act.ctx.user_id if entity.defn.owned else None
+    planned.owner = act.ctx.user_id if entity.defn.owned and act.ctx.support is None else None
     if entity.pipeline:
         planned.state = planned.values[entity.pipeline.field] = entity.pipeline.initial
     lay(act.ctx, entity, planned, values)

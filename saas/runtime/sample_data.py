@@ -21,7 +21,7 @@ from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.sample import Sample
 from saas.tenants import create_user, list_audit, list_users, record_audit, update_user
 
-SAMPLE_PASSWORD = "demo-password"
+SAMPLE_PASSWORD = "demo-password"  # known to everybody: of a demonstration only
 SAMPLE_LOADED = "sample.loaded"
 KIND = "load_sample"
 SMALL = 30  # records of an entity that are taken all or not at all: teams, targets and the like, on which rules depend
@@ -30,9 +30,10 @@ Progress = Callable[[int, int], None]
 
 
 async def load_sample(
-    tenant_id: UUID, slug: str, pack_key: str, locale: str, *, password: str = SAMPLE_PASSWORD, progress: Progress | None = None
+    tenant_id: UUID, slug: str, pack_key: str, locale: str, *, password: str = "", progress: Progress | None = None
 ) -> int:  # fmt: skip
-    """Create the pack's sample people (`<email>@<slug>.example`) and records; returns how many operations were run."""
+    """Create the pack's sample people (`<email>@<slug>.example`) and records; returns how many operations were run.
+    With `password` the people can sign in; without it nobody can as them, and they take no seat."""
     data = sample(pack_key)
     users = await _people(tenant_id, slug, data["users"], locale, password)
     loader = Sample(await system_context(tenant_id, origin="sample"), users)

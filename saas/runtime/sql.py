@@ -132,7 +132,7 @@ class Constants:
         return self.ctx.config.settings[key].default
 
     def me(self) -> str | None:
-        return str(self.ctx.user_id) if self.ctx.user_id else None
+        return str(self.ctx.user_id) if self.ctx.user_id and self.ctx.support is None else None  # support is nobody of the tenant's
 
     def my_dept(self) -> str | None:
         return str(self.ctx.user.department_id) if self.ctx.user and self.ctx.user.department_id else None

@@ -16,6 +16,7 @@ from saas.db import system_transaction
 from saas.errors import NotFound, PermissionDenied
 from saas.i18n import LazyString, lazy
 from saas.tenants import platform
+from saas.tenants.audit import record_audit
 from saas.tenants.tenants import forget_host
 
 
@@ -72,7 +73,7 @@ async def set_installation_feature(key: str, is_on: bool, *, operator_id: UUID |
 
 
 async def set_tenant_feature(tenant_id: UUID, key: str, state: bool | None) -> None:
-    """For one tenant; None: as the installation has it. Errors: NotFound."""
+    """For one tenant, whose audit log says so; None: as the installation has it. Errors: NotFound."""
     if key not in FEATURES or not FEATURES[key].per_tenant:
         raise NotFound()
     async with system_transaction("operator_console", of=tenant_id) as conn:
@@ -80,5 +81,8 @@ async def set_tenant_feature(tenant_id: UUID, key: str, state: bool | None) -> N
         if row is None:
             raise NotFound()
         own = {name: value for name, value in json.loads(row["features"]).items() if name in FEATURES and name != key}
+        before = json.loads(row["features"]).get(key)
         await conn.execute("UPDATE tenant SET features = $2::jsonb WHERE id = $1", tenant_id, json.dumps({**own, **({} if state is None else {key: state})}))
+        if state != before:
+            await record_audit(conn, tenant_id, "tenant.feature_changed", target=key, data={"before": before, "after": state})
     forget_host(row["slug"])

@@ -72,9 +72,9 @@ async def _note(kind: str, slug: str, data: Mapping[str, object]) -> None:
         await record_operator_audit(conn, kind, tenant=slug, data=data)
 
 
-async def record_export(tenant_id: UUID, slug: str, *, rows: int, with_passwords: bool) -> None:
+async def record_export(tenant_id: UUID, slug: str, *, rows: int, with_passwords: bool, reason: str = "") -> None:
     """An operator exported a tenant: that stands in its own log and in the operators'."""
-    data = {"rows": rows, "by": "operator", "with_passwords": with_passwords}
+    data = {"rows": rows, "by": "operator", "with_passwords": with_passwords, **({"reason": reason} if reason else {})}
     async with system_transaction("operator_console", of=tenant_id) as conn:
         await record_audit(conn, tenant_id, "tenant.exported", target=slug, data=data)
     await _note("tenant.exported", slug, data)

@@ -15,8 +15,9 @@ from saas.tenants.totp import digits_of, matching_step, new_recovery_codes, open
 _PURPOSE = "operator second factor"
 
 
-async def enable_operator_factor(operator_id: UUID, sealed: str, code: str) -> list[str]:
-    """From now on signing in needs a code. Returns the recovery codes, which nobody can read again.
+async def enable_operator_factor(operator_id: UUID, sealed: str, code: str, *, keep: UUID | None = None) -> list[str]:
+    """From now on signing in needs a code; every session and token got without one ends, but the one that asks (`keep`). Returns the recovery
+    codes, which nobody can read again.
     Errors: InvalidInput (the code), Conflict (there is one already, or the offer is too old)."""
     secret, _made_at = open_offer(sealed, operator_id)
     step = matching_step(secret, digits_of(code))
@@ -29,6 +30,7 @@ async def enable_operator_factor(operator_id: UUID, sealed: str, code: str) -> l
         )
         if made is None:
             raise Conflict(lazy("You have a second factor already. Switch it off first."))
+        await conn.execute("UPDATE operator_session SET revoked_at = now() WHERE operator_id = $1 AND id IS DISTINCT FROM $2 AND revoked_at IS NULL", operator_id, keep)
         return await _put_codes(conn, operator_id)
 
 

@@ -34,7 +34,7 @@ from saas.tenants.users import clean_email
 LIFE_HOURS, HELD_HOURS = 24, 2
 ANSWER_SECONDS = 0.4  # every answer takes at least this long, so that its time tells nothing
 LEAST_SECONDS, MOST_HOURS = 2, 24  # between the form being shown and sent: people need a moment
-MOST_HELD_PER_EMAIL = 3  # addresses kept for one e-mail address; a further one ends the oldest
+MOST_HELD_PER_EMAIL = 3  # addresses kept for one e-mail address; a further one gives up the oldest, whose link still works
 PER_EMAIL = throttles.Throttle("signup.email", 4, 3600)
 PER_NETWORK = throttles.Throttle("signup.ip", 10, 3600)
 PER_INSTALLATION = throttles.Throttle("signup.all", 500, 3600)
@@ -187,7 +187,6 @@ async def _ask(wanted: Wanted, ip: str) -> str:
     now = datetime.now(UTC)
     # Counted even if what follows is refused.
     await _refuse_flood(PER_NETWORK, ip)
-    await _refuse_flood(PER_INSTALLATION, "")
     async with system_transaction("sign_up") as conn:
         silent = await throttles.take(conn, PER_EMAIL, fingerprint(wanted.email)) > 0
     async with system_transaction("sign_up") as conn:
@@ -198,10 +197,11 @@ async def _ask(wanted: Wanted, ip: str) -> str:
             raise InvalidInput([FieldProblem("slug", "taken", said_of("taken"))])
         if silent:
             return ""
+        _refuse(await throttles.take(conn, PER_INSTALLATION))  # only what is really sent: else one machine could close sign-up for everybody
         if mine is not None:  # asked again: a fresh link, the old one ends
             await conn.execute("DELETE FROM signup WHERE id = $1", mine)
         await conn.execute(
-            f"DELETE FROM signup WHERE id IN (SELECT id FROM signup WHERE email = $1 AND {_HOLDS} ORDER BY created_at DESC OFFSET $2)", wanted.email, MOST_HELD_PER_EMAIL - 1,  # noqa: S608  constants
+            f"UPDATE signup SET held_until = now() WHERE id IN (SELECT id FROM signup WHERE email = $1 AND {_HOLDS} ORDER BY created_at DESC OFFSET $2)", wanted.email, MOST_HELD_PER_EMAIL - 1,  # noqa: S608  constants
         )  # fmt: skip
         await conn.execute(
             "INSERT INTO signup (id, token_hash, email, slug, company, name, locale, pack_key, plan_key, with_sample, time_zone, ip, held_until, expires_at) "
@@ -215,10 +215,14 @@ async def _ask(wanted: Wanted, ip: str) -> str:
     return url if not mail_is_sent() and current_database().settings.is_local else ""
 
 
-async def _refuse_flood(throttle: throttles.Throttle, whom: str) -> None:
+async def _refuse_flood(throttle: throttles.Throttle, ip: str) -> None:
     """In a transaction of its own: what was counted stays counted."""
     async with system_transaction("sign_up") as conn:
-        seconds = await throttles.take(conn, throttle, whom)
+        seconds = await throttles.take(conn, throttle, throttles.network_of(ip))
+    _refuse(seconds)
+
+
+def _refuse(seconds: int) -> None:
     if seconds:
         raise TooManyRequests(lazy("Too many attempts. Please try again a little later."), retry_after=seconds)
 

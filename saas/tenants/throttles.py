@@ -4,6 +4,7 @@ whom it is about stands there as a hash only. What belongs to a tenant is counte
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,17 @@ class Throttle:
     name: str
     most: int
     seconds: int
+
+
+def network_of(ip: str) -> str:
+    """What one machine cannot change at will: its IPv4 address, or the first 64 bits of an IPv6 one. Any other text as it is."""
+    try:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if address.version == 4:
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
 
 
 async def take(conn: Any, throttle: Throttle, whom: str = "") -> int:

@@ -37,7 +37,7 @@ async def send_addresses(email: str, locale: str, ip: str = "") -> None:
 
 async def _send(email: str, locale: str, ip: str) -> None:
     async with system_transaction("find_workspace") as conn:
-        seconds = await throttles.take(conn, PER_NETWORK, ip)
+        seconds = await throttles.take(conn, PER_NETWORK, throttles.network_of(ip))
         silent = await throttles.take(conn, PER_EMAIL, fingerprint(email)) > 0
     if seconds:
         raise TooManyRequests(lazy("Too many attempts. Please try again a little later."), retry_after=seconds)

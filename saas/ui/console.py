@@ -96,7 +96,7 @@ async def opened(request: Request, *, change: bool = False) -> Console:
         raise NotFound()
     token = cookies_of(request).get(SESSION_COOKIE)
     found = await find_operator_session(token) if token else None
-    if found is None:
+    if found is None or found.kind != "web":  # a program's token opens no page: it may be older than the second factor
         raise NotAuthenticated()
     if request.method not in SAFE_METHODS:
         refuse_foreign(request)

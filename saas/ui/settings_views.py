@@ -91,7 +91,7 @@ AUDIT_EVENTS = {
     "support.refused": lazy("Support access refused"), "support.opened": lazy("Support looked in"), "support.viewed": lazy("Support opened a page"), "support.acted": lazy("Support sent a form"),
     "support.ended": lazy("Support access ended"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
-    "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
+    "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.feature_changed": lazy("Feature switch changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
     "billing.checkout_started": lazy("Payment page opened"), "billing.changed": lazy("Subscription changed"), "billing.extra_changed": lazy("Extra automation runs changed"),
     "billing.cancelled": lazy("Subscription cancelled"), "billing.resumed": lazy("Cancellation taken back"), "billing.followed": lazy("Plan and seats follow the subscription"),

@@ -20,7 +20,7 @@ from saas.db import system_transaction, tenant_transaction
 from saas.errors import NotFound
 from saas.runtime import jobs
 from saas.runtime.contexts import system_context
-from saas.tenants import create_operator, figures, find_tenant, platform, traffic
+from saas.tenants import create_operator, figures, find_tenant, list_audit, platform, traffic
 from saas.tenants.features import FEATURES, is_on, set_installation_feature, set_tenant_feature
 from tests.factories import PASSWORD
 from tests.integration.test_pages import Browser
@@ -94,6 +94,18 @@ async def test_nothing_opens_without_a_second_factor(seat):
     assert is_on(None, "api_keys")
     token = await seat.post("/api/v1/tokens", json={"email": email, "password": PASSWORD}, headers={"host": HOST})
     assert token.status_code == 201  # programs of an operator without one, as SAAS_OPERATOR_TOTP says
+    bearer = {"host": HOST, "authorization": f"Bearer {token.json()['token']}"}
+    assert (await seat.get("/api/v1/tenants", headers=bearer)).status_code == 200
+    program = Browser(seat, HOST)
+    program.cookies["session"] = token.json()["token"]
+    for path in ("/", "/account/second-factor"):
+        assert (await program.get(path)).headers["location"].startswith("/login"), path  # a program's token opens no page
+    page = await browser.get("/account/second-factor")
+    phone = Phone(re.search(r"data-secret>([A-Z2-7 ]+)<", page.text)[1].replace(" ", ""))
+    offer = re.search(r'name="offer" value="([^"]+)"', page.text)[1]
+    assert (await browser.post("/account/second-factor", {"offer": offer, "code": phone.code()})).status_code == 200
+    assert (await browser.get("/")).status_code == 200
+    assert (await seat.get("/api/v1/tenants", headers=bearer)).status_code == 401  # what was got without a code ends
 
 
 async def test_then_each_sign_in_asks_for_a_code(seat):
@@ -123,7 +135,7 @@ async def test_who_only_looks_changes_nothing(seat, tenant):
     posts = [f"/tenants/{tenant.slug}/suspend", "/tenants", "/announcements", "/switches/api_keys", "/operators", f"/monitor/jobs/{uuid4()}", f"/tenants/{tenant.slug}/support"]
     for path in posts:
         assert (await reader.post(path, {"reason": "because", "state": "off"})).status_code == 403, path
-    assert (await reader.get(f"/tenants/{tenant.slug}/export")).status_code == 400
+    assert (await reader.post(f"/tenants/{tenant.slug}/export", {"reason": "because"})).status_code == 403
 
 
 async def test_no_page_of_it_is_on_other_hosts(seat, tenant, console):
@@ -230,7 +242,16 @@ async def test_a_tenant_from_birth_to_export_to_deletion(seat, console):
     assert (await console.post("/tenants", {**given, "admin_password": "short"})).status_code == 422
     assert (await console.post("/tenants", given)).headers["location"] == "/tenants/born-here"
     assert (await console.post("/tenants", given)).status_code == 409
-    archive = await console.get("/tenants/born-here/export")
+    await console.get("/tenants/born-here")
+    assert (await console.get("/tenants/born-here/export")).status_code in (404, 405)
+    unsaid = await console.post("/tenants/born-here/export", {"reason": "no"})
+    assert unsaid.status_code == 422 and "the tenant reads it." in unsaid.text
+    archive = await console.post("/tenants/born-here/export", {"reason": "They leave us"})
+    born = (await find_tenant("born-here")).id
+    async with tenant_transaction(born) as conn:
+        assert await conn.fetchval("SELECT count(*) FROM notification WHERE tenant_id = $1 AND kind = 'operator_export'", born) == 1
+        assert "They leave us" in await conn.fetchval("SELECT body_text FROM mail WHERE tenant_id = $1 AND kind = 'operator_export'", born)
+    assert (await list_audit(born, kind="tenant.exported"))[0]["data"]["reason"] == "They leave us"
     assert archive.status_code == 200 and archive.headers["content-disposition"] == 'attachment; filename="born-here.zip"'
     sent = await seat.post("/tenants/import", headers=console._headers({}), data={"_csrf": console.csrf, "file_slug": "born-again"}, files={"file": ("a.zip", archive.content)})
     assert sent.status_code == 303, sent.text[:500]
@@ -291,6 +312,8 @@ async def test_switches_of_the_installation_and_of_one_tenant(seat, console, ten
         assert (await admin.post("/profile/keys", key)).status_code == 200
         assert (await console.post(f"/tenants/{tenant.slug}/feature", {"key": "tenant_export", "state": "off"})).status_code == 303
         assert (await admin.post("/settings/everything")).status_code == 403
+        noted = await list_audit(tenant.id, kind="tenant.feature_changed")
+        assert [(e["target"], e["data"]) for e in noted] == [("tenant_export", {"before": None, "after": False}), ("api_keys", {"before": None, "after": True})]
         assert (await console.post(f"/tenants/{tenant.slug}/feature", {"key": "sign_up", "state": "off"})).status_code == 404
     finally:
         await set_installation_feature("api_keys", True)

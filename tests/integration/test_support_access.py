@@ -18,6 +18,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from saas.runtime import execute, jobs
 from saas.runtime import operations as ops
 from saas.runtime.contexts import context_of
+from saas.runtime.forms import form_state
 from saas.runtime.support import tell_of_request
 from saas.settings import Settings
 from saas.tenants import (
@@ -312,6 +313,23 @@ async def test_with_leave_records_change_under_the_operators_name(http, tenant, 
     answer = await http.get(f"/api/v1/records/customer/{one}/history", headers=browser._headers({}))
     assert answer.json()["data"][0]["actor"] == "Support: Olga"
     assert (await list_audit(tenant.id, kind="support.acted", limit=1))[0]["target"] == f"/api/v1/records/customer/{one}"
+
+
+async def test_what_support_makes_belongs_to_nobody(http, tenant, operator):
+    browser, access = await look_in(http, tenant, operator, "write")
+    await browser.get("/r/customer/new")
+    headers = browser._headers({"x-csrf-token": browser.csrf, "content-type": "application/json"})
+    made = await http.post("/api/v1/records/customer", headers=headers, json={"values": {"name": "Made by support"}})
+    assert made.status_code == 201, made.text
+    async with tenant_transaction(tenant.id) as conn:
+        row = await conn.fetchrow("SELECT owner_id, created_by FROM record WHERE tenant_id = $1 AND id = $2", tenant.id, UUID(made.json()["id"]))
+    assert row["owner_id"] is None and row["created_by"] == access
+    ctx = await context_of(await find_support_session(tenant.id, browser.cookies["session"], method="GET", path="/"), origin="page")
+    assert (await form_state(ctx, "customer")).values.get("owner") is None
+    for entity in ctx.config.entities.values():  # defaults of “me()”, too
+        for field in entity.defn.fields:
+            if field.type == "user":
+                assert (await form_state(ctx, entity.key)).values.get(field.key) is None, (entity.key, field.key)
 
 
 async def test_they_see_what_the_chosen_role_sees(http, tenant, operator):

@@ -101,7 +101,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/tenants": OPERATOR, "POST /api/v1/tenants": OPERATOR, "GET /api/v1/tenants/{slug:str}": OPERATOR, "PATCH /api/v1/tenants/{slug:str}": OPERATOR,
     "GET /api/v1/tenants/{slug:str}/usage": OPERATOR, "GET /api/v1/tenants/{slug:str}/slow-queries": OPERATOR, "GET /monitor/slow": Case(public=True), "POST /api/v1/tenants/{slug:str}/{act:str}": OPERATOR,
     **{f"GET {path}": Case(params={"slug": "$slug"}, public=True) for path in (
-        "/operators", "/account/second-factor", "/tenants", "/tenants/{slug:str}", "/tenants/{slug:str}/export", "/announcements", "/switches", "/monitor/jobs", "/monitor/mail", "/operator-audit", "/operator-audit/csv",
+        "/operators", "/account/second-factor", "/tenants", "/tenants/{slug:str}", "/announcements", "/switches", "/monitor/jobs", "/monitor/mail", "/operator-audit", "/operator-audit/csv",
     )},
     **{f"POST {path}": fills({"slug": "x"}, public=True) for path in ("/tenants", "/tenants/import", "/announcements")},
     "POST /tenants/{slug:str}/{act:str}": fills({"reason": "long enough"}, slug="$slug", act="suspend", public=True), "POST /switches/{key:str}": fills({"state": "off"}, key="api_keys", public=True),

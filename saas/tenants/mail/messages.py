@@ -27,6 +27,7 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "domain_missing": (lazy("Domain's record missing"), N_("%(company)s: the record of %(domain)s is missing")),
     "domain_lost": (lazy("Domain lost"), N_("%(company)s no longer answers at %(domain)s")),
     "support_request": (lazy("Support asks to look in"), N_("Support asks to look into %(company)s")),
+    "operator_export": (lazy("Exported by the operator"), N_("Everything in %(company)s was exported by the operator")),
     "usage": (lazy("Warning of a limit"), N_("%(company)s: %(title)s")),
     "password_changed": (lazy("Password changed"), N_("Your password for %(company)s was changed")),
     "workspaces": (lazy("Addresses of workspaces"), N_("Your workspaces")),

@@ -75,7 +75,7 @@ async def enable(request: Request) -> Response[Any]:
     form, me = await request.form(), console.operator
     sealed = str(form.get("offer") or "")
     try:
-        codes = await enable_operator_factor(me.id, sealed, str(form.get("code") or ""))
+        codes = await enable_operator_factor(me.id, sealed, str(form.get("code") or ""), keep=me.session_id)
     except InvalidInput as error:
         offer = same_offer_again(sealed, me.id, account=me.email, issuer=ISSUER)
         return await _factor_page(console, offer=offer, errors=_words(error), status=422)

@@ -30,7 +30,7 @@ from saas.i18n import gettext as _
 from saas.metadata.packs import list_packs
 from saas.runtime import usage
 from saas.runtime.archive import restore_archive, write_archive
-from saas.runtime.support import tell_of_request
+from saas.runtime.support import tell_of_export, tell_of_request
 from saas.tenants import (
     TenantRow,
     ask_support_access,
@@ -146,7 +146,7 @@ async def _tenant(console: Console, row: TenantRow, *, errors: dict[str, str] | 
     async with system_transaction("operator_console") as conn:
         acts = await conn.fetch("SELECT a.at, a.kind, o.email FROM operator_audit a LEFT JOIN operator_account o ON o.id = a.operator_id WHERE a.tenant_id_text = $1 ORDER BY a.at DESC LIMIT 15", row.slug)
     shown = _shown(console, figure)
-    given = {name: "" for name in ("reason", "plan", "until", "support_reason", "support_mode", "confirm", "")}
+    given = {name: "" for name in ("reason", "plan", "until", "support_reason", "support_mode", "export_reason", "confirm", "")}
     facts = [
         (_("Address"), address_of(row)), (_("Language"), LOCALE_NAMES.get(row.locale, row.locale)), (_("Pack"), row.pack_key), (_("Revision of the configuration"), str(row.config_revision)),
         (_("Created on"), console.moment(row.created_at)), (_("People"), _("%(active)s active of %(all)s", active=people["active"], all=people["all"])), (_("Last sign-in"), console.moment(people["seen"])),
@@ -185,7 +185,7 @@ def _over(lines: list[usage.Line], plan_key: str, row: TenantRow) -> list[str]:
 
 @post("/tenants/{slug:str}/{act:str}", status_code=200)
 async def act(request: Request, slug: FromPath[str], act: FromPath[str]) -> Response[Any]:
-    """suspend, resume, plan, trial, limits, feature, delete, keep, support, open-support, end-support."""
+    """suspend, resume, plan, trial, limits, feature, delete, keep, support, open-support, end-support, export."""
     console = await opened(request, change=True)
     row, form = await find_tenant(slug), await request.form()
     values = {name: str(value).strip() for name, value in form.items() if isinstance(value, str)}
@@ -198,8 +198,8 @@ async def act(request: Request, slug: FromPath[str], act: FromPath[str]) -> Resp
         errors = {p.field or "": str(p.message) for p in error.problems if isinstance(p, FieldProblem)} or {"": str(error.message)}
         known = ("reason", "plan", "until", "confirm")
         shown = {name if name in known or name.startswith("most_") else "": text for name, text in errors.items()}
-        if act == "support" and "reason" in errors:
-            shown = {"support_reason": errors["reason"]}
+        if act in ("support", "export") and "reason" in errors:
+            shown = {f"{act}_reason": errors["reason"]}
         return await _tenant(console, row, errors=shown, values=values, status=error.status)
     return done if isinstance(done, Response) else console.redirect(f"/tenants/{slug}", Toast(done))
 
@@ -333,6 +333,34 @@ async def _end_support(console: Console, row: TenantRow, values: dict[str, str])
     return _("The access has ended.")
 
 
+async def _export(console: Console, row: TenantRow, values: dict[str, str]) -> Response[Any]:
+    """Everything of a tenant as one file, without passwords; its administrators are told. Made here and now: for what takes long there is
+    `saas tenant export`."""
+    reason = values.get("reason", "")
+    if not 5 <= len(reason) <= 500:
+        raise InvalidInput([FieldProblem("reason", "required", lazy("Say why, in 5 to 500 characters: the tenant reads it."))])
+    folder = TemporaryDirectory(prefix="export-")
+    path = Path(folder.name) / "archive.zip"
+    try:
+        written = await write_archive(row.id, path)
+        await record_export(row.id, row.slug, rows=written.rows, with_passwords=False, reason=reason)
+        await note_act(console.operator, "tenant.exported", tenant=row.slug, ip=console.ip, data={"rows": written.rows, "reason": reason})
+        await tell_of_export(row.id, operator=console.operator.name, reason=reason)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+    async def chunks() -> Any:
+        try:
+            with path.open("rb") as file:
+                while block := await asyncio.to_thread(file.read, 262_144):
+                    yield block
+        finally:
+            folder.cleanup()
+
+    return Stream(chunks(), media_type="application/zip", headers={"content-disposition": f'attachment; filename="{row.slug}.zip"', "cache-control": "private, no-store"})
+
+
 def _id(values: dict[str, str]) -> UUID:
     try:
         return UUID(values.get("id", ""))
@@ -342,7 +370,7 @@ def _id(values: dict[str, str]) -> UUID:
 
 ACTS = {
     "suspend": _suspend, "resume": _resume, "plan": _plan, "trial": _trial, "limits": _limits, "feature": _feature, "delete": _delete, "keep": _keep,
-    "support": _support, "open-support": _open_support, "end-support": _end_support,
+    "support": _support, "open-support": _open_support, "end-support": _end_support, "export": _export,
 }  # fmt: skip
 
 
@@ -384,34 +412,6 @@ async def create(request: Request) -> Response[Any]:
     return console.redirect(f"/tenants/{values['slug']}", Toast(_("The workspace is ready.")))
 
 
-@get("/tenants/{slug:str}/export")
-async def export(request: Request, slug: FromPath[str]) -> Any:
-    """Everything of a tenant as one file, without passwords. Made here and now: for what takes long there is `saas tenant export`."""
-    console = await opened(request)
-    if not console.operator.may_change:
-        raise BadRequest()
-    row = await find_tenant(slug)
-    folder = TemporaryDirectory(prefix="export-")
-    path = Path(folder.name) / "archive.zip"
-    try:
-        written = await write_archive(row.id, path)
-        await record_export(row.id, slug, rows=written.rows, with_passwords=False)
-        await note_act(console.operator, "tenant.exported", tenant=slug, ip=console.ip, data={"rows": written.rows})
-    except BaseException:
-        folder.cleanup()
-        raise
-
-    async def chunks() -> Any:
-        try:
-            with path.open("rb") as file:
-                while block := await asyncio.to_thread(file.read, 262_144):
-                    yield block
-        finally:
-            folder.cleanup()
-
-    return Stream(chunks(), media_type="application/zip", headers={"content-disposition": f'attachment; filename="{slug}.zip"', "cache-control": "private, no-store"})
-
-
 @post("/tenants/import", status_code=200, request_max_body_size=None)
 async def import_tenant(request: Request) -> Response[Any]:
     """A workspace from an archive, at another address if wanted."""
@@ -439,4 +439,4 @@ async def import_tenant(request: Request) -> Response[Any]:
     return console.redirect(f"/tenants/{made.slug}", Toast(_("The workspace is ready.")))
 
 
-router = Router("", route_handlers=[tenant, act, new_tenant, create, export, import_tenant])
+router = Router("", route_handlers=[tenant, act, new_tenant, create, import_tenant])

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from saas.errors import NotFound
+from saas.errors import NotFound, TooManyRequests
 from saas.runtime.worker import drain
 from saas.tenants import find_session, find_tenant, list_audit, list_users, signups
 from saas.tenants.hand_over import begin_hand_over
@@ -150,9 +150,16 @@ async def test_an_address_is_held_for_a_while_only(apex, box, superuser):
 
 async def test_one_mailbox_holds_few_addresses(apex, box, superuser, monkeypatch):
     monkeypatch.setattr(signups, "PER_EMAIL", signups.throttles.Throttle("signup.email", 100, 3600))
-    for _ in range(6):
-        assert (await apex.fill(fresh(), "squatter@x.example")).status_code == 200
-    assert await superuser.fetchval("SELECT count(*) FROM signup") == signups.MOST_HELD_PER_EMAIL
+    first = fresh()
+    for slug in (first, *(fresh() for _ in range(5))):
+        assert (await apex.fill(slug, "squatter@x.example")).status_code == 200
+    assert await superuser.fetchval("SELECT count(*) FROM signup WHERE held_until > now()") == signups.MOST_HELD_PER_EMAIL
+    await send_due()
+    links = [re.search(r"/signup/confirm/[\w-]+", text_of(m))[0] for m in box.to("squatter@x.example")]
+    assert len(links) == 6
+    for link in links:  # what was mailed works
+        assert (await apex.get(link)).status_code == 200
+    assert (await signups.look_up(first)).is_free
 
 
 # ---- abuse ---------------------------------------------------------------------------------------------------------------------
@@ -164,6 +171,29 @@ async def test_mass_sign_up_ends_soon(apex, box, superuser):
     assert statuses.count(200) == signups.PER_NETWORK.most and statuses.count(429) == 16 - signups.PER_NETWORK.most
     assert all(a.headers["retry-after"].isdigit() for a in answers if a.status_code == 429)
     assert await superuser.fetchval("SELECT count(*) FROM platform_mail") == signups.PER_NETWORK.most
+
+
+async def test_only_messages_count_for_the_installation(apex, box, monkeypatch):
+    monkeypatch.setattr(signups, "PER_NETWORK", signups.throttles.Throttle("signup.ip", 1000, 3600))
+    monkeypatch.setattr(signups, "PER_INSTALLATION", signups.throttles.Throttle("signup.all", 5, 3600))
+    taken = fresh()
+    assert (await apex.fill(taken)).status_code == 200
+    for n in range(4):
+        assert (await apex.fill(taken, f"p{n}@x.example")).status_code == 422
+    for _ in range(6):  # four of them are sent
+        assert (await apex.fill(fresh(), "one@x.example")).status_code == 200
+    assert (await apex.fill(fresh(), "two@x.example")).status_code == 429
+
+
+async def test_a_machine_with_many_addresses_is_one(database, superuser, monkeypatch):
+    monkeypatch.setattr(signups, "CHECKS", signups.throttles.Throttle("signup.check", 2, 60))
+    for ip in ("2001:db8:0:7::1", "2001:db8:0:7:ffff::2"):
+        await signups.look_up(fresh(), ip)
+    with pytest.raises(TooManyRequests):
+        await signups.look_up(fresh(), "2001:db8:0:7:1:2:3:4")
+    await signups.look_up(fresh(), "2001:db8:0:8::1")
+    network = signups.throttles.network_of
+    assert network("::ffff:192.0.2.7") == network("192.0.2.7") == "192.0.2.7" and network("fe80::1%eth0") == "fe80::/64" and network("testclient") == "testclient"
 
 
 async def test_one_mailbox_gets_few_messages_and_nobody_can_tell(apex, box, monkeypatch):
