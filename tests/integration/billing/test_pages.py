@@ -202,6 +202,7 @@ def test_amounts_mean_one_thing(text, places, minor):
 async def test_an_amount_that_means_two_things_is_a_problem_there(payer):
     company = await payer(pack=None)
     operator = await operate(company.http)
+    assert (await operator.get(f"/billing/workspaces/{company.slug}")).status_code == 200
     for amount in ("1,50", "1e999999"):
         answer = await operator.post(f"/billing/workspaces/{company.slug}/invoices", {"number": "2", "amount": amount, "currency": "EUR", "issued": "2026-01-01", "due": "2026-01-31"})
         assert answer.status_code == 422 and error_for(answer, "amount")
