@@ -11,26 +11,35 @@ Never call this inside a transaction.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ipaddress
+import os
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
 import httpcore2
 import httpx2
 
 from saas.errors import UpstreamFailed
 from saas.i18n import LazyString, lazy
 from saas.log import get_logger
+from saas.observe.seen import outside
 from saas.settings import Settings
 
 log = get_logger(__name__)
 MAX_BYTES, TIMEOUT_SECONDS, CONNECT_SECONDS = 1_000_000, 10.0, 5.0
+RESOLVE_SECONDS = 6.0
+HOSTS_FILE = Path(r"C:\Windows\System32\drivers\etc\hosts") if os.name == "nt" else Path("/etc/hosts")
 MAX_URL = 2000
 _ODD = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _LOW_PORTS = (80, 443)  # others below 1024 speak something else than HTTP
@@ -95,9 +104,51 @@ Resolver = Callable[[str, int], Any]  # host, port -> awaitable list of address 
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a name, as the machine sees them. Also reads forms like `0x7f.1` and `2130706433`, which are numbers."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    """All addresses of a name, as the machine sees them: by its hosts file, else by its name servers. Also reads forms like `0x7f.1`
+    and `2130706433`, which are numbers. Without threads: the loop has few of them, and a name whose servers are silent must not take
+    them from everybody. Errors: OSError, ValueError."""
+    with contextlib.suppress(socket.gaierror):
+        numbers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST)  # asks nobody
+        return list(dict.fromkeys(str(entry[4][0]) for entry in numbers))
+    name = host.lower().removesuffix(".")
+    if (known := _hosts_file().get(name)) is not None:
+        return known
+    if name == "localhost" or name.endswith(".localhost"):
+        return ["127.0.0.1", "::1"]
+    try:
+        resolver = _name_servers()
+    except dns.exception.DNSException as error:
+        raise OSError(str(error)) from error
+    resolver.lifetime, resolver.timeout = RESOLVE_SECONDS, RESOLVE_SECONDS / 2
+    answers = await asyncio.gather(*(_records(resolver, host, kind) for kind in ("A", "AAAA")), return_exceptions=True)
+    found = [address for answer in answers if isinstance(answer, list) for address in answer]
+    failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+    if failed is not None and not found:
+        raise OSError(str(failed)) from failed
+    return found
+
+
+def _name_servers() -> dns.asyncresolver.Resolver:
+    """Read anew each time: they change when the machine changes networks."""
+    return dns.asyncresolver.Resolver()
+
+
+async def _records(resolver: dns.asyncresolver.Resolver, host: str, kind: str) -> list[str]:
+    try:
+        return [str(record.address) for record in await resolver.resolve(host, kind, search=not host.endswith("."))]
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+
+
+def _hosts_file() -> dict[str, list[str]]:
+    """Addresses by name. Small, and read anew each time, as everybody else does."""
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for line in HOSTS_FILE.read_text("utf-8", "replace").splitlines():
+            address, *names = line.partition("#")[0].split() or [""]
+            for name in names:
+                found.setdefault(name.lower().removesuffix("."), []).append(address)
+    return found
 
 
 def is_public(address: str) -> bool:
@@ -162,7 +213,7 @@ async def request(
     """
     seconds = timeout_seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with outside(), asyncio.timeout(seconds):
             for hop in range(redirects + 1):
                 parsed = check_url(url, settings)
                 answer = await _ask(method, parsed, settings, headers or {}, content, max_bytes, resolver, trusted)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from saas.errors import TooManyRequests
+from saas.errors import TooManyRequests, Unavailable
 from saas.i18n import lazy
 from saas.observe import metrics
 from saas.observe.seen import seen
@@ -133,13 +133,14 @@ class Turn:
         self._tenant = _of(tenant_id)
         self.is_held = self.is_over = self._slow = False
 
-    async def enter(self) -> None:
-        """Errors: TooManyRequests, when too many wait already or it took too long."""
+    async def enter(self, *, again: bool = False) -> None:
+        """`again`: the request was in already. It comes before those that were not, and is not refused half-way.
+        Errors: TooManyRequests, when too many wait already or it took too long."""
         tenant = self._tenant
         if self.is_held or self.is_over:
             return
-        if tenant.waiting or tenant.running >= _places(tenant):
-            await _wait(tenant.waiting)
+        if (tenant.waiting and not again) or tenant.running >= _places(tenant):
+            await _wait(tenant.waiting, again=again)
         else:
             _begin(tenant)
         self.is_held = True
@@ -169,7 +170,7 @@ class Turn:
         else:
             tenant.slow += 1
         self._slow = True
-        await self.enter()
+        await self.enter(again=True)
 
 
 def _places(tenant: _Tenant) -> int:
@@ -220,14 +221,14 @@ def _refused(reason: str) -> TooManyRequests:
     return TooManyRequests(lazy("Your company sends more requests at once than can be answered. Please try again in a moment."), retry_after=RETRY_SECONDS)
 
 
-async def _wait(line: deque[asyncio.Future[None]], *, most: float | None = None) -> None:
-    if len(line) >= (MOST_WAITING if most is None else most):
+async def _wait(line: deque[asyncio.Future[None]], *, most: float | None = None, again: bool = False) -> None:
+    if not again and len(line) >= (MOST_WAITING if most is None else most):
         raise _refused("full")
     place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    line.append(place)
+    line.appendleft(place) if again else line.append(place)
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(None if again else WAIT_SECONDS):
             await place
     except TimeoutError:
         if not place.done() or place.cancelled():  # else it came at the last moment
@@ -348,12 +349,19 @@ _load = _Load()
 
 
 async def take_connection(tenant_id: UUID) -> None:
-    """Before a connection of the pool is asked for. Errors: TooManyRequests."""
+    """Before a connection of the pool is asked for. Errors: TooManyRequests in a request; for others Unavailable, after which a job is
+    tried again."""
     tenant = _of(tenant_id)
     if tenant.connections < _caps.connections and not tenant.connection_waiting:
         tenant.connections += 1
     else:
-        await _wait(tenant.connection_waiting, most=math.inf)  # requests are bounded at the entrance
+        try:
+            await _wait(tenant.connection_waiting, most=math.inf)  # requests are bounded at the entrance
+        except TooManyRequests as error:
+            what = seen()
+            if what is not None and what.kind == "request":
+                raise
+            raise Unavailable() from error
 
 
 def give_connection(tenant_id: UUID) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,26 @@ def seeing(what: Seen) -> Iterator[Seen]:
         yield what
     finally:
         _seen.reset(token)
+
+
+@asynccontextmanager
+async def outside() -> AsyncIterator[None]:
+    """While somebody else's server is waited for: the request's place at the entrance is others' meanwhile, and is taken again after."""
+    what = _seen.get()
+    turn = what.turn if what is not None else None
+    if turn is None or not turn.is_held:
+        yield
+        return
+    turn.leave()
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise  # nobody waits for this request any more: it takes no place
+    except BaseException:
+        await turn.enter(again=True)
+        raise
+    else:
+        await turn.enter(again=True)
 
 
 begin, end = _seen.set, _seen.reset  # the same for whoever keeps the token

@@ -11,12 +11,14 @@ from saas.tenants import TenantRow, count_by_role, sso
 from saas.tenants.sso import Identity, SignInRefused, SingleSignOn
 
 
-def claimed_values(claims: Any, name: str) -> list[str]:
-    """The values of a claim, as texts: a list, one text, or something below (`realm_access.roles`)."""
+def claimed_values(claims: Any, name: str) -> list[str] | None:
+    """The values of a claim, as texts: a list, one text, or something below (`realm_access.roles`). None where it is not there at all."""
     found = claims.get(name) if name in claims else claims
     if name not in claims:
         for part in name.split("."):
             found = found.get(part) if isinstance(found, dict) else None
+    if found is None:
+        return None
     given: Iterable[Any] = found if isinstance(found, list) else [found]
     return [str(value) for value in given if isinstance(value, (str, int)) and not isinstance(value, bool)][:1000]
 
@@ -25,7 +27,7 @@ def mapped_roles(single: SingleSignOn, identity: Identity, known: Iterable[str])
     """The roles that the claim's values stand for; those that the configuration no longer has are left out."""
     if not single.role_claim:
         return []
-    values, roles = set(claimed_values(identity.claims, single.role_claim)), set(known)
+    values, roles = set(claimed_values(identity.claims, single.role_claim) or ()), set(known)
     return list(dict.fromkeys(role for value, role in single.role_map if value in values and role in roles))
 
 
@@ -36,7 +38,9 @@ async def sign_in(tenant: TenantRow, identity: Identity, *, locale: str | None, 
         raise SignInRefused(reason="off")
     ctx = await system_context(tenant.id)
     roles = mapped_roles(single, identity, ctx.config.roles)
-    managed = {role for _value, role in single.role_map if role in ctx.config.roles} if single.role_claim else set()
+    # A claim that is not there says nothing of anybody's roles; an empty one does.
+    says = bool(single.role_claim) and claimed_values(identity.claims, single.role_claim) is not None
+    managed = {role for _value, role in single.role_map if role in ctx.config.roles} if says else set()
     counts = await count_by_role(tenant.id)
     # The last administrator stays one, whatever a group at the provider is called today.
     managed -= {key for key in managed if ctx.config.roles[key].admin and counts.get(key, 0) <= 1}

@@ -193,7 +193,7 @@ async def _beat(claim: Claim, work: asyncio.Task[object]) -> None:
             if not await jobs.renew(claim):
                 work.cancel()
                 return
-        except Unavailable:
+        except AppError:  # away, or too busy: the lease is long enough for another try
             continue
 
 

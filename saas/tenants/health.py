@@ -11,7 +11,7 @@ from uuid import UUID
 
 from saas.db import cells, current_database, system_transaction
 from saas.db.migrate import pending_migrations
-from saas.errors import Unavailable
+from saas.errors import AppError, TooSlow, Unavailable
 from saas.log import get_logger
 from saas.observe.metrics import Told
 from saas.settings import HOME
@@ -86,7 +86,14 @@ _migrated: set[str] = set()  # databases whose migrations were seen done: they s
 
 
 async def readiness() -> Readiness:
-    """Errors: Unavailable, when the database does not answer."""
+    """Errors: Unavailable, when the database does not answer, or not soon."""
+    try:
+        return await _readiness()
+    except TooSlow as error:
+        raise Unavailable() from error
+
+
+async def _readiness() -> Readiness:
     async with system_transaction("health", timeout_seconds=_TIMEOUT_SECONDS) as conn:
         url = current_database().url
         pending = 0 if url in _migrated else len(await pending_migrations(conn))
@@ -135,13 +142,13 @@ _asking = asyncio.Lock()
 
 
 async def figures() -> Told:
-    """What only the database knows, for `saas.observe.metrics.text`; at most some seconds old. One that is away is told as such."""
+    """What only the database knows, for `saas.observe.metrics.text`; at most some seconds old. One that is away, or too slow, is told as such."""
     database = current_database()
     async with _asking:
         if _kept.told is None or _kept.url != database.url or time.monotonic() - _kept.at > TOLD_SECONDS:
             try:
                 _kept.told = await _ask()
-            except Unavailable:
+            except AppError:
                 _kept.told = {"saas_database_up": [((), 0.0)]}
             _kept.at, _kept.url = time.monotonic(), database.url
         return _kept.told
@@ -166,7 +173,7 @@ async def _ask() -> Told:
                     events = {row["state"]: float(row["number"]) for row in await conn.fetch(_EVENTS)}
                     told["saas_webhooks_stored"] = [((state,), events.get(state, 0.0)) for state in ("waiting", "failed")]
                     told["saas_worker_age_seconds"] = [((), workers["age"])] if workers["age"] is not None else []
-        except Unavailable:
+        except AppError:
             if cell == HOME:
                 raise
             continue

@@ -22,7 +22,8 @@ _OLD = {
     "hand_over": f"expires_at < now() AND {_HERE}",
     "signup": "expires_at < now() - interval '7 days'",
     "throttle": "window_start < now() - interval '1 day'",
-    "slow_query": f"at < now() - interval '14 days' AND {_HERE}",
+    # Written down some seconds later: perhaps of a tenant that was deleted in between.
+    "slow_query": f"(at < now() - interval '14 days' AND {_HERE}) OR (at < now() - interval '1 hour' AND NOT EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id))",  # noqa: S608  constants of this file
     "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }

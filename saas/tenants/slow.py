@@ -23,7 +23,8 @@ _AT_ONCE = 40  # of a tenant, each time: the slowest
 
 _INSERT = (
     "INSERT INTO slow_query (tenant_id, id, at, name, fingerprint, statement, milliseconds, row_count, failed, route, request_id) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    "SELECT $1::uuid, $2::uuid, $3::timestamptz, $4::text, $5::text, $6::text, $7::float8, $8::bigint, $9::boolean, $10::text, $11::text "
+    "WHERE EXISTS (SELECT 1 FROM tenant WHERE id = $1::uuid)"  # one that was deleted meanwhile leaves nothing behind
 )
 _TRIM = f"DELETE FROM slow_query WHERE tenant_id = $1 AND at < (SELECT at FROM slow_query WHERE tenant_id = $1 ORDER BY at DESC OFFSET {KEPT - 1} LIMIT 1)"  # noqa: S608  a constant
 _SHOWN = "id, at, name, fingerprint, statement, milliseconds, row_count AS rows, failed, route, request_id"

@@ -25,7 +25,7 @@ from saas.tenants import SessionInfo, find_session
 from saas.tenants.platform import Announcement, announcements_for
 from saas.ui import formats, pace, support, viewing
 from saas.ui.banners import banners_of
-from saas.ui.middleware import SAFE_METHODS, Site
+from saas.ui.middleware import HOST_PREFIX, SAFE_METHODS, Site
 from saas.ui.render import base_data, render
 from saas.ui.views import Toast
 
@@ -149,8 +149,9 @@ def redirect(request: Request, url: str, *messages: Toast, headers: Mapping[str,
 
 
 def add_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int | None) -> None:
-    """Host-only, SameSite=Lax, invisible to scripts."""
-    response.set_cookie(Cookie(key=name, value=value, path="/", max_age=seconds, httponly=True, samesite="lax", secure=not site_of(request).local))
+    """Host-only, SameSite=Lax, invisible to scripts; over https under the name that only this host can give (`cookies_of` knows it by `name`)."""
+    secure = not site_of(request).local
+    response.set_cookie(Cookie(key=HOST_PREFIX + name if secure else name, value=value, path="/", max_age=seconds, httponly=True, samesite="lax", secure=secure))
 
 
 def read_toasts(request: Request) -> tuple[Toast, ...]:

@@ -28,6 +28,8 @@ POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# Browsers take a cookie of such a name only from this very host and over https: none of another host of the same domain stands before ours.
+HOST_PREFIX = "__Host-"
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -63,7 +65,7 @@ class SiteMiddleware:
             scope["headers"] = [*((name, value) for name, value in scope["headers"] if name.lower() != b"host"), (b"host", b"none.invalid")]
         given = headers.get(b"x-request-id", "")
         request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
-        cookies = read_cookies(headers.get(b"cookie", ""))
+        cookies = read_cookies(headers.get(b"cookie", ""), prefix="" if self.settings.is_local else HOST_PREFIX)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "cookies": cookies}  # type: ignore[typeddict-item]
         with watch.Watched(scope["method"], request_id, headers.get(b"traceparent", ""), receive) as watched:
             await self._answer(scope, watched.receive, watched.answer(send), headers, cookies, request_id, watched)
@@ -169,12 +171,13 @@ def _request(scope: Scope, receive: Receive) -> Any:
     return Request(scope, receive)  # type: ignore[arg-type]
 
 
-def read_cookies(header: str) -> dict[str, str]:
-    """Lenient: a broken cookie loses itself, not the others."""
+def read_cookies(header: str, *, prefix: str = "") -> dict[str, str]:
+    """Those whose name begins with `prefix`, by the name behind it: others are not ours. Lenient: a broken cookie loses itself, not the
+    others."""
     found: dict[str, str] = {}
     for part in header.split(";"):
         name, sign, value = part.strip().partition("=")
-        if sign and name not in found:
+        if sign and name.startswith(prefix) and (name := name[len(prefix) :]) not in found:
             found[name] = unquote(value.strip('"'))
     return found
 

@@ -25,7 +25,7 @@ async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         await app(scope, receive, send)
         return
     kind = _PART.sub("/*", scope["path"])
-    safe = scope["method"] in _SAFE and kind not in _writers and not is_support(scope["state"]["cookies"].get("session"))  # each of their looks is noted
+    safe = scope["method"] in _SAFE and kind not in _writers and not is_support(scope["state"].get("cookies", {}).get("session"))  # each of their looks is noted
     first = _Once(receive)
     held = _Held(send)
     trial = {**scope, "state": dict(scope["state"])} if safe else scope

@@ -77,7 +77,7 @@ class Watched:
         try:
             return await self._next()
         finally:
-            await turn.enter()
+            await turn.enter(again=True)
 
     async def _next(self) -> Message:
         message = await self._receive()

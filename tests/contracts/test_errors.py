@@ -24,6 +24,8 @@ def _classes() -> list[type[AppError]]:
 def _make(cls: type[AppError]) -> AppError:
     if cls in (errors.InvalidInput, errors.InvalidDefinition):
         return cls([FieldProblem("name", "required", "Give it a name.", "/name")] if cls is errors.InvalidInput else [])  # type: ignore[call-arg]
+    if cls is errors.RateLimitReached:
+        return cls(allowed=60, retry_after=5)
     return cls()
 
 

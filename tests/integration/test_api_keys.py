@@ -100,7 +100,7 @@ def _calls() -> list[tuple[str, str]]:
 def _address(path: str) -> str:
     found = path.removeprefix("/api/v1")
     nothing = "00000000-0000-7000-8000-000000000000"
-    for name, value in (("{entity:str}", "customer"), ("{rid:str}", nothing), ("{jid:str}", nothing), ("{fid:str}", nothing), ("{plan_id:str}", "1-x"), ("{number:int}", "1"), ("{other:int}", "1"), ("{key:str}", "sales"), ("{invitation:str}", nothing)):
+    for name, value in (("{entity:str}", "customer"), ("{rid:str}", nothing), ("{jid:str}", nothing), ("{fid:str}", nothing), ("{plan_id:str}", "1-x"), ("{number:int}", "1"), ("{other:int}", "1"), ("{key:str}", "sales"), ("{invitation:str}", nothing), ("{person:str}", nothing)):
         found = found.replace(name, value)
     assert "{" not in found, f"say what to put into {path}"
     return found

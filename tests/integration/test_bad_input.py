@@ -206,7 +206,7 @@ CONFIGS = [
     ("/config/plan", {}, 400), ("/config/plan", {"bundle": 5}, 400), ("/config/plan", {"bundle": {}}, 422), ("/config/plan", {"patch": {"entities": "x"}}, 422),
     ("/config/plan", {"bundle": {"format": 1, "entities": {}, "roles": 5}}, 422), ("/config/publish", {}, 400), ("/config/publish", {"plan_id": "nothing"}, 409),
     ("/config/publish", {"plan_id": "a' OR 1=1"}, 409), ("/config/publish", {"bundle": {}, "base_revision": "x"}, 400), ("/config/publish", {"bundle": {}, "base_revision": True}, 400),
-    ("/config/publish", {"patch": {"entities": None}, "base_revision": 1}, 422), ("/config/publish", {"patch": {}, "base_revision": 10**20}, 409), ("/config/publish", {"plan_id": 5}, 400),
+    ("/config/publish", {"patch": {"entities": None}, "base_revision": 1}, 422), ("/config/publish", {"patch": {}, "base_revision": 10**20}, 400), ("/config/plan", {"patch": {}, "base_revision": 2**31}, 400), ("/config/publish", {"patch": {}, "base_revision": 2**31 - 1}, 409), ("/config/publish", {"plan_id": 5}, 400),
 ]  # fmt: skip
 
 

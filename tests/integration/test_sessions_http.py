@@ -130,7 +130,12 @@ async def test_outside_of_a_developers_machine_cookies_insist_on_https(tenant, s
         host = {"host": f"{tenant.slug}.crm.example.com"}
         answer = await client.post("/login", data={"email": tenant.admin_email, "password": tenant.admin_password}, headers=host)
         given = [c.lower() for c in answer.headers.get_list("set-cookie")]
-        assert given and all("secure" in c and "httponly" in c for c in given)
+        assert given and all("secure" in c and "httponly" in c and c.startswith("__host-") and "path=/;" in c and "domain=" not in c for c in given)
+        ours = next(c.partition(";")[0] for c in answer.headers.get_list("set-cookie") if c.startswith("__Host-session="))
+        # What another host of the same domain gave the browser stands before ours, and is nothing to us.
+        client.cookies.clear()
+        for sent, status in ((f"session=planted; {ours}", 200), (f"session={ours.partition('=')[2]}", 303)):
+            assert (await client.get("/profile", headers={**host, "cookie": sent})).status_code == status
         assert answer.headers["strict-transport-security"]
         assert (await client.get("/api/v1/me", headers={"host": f"{tenant.slug}.localhost"})).status_code == 404
 

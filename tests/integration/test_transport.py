@@ -147,7 +147,7 @@ async def test_files_with_a_hash_in_their_name_are_kept_for_ever(ask):
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         body = brotli.decompress(answer.raw) if answer.headers.get("content-encoding") == "br" else answer.raw
         assert body == asset.body
-        assert answer.headers.get("content-encoding") == (None if asset.name.endswith(".woff2") else "br")
+        assert answer.headers.get("content-encoding") == (None if asset.name.endswith((".woff2", ".webp")) else "br")
 
 
 async def test_pages_name_no_file_without_a_hash(ask):

@@ -112,7 +112,7 @@ async def _ask_for_support(world: World, word: str) -> None:
     """A request that waits for an answer, and one with a ticket nobody has used yet."""
     row = await find_tenant(world.tenant.slug)
     for mode, name in (("write", "support"), ("read", "support_ready")):
-        operator_id = await create_operator(f"{name}-{word}@platform.example", PASSWORD, name=f"{word} helper")
+        operator_id = await create_operator(f"{name}-{world.tenant.slug}@platform.example", PASSWORD, name=f"{word} helper")
         operator = await find_operator_session((await open_operator_session(operator_id))[0])
         assert operator is not None
         access, _ready = await ask_support_access(row, operator, mode=mode, reason=f"{word} reason")

@@ -39,6 +39,8 @@ class Provider:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
     failing: int = 0
+    info_status: int = 200
+    gate: threading.Event | None = None  # nothing is answered before
 
     @property
     def issuer(self) -> str:
@@ -88,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         path, query = urlsplit(self.path).path, {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         provider = self.provider
         provider.seen.append(("GET", self.path))
+        if provider.gate is not None:
+            provider.gate.wait(20)
         if provider.failing:
             self._answer(provider.failing, {})
         elif path == "/.well-known/openid-configuration":
@@ -95,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/keys":
             self._answer(200, provider.jwks or {"keys": [provider.key.as_dict(private=False)]})
         elif path == "/info":
-            self._answer(200, provider.info if provider.info is not None else provider.person)
+            self._answer(provider.info_status, provider.info if provider.info is not None else provider.person)
         elif path == "/authorize":
             self.send_response(302)
             self.send_header("location", provider.authorize(query))

@@ -11,8 +11,8 @@ import pytest
 
 from saas.db import fair
 from saas.db.fair import Turn
-from saas.errors import TooManyRequests
-from saas.observe.seen import Seen, seeing
+from saas.errors import TooManyRequests, Unavailable
+from saas.observe.seen import Seen, outside, seeing
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +193,119 @@ def test_the_caps_leave_room_in_the_pool():
     assert fair._caps.connections == 2
     fair.configure(0, 10)
     assert not fair._caps.is_on and fair._caps.requests > 1000
+
+
+async def test_who_waits_for_the_outside_leaves_the_place_and_comes_back_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fair, "MOST_WAITING", 1)
+    monkeypatch.setattr(fair, "WAIT_SECONDS", 0.2)
+    tenant = uuid4()
+    others = await entered(tenant, 5)
+    [mine] = await entered(tenant, 1)
+    gone, order = asyncio.Event(), []
+
+    async def asks() -> None:
+        with seeing(Seen("request", tenant_id=tenant, turn=mine)):
+            async with outside():
+                await gone.wait()
+            order.append("back")
+
+    async def late() -> None:
+        with pytest.raises(TooManyRequests):
+            await Turn(tenant).enter()
+        order.append("late")
+
+    asking = asyncio.create_task(asks())
+    await settle()
+    assert fair.figures()["running"] == 5
+    others += await entered(tenant, 1)
+    waiting = asyncio.create_task(late())
+    await settle()
+    gone.set()  # the line is full and the deadline passes: neither is for who was in already
+    await waiting
+    assert order == ["late"] and not asking.done()
+    others.pop().close()
+    await asking
+    assert order == ["late", "back"] and mine.is_held
+    close([mine, *others])
+
+
+async def test_who_comes_back_is_let_in_before_those_that_wait():
+    tenant = uuid4()
+    held = await entered(tenant, 6)
+    held[0].leave()
+    newcomer = asyncio.create_task(Turn(tenant).enter())  # takes the place that was left
+    await settle()
+    waiting = Turn(tenant)
+    second = asyncio.create_task(waiting.enter())
+    back = asyncio.create_task(held[0].enter(again=True))
+    await settle()
+    assert newcomer.done() and not second.done() and not back.done()
+    held[1].close()
+    await settle()
+    assert back.done() and not second.done()
+    held[2].close()
+    await second
+    fair._end(fair._of(tenant))  # the newcomer's
+    close([*held, waiting])
+
+
+async def test_a_large_upload_is_not_refused_half_way(monkeypatch: pytest.MonkeyPatch):
+    """Each part comes after a while without a place; a full line and its deadline are not for it."""
+    from saas.ui.watch import HELD_BYTES, Watched
+
+    monkeypatch.setattr(fair, "MOST_WAITING", 0)
+    monkeypatch.setattr(fair, "WAIT_SECONDS", 0.01)
+    tenant, coming = uuid4(), asyncio.Event()
+    parts = [{"type": "http.request", "body": b"x" * HELD_BYTES, "more_body": True}, {"type": "http.request", "body": b"y", "more_body": False}]
+
+    async def receive() -> dict[str, object]:
+        if len(parts) == 1:
+            await coming.wait()
+        return parts.pop(0)
+
+    upload = Watched("POST", "one", "", receive)
+    others = await entered(tenant, 5)
+    await upload.turn_of(tenant)
+    assert (await upload.receive())["more_body"]
+    rest = asyncio.create_task(upload.receive())
+    await settle()
+    others += await entered(tenant, 1)
+    coming.set()
+    await asyncio.sleep(0.03)
+    assert not rest.done()
+    others.pop().close()
+    assert (await rest)["body"] == b"y"
+    close([upload.what.turn, *others])
+
+
+async def test_without_a_connection_requests_are_refused_and_jobs_come_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fair, "WAIT_SECONDS", 0.01)
+    tenant = uuid4()
+    for _ in range(6):
+        await fair.take_connection(tenant)
+    with seeing(Seen("request")), pytest.raises(TooManyRequests):
+        await fair.take_connection(tenant)
+    with seeing(Seen("job")), pytest.raises(Unavailable):
+        await fair.take_connection(tenant)
+    with pytest.raises(Unavailable):
+        await fair.take_connection(tenant)
+    for _ in range(6):
+        fair.give_connection(tenant)
+
+
+async def test_a_busy_database_ends_no_heartbeat(monkeypatch: pytest.MonkeyPatch):
+    from saas.runtime import jobs, worker
+
+    answers: list[object] = [TooManyRequests(), Unavailable(), True, False]
+
+    async def renew(_claim: object) -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    monkeypatch.setattr(jobs, "renew", renew)
+    monkeypatch.setattr(worker, "BEAT_SECONDS", 0.001)
+    work = asyncio.create_task(asyncio.sleep(5))
+    await worker._beat(None, work)  # type: ignore[arg-type]
+    assert not answers and (work.cancelling() or work.cancelled())

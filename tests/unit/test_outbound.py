@@ -9,6 +9,8 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
+import dns.asyncresolver
+import dns.nameserver
 import pytest
 import pytest_asyncio
 from cryptography import x509
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from saas import outbound
 from saas.outbound import OutboundFailed, check_url, is_public, request
 from saas.settings import InvalidSettings, Settings
+from tests.name_server import NameServer
 
 FAR = Settings(base_domain="crm.example.com", secret_key="k" * 40)  # not a developer's machine
 NEAR = replace(FAR, base_domain="localhost")
@@ -246,3 +249,41 @@ def _certificate(directory, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(directory / "cert.pem", directory / "key.pem")
     return ssl.create_default_context(cafile=str(directory / "cert.pem")), server
+
+
+async def test_names_that_nobody_answers_keep_no_other_name_waiting(monkeypatch, tmp_path):
+    """However many look-ups hang: no thread of the loop is taken, and other names are found meanwhile."""
+    loop = asyncio.get_running_loop()
+    quiet_way, quiet = await loop.create_datagram_endpoint(lambda: NameServer(silent=True), local_addr=("127.0.0.1", 0))
+    way, server = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
+    server.records = {("good.example", "A"): ["192.0.2.7"], ("good.example", "AAAA"): ["2001:db8::7"], ("four.example", "A"): ["192.0.2.8"]}
+    monkeypatch.setattr(loop, "getaddrinfo", None)
+    asked: list[object] = [quiet_way] * 40 + [way] * 3
+
+    def servers() -> dns.asyncresolver.Resolver:
+        found = dns.asyncresolver.Resolver(configure=False)
+        found.nameservers = [dns.nameserver.Do53Nameserver(*asked.pop(0).get_extra_info("sockname"))]
+        return found
+
+    monkeypatch.setattr(outbound, "_name_servers", servers)
+    hanging = [asyncio.create_task(outbound.resolve(f"slow{number}.example", 443)) for number in range(40)]
+    for _ in range(500):
+        if len(quiet.asked) >= 40:
+            break
+        await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(outbound.resolve("good.example", 443), 2) == ["192.0.2.7", "2001:db8::7"]
+    assert await outbound.resolve("four.example", 443) == ["192.0.2.8"] and await outbound.resolve("none.example", 443) == []
+    for one in hanging:
+        one.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    quiet_way.close()
+    way.close()
+
+
+async def test_names_of_the_machine_itself_are_read_from_its_file(monkeypatch, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n10.1.2.3\tIdp.Corp.example idp # ours\nfd00::3 idp.corp.example\n\n")
+    monkeypatch.setattr(outbound, "HOSTS_FILE", hosts)
+    assert await outbound.resolve("idp.corp.example.", 443) == ["10.1.2.3", "fd00::3"] and await outbound.resolve("IDP", 443) == ["10.1.2.3"]
+    assert await outbound.resolve("localhost", 80) == ["127.0.0.1"] and await outbound.resolve("a.localhost", 80) == ["127.0.0.1", "::1"]
+    assert await outbound.resolve("0x7f.1", 80) == ["127.0.0.1"] and await outbound.resolve("::1", 80) == ["::1"]

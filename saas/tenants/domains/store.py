@@ -16,6 +16,7 @@ from uuid import UUID
 from saas.db import cells, current_database, system_transaction, tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, Unavailable
 from saas.i18n import lazy
+from saas.observe.seen import outside
 from saas.settings import Settings
 from saas.tenants.audit import record_audit
 from saas.tenants.domains.names import check_name
@@ -104,9 +105,11 @@ async def remove_domain(tenant_id: UUID, name: str, *, actor_id: UUID | None = N
     async with tenant_transaction(tenant_id) as conn:
         if not await conn.fetchval("DELETE FROM tenant_domain WHERE tenant_id = $1 AND name = $2 RETURNING true", tenant_id, name):
             raise NotFound()
-        await conn.execute("UPDATE tenant SET domain = '' WHERE id = $1 AND domain = $2", tenant_id, name)
+        slug = await conn.fetchval("UPDATE tenant SET domain = '' WHERE id = $1 AND domain = $2 RETURNING slug", tenant_id, name)
         await record_audit(conn, tenant_id, "domain.removed", actor_id=actor_id, target=name)
     await _release(tenant_id, name)
+    if slug:
+        forget_host(slug)  # it leads to the removed name no more
 
 
 async def set_main(tenant_id: UUID, name: str, *, redirects: bool = True, actor_id: UUID | None = None) -> None:
@@ -136,7 +139,8 @@ async def check_now(tenant_id: UUID, name: str, *, resolver: Resolver | None = N
     if token is None:
         raise NotFound()
     settings = current_database().settings
-    answer = await (resolver or DnsResolver(settings)).ask(challenge(name, token)[0], name, target_of(settings))
+    async with outside():
+        answer = await (resolver or DnsResolver(settings)).ask(challenge(name, token)[0], name, target_of(settings))
     return await apply_answer(Due(tenant_id, name, token), answer, actor_id=actor_id)
 
 

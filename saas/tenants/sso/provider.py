@@ -5,6 +5,7 @@ Every request goes out through saas.outbound: a tenant names these addresses.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import warnings
@@ -23,6 +24,7 @@ from saas.db import current_database
 from saas.errors import NotAuthenticated
 from saas.i18n import LazyString, lazy
 from saas.log import get_logger
+from saas.observe.seen import outside
 from saas.outbound import Answer, OutboundFailed, check_url, request
 from saas.tenants.sso.store import SingleSignOn
 
@@ -31,6 +33,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 # Signatures with a public key only. No "none", and no HS…: its key would be the client secret, or the public key taken for one.
 ALGORITHMS = {"RS256": "RSA", "RS384": "RSA", "RS512": "RSA", "PS256": "RSA", "PS384": "RSA", "PS512": "RSA", "ES256": "EC", "ES384": "EC", "ES512": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
 KEEP_SECONDS, FRESH_SECONDS = 3600.0, 30.0  # how long answers are kept; how long until keys are fetched again for an unknown one
+FAILED_SECONDS = 10.0  # how long one that failed is not asked again
 LEEWAY_SECONDS = 60
 MOST_PROVIDERS, MOST_KEYS, MOST_TOKEN = 2000, 40, 20_000
 MINIMUM_RSA_BITS = 2048
@@ -85,13 +88,18 @@ class _Known:
     keys_at: float = 0.0
 
 
-_known: dict[tuple[UUID, str], _Known] = {}
+_Key = tuple[UUID, str]  # tenant, issuer
+_known: dict[_Key, _Known] = {}
+_failed: dict[_Key, tuple[float, SignInRefused]] = {}  # until when
+_asking: dict[_Key, asyncio.Task[_Known]] = {}
 
 
 def forget_provider(tenant_id: UUID) -> None:
     """After its settings were changed, in this process; others follow within the hour, or at the first unknown key."""
     for key in [key for key in _known if key[0] == tenant_id]:
         _known.pop(key, None)
+    for key in [key for key in _failed if key[0] == tenant_id]:
+        _failed.pop(key, None)
 
 
 async def discover(tenant_id: UUID, issuer: str, *, fresh: bool = False) -> Metadata:
@@ -100,15 +108,39 @@ async def discover(tenant_id: UUID, issuer: str, *, fresh: bool = False) -> Meta
 
 
 async def _provider(tenant_id: UUID, issuer: str, *, fresh: bool = False) -> _Known:
-    found = _known.get((tenant_id, issuer))
-    if found is not None and found.until > time.monotonic() and not fresh:
-        return found
-    said = await _get_json(issuer.rstrip("/") + DISCOVERY)
-    found = _Known(read_metadata(said, issuer), time.monotonic() + KEEP_SECONDS)
-    if len(_known) >= MOST_PROVIDERS:
-        _known.clear()
-    _known[tenant_id, issuer] = found
-    return found
+    key, now = (tenant_id, issuer), time.monotonic()
+    if not fresh:
+        found = _known.get(key)
+        if found is not None and found.until > now:
+            return found
+        until, error = _failed.get(key, (0.0, None))
+        if error is not None and until > now:
+            raise SignInRefused(reason=error.reason, detail=error.detail)
+    # Anybody can begin a sign-in: however many do at once, the provider is asked once. It goes on when the first of them leaves.
+    task = _asking.get(key)
+    if task is None:
+        task = _asking[key] = asyncio.create_task(_look_up(key))
+        task.add_done_callback(lambda done: _looked_up(key, done))
+    async with outside():
+        return await asyncio.shield(task)
+
+
+async def _look_up(key: _Key) -> _Known:
+    said = await _get_json(key[1].rstrip("/") + DISCOVERY)
+    return _Known(read_metadata(said, key[1]), time.monotonic() + KEEP_SECONDS)
+
+
+def _looked_up(key: _Key, task: asyncio.Task[_Known]) -> None:
+    _asking.pop(key, None)
+    error = None if task.cancelled() else task.exception()  # looked at here, too: perhaps nobody waits for it any more
+    for kept in (_known, _failed):
+        if len(kept) >= MOST_PROVIDERS:
+            kept.clear()
+    if isinstance(error, SignInRefused):
+        _failed[key] = (time.monotonic() + FAILED_SECONDS, error)
+    elif error is None and not task.cancelled():
+        _known[key] = task.result()
+        _failed.pop(key, None)
 
 
 def read_metadata(said: Mapping[str, Any], issuer: str) -> Metadata:
@@ -237,7 +269,9 @@ def _checked(claims: dict[str, Any], header: Mapping[str, Any], single: SingleSi
 async def user_info(metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
     """More claims, where the ID token is thin; nothing when the provider answers for somebody else. Errors: SignInRefused."""
     answer = await _ask("GET", metadata.userinfo_endpoint, headers={"authorization": f"Bearer {access_token}", "accept": "application/json"})
-    said = _json(answer) if answer.is_good else {}
+    if not answer.is_good:  # as if there were no claims would take people's roles
+        raise SignInRefused(reason="away", detail=f"userinfo_endpoint: {answer.status}")
+    said = _json(answer)
     return said if said.get("sub") == subject else {}
 
 

@@ -16,7 +16,7 @@ from saas.tenants import domains, get_tenant
 from saas.tenants.domains import Domain
 from saas.tenants.links import own_address_of
 from saas.ui import formats
-from saas.ui.guards import Ask, signed_in
+from saas.ui.guards import Ask, html, redirect, signed_in, site_of
 from saas.ui.pages.settings import show_settings
 from saas.ui.views import Toast
 
@@ -99,6 +99,10 @@ async def remove(request: Request) -> Response[Any]:
     ask = await _open(request)
     name = str((await ask.form()).get("name") or "")
     await domains.remove_domain(ask.ctx.tenant_id, name, actor_id=ask.ctx.user_id)
+    if site_of(request).host.rsplit(":", 1)[0].lower().removesuffix(".") == name:  # nothing answers here any more
+        own = own_address_of(await get_tenant(ask.ctx.tenant_id), "/settings/domain")
+        # Not as a redirect: browsers refuse one to another host as the answer to a form (form-action).
+        return redirect(request, own) if ask.is_fragment else html("", headers={"refresh": f"0;url={own}"})
     return ask.redirect("/settings/domain", Toast(_("%(name)s was removed.", name=domains.shown(name))))
 
 

@@ -57,6 +57,17 @@ async def due(tenant) -> None:
         await conn.execute("UPDATE tenant_domain SET next_check_at = now() - interval '1 second' WHERE tenant_id = $1", tenant.id)
 
 
+async def test_removing_the_main_domain_leads_to_the_own_address_at_once(dns, tenant, http):
+    name, own = await proved(dns, tenant), f"{tenant.slug}.localhost"
+    await domains.set_main(tenant.id, name)
+    assert (await http.get("/r/customer", headers={"host": own, **HTML})).headers["location"].startswith(f"http://{name}")
+    browser = Browser(http, name)
+    assert (await browser.post("/login", {"email": tenant.admin_email, "password": PASSWORD})).status_code == 303
+    answer = await browser.post("/settings/domain/remove", {"_csrf": await browser.token("/settings/domain"), "name": name})
+    assert answer.status_code == 200 and answer.headers["refresh"] == f"0;url=http://{own}:8000/settings/domain"
+    assert name not in (await http.get("/r/customer", headers={"host": own, **HTML})).headers["location"]
+
+
 async def missing_for(tenant, days: float) -> None:
     async with tenant_transaction(tenant.id) as conn:
         await conn.execute("UPDATE tenant_domain SET missing_since = now() - make_interval(secs => $2) WHERE tenant_id = $1 AND status = 'verified'", tenant.id, days * 86400)

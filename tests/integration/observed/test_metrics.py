@@ -73,8 +73,8 @@ async def test_tenants_see_nothing(office, http, settings):
     for host in (admin.host, "localhost", "operator.localhost", "127.0.0.1"):
         answer = await http.get("http://x/metrics", headers={"host": host, "authorization": f"Bearer {admin.token}", "x-forwarded-for": "127.0.0.1"})
         assert answer.status_code == 404 and "saas_" not in answer.text
-    assert (await http.get("http://x/metrics", headers={"host": admin.host})).status_code == 404
-    assert (await http.get("http://x/metrics", headers={"host": "127.0.0.1:8000"})).status_code == 200
+    for host in ("127.0.0.1:8000", "scraper.internal:8000", "unknown.localhost"):  # a local installation, asked from this machine
+        assert (await http.get("http://x/metrics", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,12 @@ async def test_tenants_see_nothing(office, http, settings):
     ],
 )
 def test_who_may_read(settings, headers, client, token, allowed):
-    assert may_read(headers, client, replace(settings, metrics_token=token)) is allowed
+    assert may_read(headers, client, replace(settings, metrics_token=token, base_domain="crm.example.com")) is allowed
+
+
+@pytest.mark.parametrize(("headers", "client", "allowed"), [({}, "127.0.0.1", True), ({}, "10.0.0.7", False), ({"x-forwarded-for": "127.0.0.1"}, "127.0.0.1", False)])
+def test_a_local_installation_may_be_asked_by_any_name(settings, headers, client, allowed):
+    assert settings.is_local and may_read({"host": "crm.example.com", **headers}, client, replace(settings, metrics_token=None)) is allowed
 
 
 # ---- health ------------------------------------------------------------------------------------------------------------------
@@ -117,6 +122,21 @@ async def test_health_and_readiness(http, database):
     await beating
     without = await http.get("http://x/readyz", headers={"host": "127.0.0.1"})
     assert without.status_code == 200 and without.json()["workers"] == 0 and without.json()["worker_age_seconds"] is None
+
+
+async def test_a_database_that_is_slow_is_told_as_such(http, database, settings, monkeypatch):
+    from saas.db import direct_connection
+    from saas.db.roles import OWNER
+
+    monkeypatch.setattr(health, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(health, "_kept", health._Kept())
+    async with direct_connection(OWNER) as owner, owner.transaction():
+        await owner.execute("LOCK TABLE worker_beat IN ACCESS EXCLUSIVE MODE")
+        told = await http.get("http://x/metrics", headers={"host": "127.0.0.1"})
+        assert told.status_code == 200 and "saas_database_up 0.0" in told.text and "saas_requests" in told.text
+        assert (await http.get("http://x/readyz", headers={"host": "127.0.0.1"})).status_code == 503
+    health._kept.at = float("-inf")
+    assert "saas_database_up 1.0" in (await http.get("http://x/metrics", headers={"host": "127.0.0.1"})).text
 
 
 async def test_not_ready_before_the_migrations(http, database, monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 from saas.db import tenant_transaction
 from saas.observe import statements
 from saas.observe.seen import Seen, seeing
-from saas.tenants import create_operator, health, open_session, resolve_host, slow
+from saas.tenants import create_operator, delete_tenant, health, open_session, resolve_host, slow
+from saas.tenants.housekeeping import clean_up
 from saas.tenants.operators import open_operator_session
 from tests.conftest import PASSWORD
 
@@ -104,3 +105,20 @@ async def test_usage_of_the_largest_only_where_asked_for(office, database, monke
     assert (tenant.slug, "records") in {labels for labels, _ in found}
     health._usage.at = float("-inf")
     assert [meter for (_, meter), _ in await health._largest(1)].count("records") == 1
+
+
+async def test_a_deleted_tenant_leaves_no_statements_behind(office, all_slow, database):
+    admin = (await office("baseline-crm"))["admin"]
+    tenant = await resolve_host(admin.host, "localhost")
+    await admin.get("/records/customer")
+    found = statements.take_slow()
+    mine = [each for each in found if each.tenant_id == tenant.id]
+    assert mine
+    await delete_tenant(tenant.slug)
+    statements._waiting.extend(mine)
+    await slow.store()
+    assert not await slow.list_slow(tenant.id)
+    async with tenant_transaction(tenant.id) as conn:  # one that was stored at the very moment
+        await conn.execute("INSERT INTO slow_query (tenant_id, id, at, name, fingerprint, statement, milliseconds) VALUES ($1, gen_random_uuid(), now() - interval '2 hours', '', '', '', 1)", tenant.id)
+    await clean_up()
+    assert not await slow.list_slow(tenant.id)

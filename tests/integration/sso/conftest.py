@@ -30,6 +30,7 @@ async def provider(_provider: Provider, database: Any) -> AsyncIterator[Provider
     _provider.__dict__.update(fresh.__dict__)
     before, database.settings = database.settings, replace(database.settings, outbound_allow=frozenset({("127.0.0.1", _provider.port)}))
     sso.provider._known.clear()
+    sso.provider._failed.clear()
     yield _provider
     database.settings = before
 

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -15,7 +16,7 @@ import httpx
 import pytest
 from joserfc import jwk, jwt
 
-from saas.db import tenant_transaction
+from saas.db import fair, tenant_transaction
 from saas.errors import InvalidInput
 from saas.runtime import invitations
 from saas.runtime.contexts import context_for_user
@@ -73,6 +74,22 @@ async def test_people_are_made_with_roles_only_where_that_is_wanted(company, pro
     provider.person = company.person(name, groups="nobody")
     assert (await company.browser().sign_in()).status_code == 303
     assert (await find_user(company.id, user_id=made["id"]))["role_keys"] == ["sales"]
+
+
+async def test_a_provider_that_says_nothing_of_roles_takes_none(company, provider, name):
+    """The claim is not there, or the provider that would tell is away: neither is an empty list."""
+    user_id = await company.add(name, "manager")
+    await company.set(role_claim="groups", role_map=(("bosses", "manager"),), default_role="sales")
+    provider.person = company.person(name)
+    assert (await company.browser().sign_in()).status_code == 303
+    assert (await find_user(company.id, user_id=user_id))["role_keys"] == ["manager"]
+    provider.info_status = 500
+    answer = await company.browser().sign_in()
+    assert answer.status_code == 503 and "cannot be reached" in shown(answer)
+    assert (await find_user(company.id, user_id=user_id))["role_keys"] == ["manager"]
+    provider.person = company.person(name, groups=[])
+    assert (await company.browser().sign_in()).status_code == 303
+    assert (await find_user(company.id, user_id=user_id))["role_keys"] == ["sales"]
 
 
 async def test_a_group_at_the_provider_does_not_take_the_last_administrator(make_company, provider):
@@ -397,12 +414,30 @@ async def test_the_provider_is_down_and_passwords_still_work(company, provider, 
     answer = await company.browser().get("/sso/start")
     assert answer.status_code == 503 and "cannot be reached" in shown(answer) and 'name="password"' in answer.text
     provider.failing = 0
+    assert (await company.browser().get("/sso/start")).status_code == 503 and len(provider.seen) == 1, "a while nobody asks again"
+    sso.forget_provider(company.id)
     provider.person, browser = company.person(name), company.browser()
     back = await browser.visit_provider(await browser.begin())
     provider.failing = 503
     answer = await browser.get(back)
     assert answer.status_code == 503 and "cannot be reached" in shown(answer)
     assert (await browser.post("/login", {"email": f"{name}@{company.slug}.example", "password": PASSWORD})).status_code == 303
+
+
+async def test_a_provider_that_hangs_takes_nobodys_place(company, provider, settings):
+    """Anybody may begin a sign-in: the workspace goes on meanwhile, and the provider is asked once for all of them."""
+    provider.gate = threading.Event()
+    try:
+        beginning = [asyncio.create_task(company.browser().get("/sso/start")) for _ in range(settings.tenant_concurrency + 2)]
+        for _ in range(500):
+            if provider.seen:
+                break
+            await asyncio.sleep(0.01)
+        assert (await asyncio.wait_for(company.browser().get("/forgot"), 5)).status_code == 200
+    finally:
+        provider.gate.set()
+    assert {answer.status_code for answer in await asyncio.gather(*beginning)} == {303}
+    assert len(provider.seen) == 1 and fair.figures()["running"] == 0
 
 
 @pytest.mark.parametrize("issuer", ["http://127.0.0.1:1025/", "http://localhost:{port}", "http://169.254.169.254/latest", "http://[::ffff:127.0.0.1]:{port}", "http://2130706433:{port}", "http://10.0.0.1"])
