@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -166,6 +167,9 @@ async def test_a_small_plan_gets_a_small_sample(tenant_factory, monkeypatch):
     ctx = await context_for_user(tenant.id, tenant.admin_id)
     async with tenant_transaction(tenant.id) as conn:
         await sample_data.begin_loading(conn, ctx, "baseline-crm")
+        await conn.execute(  # what somebody's own record set off before
+            "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, at, status) VALUES ($1, $2, 'own', 1, $2, now() - interval '1 day', 'done')", tenant.id, uuid4()
+        )
     await drain()
     forget(tenant.id)
     people = await list_users(tenant.id)
