@@ -388,7 +388,7 @@ async def operator_create(settings: Settings, email: str, password: str, name: s
 @click.argument("email")
 @click.option("--password", default=None, help="A new password as well.")
 async def operator_reset(settings: Settings, email: str, password: str | None) -> Any:
-    """For an operator who lost phone and recovery codes: the next sign-in sets up a new second factor."""
+    """For an operator who lost phone and recovery codes: the next sign-in sets up a new second factor. Inactive ones are active again."""
     from saas.tenants import create_operator, list_operators, reset_operator_factor
 
     async with opened(settings):
@@ -397,7 +397,7 @@ async def operator_reset(settings: Settings, email: str, password: str | None) -
             raise NotFound()
         if password is not None:
             await create_operator(email, password, replace=True)
-        await reset_operator_factor(found["id"])
+        await reset_operator_factor(found["id"], reactivate=True)
     return {"id": found["id"], "email": found["email"]}, f"{found['email']} signs in with the password and sets up a new second factor."
 
 

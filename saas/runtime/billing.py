@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -136,23 +135,28 @@ async def _compare_if_due() -> None:
 
 
 async def run(stop: asyncio.Event) -> None:
-    """Events, the clock of overdue payments, what is paid by use and the nightly comparison, until `stop` is set."""
-    tasks: list[tuple[float, bool, Callable[[], Awaitable[object]]]] = [
-        (EVENTS_SECONDS, True, apply_events), (DUNNING_SECONDS, False, lambda: dunning.run(readers)), (EXTRAS_SECONDS, True, extras.send_due), (RECONCILE_SECONDS, True, _compare_if_due),
-    ]  # fmt: skip
-    due = {number: time.monotonic() + min(seconds, DUNNING_SECONDS) for number, (seconds, _, _) in enumerate(tasks)}
-    while not stop.is_set():
-        for number, (seconds, needs_provider, act) in enumerate(tasks):
-            if due[number] > time.monotonic() or stop.is_set():
-                continue
-            due[number] = time.monotonic() + seconds
-            if needs_provider and not is_configured():
-                continue
-            try:
-                await act()
-            except Unavailable:
-                continue
-            except Exception:
-                log.exception("billing.pass_failed", act=number)
+    """Events, the clock of overdue payments, what is paid by use and the nightly comparison, until `stop` is set. Each has a task of its
+    own: a slow provider holds up none of the others."""
+    await asyncio.gather(
+        _repeat(stop, EVENTS_SECONDS, EVENTS_SECONDS, True, apply_events), _repeat(stop, DUNNING_SECONDS, DUNNING_SECONDS, False, lambda: dunning.run(readers)),
+        _repeat(stop, DUNNING_SECONDS, EXTRAS_SECONDS, True, extras.send_due), _repeat(stop, DUNNING_SECONDS, RECONCILE_SECONDS, True, _compare_if_due),
+    )  # fmt: skip
+
+
+async def _repeat(stop: asyncio.Event, first: float, seconds: float, needs_provider: bool, act: Callable[[], Awaitable[object]]) -> None:
+    """Do it after `first` seconds and then every so many, until `stop` is set; what is under way then is finished."""
+    wait = first
+    while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), EVENTS_SECONDS)
+            await asyncio.wait_for(stop.wait(), wait)
+        if stop.is_set():
+            return
+        wait = seconds
+        if needs_provider and not is_configured():
+            continue
+        try:
+            await act()
+        except Unavailable:
+            continue
+        except Exception:
+            log.exception("billing.pass_failed", act=getattr(act, "__name__", "dunning"))

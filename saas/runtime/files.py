@@ -317,11 +317,11 @@ async def tidy(ctx: Context, *, keep_hours: int = UNATTACHED_HOURS) -> int:
     """Forget uploads that no record ever took, and remove contents that no file row names. Returns how many rows went."""
     async with tenant_transaction(ctx.tenant_id) as conn:
         gone = await conn.fetch(
-            "DELETE FROM file WHERE tenant_id = $1 AND record_id IS NULL AND created_at < now() - $2::interval RETURNING sha256, size_bytes",
+            "DELETE FROM file WHERE tenant_id = $1 AND record_id IS NULL AND created_at < now() - $2::interval RETURNING sha256, size_bytes, deleted_at",
             ctx.tenant_id, timedelta(hours=keep_hours),
         )  # fmt: skip
-        if gone:
-            await quota.write(conn, ctx, "storage", -sum(r["size_bytes"] for r in gone), [])
+        if freed := sum(r["size_bytes"] for r in gone if r["deleted_at"] is None):  # else it was taken off when it was deleted
+            await quota.write(conn, ctx, "storage", -freed, [])
         shas = {r["sha256"] for r in gone}
         left = await conn.fetch("SELECT DISTINCT sha256 FROM file WHERE tenant_id = $1 AND sha256 = ANY($2)", ctx.tenant_id, list(shas))
     for sha in shas - {r["sha256"] for r in left}:

@@ -23,6 +23,7 @@ from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.door import execute
 from saas.runtime.sample_data import KIND as LOADING
+from saas.runtime.sample_data import begin_loading
 from saas.runtime.sql import field_sql, storage_of
 from saas.tenants import record_audit, update_user
 
@@ -115,10 +116,27 @@ async def begin_undoing(ctx: Context) -> UUID:
     return await _begin(ctx, {"undo": result["begun"], "people": result.get("people", [])})
 
 
+async def begin_filling(ctx: Context) -> UUID:
+    """Put in the pack's sample data, once in a workspace's life. Errors: PermissionDenied, Conflict (it had some already)."""
+    permissions.require_active(ctx)
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        await _lock(conn, ctx)  # two clicks must not fill twice
+        state = await state_of(ctx)
+        if state.was_there or state.loading is not None or state.clearing is not None:
+            raise Conflict(lazy("This workspace has had its sample data already."))
+        job_id = await begin_loading(conn, ctx, ctx.config.bundle.pack.key)
+    jobs.ring()
+    return job_id
+
+
+async def _lock(conn: Any, ctx: Context) -> None:
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('sample:' || $1::text, 0))", str(ctx.tenant_id))
+
+
 async def _begin(ctx: Context, payload: Mapping[str, Any]) -> UUID:
     permissions.require_active(ctx)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('sample:' || $1::text, 0))", str(ctx.tenant_id))
+        await _lock(conn, ctx)
         state = await state_of(ctx)
         if state.clearing is not None or (state.loading is not None and not state.loading.is_over):
             raise Conflict(lazy("Sample data is being filled in or cleared at this moment. Please wait until that is over."))

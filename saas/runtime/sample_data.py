@@ -74,7 +74,11 @@ async def _loaded(loader: Sample, count: int) -> None:
     tenant_id = loader.base.tenant_id
     async with tenant_transaction(tenant_id) as conn:
         await record_audit(conn, tenant_id, SAMPLE_LOADED, data={"operations": count})
-        runs = await conn.fetchval("SELECT count(*) FROM automation_log WHERE tenant_id = $1 AND at <= $2", tenant_id, loader.start)
+        runs = await conn.fetchval(  # on records that it made, at the times it tells of: what people's own records set off stays counted
+            "SELECT count(*) FROM automation_log l JOIN sample_record s ON s.tenant_id = l.tenant_id AND s.entity_id = l.entity_id AND s.record_id = l.record_id "
+            "WHERE l.tenant_id = $1 AND l.at <= $2 AND s.loaded_at = $2",
+            tenant_id, loader.start,
+        )  # fmt: skip
         await quota.write(conn, loader.base, "automation_runs", -runs, [])
 
 

@@ -149,7 +149,7 @@ async def reactivate(ctx: Context, user_id: UUID) -> jobs.JobInfo | None:
                 if str(person["id"]) in payload.get("led", []) and (person["superior_id"] == heir or person["id"] == heir):
                     await update_user(ctx.tenant_id, person["id"], {"superior_id": user_id}, actor_id=ctx.user_id)
             if result.get("moved"):
-                job_id = await jobs.enqueue(conn, ctx, KIND, {"from": payload["to"], "to": payload["from"], "undo": result["moved"]}, total=sum(len(v) for v in result["moved"].values()))
+                job_id = await jobs.enqueue(conn, ctx, KIND, {"from": payload["to"], "to": payload["from"], "undo": result["moved"], "kept": result.get("stood", {})}, total=sum(len(v) for v in result["moved"].values()))
     return await run_for(ctx, job_id, INLINE_SECONDS) if job_id else None
 
 
@@ -206,20 +206,22 @@ async def hand_over_in_job(job: jobs.JobRun) -> dict[str, Any]:
     permissions.require_setting(job.ctx, "users")
     ctx = job.ctx.replace(elevated=True, origin="bulk")
     old, new = UUID(job.payload["from"]), UUID(job.payload["to"])
-    state = {"done": 0, "failed_count": 0, "failed": [], "moved": {}, **job.state}
+    state = {"done": 0, "failed_count": 0, "failed": [], "moved": {}, "stood": {}, **job.state}
     state |= {"failed_count": 0, "failed": []}  # tried again
     async with tenant_transaction(ctx.tenant_id) as conn:
         await find_user(ctx.tenant_id, user_id=new)
         todo = await _todo(conn, ctx, old, job.payload)
     total = state["done"] + len(todo)
     for start in range(0, len(todo), BATCH):
-        following = {**state, "failed": list(state["failed"]), "moved": {k: list(v) for k, v in state["moved"].items()}}
+        following = {**state, "failed": list(state["failed"]), "moved": {k: list(v) for k, v in state["moved"].items()}, "stood": dict(state["stood"])}
         async with tenant_transaction(ctx.tenant_id) as conn:
             for entity, record_id, fields in todo[start : start + BATCH]:
                 try:
-                    await _give(conn, ctx, entity, record_id, fields, old, new)
+                    stood = await _give(conn, ctx, entity, record_id, fields, old, new, keep=job.payload.get("kept", {}).get(f"{entity.key}.{record_id}", ()))
                     following["done"] += 1
                     following["moved"].setdefault(entity.key, []).append([str(record_id), *fields])
+                    if stood:
+                        following["stood"][f"{entity.key}.{record_id}"] = stood
                 except AppError as error:
                     following["failed_count"] += 1
                     if len(following["failed"]) < MAX_REPORTED:
@@ -253,17 +255,23 @@ async def _todo(conn: Any, ctx: Context, old: UUID, payload: Mapping[str, Any]) 
     return found
 
 
-async def _give(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fields: Sequence[str], old: UUID, new: UUID) -> None:
+async def _give(conn: Any, ctx: Context, entity: Entity, record_id: UUID, fields: Sequence[str], old: UUID, new: UUID, *, keep: Sequence[str] = ()) -> list[str]:
+    """Returns the fields of several people in which `new` stood already; in those of `keep` both stand afterwards, so that giving back takes
+    away only what was taken over."""
     values: dict[str, Any] = {}
+    stood = []
     for key in fields:
         field = entity.fields[key]
         if field_types.get(field.type).many:
             row = await conn.fetchval(f"SELECT {field_sql(ctx.config, entity, field, 't')} FROM record t WHERE t.entity_id = {entity.number} AND t.id = $1", record_id)
-            held = [i for i in _ids(row) if i != str(old)]
+            held = [i for i in _ids(row) if i != str(old) or key in keep]
+            if str(new) in held:
+                stood.append(key)
             values[key] = list(dict.fromkeys([*held, str(new)]))
         else:
             values[key] = str(new)
     await execute(ctx, ops.Update(entity=entity.key, id=record_id, values=values, confirm_duplicates=True, brief=True))
+    return stood
 
 
 def _ids(value: Any) -> list[str]:

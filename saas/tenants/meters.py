@@ -52,6 +52,11 @@ def entry(tenant_id: UUID, meter: Meter, amount: int) -> Write:
     return ("INSERT INTO usage_delta (tenant_id, meter, id, amount) VALUES ($1, $2, $3, $4)", (tenant_id, meter, new_id(), amount))
 
 
+def entry_of(tenant_id: UUID, meter: Meter, amount: int, at: datetime) -> Write:
+    """The same for what happened at `at` (aware)."""
+    return ("INSERT INTO usage_delta (tenant_id, meter, id, amount, at) VALUES ($1, $2, $3, $4, $5)", (tenant_id, meter, new_id(), amount, at))
+
+
 def question(tenant_id: UUID, meter: Meter) -> Write:
     """The statement that tells how much is used: a stock now, automation runs this month, the others today."""
     if meter in STOCKS:
@@ -140,4 +145,4 @@ async def days(conn: Any, tenant_id: UUID, count: int = 31) -> list[dict[str, An
     return list(found.values())
 
 
-__all__ = ["FLOWS", "SEATS", "STOCKS", "Meter", "all_used", "days", "due", "entry", "fold", "not_folded", "question", "reconcile", "used", "waiting"]
+__all__ = ["FLOWS", "SEATS", "STOCKS", "Meter", "all_used", "days", "due", "entry", "entry_of", "fold", "not_folded", "question", "reconcile", "used", "waiting"]

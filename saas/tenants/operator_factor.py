@@ -42,11 +42,12 @@ async def renew_operator_codes(operator_id: UUID) -> list[str]:
         return await _put_codes(conn, operator_id)
 
 
-async def reset_operator_factor(operator_id: UUID) -> str:
-    """For somebody who lost phone and codes: signed out everywhere, they set up a new one at the next sign-in. Returns their address.
+async def reset_operator_factor(operator_id: UUID, *, reactivate: bool = False) -> str:
+    """For somebody who lost phone and codes: signed out everywhere, they set up a new one at the next sign-in. `reactivate`: also one who was
+    made inactive, for whoever has the server. Returns their address.
     Errors: NotFound."""
     async with system_transaction("operator_console") as conn:
-        email = await conn.fetchval("UPDATE operator_account SET factor_secret = NULL, factor_since = NULL WHERE id = $1 RETURNING email", operator_id)
+        email = await conn.fetchval("UPDATE operator_account SET factor_secret = NULL, factor_since = NULL, status = CASE WHEN $2 THEN 'active' ELSE status END WHERE id = $1 RETURNING email", operator_id, reactivate)
         if email is None:
             raise NotFound()
         await conn.execute("DELETE FROM operator_recovery_code WHERE operator_id = $1", operator_id)

@@ -20,6 +20,7 @@ from saas.errors import (
     InvalidInput,
     NotAuthenticated,
     NotFound,
+    PermissionDenied,
     SecondFactorNeeded,
     TooManyRequests,
     WrongCode,
@@ -101,13 +102,17 @@ async def list_operators() -> list[dict[str, Any]]:
 
 async def change_operator(operator_id: UUID, *, actor_id: UUID, role: str | None = None, active: bool | None = None, ip: str = "") -> None:
     """Another role, or whether they may sign in at all; their sessions end. Nobody changes themselves, so one full account is always left.
-    Errors: NotFound, Conflict, InvalidInput."""
+    Errors: PermissionDenied (the actor is no longer active and full), NotFound, Conflict, InvalidInput."""
     if operator_id == actor_id:
         raise Conflict(lazy("Nobody changes their own account here: ask another operator."))
     if role is not None:
         _check_role(role)
     status = None if active is None else "active" if active else "inactive"
     async with system_transaction("operator_console") as conn:
+        # One after the other: two who take each other's account away at the same moment would leave none.
+        await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('operators', 0))")
+        if not await conn.fetchval("SELECT 1 FROM operator_account WHERE id = $1 AND status = 'active' AND role = 'full'", actor_id):
+            raise PermissionDenied(lazy("Your operator's account may look at everything and change nothing."))
         before = await conn.fetchrow("SELECT email, role, status FROM operator_account WHERE id = $1 FOR UPDATE", operator_id)
         if before is None:
             raise NotFound()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 from saas.db import tenant_transaction
@@ -24,12 +25,12 @@ log = get_logger(__name__)
 
 @dataclass(slots=True)
 class Window:
-    """One tenant's running minute. `waiting`: those of all minutes it does not know yet."""
+    """One tenant's running minute. `waiting`: what the database does not know yet, by the minute in which it came."""
 
     minute: int
     mine: int = 0
     others: int = 0
-    waiting: int = 0
+    waiting: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def take(tenant_id: UUID, allowed: int | None) -> Rate | None:
         )  # fmt: skip
         raise RateLimitReached(text, limit="api_requests", allowed=allowed, used=used, retry_after=reset)
     window.mine += 1
-    window.waiting += 1
+    window.waiting[window.minute] = window.waiting.get(window.minute, 0) + 1
     return None if allowed is None else Rate(allowed, allowed - used - 1, reset)
 
 
@@ -77,18 +78,21 @@ async def tell() -> None:
     """Tell the database what was counted here, and hear what was counted elsewhere."""
     for tenant_id in [key for key, window in _windows.items() if window.waiting]:
         window = _window(tenant_id)
-        waiting, mine, minute = window.waiting, window.mine, window.minute
+        waiting, mine, minute = dict(window.waiting), window.mine, window.minute
         try:
             async with tenant_transaction(tenant_id) as conn:
-                sql, args = meters.entry(tenant_id, "api_requests", waiting)
-                await conn.execute(sql, *args)
+                for came, count in waiting.items():
+                    sql, args = meters.entry(tenant_id, "api_requests", count) if came == minute else meters.entry_of(tenant_id, "api_requests", count, datetime.fromtimestamp(came * 60 + 59, UTC))
+                    await conn.execute(sql, *args)
                 total = await conn.fetchval(
                     "SELECT coalesce(sum(amount), 0)::bigint FROM usage_delta WHERE tenant_id = $1 AND meter = 'api_requests' AND at >= to_timestamp($2)",
                     tenant_id, float(minute * 60),
                 )  # fmt: skip
         except (AppError, OSError):  # away, or being moved: told later
             continue
-        window.waiting -= waiting
+        for came, count in waiting.items():
+            window.waiting[came] -= count
+        window.waiting = {came: count for came, count in window.waiting.items() if count}
         if window.minute == minute:
             window.others = max(0, total - mine)
     now = int(time.time() // 60)

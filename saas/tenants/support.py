@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -174,6 +174,17 @@ async def _end(conn: Any, tenant_id: UUID, access_id: UUID, outcome: str, operat
     await record_audit(conn, tenant_id, "support.ended", actor_id=actor_id, target=str(access_id), data={"operator": operator})
 
 
+async def list_looks(tenant_id: UUID, access: Mapping[str, Any], *, before: UUID | None = None, limit: int = 200) -> list[dict[str, Any]]:
+    """What one access opened and sent, newest first: lines of the audit log. `before`: the id of the last one seen."""
+    async with tenant_transaction(tenant_id) as conn:
+        rows = await conn.fetch(
+            "SELECT id, at, kind, target, ip FROM audit_event WHERE tenant_id = $1 AND kind IN ('support.viewed', 'support.acted') AND at BETWEEN $3 AND $4 "
+            "AND (data ->> 'access' = $2 OR (NOT data ? 'access' AND data ->> 'operator' = $5)) AND ($6::uuid IS NULL OR id < $6) ORDER BY id DESC LIMIT $7",
+            tenant_id, str(access["id"]), access["opened_at"], access["ended_at"] or access["until"], access["operator_email"], before, limit,
+        )
+    return [dict(row) for row in rows]
+
+
 async def support_names(conn: Any, tenant_id: UUID, ids: Sequence[UUID]) -> dict[UUID, str]:
     """What records' histories call those who were no people of the tenant's."""
     rows = await conn.fetch("SELECT id, operator_name FROM support_access WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, list(ids)) if ids else []
@@ -220,7 +231,7 @@ async def find_support_session(tenant_id: UUID, token: str, *, method: str, path
         return None
     async with tenant_transaction(tenant_id) as conn:
         kind = "support.viewed" if method in ("GET", "HEAD", "OPTIONS") else "support.acted"
-        await record_audit(conn, tenant_id, kind, target=path[:300], ip=ip, request_id=request_id, data={"operator": row["operator_email"], "method": method})
+        await record_audit(conn, tenant_id, kind, target=path[:300], ip=ip, request_id=request_id, data={"operator": row["operator_email"], "method": method, "access": str(row["id"])})
     support = Support(row["id"], row["operator_id"], row["operator_name"], row["mode"], row["until"])
     person = UserRow(
         id=row["id"], name=_("Support: %(name)s", name=row["operator_name"]), email=row["operator_email"], locale=None, title="", superior_id=None, must_change_password=False,

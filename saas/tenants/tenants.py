@@ -40,6 +40,7 @@ _HERE = f"SELECT {_COLUMNS} FROM tenant WHERE cell = ''"  # noqa: S608  constant
 _BY_SLUG = f"SELECT {_COLUMNS}, cell FROM tenant WHERE slug = $1"  # noqa: S608  constants of this file
 WRITABLE = ("active", "past_due")  # read_only and suspended: reading, export and signing in go on, changes do not
 STATES = ("active", "past_due", "read_only", "suspended")
+SUBSCRIBED = ("trialing", "active", "past_due", "unpaid", "paused")  # a subscription runs, in the payment provider's words
 _BY_DOMAIN = f"SELECT {', '.join('t.' + c.strip() for c in _COLUMNS.split(','))}, t.cell FROM verified_domain v JOIN tenant t ON t.id = v.owner_id WHERE v.name = $1"  # noqa: S608  constants of this file
 _HOST_SECONDS, _HOST_ENTRIES = 5.0, 10_000
 
@@ -168,11 +169,12 @@ async def set_tenant_status(slug: str, status: str, *, reason: str = "") -> Tena
 
 
 async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
-    """Move a tenant to another plan: the operator's act, or the payment provider's. Errors: InvalidInput, NotFound."""
+    """Move a tenant to another plan: the operator's act; a trial is over by that. Errors: InvalidInput, NotFound, Conflict with a subscription."""
     check_plan(plan_key)
     async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
+        await _require_unsubscribed(conn, slug)
         row = await conn.fetchrow(
-            f"UPDATE tenant SET plan_key = $2 WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
+            f"UPDATE tenant SET plan_key = $2, trial_ends_at = NULL WHERE slug = $1 RETURNING {_COLUMNS}",  # noqa: S608  constants of this file
             slug, plan_key,
         )
         if row is None:
@@ -182,6 +184,12 @@ async def set_tenant_plan(slug: str, plan_key: str) -> TenantRow:
     return tenant_row(row)
 
 
+async def _require_unsubscribed(conn: Any, slug: str) -> None:
+    """What a running subscription says comes back with its next event: to change it here would be forgotten without a word."""
+    if await conn.fetchval("SELECT true FROM billing_account a JOIN tenant t ON t.id = a.tenant_id WHERE t.slug = $1 AND a.status = ANY($2::text[])", slug, list(SUBSCRIBED)):
+        raise Conflict(lazy("Plan and trial of this workspace follow its subscription. Give it limits of its own instead."))
+
+
 async def set_tenant_limits(slug: str, overrides: Mapping[str, Any]) -> TenantRow:
     """Limits of a tenant's own, in place of those it had, over those of its plan. Errors: InvalidInput, NotFound."""
     check_overrides(overrides)
@@ -189,7 +197,9 @@ async def set_tenant_limits(slug: str, overrides: Mapping[str, Any]) -> TenantRo
 
 
 async def set_trial_end(slug: str, ends_at: datetime | None) -> TenantRow:
-    """When the tenant's trial ends (aware); None: it has none. Errors: NotFound."""
+    """When the tenant's trial ends (aware); None: it has none. Errors: NotFound, Conflict with a subscription."""
+    async with system_transaction("operator_console", of=await _id_of(slug)) as conn:
+        await _require_unsubscribed(conn, slug)
     return await _set_column(slug, "trial_ends_at", "timestamptz", ends_at, "tenant.trial_changed", {"ends": ends_at.isoformat() if ends_at else None})
 
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from saas.tenants import create_operator, open_session, update_user
+from saas.tenants import create_operator, find_tenant, open_session, update_user
+from saas.tenants.operators import list_operator_audit
 from tests.acceptance.api import Person, refused
 from tests.conftest import PASSWORD
 
@@ -249,7 +250,8 @@ async def test_a_suspended_workspace_reads_but_does_not_write(http, operator, te
     tenant = await tenant_factory(pack="baseline-crm")
     person = await guest(http, tenant).sign_in(tenant.admin_email, tenant.admin_password)
     made = await person.create("customer", name="Before")
-    assert (await operator.call("POST", f"/tenants/{tenant.slug}/suspend"))["status"] == "suspended"
+    assert (await operator.call("POST", f"/tenants/{tenant.slug}/suspend", {"reason": "Spam was sent"}))["status"] == "suspended"
+    assert (await find_tenant(tenant.slug)).status_reason == "Spam was sent"
     assert await person.get(f"/records/customer/{made['id']}")
     for method, path, body in (
         ("POST", "/records/customer", {"values": {"name": "After"}}), ("PATCH", f"/records/customer/{made['id']}", {"values": {"name": "After"}}), ("DELETE", f"/records/customer/{made['id']}", None),
@@ -259,6 +261,7 @@ async def test_a_suspended_workspace_reads_but_does_not_write(http, operator, te
         assert answer.status_code == 403 or (answer.status_code == 200 and answer.json().get("status") == "failed"), (path, answer.text[:300])
     await operator.call("POST", f"/tenants/{tenant.slug}/resume")
     await person.create("customer", name="After")
+    assert [row["kind"] for row in await list_operator_audit(tenant=tenant.slug, limit=2)] == ["tenant.resumed", "tenant.suspended"]
 
 
 @pytest.mark.parametrize(("body", "field"), [({}, "slug"), ({"slug": "A b", "name": "x", "pack": "baseline-crm", "admin_email": "a@x.example", "admin_password": PASSWORD}, "slug"),

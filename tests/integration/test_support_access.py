@@ -341,6 +341,25 @@ async def test_they_see_what_the_chosen_role_sees(http, tenant, operator):
 # ---- the pages ------------------------------------------------------------------------------------------------------------------
 
 
+async def test_what_was_looked_at_is_listed_page_by_page(http, tenant, operator, monkeypatch):
+    from saas.ui.pages import support as page_of
+
+    monkeypatch.setattr(page_of, "LINES", 2)
+    browser, access = await look_in(http, tenant, operator)
+    for path in ("/r/opportunity", "/r/task"):
+        await browser.get(path)
+    await end_support_access(tenant.id, access, actor_id=await admin_id(tenant))
+    _again, later = await look_in(http, tenant, operator)
+    admin = Browser(http, f"{tenant.slug}.localhost")
+    await admin.sign_in(tenant.admin_email, tenant.admin_password)
+    newest = await admin.get(f"/settings/support/{access}")
+    assert "<td>/r/task" in newest.text and "<td>/r/opportunity" in newest.text and "<td>/r/customer" not in newest.text
+    older = await admin.get(re.search(r'href="([^"]+)" data-more', newest.text)[1])
+    assert "<td>/r/customer" in older.text and "<td>/r/task" not in older.text and "data-more" not in older.text
+    other = await admin.get(f"/settings/support/{later}")
+    assert "<td>/r/customer" in other.text and "<td>/r/task" not in other.text
+
+
 async def test_an_administrator_decides_on_the_page(http, tenant, operator):
     admin = Browser(http, f"{tenant.slug}.localhost")
     assert (await admin.sign_in(tenant.admin_email, tenant.admin_password)).status_code == 303

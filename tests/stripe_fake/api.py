@@ -141,7 +141,21 @@ def create_customer(fake: Fake, asked: dict[str, Any]) -> dict[str, Any]:
 
 @on("GET", "customers/{id}")
 def get_customer(fake: Fake, asked: dict[str, Any], id: str) -> dict[str, Any]:
+    if id in fake.deleted:
+        return {"id": id, "object": "customer", "deleted": True}
     return fake.get("customer", id)
+
+
+@on("DELETE", "customers/{id}")
+def delete_customer(fake: Fake, asked: dict[str, Any], id: str) -> dict[str, Any]:
+    """Its subscriptions end at once; asked for later it is answered as deleted."""
+    found = fake.get("customer", id)
+    for sub in [s for s in fake.all("subscription").values() if s["customer"] == id and s["status"] in subscriptions.LIVE]:
+        subscriptions.cancel(fake, sub)
+    fake.tell("customer.deleted", found)
+    fake.deleted.add(id)
+    del fake.all("customer")[id]
+    return {"id": id, "object": "customer", "deleted": True}
 
 
 @on("POST", "customers/{id}")

@@ -39,6 +39,7 @@ class Fake:
     answered: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)  # by idempotency key
     asked: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # (method, path, parameters), as they came
     usage: dict[str, dict[str, Any]] = field(default_factory=dict)  # meter events by identifier
+    deleted: set[str] = field(default_factory=set)  # customers that were
     offset: float = 0.0
     hold: bool = False  # events are sent by `deliver` only
     salt: str = field(default_factory=lambda: secrets.token_hex(4))

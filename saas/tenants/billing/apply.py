@@ -38,8 +38,13 @@ async def write(tenant_id: UUID, state: State, number: int) -> bool:
         before = await store.lock_account(conn, tenant_id)
         if not await store.write_state(conn, tenant_id, state, number):
             return False
-        if before.extra_runs and not state.extra_runs and before.plan_key in catalogue():  # switched off: what was used today is owed
-            await extras.note(conn, tenant_id, before, datetime.now(UTC).date() + timedelta(days=1))
+        today = datetime.now(UTC).date()
+        if state.extra_runs < before.extra_runs and before.plan_key in catalogue():  # switched off, or fewer: what was used today is owed
+            await extras.note(conn, tenant_id, before, today + timedelta(days=1))
+        if state.extra_runs and not before.extra_runs:
+            await extras.begin(conn, tenant_id, today)
+        if state.is_live and not before.is_live:  # from here the subscription says what is paid; a transfer of long ago does not count at its end
+            await conn.execute("UPDATE billing_account SET paid_until = NULL WHERE tenant_id = $1", tenant_id)
         slug = await follow(conn, tenant_id, before, state)
     if slug:
         forget_host(slug)

@@ -14,7 +14,7 @@ from saas.db import tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput
 from saas.i18n import lazy, lazy_plural
 from saas.tenants import meters
-from saas.tenants.billing import catalogue, client, store
+from saas.tenants.billing import apply, catalogue, client, snapshot, store
 from saas.tenants.billing.catalogue import RUNS
 from saas.tenants.billing.store import Account
 from saas.tenants.ids import new_id
@@ -22,6 +22,7 @@ from saas.tenants.links import address_of
 from saas.tenants.plans import PlanDef
 from saas.tenants.tenants import TenantRow
 
+_THERE = lazy("There is a subscription already. Change it instead.")
 PAGE = "/settings/billing"
 MOST_SEATS = 10_000
 MOST_RUNS = 10_000_000
@@ -54,10 +55,16 @@ async def subscribe(tenant: TenantRow, plan_key: str, seats: int, *, email: str,
     account, people = await _look(tenant)
     plan = check_choice(plan_key, seats, people)
     if account.is_live:
-        raise Conflict(lazy("There is a subscription already. Change it instead."))
-    customer = account.customer_id or await _customer(tenant, email, locale)
-    for known in await client.every("checkout.sessions", {"customer": customer, "status": "open"}):
-        await client.ask("checkout.sessions.expire", known["id"])  # whoever has two windows open pays once
+        raise Conflict(_THERE)
+    customer, gone = account.customer_id or await store.customer_of(tenant.id), ""
+    if customer and (await snapshot.customer_or_none(customer)) is None:
+        await store.forget_customer(customer)
+        customer, gone = "", customer
+    if customer:  # an event may still be on its way
+        if (await apply.refresh(tenant.id, customer)).is_live:
+            raise Conflict(_THERE)
+        account, _people = await _look(tenant)
+    customer = customer or await _customer(tenant, email, locale, gone)
     currency = account.currency if account.currency in plan.prices else catalogue.currency_of(plan, tenant.currency)
     price = await catalogue.price_id(catalogue.seat_key(plan.key, currency))
     here = address_of(tenant, PAGE)
@@ -70,6 +77,9 @@ async def subscribe(tenant: TenantRow, plan_key: str, seats: int, *, email: str,
         },
         key=f"checkout-{new_id()}",
     )  # fmt: skip
+    for known in await client.every("checkout.sessions", {"customer": customer, "status": "open"}):
+        if known["id"] != session["id"]:  # afterwards, so that of two who press at the same moment one page stays open at most
+            await client.ask("checkout.sessions.expire", known["id"])
     return str(session["url"])
 
 
@@ -83,12 +93,13 @@ def _trial(tenant: TenantRow, account: Account, plan: PlanDef) -> dict[str, Any]
     return {}
 
 
-async def _customer(tenant: TenantRow, email: str, locale: str) -> str:
+async def _customer(tenant: TenantRow, email: str, locale: str, gone: str) -> str:
+    """A new one, in place of one that was deleted at the provider."""
     known = await store.customer_of(tenant.id)
     if known:
         return known
     values = {"name": tenant.name, "email": email, "preferred_locales": [locale.replace("_", "-")], "metadata": {"app": catalogue.MARK, "tenant_id": str(tenant.id), "slug": tenant.slug}}
-    once = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]  # who presses twice is one customer
+    once = hashlib.sha256((json.dumps(values, sort_keys=True) + gone).encode()).hexdigest()[:24]  # who presses twice is one customer
     made = await client.ask("customers.create", values, key=f"customer-{once}")
     return await store.keep_customer(tenant.id, tenant.slug, made["id"])
 

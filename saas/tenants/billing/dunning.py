@@ -4,10 +4,10 @@ is paid. Driven by the clock from what is stored, so that it may run as often as
     ""          -> past_due     a payment failed, or an invoice is past its due date
     past_due    -> read_only    billing_grace_days after that was announced
     read_only   -> suspended    billing_read_only_days after that was announced
-    any         -> ""           paid
+    any         -> ""           paid, or nothing is owed any more
 
 A step follows the announcement of the one before, not the calendar: nobody is closed out unannounced because our worker was away. What the
-operator set (`status_cause`) stays as it is.
+operator set (`status_cause`) stays as it is; behind it no step is taken, and afterwards they begin with the first.
 """
 
 from __future__ import annotations
@@ -81,13 +81,16 @@ async def settle(tenant_id: UUID, readers: Readers, *, now: datetime | None = No
     people = await readers(tenant_id)
     async with system_transaction("billing", of=tenant_id) as conn:
         account = await store.lock_account(conn, tenant_id)
-        step = next_step(account, overdue_since(account, await _manual(conn, tenant_id), now), now, **_days())
+        is_closed = await _is_closed_by_operator(conn, tenant_id)
+        # What the operator closed does not open or close by this, and takes no step unannounced: it begins anew once it is open.
+        step = "" if is_closed else next_step(account, overdue_since(account, await _manual(conn, tenant_id), now), now, **_days())
         changed = await _set_status(conn, tenant, STATUS[step])
         if step != account.step:
             await conn.execute("UPDATE billing_account SET step = $2, step_at = $3 WHERE tenant_id = $1", tenant_id, step, now if step else None)
-            await record_audit(conn, tenant_id, f"billing.{step or 'paid'}", target=tenant.slug)
-            # The operator gave time: no news for the company. What the operator closed does not open or close by this.
-            if not (step == "past_due" and account.step) and not await _is_closed_by_operator(conn, tenant_id):
+            was_paid = not step and not is_closed and await _was_paid(conn, tenant_id, account, now)
+            if step or was_paid:
+                await record_audit(conn, tenant_id, f"billing.{step or 'paid'}", target=tenant.slug)
+            if was_paid or (step and not (step == "past_due" and account.step)):  # the operator gave time: no news for the company
                 await _announce(conn, tenant, people, f"billing_{step or 'paid'}", _ends(step, now))
         changed = await _end_trial(conn, tenant, account, people, now) or changed
     if changed:
@@ -109,6 +112,16 @@ def _ends(step: str, now: datetime) -> dict[str, Any]:
 async def _manual(conn: Any, tenant_id: UUID) -> list[datetime]:
     rows = await conn.fetch("SELECT due_at FROM billing_invoice WHERE tenant_id = $1 AND source = 'manual' AND status = 'open' AND due_at IS NOT NULL", tenant_id)
     return [row["due_at"] for row in rows]
+
+
+async def _was_paid(conn: Any, tenant_id: UUID, account: store.Account, now: datetime) -> bool:
+    """Whether nothing is overdue any more because a payment arrived, and not because an invoice was voided or a subscription ended unpaid."""
+    if not account.is_live and account.paid_until is not None and account.paid_until >= now.date():
+        return True
+    newest = await conn.fetchval(
+        "SELECT status FROM billing_invoice WHERE tenant_id = $1 AND NOT (source = 'manual' AND status = 'open') ORDER BY issued_at DESC, id DESC LIMIT 1", tenant_id
+    )
+    return bool(newest == "paid")
 
 
 async def _set_status(conn: Any, tenant: TenantRow, status: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from saas.errors import AppError, Unavailable
 from saas.log import get_logger
 from saas.tenants.billing import client, store
 from saas.tenants.billing.catalogue import MARK, RUNS
-from saas.tenants.plans import catalogue
+from saas.tenants.plans import catalogue, limits_of
 
 log = get_logger(__name__)
 BACK_DAYS = 3  # a day is told when it is over; later ones of a worker that was away are caught up
@@ -24,6 +25,14 @@ SELECT day, sum(amount)::bigint AS amount FROM (
     WHERE u.tenant_id = $1 AND u.meter = $2 AND u.at >= $3::date::timestamp AT TIME ZONE 'UTC' AND u.at < ($4::date + 1)::timestamp AT TIME ZONE 'UTC'
 ) s GROUP BY day ORDER BY day"""
 
+# A day that is not told yet may still grow: on the day that extra runs are lowered, people go on. More than the agreed sum never comes.
+_OWE = """
+INSERT INTO billing_usage AS b (tenant_id, meter, day, amount)
+SELECT $1, $2, $3::date, owed FROM (
+    SELECT least($4::bigint, $6::bigint - (SELECT coalesce(sum(o.amount), 0) FROM billing_usage o WHERE o.tenant_id = $1 AND o.meter = $2 AND o.day >= $5 AND o.day < $3))::bigint AS owed
+) s WHERE owed > 0
+ON CONFLICT (tenant_id, meter, day) DO UPDATE SET amount = excluded.amount WHERE b.sent_at IS NULL AND b.amount < excluded.amount"""
+
 
 def beyond(days: dict[date, int], included: int, day: date) -> int:
     """How much of what passed on this day was beyond what the plan includes in its month."""
@@ -32,8 +41,9 @@ def beyond(days: dict[date, int], included: int, day: date) -> int:
 
 
 async def note(conn: Any, tenant_id: UUID, account: store.Account, today: date) -> None:
-    """Write down what the days that are over owe; a day that is written stays as it is."""
-    included = catalogue()[account.plan_key].limits.automation_runs
+    """Write down what the days that are over owe, in a month at most the extra runs that were agreed on. What was told stays as it is."""
+    overrides = json.loads(await conn.fetchval("SELECT limit_overrides FROM tenant WHERE id = $1", tenant_id) or "{}")
+    included = limits_of(account.plan_key, overrides).automation_runs  # the operator's own limit goes before the plan's
     if included is None:
         return
     first = today - timedelta(days=BACK_DAYS)
@@ -42,7 +52,14 @@ async def note(conn: Any, tenant_id: UUID, account: store.Account, today: date) 
     for back in range(BACK_DAYS, 0, -1):
         day = today - timedelta(days=back)
         if amount := beyond(days, included, day):
-            await conn.execute("INSERT INTO billing_usage (tenant_id, meter, day, amount) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", tenant_id, RUNS.meter, day, amount)
+            await conn.execute(_OWE, tenant_id, RUNS.meter, day, amount, day.replace(day=1), account.extra_runs)
+
+
+async def begin(conn: Any, tenant_id: UUID, today: date) -> None:
+    """Extra runs were switched on: the days before owe nothing."""
+    for back in range(1, BACK_DAYS + 1):
+        day = today - timedelta(days=back)
+        await conn.execute("INSERT INTO billing_usage (tenant_id, meter, day, amount, sent_at) VALUES ($1, $2, $3, 0, now()) ON CONFLICT DO NOTHING", tenant_id, RUNS.meter, day)
 
 
 async def send_due(*, now: datetime | None = None) -> int:
@@ -59,7 +76,8 @@ async def send_due(*, now: datetime | None = None) -> int:
                         await note(conn, row["tenant_id"], account, today)
                 waiting = await conn.fetch(
                     "SELECT u.tenant_id, u.meter, u.day, u.amount, a.customer_id FROM billing_usage u JOIN billing_account a ON a.tenant_id = u.tenant_id "
-                    "JOIN tenant t ON t.id = u.tenant_id AND t.cell = '' WHERE u.sent_at IS NULL ORDER BY u.day LIMIT 5000"
+                    "JOIN tenant t ON t.id = u.tenant_id AND t.cell = '' WHERE u.sent_at IS NULL AND (u.day < $1 OR a.extra_runs = 0) "
+                    "ORDER BY u.day LIMIT 5000", today,
                 )
         except Unavailable:
             continue

@@ -23,7 +23,7 @@ MOST_MINOR = 10**13
 
 async def set_terms(tenant: TenantRow, *, plan_key: str, seats: int | None, paid_until: date | None, grace_until: datetime | None) -> None:
     """The operator's words on a company without a subscription: plan, seats (None: those of the plan), until when it has paid, and until
-    when nothing is closed though it has not. With a subscription only the last two count. Errors: InvalidInput, NotFound."""
+    when nothing is closed though it has not; a trial is over by that. With a subscription only the last two count. Errors: InvalidInput, NotFound."""
     check_plan(plan_key)
     if seats is not None and not 1 <= seats <= 1_000_000:
         raise InvalidInput([FieldProblem("seats", "invalid", lazy("Seats are a whole number from 1, or empty for those of the plan."))])
@@ -32,7 +32,7 @@ async def set_terms(tenant: TenantRow, *, plan_key: str, seats: int | None, paid
         await conn.execute("UPDATE billing_account SET paid_until = $2, grace_until = $3 WHERE tenant_id = $1", tenant.id, paid_until, grace_until)
         if not account.is_live:
             limits = json.dumps({} if seats is None else {"seats": seats})
-            if await conn.fetchval("UPDATE tenant SET plan_key = $2, paid_limits = $3::jsonb WHERE id = $1 RETURNING true", tenant.id, plan_key, limits) is None:
+            if await conn.fetchval("UPDATE tenant SET plan_key = $2, paid_limits = $3::jsonb, trial_ends_at = NULL WHERE id = $1 RETURNING true", tenant.id, plan_key, limits) is None:
                 raise NotFound()
         await record_audit(conn, tenant.id, "billing.terms_changed", target=tenant.slug, data={"plan": plan_key, "seats": seats, "paid_until": paid_until, "by": "operator"})
     forget_host(tenant.slug)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import system_transaction, tenant_transaction
-from saas.errors import AppError, NotFound
+from saas.errors import AppError, NotFound, UpstreamFailed
 from saas.log import get_logger
 from saas.tenants.billing import apply, checkout, client, store
 from saas.tenants.billing.catalogue import MARK
@@ -53,12 +53,12 @@ async def reconcile(after: After) -> Report:
         for customer_id, (tenant_id, slug) in known.items():
             report.examined += 1
             try:
-                report.drift += await _one(tenant_id, slug, customer_id)
-                await after(tenant_id)
-            except NotFound:  # the tenant was deleted
-                report.drift += await _gone(customer_id, slug)
+                report.drift += await _one_or_gone(tenant_id, slug, customer_id, after)
             except client.NotThere:
                 report.drift.append(Drift(slug, "gone", customer_id, "", repaired=False))
+            except UpstreamFailed:  # the provider is in trouble: the others would only wait as long, one by one
+                report.drift.append(Drift(slug, "failed", customer_id, "", repaired=False))
+                raise
             except AppError as error:
                 report.drift.append(Drift(slug, "failed", str(error.message), "", repaired=False))
         report.drift += await _strangers(known)
@@ -67,6 +67,19 @@ async def reconcile(after: After) -> Report:
     await _keep(report)
     log.info("billing.reconciled", examined=report.examined, drift=len(report.drift), error=report.error)
     return report
+
+
+async def _one_or_gone(tenant_id: UUID, slug: str, customer_id: str, after: After) -> list[Drift]:
+    try:
+        found = await _one(tenant_id, slug, customer_id)
+        await after(tenant_id)
+    except NotFound:
+        async with system_transaction("billing") as conn:  # the home directory has every tenant, wherever its rows are
+            is_there = await conn.fetchval("SELECT true FROM tenant WHERE id = $1", tenant_id)
+        if is_there:
+            return [Drift(slug, "failed", customer_id, "", repaired=False)]
+        return await _gone(customer_id, slug)
+    return found
 
 
 async def _one(tenant_id: UUID, slug: str, customer_id: str) -> list[Drift]:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from saas.tenants.billing import client
+from saas.tenants.tenants import SUBSCRIBED as LIVE
 
-LIVE = ("trialing", "active", "past_due", "unpaid", "paused")
 _NEVER = ("incomplete", "incomplete_expired")  # the first payment did not succeed: nothing was ever bought
 
 
@@ -84,6 +84,15 @@ async def fetch(customer_id: str) -> Snapshot:
     invoices = await client.every("invoices", {"customer": customer_id})
     tax_ids = [] if customer.get("deleted") else await client.every("customers.tax_ids", None, customer_id)
     return Snapshot(customer, subscriptions, invoices, tax_ids)
+
+
+async def customer_or_none(customer_id: str) -> dict[str, Any] | None:
+    """None for one that was deleted: the provider answers with hardly more than that. Errors: as `client.ask`."""
+    try:
+        found = await client.ask("customers.retrieve", customer_id)
+    except client.NotThere:
+        return None
+    return None if found.get("deleted") else found
 
 
 def state_of(found: Snapshot) -> State:

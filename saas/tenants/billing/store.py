@@ -112,6 +112,12 @@ async def keep_customer(tenant_id: UUID, slug: str, customer_id: str) -> str:
     return known or customer_id
 
 
+async def forget_customer(customer_id: str) -> None:
+    """The provider has it no more."""
+    async with system_transaction("billing") as conn:
+        await conn.execute("DELETE FROM stripe_customer WHERE customer_id = $1", customer_id)
+
+
 async def all_customers() -> dict[str, tuple[UUID, str]]:
     """{customer: (tenant, slug when it became one)}."""
     async with system_transaction("billing") as conn:

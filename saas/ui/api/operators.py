@@ -85,10 +85,10 @@ async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Respo
         return access.answer({"slug": slug, "over": [line.to_json() for line in usage.beyond(lines, limits)]})
     if "plan" in body:
         await set_tenant_plan(slug, body["plan"])
-    if "overrides" in body:
-        await set_tenant_limits(slug, body["overrides"])
     if "trial_ends_at" in body:
         await set_trial_end(slug, ends)
+    if "overrides" in body:  # last: the others are refused where a subscription runs
+        await set_tenant_limits(slug, body["overrides"])
     async with system_transaction("operator_console") as conn:
         data = {key: body[key] for key in _TERMS if key in body}
         await record_operator_audit(conn, "tenant.terms_changed", operator_id=who.id, tenant=slug, ip=access.client_ip(request), data=data)
@@ -124,12 +124,20 @@ def _terms(body: dict[str, Any]) -> datetime | None:
 
 @post("/tenants/{slug:str}/{act:str}", status_code=200)
 async def operator_set_status(request: Request, slug: FromPath[str], act: FromPath[str]) -> Response[Any]:
-    await access.operator(request)
-    await find_tenant(slug)
+    """{"reason"?}: what the people of the workspace read about it; without a body there is none."""
+    who = await access.operator(request)
+    before = await find_tenant(slug)
     status = {"suspend": "suspended", "resume": "active"}.get(act)
     if status is None:
         raise NotFound()
-    await set_tenant_status(slug, status)
+    reason = (await access.body(request)).get("reason", "") if await request.body() else ""
+    if not isinstance(reason, str) or len(reason) > 500:
+        raise InvalidInput([FieldProblem("reason", "wrong_type", lazy("A reason is a text of at most 500 characters."), "/reason")])
+    await set_tenant_status(slug, status, reason=reason)
+    after = {"status": status, "reason": reason} if status != "active" else status
+    async with system_transaction("operator_console") as conn:
+        kind = "tenant.suspended" if status != "active" else "tenant.resumed"
+        await record_operator_audit(conn, kind, operator_id=who.id, tenant=slug, ip=access.client_ip(request), data={"before": before.status, "after": after})
     return access.answer(_tenant(await find_tenant(slug)))
 
 

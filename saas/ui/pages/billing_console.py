@@ -6,9 +6,9 @@ sent by hand. What next: they record the payment, give a customer a week more, t
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from babel.numbers import get_currency_precision
@@ -27,6 +27,7 @@ from saas.ui.console import Console, opened
 from saas.ui.guards import whole_number
 from saas.ui.views import Toast
 
+_AMOUNT = re.compile(r"(?P<whole>[0-9]{1,13}|[0-9]{1,3}(,[0-9]{3}){1,4})([.](?P<part>[0-9]+))?\Z")
 CURRENCIES = ("USD", "EUR", "CNY")
 EVENT_STATES = {"waiting": (lazy("waiting"), "blue"), "applied": (lazy("applied"), "green"), "ignored": (lazy("ignored"), "gray"), "unknown": (lazy("unknown customer"), "yellow"), "failed": (lazy("failed"), "red")}
 DRIFT = {
@@ -174,10 +175,7 @@ async def record(request: Request, slug: FromPath[str]) -> Response[Any]:
             problems.append(FieldProblem(name, "required", lazy("Give a date.")))
     if typed["currency"] not in {*CURRENCIES, tenant.currency}:
         problems.append(FieldProblem("currency", "unknown", lazy("Choose a currency.")))
-    try:
-        minor = int(Decimal(typed["amount"].replace(",", "")).scaleb(get_currency_precision(typed["currency"])).to_integral_value()) if len(typed["amount"]) < 20 else 0
-    except (InvalidOperation, ValueError, OverflowError):
-        minor = 0
+    minor = minor_of(typed["amount"], get_currency_precision(typed["currency"]))
     try:
         if problems or issued is None or due is None:
             raise InvalidInput(problems)
@@ -214,6 +212,14 @@ async def refresh(request: Request, slug: FromPath[str]) -> Response[Any]:
     except AppError as error:
         return desk.redirect(f"/billing/workspaces/{slug}", Toast(str(error.message), "error"))
     return desk.redirect(f"/billing/workspaces/{slug}", Toast(_("Up to date.")))
+
+
+def minor_of(text: str, places: int) -> int:
+    """An amount in minor units; 0 for what is none. A comma stands between thousands only: "1,50" may mean two things."""
+    match = _AMOUNT.match(text)
+    if match is None or len(match["part"] or "") > places:
+        return 0
+    return int(match["whole"].replace(",", "") + (match["part"] or "").ljust(places, "0"))
 
 
 async def _typed(request: Request, *names: str) -> dict[str, str]:

@@ -10,12 +10,11 @@ from typing import Any
 
 from litestar import Request, Response, Router, get, post
 
-from saas.db import tenant_transaction
 from saas.errors import Conflict, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.metadata.packs import list_packs
-from saas.runtime import first_steps, jobs, sample_clearing, sample_data
+from saas.runtime import first_steps, jobs, sample_clearing
 from saas.runtime.context import Context
 from saas.tenants.first_steps import bring_back, has_first_steps, put_away
 from saas.ui import formats
@@ -130,13 +129,9 @@ async def _begun(ask: Ask, begin: Any) -> Response[Any]:
 @post("/settings/sample/fill", status_code=200)
 async def fill(request: Request) -> Response[Any]:
     ask = await _admin(request)
-    state = await sample_clearing.state_of(ask.ctx)
-    if state.was_there or state.loading is not None or not _has_sample(ask.ctx):
-        return ask.redirect("/settings/sample", Toast(_("This workspace has had its sample data already."), "warn"))
-    async with tenant_transaction(ask.ctx.tenant_id) as conn:
-        await sample_data.begin_loading(conn, ask.ctx, ask.ctx.config.bundle.pack.key)
-    jobs.ring()
-    return ask.redirect("/settings/sample")
+    if not _has_sample(ask.ctx):
+        return ask.redirect("/settings/sample")
+    return await _begun(ask, sample_clearing.begin_filling)
 
 
 router = Router("", route_handlers=[card, page, away, back, sample, clear, undo, fill])

@@ -19,11 +19,11 @@ from saas.tenants import (
     decide_support_access,
     end_support_access,
     get_support_rules,
-    list_audit,
     list_support_accesses,
     open_support_session,
     set_support_rules,
 )
+from saas.tenants.support import list_looks
 from saas.ui import formats
 from saas.ui.guards import (
     SESSION_COOKIE,
@@ -44,7 +44,7 @@ from saas.ui.support import LEAVE, is_support, look_in
 from saas.ui.views import Choice, Link, Toast
 
 PAGE = "/settings/support"
-SEEN = ("support.viewed", "support.acted")
+LINES = 200  # on a page
 
 
 async def open_for_administrators(request: Request) -> Ask:
@@ -127,9 +127,14 @@ async def seen(request: Request, access_id: FromPath[UUID]) -> Response[Any]:
     row = next((r for r in await list_support_accesses(ask.ctx.tenant_id, limit=500) if r["id"] == access_id), None)
     if row is None or row["opened_at"] is None:
         raise NotFound()
-    found = [e for kind in SEEN for e in await list_audit(ask.ctx.tenant_id, kind=kind, limit=1000) if row["opened_at"] <= e["at"] <= (row["ended_at"] or row["until"]) and e["data"].get("operator") == row["operator_email"]]
-    rows = [{"at": formats.full(ask.ctx, e["at"]), "path": e["target"], "wrote": e["kind"] == "support.acted", "ip": e["ip"]} for e in sorted(found, key=lambda e: e["id"])]
-    return await show_settings(ask, "support_seen", "support", rows=rows, access=_row(ask, row))
+    try:
+        before = UUID(request.query_params["before"]) if "before" in request.query_params else None
+    except ValueError as error:
+        raise BadRequest() from error
+    found = await list_looks(ask.ctx.tenant_id, row, before=before, limit=LINES + 1)
+    more = f"{PAGE}/{access_id}?before={found[LINES - 1]['id']}" if len(found) > LINES else ""
+    rows = [{"at": formats.full(ask.ctx, e["at"]), "path": e["target"], "wrote": e["kind"] == "support.acted", "ip": e["ip"]} for e in found[:LINES]]
+    return await show_settings(ask, "support_seen", "support", rows=rows, more=more, access=_row(ask, row))
 
 
 # ---- the operator ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from saas.db import system_transaction
 from saas.tenants import create_operator, create_user, list_audit, open_operator_session, request_deletion
+from saas.ui.pages.billing_console import minor_of
 from tests.conftest import PASSWORD
 from tests.integration.test_pages import Browser, error_for
 from tests.stripe_fake import server
@@ -187,3 +188,22 @@ async def test_the_console_commands(stripe, payer, settings, monkeypatch):
     assert code == 0 and synced["kept"] == 13
     code, report = await run("reconcile")
     assert code == 0 and {line["what"] for line in report["drift"]} >= {"status", "seats"} and (await company.row()).plan_key == "team"
+
+
+@pytest.mark.parametrize(
+    ("text", "places", "minor"),
+    [("12.50", 2, 1250), ("12.5", 2, 1250), ("12", 2, 1200), ("1,299.00", 2, 129_900), ("1,234,567", 0, 1_234_567), ("1,50", 2, 0), ("1,5000", 2, 0), ("1e999999", 2, 0), ("1.505", 2, 0), ("5.0", 0, 0),
+     ("-3", 2, 0), ("", 2, 0), ("１２", 2, 0), ("NaN", 2, 0), (",123", 2, 0), ("9" * 400, 2, 0)],
+)  # fmt: skip
+def test_amounts_mean_one_thing(text, places, minor):
+    assert minor_of(text, places) == minor
+
+
+async def test_an_amount_that_means_two_things_is_a_problem_there(payer):
+    company = await payer(pack=None)
+    operator = await operate(company.http)
+    assert (await operator.get(f"/billing/workspaces/{company.slug}")).status_code == 200
+    for amount in ("1,50", "1e999999"):
+        answer = await operator.post(f"/billing/workspaces/{company.slug}/invoices", {"number": "2", "amount": amount, "currency": "EUR", "issued": "2026-01-01", "due": "2026-01-31"})
+        assert answer.status_code == 422 and error_for(answer, "amount")
+    assert await company.invoices() == []

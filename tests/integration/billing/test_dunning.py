@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from saas.db import system_transaction
+from saas.errors import Conflict
 from saas.runtime import billing as running
-from saas.tenants import set_tenant_status, set_trial_end
-from saas.tenants.billing import dunning, invoices
+from saas.tenants import set_tenant_plan, set_tenant_status, set_trial_end
+from saas.tenants.billing import checkout, dunning, invoices
 from tests.stripe_fake import server
 
 NOW = datetime.now(UTC)
@@ -55,7 +56,7 @@ async def test_what_the_operator_closed_no_payment_opens(stripe, payer):
     company = await payer()
     await set_tenant_status(company.slug, "suspended")
     await overdue(stripe, company)
-    assert (await company.row()).status == "suspended" and (await company.account()).step == "past_due"
+    assert (await company.row()).status == "suspended" and (await company.account()).step == ""
     server.settle(stripe, await company.customer())
     await company.hear()
     assert (await company.row()).status == "suspended" and (await company.account()).step == ""
@@ -63,6 +64,21 @@ async def test_what_the_operator_closed_no_payment_opens(stripe, payer):
     await set_tenant_status(company.slug, "active")
     await company.settle()
     assert (await company.row()).status == "active"
+
+
+async def test_behind_the_operators_suspension_no_step_is_taken(stripe, payer):
+    company = await payer()
+    await overdue(stripe, company)
+    began = (await company.account()).step_at
+    await company.settle(days=8, at=began)
+    await set_tenant_status(company.slug, "suspended")
+    for days in (9, 40, 80):
+        assert await company.settle(days=days, at=began) == ""
+    await set_tenant_status(company.slug, "active")
+    for _again in range(2):
+        assert await company.settle(days=81, at=began) == "past_due"
+    assert (await company.row()).status == "past_due" and await company.mails() == ["billing_past_due", "billing_read_only", "billing_past_due"]
+    assert await company.settle(days=88.1, at=began) == "read_only"
 
 
 async def test_an_operator_who_suspends_what_is_already_closed(stripe, payer):
@@ -103,6 +119,7 @@ async def test_a_debt_of_a_company_without_a_subscription_closes_nothing(stripe,
     await client.ask("subscriptions.cancel", (await company.account()).subscription_id)
     await company.hear()
     assert ((await company.row()).plan_key, (await company.row()).status, (await company.account()).unpaid_since) == ("free", "active", None)
+    assert await company.mails() == ["billing_past_due"]  # and no thanks for a payment
 
 
 async def test_the_clock_finds_whoever_is_due(stripe, payer):
@@ -131,8 +148,9 @@ async def test_invoices_by_hand(payer):
     assert (await company.row()).status == "active" and await company.mails() == ["billing_past_due", "billing_read_only", "billing_paid"]
     await invoices.settle_invoice(tenant, invoice, "open")
     assert await company.settle(days=8, at=due) == "past_due"
+    told = await company.mails()
     await invoices.settle_invoice(tenant, invoice, "void")
-    assert await company.settle(days=8, at=due) == ""
+    assert await company.settle(days=8, at=due) == "" and await company.mails() == told
 
 
 async def test_paid_until(payer):
@@ -154,6 +172,26 @@ async def test_a_subscription_goes_before_what_the_operator_said_about_plan_and_
     assert ((await company.row()).plan_key, (await company.row()).limits.seats) == ("business", 4)
 
 
+async def test_a_transfer_of_long_ago_closes_nobody_whose_subscription_ended(stripe, payer):
+    company = await payer()
+    await invoices.set_terms(await company.row(), plan_key="team", seats=9, paid_until=NOW.date() - timedelta(days=3), grace_until=None)
+    await company.subscribe("team", 3)
+    await checkout.cancel(await company.row())
+    stripe.advance(days=15)
+    await company.hear()
+    assert not (await company.account()).is_live and await company.settle() == ""
+    assert (await company.row()).status == "active" and "billing_past_due" not in await company.mails()
+
+
+async def test_what_a_subscription_says_the_operator_does_not_change_in_passing(stripe, payer):
+    company = await payer()
+    await company.subscribe("team", 3)
+    for change in (set_tenant_plan(company.slug, "business"), set_trial_end(company.slug, NOW + timedelta(days=40))):
+        with pytest.raises(Conflict):
+            await change
+    assert (await company.row()).plan_key == "team"
+
+
 # ---- trials ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +207,18 @@ async def test_a_trial_that_nobody_buys_ends_with_the_free_plan(payer):
         await dunning.run(running.readers, now=ends + timedelta(minutes=1))
     assert ((await company.row()).plan_key, (await company.row()).trial_ends_at, (await company.row()).status) == ("free", None, "active")
     assert await company.mails() == ["trial_soon", "trial_over"]
+
+
+async def test_the_trial_of_sign_up_ends_with_what_the_operator_agreed_on(payer):
+    first, second = await payer(plan_key="team"), await payer(plan_key="team")
+    ends = NOW + timedelta(days=10)
+    for company in (first, second):
+        await set_trial_end(company.slug, ends)
+    await invoices.set_terms(await first.row(), plan_key="business", seats=40, paid_until=None, grace_until=None)
+    await set_tenant_plan(second.slug, "business")
+    await dunning.run(running.readers, now=ends + timedelta(minutes=1))
+    assert ((await first.row()).plan_key, (await first.row()).limits.seats) == ("business", 40)
+    assert (await second.row()).plan_key == "business" and await second.mails() == []
 
 
 async def test_a_trial_with_a_subscription_goes_on_by_itself(stripe, payer):
@@ -224,3 +274,23 @@ async def test_the_worker_does_it_all(stripe, payer):
     assert (await company.row()).plan_key == "team"
     async with system_transaction("billing") as conn:
         assert await conn.fetchval("SELECT count(*) FROM stripe_event WHERE state = 'waiting'") == 0
+
+
+async def test_a_slow_comparison_holds_up_no_event(stripe, payer, monkeypatch):
+    import asyncio
+
+    company = await payer()
+    await company.subscribe("team", 2, hear=False)
+    await server.deliver(stripe, company.http)
+    stop = asyncio.Event()
+    monkeypatch.setattr(running, "EVENTS_SECONDS", 0.05)
+    monkeypatch.setattr(running, "DUNNING_SECONDS", 0.01)
+    monkeypatch.setattr(running, "_compare_if_due", stop.wait)  # as long as the loop runs
+    task = asyncio.create_task(running.run(stop))
+    for _ in range(200):
+        if (await company.row()).plan_key == "team":
+            break
+        await asyncio.sleep(0.05)
+    stop.set()
+    await task
+    assert (await company.row()).plan_key == "team"

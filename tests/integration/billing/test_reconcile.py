@@ -7,9 +7,9 @@ import json
 import pytest
 
 from saas.db import system_transaction
-from saas.errors import Conflict
+from saas.errors import Conflict, NotFound
 from saas.runtime import billing as running
-from saas.tenants import delete_tenant, set_tenant_plan
+from saas.tenants import delete_tenant
 from saas.tenants.billing import checkout, reconcile
 from tests.stripe_fake import subscriptions
 
@@ -44,7 +44,8 @@ async def test_lost_events_are_made_up_for(stripe, payer):
 async def test_what_somebody_changed_here_by_hand(stripe, payer):
     company = await payer(pack=None)
     await company.subscribe("team", 3)
-    await set_tenant_plan(company.slug, "free")
+    async with system_transaction("billing", of=company.id) as conn:
+        await conn.execute("UPDATE tenant SET plan_key = 'free' WHERE id = $1", company.id)
     assert (await drift())["plan"].here == "free" and (await company.row()).plan_key == "team"
     async with system_transaction("billing", of=company.id) as conn:
         await conn.execute("UPDATE tenant SET paid_limits = $2::jsonb WHERE id = $1", company.id, json.dumps({"seats": 99}))
@@ -98,6 +99,37 @@ async def test_a_provider_that_fails_in_the_middle_leaves_a_report(stripe, payer
     report = await running.compare()
     assert [line.what for line in report.drift] == ["failed"] and (await company.row()).plan_key == "free"
     assert set(await drift()) >= {"status"}
+
+
+async def test_a_provider_in_trouble_ends_the_pass_at_the_first_customer(stripe, payer):
+    for _ in range(3):
+        await (await payer(pack=None)).subscribe("team", 3, hear=False)
+    stripe.failures += [(500, "broken")]
+    before = len(stripe.asked)
+    report = await running.compare()
+    assert report.error and report.examined == 1 and len(stripe.asked) - before <= 4
+    assert set(await drift()) >= {"status"}
+
+
+async def test_a_subscription_is_ended_only_where_nobody_has_the_tenant(stripe, payer, monkeypatch):
+    company = await payer(pack=None)
+    made = await company.subscribe("team", 3)
+
+    async def missing(_id):
+        raise NotFound
+
+    monkeypatch.setattr(reconcile, "get_tenant", missing)
+    assert not (await drift())["failed"].repaired
+    assert stripe.get("subscription", made["id"])["status"] != "canceled" and await company.customer()
+
+
+async def test_a_provider_that_fails_when_a_subscription_is_ended_leaves_a_report(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 3)
+    await delete_tenant(company.slug)
+    stripe.failures += [(500, "broken")]
+    assert (await running.compare()).error
+    assert "gone" in await drift()
 
 
 async def test_without_a_provider_there_is_nothing_to_compare(database):

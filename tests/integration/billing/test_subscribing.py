@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -218,6 +219,33 @@ async def test_the_portal_leads_back(stripe, payer):
     assert asked(stripe, "billing_portal/sessions")[-1]["return_url"] == f"http://{company.slug}.localhost:8000/settings/billing?returned=1"
 
 
+async def test_nobody_subscribes_twice_while_an_event_is_on_its_way(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2, hear=False)
+    with pytest.raises(Conflict):
+        await checkout.subscribe(await company.row(), "team", 2, email=company.email, locale="en")
+    assert (await company.row()).plan_key == "team"  # known at once
+
+
+async def test_of_two_who_press_at_once_one_page_stays_open_at_most(stripe, payer):
+    company = await payer(pack=None)
+    await checkout.subscribe(await company.row(), "team", 2, email=company.email, locale="en")
+    pages = [checkout.subscribe(await company.row(), "team", 2, email=company.email, locale="en") for _ in range(2)]
+    await asyncio.gather(*pages, return_exceptions=True)
+    assert [s["status"] for s in stripe.all("checkout.session").values()].count("open") <= 1
+
+
+async def test_a_customer_that_was_deleted_there_may_come_back(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2)
+    old = await company.customer()
+    api.delete_customer(stripe, {}, old)
+    await company.hear()
+    assert (await company.row()).plan_key == "free" and not (await company.account()).is_live
+    await company.subscribe("team", 3)
+    assert await company.customer() not in ("", old) and (await company.row()).plan_key == "team"
+
+
 # ---- paid by use -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +262,7 @@ async def test_extra_runs_are_allowed_and_told_once_a_day(stripe, payer, monkeyp
     await checkout.set_extra(await company.row(), 5000)
     await company.hear()
     assert (await company.account()).extra_runs == 5000 and (await company.row()).limits.automation_runs == 25_000
-    today = stripe.now.replace(day=15)
+    today = (stripe.now + timedelta(days=31)).replace(day=15)
     await use(company, 19_500, today.date() - timedelta(days=3))
     await use(company, 1_700, today.date() - timedelta(days=2))
     await use(company, 300, today.date() - timedelta(days=1))
@@ -242,14 +270,40 @@ async def test_extra_runs_are_allowed_and_told_once_a_day(stripe, payer, monkeyp
     assert sorted(int(e["payload"]["value"]) for e in stripe.usage.values()) == [300, 1200]
     assert await extras.send_due(now=today) == 0
     async with tenant_transaction(company.id) as conn:
-        assert await conn.fetchval("SELECT count(*) FROM billing_usage WHERE tenant_id = $1 AND sent_at IS NOT NULL", company.id) == 2
+        assert await conn.fetchval("SELECT count(*) FROM billing_usage WHERE tenant_id = $1 AND sent_at IS NOT NULL AND amount > 0", company.id) == 2
     # We died between telling and writing it down: told again, counted once.
     from saas.db import system_transaction
 
     async with system_transaction("billing", of=company.id) as conn:
-        await conn.execute("UPDATE billing_usage SET sent_at = NULL WHERE tenant_id = $1", company.id)
+        await conn.execute("UPDATE billing_usage SET sent_at = NULL WHERE tenant_id = $1 AND amount > 0", company.id)
     assert await extras.send_due(now=today) == 2
     assert len(stripe.usage) == 2
+
+
+@pytest.mark.parametrize(("own", "told"), [({}, [5000]), ({"automation_runs": 22_000}, [4000]), ({"automation_runs": None}, [])])
+async def test_a_month_is_billed_beyond_the_own_limit_and_up_to_what_was_agreed(stripe, payer, own, told):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2)
+    await checkout.set_extra(await company.row(), 5000)
+    await company.hear()
+    await set_tenant_limits(company.slug, own)
+    today = (stripe.now + timedelta(days=31)).replace(day=15)
+    await use(company, 26_000, today.date() - timedelta(days=2))
+    await extras.send_due(now=today)
+    assert [int(e["payload"]["value"]) for e in stripe.usage.values()] == told
+    await use(company, 900, today.date() - timedelta(days=1))
+    await extras.send_due(now=today)
+    assert sum(int(e["payload"]["value"]) for e in stripe.usage.values()) == min(5000, sum(told) + 900 * bool(told))
+
+
+async def test_days_before_extra_runs_were_switched_on_owe_nothing(stripe, payer):
+    company = await payer(pack=None)
+    await company.subscribe("team", 2)
+    await use(company, 30_000, stripe.now.date() - timedelta(days=1))
+    await checkout.set_extra(await company.row(), 5000)
+    await company.hear()
+    await extras.send_due()
+    assert not stripe.usage
 
 
 async def test_extra_runs_are_on_the_next_invoice_by_the_begun_block(stripe, payer):

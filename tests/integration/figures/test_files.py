@@ -123,7 +123,11 @@ async def test_equal_contents_are_kept_once_and_go_when_nobody_has_them(company,
     assert len([p for p in folder.rglob("*") if p.is_file()]) == 1
     assert await tidy(admin) == 0
     await lab.fetch("UPDATE file SET created_at = now() - interval '3 days' WHERE tenant_id = $1 RETURNING 1")
+    await lab.fetch("UPDATE file SET deleted_at = now() WHERE tenant_id = $1 AND id = $2 RETURNING 1", first.id)
+    stored = "SELECT coalesce(sum(amount), 0)::int AS total FROM usage_delta WHERE tenant_id = $1 AND meter = 'storage'"
+    before = (await lab.fetch(stored))[0]["total"]
     assert await tidy(admin) == 2
+    assert (await lab.fetch(stored))[0]["total"] == before - len(b"same")  # the deleted one was taken off when it was deleted
     with pytest.raises(NotFound):
         await open_file(admin, first.id)
 

@@ -213,3 +213,18 @@ def test_assignees_must_hold_people() -> None:
     with pytest.raises(InvalidDefinition) as caught:
         parse_bundle(bundle)
     assert [p.code for p in caught.value.problems] == ["not_a_user"]
+
+
+async def test_giving_back_leaves_the_successor_where_they_stood_before(visits: Lab) -> None:
+    from saas.runtime import succession
+
+    both, only = await make(visits, "both", crew=["ann", "eve"]), await make(visits, "only", crew=["ann"])
+    ctx, (ann, eve) = await visits.ctx("admin"), (visits.people[p] for p in ("ann", "eve"))
+    await succession.deactivate(ctx, ann, successor_id=eve)
+    await drain()
+    for made in (both, only):
+        assert (await visits.get("visit", made)).values["crew"] == [str(eve)]
+    await succession.reactivate(ctx, ann)
+    await drain()
+    assert set((await visits.get("visit", both)).values["crew"]) == {str(ann), str(eve)}
+    assert (await visits.get("visit", only)).values["crew"] == [str(ann)]

@@ -3,8 +3,10 @@ and brought back; the list of first steps follows what has really happened."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -165,6 +167,9 @@ async def test_a_small_plan_gets_a_small_sample(tenant_factory, monkeypatch):
     ctx = await context_for_user(tenant.id, tenant.admin_id)
     async with tenant_transaction(tenant.id) as conn:
         await sample_data.begin_loading(conn, ctx, "baseline-crm")
+        await conn.execute(  # what somebody's own record set off before
+            "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, at, status) VALUES ($1, $2, 'own', 1, $2, now() - interval '1 day', 'done')", tenant.id, uuid4()
+        )
     await drain()
     forget(tenant.id)
     people = await list_users(tenant.id)
@@ -228,3 +233,12 @@ async def test_steps_are_written_from_the_configuration_and_ticked_by_facts(tena
     assert (await step(ctx, "move")).done
     await create_user(tenant.id, f"c@{tenant.slug}.example", PASSWORD, "Colleague", ["sales"])
     assert (await step(ctx, "invite")).done and await find_user(tenant.id, email=f"c@{tenant.slug}.example")
+
+
+async def test_two_clicks_fill_once(tenant_factory):
+    tenant = await tenant_factory(pack="baseline-crm")
+    ctx = await context_for_user(tenant.id, tenant.admin_id)
+    answers = await asyncio.gather(*(sample_clearing.begin_filling(ctx) for _ in range(4)), return_exceptions=True)
+    assert sorted(type(a).__name__ for a in answers) == ["Conflict"] * 3 + ["UUID"], answers
+    async with tenant_transaction(tenant.id) as conn:
+        assert await conn.fetchval("DELETE FROM job WHERE tenant_id = $1 AND kind = 'load_sample' RETURNING 1", tenant.id) == 1

@@ -28,8 +28,10 @@ from saas.tenants import (
     is_operator_step,
     list_audit,
     list_departments,
+    list_operators,
     list_users,
     open_operator_session,
+    reset_operator_factor,
     resolve_host,
     set_tenant_status,
     update_department,
@@ -246,6 +248,12 @@ async def test_operators_look_after_each_other_not_themselves(database):
         await authenticate_operator("other@x.example", PASSWORD)
     async with system_transaction("operator_console") as conn:
         data = [json.loads(d) for d in await conn.fetchval("SELECT array_agg(data ORDER BY at) FROM operator_audit WHERE kind = 'operator.changed' AND operator_id = $1", boss)]
+    await change_operator(other, actor_id=boss, active=True)
+    answers = await asyncio.gather(change_operator(boss, actor_id=other, active=False), change_operator(other, actor_id=boss, role="read"), return_exceptions=True)
+    assert sorted(type(a).__name__ for a in answers) == ["NoneType", "PermissionDenied"], "one of them is left"
+    for one in (boss, other):
+        await reset_operator_factor(one, reactivate=True)
+        assert next(o for o in await list_operators() if o["id"] == one)["status"] == "active"
     assert data[0]["before"]["role"] == "read" and data[0]["after"]["role"] == "full" and data[1]["after"]["status"] == "inactive"
 
 

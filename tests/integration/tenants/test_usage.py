@@ -171,6 +171,19 @@ async def test_requests_of_all_processes_count_and_the_next_minute_begins_anew(d
     rates.forget(lab.tenant_id)
 
 
+async def test_requests_told_in_the_next_minute_count_for_their_own(database, still):
+    lab = await make_lab(people=False)
+    for _ in range(3):
+        rates.take(lab.tenant_id, 3)
+    still(40)
+    assert rates.take(lab.tenant_id, 3).remaining == 2
+    await rates.tell()
+    assert rates.take(lab.tenant_id, 3).remaining == 1
+    async with tenant_transaction(lab.tenant_id) as conn:
+        assert await conn.fetchval("SELECT sum(amount) FROM usage_delta WHERE tenant_id = $1 AND meter = 'api_requests'", lab.tenant_id) == 4
+    rates.forget(lab.tenant_id)
+
+
 async def test_what_other_processes_took_is_heard(database):
     lab = await make_lab(people=False)
     if time.time() % 60 > 55:  # not over the end of a minute
