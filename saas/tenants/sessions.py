@@ -122,7 +122,7 @@ t.id AS tenant_id, t.slug AS tenant_slug, t.name AS tenant_name, t.locale AS ten
 t.currency AS tenant_currency, t.country AS tenant_country, t.status AS tenant_status, t.plan_key AS tenant_plan_key,
 t.pack_key AS tenant_pack_key, t.brand AS tenant_brand, t.clock_offset_seconds AS tenant_clock_offset_seconds,
 t.limit_overrides AS tenant_limit_overrides, t.paid_limits AS tenant_paid_limits, t.trial_ends_at AS tenant_trial_ends_at, t.config_revision AS tenant_config_revision,
-t.created_at AS tenant_created_at, t.domain AS tenant_domain, t.domain_redirects AS tenant_domain_redirects, t.delete_after AS tenant_delete_after, t.status_reason AS tenant_status_reason, t.features AS tenant_features
+t.created_at AS tenant_created_at, t.domain AS tenant_domain, t.domain_redirects AS tenant_domain_redirects, t.delete_after AS tenant_delete_after, t.status_reason AS tenant_status_reason, t.status_cause AS tenant_status_cause, t.features AS tenant_features
 """
 # One statement for a request's whole "who"; a visit is noted at most every few minutes.
 _VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"

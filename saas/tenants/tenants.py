@@ -31,7 +31,7 @@ RESERVED_SLUGS = frozenset(
 )
 _COLUMNS = (
     "id, slug, name, locale, time_zone, currency, country, status, plan_key, pack_key, brand, clock_offset_seconds, "
-    "config_revision, created_at, limit_overrides, paid_limits, trial_ends_at, delete_after, status_reason, features, domain, domain_redirects"
+    "config_revision, created_at, limit_overrides, paid_limits, trial_ends_at, delete_after, status_reason, status_cause, features, domain, domain_redirects"
 )
 # At home also of those that live elsewhere: what changes stands where they live, `cell` says where that is.
 _ALL = f"SELECT {_COLUMNS}, cell FROM tenant ORDER BY slug"  # noqa: S608  constants of this file
@@ -70,6 +70,7 @@ class TenantRow:
     domain_redirects: bool = True  # pages asked for by another address lead to it
     delete_after: datetime | None = None  # asked for: until then it can be read, and the request taken back
     status_reason: str = ""  # what the operator tells the tenant's people about its status
+    status_cause: str = "operator"  # whose the present status is: the operator's, or "billing" while something is unpaid
     features: Mapping[str, bool] = field(default_factory=dict)  # switches of its own (saas.tenants.features)
 
     @property

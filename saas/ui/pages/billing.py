@@ -157,10 +157,14 @@ async def refresh(request: Request) -> Response[Any]:
 @banner(30)
 def payment(ask: Ask) -> Banner | None:
     """A payment is overdue, and what that means now. Who can do something about it is led there."""
-    status = ask.session.tenant.status
+    tenant = ask.session.tenant
+    if tenant.status_cause != "billing":
+        return None
+    status = tenant.status
     texts = {
         "past_due": ("warning", _("A payment for this workspace is overdue."), ""),
         "read_only": ("danger", _("This workspace is read-only because a payment is overdue."), _("Reading and export are possible.")),
+        "suspended": ("danger", _("This workspace is suspended because a payment is overdue."), _("Reading and export are possible.")),
     }  # fmt: skip
     if status not in texts:
         return None

@@ -59,8 +59,8 @@ def standing(ask: Ask) -> Banner | None:
         "past_due": ("warning", _("A payment for this workspace is overdue."), ""),
         "read_only": ("danger", _("This workspace is read-only."), _("Reading and export are possible, changes are not.")),
     }  # fmt: skip
-    words = {"suspended": ("danger", _("This workspace is suspended."), _("Reading and export are possible, changes are not.")), **({} if _payment_page() else late)}
-    if tenant.status not in words:
+    words = {"suspended": ("danger", _("This workspace is suspended."), _("Reading and export are possible, changes are not.")), **late}
+    if tenant.status not in words or (_payment_page() and ask.session.tenant.status_cause == "billing"):
         return None
     kind, text, note = words[tenant.status]
     return Banner("standing", kind, f"{text} {tenant.status_reason}".strip(), note=note, link=more)

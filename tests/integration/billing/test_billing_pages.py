@@ -86,7 +86,7 @@ async def test_what_is_closed_for_want_of_money_can_be_paid_for(stripe, payer):
     assert (await admin.get("/r/customer")).status_code == 200
     assert (await admin.get("/settings/everything")).status_code == 200
     page = await admin.get("/settings/billing")
-    assert 'data-step="suspended"' in page.text and 'data-banner="standing"' in page.text
+    assert 'data-step="suspended"' in page.text and 'data-banner="payment"' in page.text
     assert (await admin.post("/settings/billing/portal")).headers["location"].startswith(f"{stripe.url}/portal/")
     server.settle(stripe, await company.customer())
     assert (await admin.post("/settings/billing/refresh")).status_code == 303
