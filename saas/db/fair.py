@@ -27,7 +27,7 @@ MOST_WAITING = 100  # requests of one tenant at the entrance; more are refused a
 WAIT_SECONDS = 10.0
 REMEMBERED_SECONDS = 1.0  # how long what somebody used counts, and somebody who left still counts as there
 GIVE_WAY_SECONDS = 0.03  # before one statement
-PATIENCE_SECONDS = 1.0  # in one request; nobody waits for a job
+PATIENCE_SECONDS = 1.0  # in one request, and in a job it waits for; nobody waits for others
 HEAVY = 0.6  # requests at once in the mean: below nobody gives way
 CONTENDED = 1  # requests of a heavy tenant at once while lighter ones are there
 BUSY = 0.5  # of a processor: below nobody gives way, because nobody would gain by it
@@ -278,7 +278,7 @@ async def give_way() -> None:
     now = time.monotonic()
     if mine.wants(now) < HEAVY or not _has_lighter(mine, now, running=True) or not _load.is_busy(now):
         return
-    until = now + (GIVE_WAY_SECONDS if what.kind == "job" else min(GIVE_WAY_SECONDS, PATIENCE_SECONDS - what.waited))
+    until = now + (GIVE_WAY_SECONDS if what.kind == "job" and not what.is_awaited else min(GIVE_WAY_SECONDS, PATIENCE_SECONDS - what.waited))
     loop = asyncio.get_running_loop()
     began = now
     while now < until and _has_lighter(mine, now, running=True):

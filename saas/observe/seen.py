@@ -25,6 +25,7 @@ class Seen:
     cause: str = ""
     span: Any = None
     turn: Any = None  # its place at the entrance (saas.db.fair)
+    is_awaited: bool = False  # a job that a request waits for
     waited: float = 0.0  # seconds it let others go first (saas.db.fair)
 
     def known(self) -> dict[str, Any]:

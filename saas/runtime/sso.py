@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.runtime.contexts import system_context
-from saas.tenants import TenantRow, count_by_role, sso
+from saas.tenants import TenantRow, sso
 from saas.tenants.sso import Identity, SignInRefused, SingleSignOn
 
 
@@ -41,12 +41,11 @@ async def sign_in(tenant: TenantRow, identity: Identity, *, locale: str | None, 
     # A claim that is not there says nothing of anybody's roles; an empty one does.
     says = bool(single.role_claim) and claimed_values(identity.claims, single.role_claim) is not None
     managed = {role for _value, role in single.role_map if role in ctx.config.roles} if says else set()
-    counts = await count_by_role(tenant.id)
     # The last administrator stays one, whatever a group at the provider is called today.
-    managed -= {key for key in managed if ctx.config.roles[key].admin and counts.get(key, 0) <= 1}
+    admins = sorted(key for key in managed if ctx.config.roles[key].admin)
     default = single.default_role if single.default_role in ctx.config.roles else ""
     if not roles and not default and single.creates:
         verdict = await sso.what_would_happen(tenant.id, single, identity)
         if verdict.kind == "create":
             raise SignInRefused(reason="unknown", detail="the role of new people is no longer there")
-    return await sso.sign_in(tenant.id, single, identity, role_keys=roles, managed=sorted(managed), locale=locale, ip=ip)
+    return await sso.sign_in(tenant.id, single, identity, role_keys=roles, managed=sorted(managed), admin_keys=admins, locale=locale, ip=ip)

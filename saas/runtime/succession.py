@@ -28,6 +28,7 @@ from saas.runtime.notifications import Notice, deliver
 from saas.runtime.sql import Statement, field_sql, held_sql
 from saas.runtime.worker import run_for
 from saas.tenants import find_user, list_users, record_audit, update_user
+from saas.tenants.sso.store import is_emergency
 
 KIND = "hand_over_records"
 BATCH = 50
@@ -171,6 +172,8 @@ async def require_other_admin(conn: Any, ctx: Context, user_id: UUID) -> None:
         "WHERE u.tenant_id = $1 AND u.status = 'active' AND r.role_key = ANY($2::text[])",
         ctx.tenant_id, admins,
     )  # fmt: skip
+    if await is_emergency(conn, ctx.tenant_id, user_id):
+        raise Conflict(lazy("Single sign-on is required, and this administrator is the one who may still use a password. Choose another one first."), reason="last_admin")
     is_admin = any(r["id"] == user_id for r in rows)
     if is_admin and not any(r["id"] != user_id and r["can_sign_in"] for r in rows):
         raise Conflict(lazy("This is the last administrator. Make somebody else an administrator first."), reason="last_admin")

@@ -15,7 +15,7 @@ from saas.db import fair, in_transaction, limits, tenant_transaction
 from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
 from saas.observe import metrics, tracing
-from saas.observe.seen import Seen, seeing
+from saas.observe.seen import Seen, seeing, seen
 from saas.runtime import archive, files, jobs, schedules, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
@@ -105,9 +105,15 @@ async def run_for(ctx: Context, job_id: UUID, seconds: float) -> JobInfo:
 async def run_claim(claim: Claim) -> None:
     """One attempt at a job, under a lease that is renewed meanwhile."""
     what = Seen("job", route=claim.kind, tenant_id=claim.tenant_id, user_id=claim.created_by, job_id=claim.id, cause=claim.request_id)
+    if (asking := seen()) is not None and asking.kind == "request":  # in the asking person's time (run_now, run_for)
+        what.is_awaited, what.waited = True, asking.waited
     with seeing(what), tracing.span(what, f"job {claim.kind}", link=claim.traceparent):
         async with fair.working(claim.tenant_id):
-            await _run_claim(claim, what)
+            try:
+                await _run_claim(claim, what)
+            finally:
+                if what.is_awaited and asking is not None:
+                    asking.waited = what.waited
 
 
 async def _run_claim(claim: Claim, what: Seen) -> None:

@@ -24,7 +24,7 @@ MAXIMUM_FAILURES = 5
 MAXIMUM_FAILURES_PER_ADDRESS = 100  # of one IP address, over all e-mail addresses: slows guessing one password for many
 LOCK_MINUTES = 15
 STEP_MINUTES = 10  # between the password and the code
-_FAILED, _DONE = "sign_in.failed", "sign_in.succeeded"
+_FAILED, _DONE, _REFUSED = "sign_in.failed", "sign_in.succeeded", "sso.refused"
 
 
 async def authenticate(tenant_id: UUID, email: str, password: str, ip: str = "", *, code: str | None = None, signs_in: bool = True) -> UUID:
@@ -239,6 +239,19 @@ async def _refuse_flood(conn: Any, tenant_id: UUID, email: str, ip: str, *, know
         tenant_id, _FAILED, fingerprint(email), ip[:64], LOCK_MINUTES,
     )
     if (not known and row["here"] >= MAXIMUM_FAILURES) or row["there"] >= MAXIMUM_FAILURES_PER_ADDRESS:
+        raise _too_many(LOCK_MINUTES * 60)
+
+
+async def refuse_flood_of(tenant_id: UUID, ip: str) -> None:
+    """For other ways in than a password: refused attempts of one network address, of all ways together. Errors: TooManyRequests."""
+    if not ip:
+        return
+    async with tenant_transaction(tenant_id) as conn:
+        count = await conn.fetchval(
+            "SELECT count(*) FROM audit_event WHERE tenant_id = $1 AND at > now() - make_interval(mins => $4) AND kind = ANY($2::text[]) AND ip = $3",
+            tenant_id, [_FAILED, _REFUSED], ip[:64], LOCK_MINUTES,
+        )  # fmt: skip
+    if count >= MAXIMUM_FAILURES_PER_ADDRESS:
         raise _too_many(LOCK_MINUTES * 60)
 
 

@@ -488,10 +488,10 @@ async def test_operators_see_tenants_and_nobody_else_does(http, tenant, admin):
     operator.cookies["session"] = (await open_operator_session(operator_id))[0]
     page = await operator.get("/")
     assert f'data-tenant="{tenant.slug}"' in page.text
-    await operator.post(f"/tenants/{tenant.slug}/status", {"status": "suspended"})
+    assert (await operator.post(f"/tenants/{tenant.slug}/suspend", {"reason": "The invoice of May"})).status_code == 303
     refused = await admin.post("/r/customer/new", {"name": "While suspended"})
     assert refused.status_code == 403
-    await operator.post(f"/tenants/{tenant.slug}/status", {"status": "active"})
-    assert (await admin.get("/tenants/x/status")).status_code in (404, 405)
+    assert (await operator.post(f"/tenants/{tenant.slug}/resume")).status_code == 303
+    assert (await admin.post(f"/tenants/{tenant.slug}/resume")).status_code in (404, 405)
     landing = await Browser(http, "localhost").get("/")
     assert landing.status_code == 200

@@ -153,6 +153,8 @@ async def test_a_heavy_tenant_lets_a_light_one_go_first_but_not_for_long():
         assert 0 < what.waited < 3 * fair.GIVE_WAY_SECONDS
         what.waited = fair.PATIENCE_SECONDS
         await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+    with seeing(Seen("job", tenant_id=heavy, is_awaited=True, waited=fair.PATIENCE_SECONDS)):  # a request waits for this one
+        await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
     with seeing(Seen("request", tenant_id=light)):
         await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
     close([*held, other])

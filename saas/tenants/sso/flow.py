@@ -29,6 +29,10 @@ CALLBACK = "/sso/callback"
 LIFE_SECONDS = 600
 COOKIE = "sso_"  # with the beginning of the state: several tabs may sign in at once
 SCOPE = "openid email profile"
+_ERRORS = frozenset((  # RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6
+    "invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope", "server_error", "temporarily_unavailable", "interaction_required", "login_required",
+    "account_selection_required", "consent_required", "invalid_request_uri", "invalid_request_object", "request_not_supported", "request_uri_not_supported", "registration_not_supported",
+))  # fmt: skip
 _PURPOSE, _HINT = "sign-in by sso", "sign-out hint"
 
 
@@ -104,9 +108,11 @@ async def finish(tenant: TenantRow, query: Mapping[str, str], cookies: Mapping[s
         raise SignInRefused(reason="state", detail="the settings were changed meanwhile")
     metadata = await provider.discover(tenant.id, single.issuer)
     if (metadata.names_itself or "iss" in query) and query.get("iss") != single.issuer:
-        raise SignInRefused(reason="issuer", detail=f"iss: {query.get('iss', '')[:200]}")
+        raise SignInRefused(reason="issuer", detail=f"iss: {query.get('iss', '')[:200]}", noted="iss")
     if "error" in query or not query.get("code"):
-        raise SignInRefused(reason="denied", detail=f"{query.get('error', '')} {query.get('error_description', '')}"[:300].strip())
+        # The browser brought these words, whoever wrote them: only those of the protocol are kept.
+        code = query.get("error", "")
+        raise SignInRefused(reason="denied", detail=f"{code} {query.get('error_description', '')}"[:300].strip(), noted=code if code in _ERRORS else "")
     tokens = await provider.exchange(single, metadata, code=query["code"], verifier=kept["verifier"], redirect_uri=kept["redirect_uri"])
     return await _identity(tenant.id, single, metadata, tokens, kept, trial_of)
 

@@ -18,7 +18,7 @@ from saas.tenants.sealing import CannotUnseal, seal, unseal
 from saas.tenants.sessions import hash_token, open_session
 from saas.tenants.sso.flow import Identity
 from saas.tenants.sso.provider import SignInRefused
-from saas.tenants.sso.store import SingleSignOn
+from saas.tenants.sso.store import SingleSignOn, is_emergency
 from saas.tenants.users import insert_user
 
 _HINT = "id token"
@@ -68,9 +68,9 @@ async def _judge(conn: Any, tenant_id: UUID, single: SingleSignOn, identity: Ide
     return Verdict("link", row["id"], row["name"])
 
 
-async def sign_in(tenant_id: UUID, single: SingleSignOn, identity: Identity, *, role_keys: Sequence[str], managed: Sequence[str], locale: str | None, ip: str = "") -> UUID:
+async def sign_in(tenant_id: UUID, single: SingleSignOn, identity: Identity, *, role_keys: Sequence[str], managed: Sequence[str], admin_keys: Sequence[str] = (), locale: str | None, ip: str = "") -> UUID:
     """The person's id; made, bound, their roles set, as needed. `role_keys`: what the claim's values stand for; `managed`: roles that the
-    claim decides about, so that others stay. Errors: SignInRefused."""
+    claim decides about, so that others stay; `admin_keys`: those that administer, which the last one keeps. Errors: SignInRefused."""
     try:
         async with tenant_transaction(tenant_id) as conn:
             # One first sign-in after another: two at once must not bind one person twice, or make two.
@@ -82,7 +82,8 @@ async def sign_in(tenant_id: UUID, single: SingleSignOn, identity: Identity, *, 
                 user_id = await insert_user(conn, tenant_id, identity.email, "", name=identity.name or identity.email.partition("@")[0], role_keys=roles, locale=locale)
                 await record_audit(conn, tenant_id, "user.created", actor_id=user_id, target=str(user_id), data={"roles": roles, "by": "sso"})
             elif managed:
-                await _set_roles(conn, tenant_id, user_id, set(role_keys), set(managed), single.default_role)
+                kept = await _kept(conn, tenant_id, user_id, set(admin_keys) & set(managed))
+                await _set_roles(conn, tenant_id, user_id, set(role_keys), set(managed) - kept, single.default_role)
             if verdict.kind == "known":
                 await conn.execute("UPDATE sso_subject SET last_used_at = now() WHERE tenant_id = $1 AND issuer = $2 AND subject = $3", tenant_id, identity.issuer, identity.subject)
             else:
@@ -98,6 +99,21 @@ async def sign_in(tenant_id: UUID, single: SingleSignOn, identity: Identity, *, 
     except InvalidInput as error:
         raise SignInRefused(reason="email", detail=identity.said_email) from error
     return user_id
+
+
+async def _kept(conn: Any, tenant_id: UUID, user_id: UUID, admin_keys: set[str]) -> set[str]:
+    """Administrators' roles that no claim takes: of the last one who has it, and of the one kept for emergencies."""
+    if not admin_keys:
+        return set()
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('administrators:' || $1::text, 0))", str(tenant_id))  # as saas.runtime.succession
+    if await is_emergency(conn, tenant_id, user_id):
+        return admin_keys
+    rows = await conn.fetch(
+        "SELECT DISTINCT r.role_key FROM user_role r JOIN app_user u ON u.tenant_id = r.tenant_id AND u.id = r.user_id "
+        "WHERE r.tenant_id = $1 AND u.status = 'active' AND u.id <> $2 AND r.role_key = ANY($3::text[])",
+        tenant_id, user_id, sorted(admin_keys),
+    )  # fmt: skip
+    return admin_keys - {row["role_key"] for row in rows}
 
 
 async def _set_roles(conn: Any, tenant_id: UUID, user_id: UUID, wanted: set[str], managed: set[str], default_role: str) -> None:

@@ -57,13 +57,13 @@ REASONS: Mapping[str, LazyString] = {
 
 
 class SignInRefused(NotAuthenticated):
-    """`reason` is a key of REASONS; `detail` is for the administrator who tries it."""
+    """`reason` is a key of REASONS; `detail` is for the administrator who tries it, `noted` what of it may stand in the log."""
 
     code = "single_sign_on_refused"
 
-    def __init__(self, *, reason: str = "token", detail: str = "") -> None:
+    def __init__(self, *, reason: str = "token", detail: str = "", noted: str | None = None) -> None:
         super().__init__(REASONS[reason], reason=reason)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail, self.noted = reason, detail, detail if noted is None else noted
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,11 @@ async def password_opens(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
     return not await conn.fetchval("SELECT mode = 'required' AND emergency_user_id IS DISTINCT FROM $2 FROM sso_provider WHERE tenant_id = $1", tenant_id, user_id)
 
 
+async def is_emergency(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
+    """Whether this is the one who can still come in by password while single sign-on is required."""
+    return bool(await conn.fetchval("SELECT mode = 'required' AND emergency_user_id = $2 FROM sso_provider WHERE tenant_id = $1", tenant_id, user_id))
+
+
 async def end_password_sessions(tenant_id: UUID, *, keep: UUID, actor_id: UUID | None) -> int:
     """Sessions and tokens that a password opened end, when passwords open nothing any more. API keys stay, and the session `keep`."""
     async with tenant_transaction(tenant_id) as conn:

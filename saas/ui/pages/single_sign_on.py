@@ -13,13 +13,13 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import tenant_transaction
-from saas.errors import InvalidInput, NotFound, PermissionDenied
+from saas.errors import InvalidInput, NotFound, PermissionDenied, TooManyRequests
 from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.runtime import sso as runtime_sso
 from saas.runtime.archive.asking import require_admin
 from saas.runtime.permissions import require_active
-from saas.tenants import TenantRow, list_users, record_audit, sso
+from saas.tenants import TenantRow, auth, list_users, record_audit, sso
 from saas.tenants.links import address_of
 from saas.tenants.sso import Identity, SignInRefused, SingleSignOn
 from saas.tenants.sso.flow import LIFE_SECONDS, redirect_uri
@@ -62,7 +62,10 @@ async def start(request: Request) -> Response[Any]:
     if (elsewhere := _elsewhere(request, tenant, f"/sso/start?next={quote(next_)}")) is not None:
         return elsewhere
     try:
+        await auth.refuse_flood_of(tenant.id, request.client.host if request.client else "")
         started = await sso.begin(tenant, next_=next_)
+    except TooManyRequests as error:
+        return await login_page(request, next_=next_, error=str(error.message), status=error.status)
     except SignInRefused as error:
         return await login_page(request, next_=next_, error=str(error.message), status=503 if error.reason == "away" else error.status)
     response = redirect(request, started.url)
@@ -77,6 +80,7 @@ async def callback(request: Request) -> Response[Any]:
     used = sso.flow.cookie_name(query.get("state", ""))
     identity: Identity | None = None
     try:
+        await auth.refuse_flood_of(tenant.id, ip)
         identity = await sso.finish(tenant, query, cookies_of(request))
         if identity.trial_of is not None:
             response = await _tried(request, identity, None)
@@ -93,6 +97,8 @@ async def callback(request: Request) -> Response[Any]:
             if error.reason != "state" or error.detail:  # an answer to nothing that began here is not worth a line: anybody can send it
                 await _note(tenant, error, ip)
             response = await login_page(request, next_="/", error=str(error.message), status=503 if error.reason == "away" else error.status)
+    except TooManyRequests as error:
+        return await login_page(request, next_="/", error=str(error.message), status=error.status)
     if used in cookies_of(request):
         add_cookie(request, response, used, "", seconds=0)
     return response
@@ -100,7 +106,7 @@ async def callback(request: Request) -> Response[Any]:
 
 async def _note(tenant: TenantRow, error: SignInRefused, ip: str) -> None:
     async with tenant_transaction(tenant.id) as conn:
-        await record_audit(conn, tenant.id, "sso.refused", actor_id=None, ip=ip, data={"reason": str(sso.REASONS[error.reason]), "detail": error.detail})
+        await record_audit(conn, tenant.id, "sso.refused", actor_id=None, ip=ip, data={"reason": str(sso.REASONS[error.reason]), "detail": error.noted})
 
 
 @get("/sso/logout")

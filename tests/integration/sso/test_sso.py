@@ -17,12 +17,13 @@ import pytest
 from joserfc import jwk, jwt
 
 from saas.db import fair, tenant_transaction
-from saas.errors import InvalidInput
-from saas.runtime import invitations
+from saas.errors import Conflict, InvalidInput
+from saas.runtime import invitations, succession
+from saas.runtime import sso as runtime_sso
 from saas.runtime.contexts import context_for_user
-from saas.tenants import find_user, list_audit, open_session, sso, update_user
+from saas.tenants import auth, find_user, get_tenant, list_audit, open_session, sso, update_user
 from saas.tenants.mail import send_due
-from saas.tenants.sso import SingleSignOn
+from saas.tenants.sso import Identity, SingleSignOn
 from tests.conftest import PASSWORD
 from tests.integration.sso.browsing import path_of, shown
 from tests.mailbox import mailed
@@ -474,6 +475,19 @@ async def test_what_it_says_is_kept_for_a_while(company, provider, name):
     assert asked.count("/.well-known/openid-configuration") == 1 and asked.count("/keys") == 1
 
 
+async def test_refused_answers_of_one_address_are_counted(make_company, provider, monkeypatch):
+    company = await make_company()
+    monkeypatch.setattr(auth, "MAXIMUM_FAILURES_PER_ADDRESS", 2)
+    for code, noted in (("access_denied", "access_denied"), ("call 555 0100 now", "")):
+        provider.answer = {"code": None, "error": code, "error_description": "anybody's words"}
+        assert "did not let you in" in shown(await company.browser().sign_in())
+        assert await _why(company) == noted
+    answer = await company.browser().get("/sso/start")
+    assert answer.status_code == 429 and "Too many" in shown(answer)
+    answer = await company.browser().get("/sso/callback?state=x&error=y")
+    assert answer.status_code == 429
+
+
 async def test_the_person_says_no_there(company, provider):
     provider.answer = {"code": None, "error": "access_denied", "error_description": "<script>alert(1)</script>"}
     answer = await company.browser().sign_in()
@@ -510,6 +524,29 @@ async def test_required_means_no_passwords_but_for_emergencies(make_company, pro
     assert (await company.browser().post("/login", {"email": company.admin_email, "password": PASSWORD})).status_code == 303
     provider.person = company.person("anna")
     assert (await anna.sign_in()).status_code == 303
+
+
+async def test_the_one_kept_for_emergencies_stays_an_administrator(make_company, provider):
+    company = await make_company(role_claim="groups", role_map=(("admins", "admin"),), default_role="sales")
+    other_id = await company.add("other", "admin")
+    await company.set(mode="required", emergency_user_id=company.admin_id)
+    provider.person = {"sub": "boss", "email": company.admin_email, "email_verified": True, "groups": []}
+    assert (await company.browser().sign_in()).status_code == 303
+    assert "admin" in (await find_user(company.id, user_id=company.admin_id))["role_keys"]
+    other = await context_for_user(company.id, other_id)
+    with pytest.raises(Conflict, match="Choose another one first"):
+        await succession.deactivate(other, company.admin_id, successor_id=None)
+    await company.set(emergency_user_id=other_id)
+    await succession.deactivate(other, company.admin_id, successor_id=None)
+
+
+async def test_two_administrators_who_come_at_once_do_not_both_lose_it(make_company, provider):
+    company = await make_company(role_claim="groups", role_map=(("admins", "admin"),), default_role="sales")
+    people = {company.admin_id: company.admin_email, await company.add("other", "admin"): f"other@{company.slug}.example"}
+    tenant = await get_tenant(company.id)
+    known = [Identity(company.single.issuer, str(user_id), email, "X", {"groups": []}, "/", None, "") for user_id, email in people.items()]
+    await asyncio.gather(*(runtime_sso.sign_in(tenant, each, locale=None) for each in known))
+    assert len([user_id for user_id in people if "admin" in (await find_user(company.id, user_id=user_id))["role_keys"]]) == 1
 
 
 async def test_an_invitation_makes_the_account_and_single_sign_on_opens_it(make_company, provider, database):
