@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
-from saas.errors import AppError, Conflict, NotFound, PermissionDenied
+from saas.errors import AppError, Conflict, InvalidInput, NotFound, PermissionDenied, PlanLimitReached
 from saas.i18n import lazy
 from saas.metadata.config import Entity, Relation
 from saas.runtime import jobs, permissions
@@ -88,10 +88,12 @@ async def state_of(ctx: Context) -> State:
         }
     found = {kind: await jobs.get_job(ctx, job_id) for kind, job_id in newest.items()}
     loading, last = found.get(LOADING), found.get(KIND)
+    result = (last.result or {}) if last else {}
     undone = last is not None and bool(last.payload.get("undo"))
+    undoable = bool(result.get("left") or result.get("people")) if undone else bool(result.get("gone"))  # also what an undoing had to leave
     return State(
         row["is_there"], row["was_there"], loading if loading and loading.status != "done" else None, last if last and not last.is_over else None,
-        last if last and last.status == "done" and not undone and (last.result or {}).get("gone") else None,
+        last if last and last.status == "done" and undoable else None,
     )  # fmt: skip
 
 
@@ -303,8 +305,6 @@ async def _undo(job: jobs.JobRun, ctx: Context, at: datetime, people: Sequence[U
     order = [e for e in reversed(_children_first(ctx))]
     rows: list[tuple[str, UUID]] = []
     async with tenant_transaction(ctx.tenant_id) as conn:
-        for user_id in people:
-            await update_user(ctx.tenant_id, user_id, {"status": "active"}, actor_id=ctx.user_id)
         for entity in order:
             found = await conn.fetch(
                 "SELECT s.record_id FROM sample_record s JOIN record r ON r.tenant_id = s.tenant_id AND r.entity_id = s.entity_id AND r.id = s.record_id AND r.deleted_at IS NOT NULL "
@@ -312,14 +312,18 @@ async def _undo(job: jobs.JobRun, ctx: Context, at: datetime, people: Sequence[U
                 ctx.tenant_id, entity.number, at,
             )  # fmt: skip
             rows += [(entity.key, r["record_id"]) for r in found]
-    done = job.state.get("done", 0)
+    done, left, still = job.state.get("done", 0), 0, []
     total = done + len(rows)
     for start in range(0, len(rows), BATCH):
         async with tenant_transaction(ctx.tenant_id) as conn:
             for key, record_id in rows[start : start + BATCH]:
                 try:
-                    await execute(ctx, ops.Restore(entity=key, id=record_id))
-                except AppError:  # back already with its parent, or taken by somebody else's record meanwhile
+                    async with conn.transaction():  # a savepoint: what cannot come back undoes nothing else
+                        await execute(ctx, ops.Restore(entity=key, id=record_id))
+                except NotFound:  # back already with its parent
+                    pass
+                except (Conflict, InvalidInput, PermissionDenied, PlanLimitReached):  # its number or name was taken meanwhile, or it is held
+                    left += 1
                     continue
                 await conn.execute(
                     "UPDATE sample_record SET cleared_at = NULL WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3", ctx.tenant_id, ctx.config.entity(key).number, record_id
@@ -327,5 +331,13 @@ async def _undo(job: jobs.JobRun, ctx: Context, at: datetime, people: Sequence[U
                 done += 1
             await job.checkpoint(conn, done=done, total=total, state={**state, "done": done})
     async with tenant_transaction(ctx.tenant_id) as conn:
-        await record_audit(conn, ctx.tenant_id, "sample.restored", actor_id=ctx.user_id, data={"count": done})
-    return {**state, "done": done}
+        for user_id in people:  # after the records: a person without a seat keeps nothing else from coming back
+            try:
+                async with conn.transaction():
+                    await update_user(ctx.tenant_id, user_id, {"status": "active"}, actor_id=ctx.user_id)
+            except NotFound:
+                continue
+            except PlanLimitReached:
+                still.append(str(user_id))
+        await record_audit(conn, ctx.tenant_id, "sample.restored", actor_id=ctx.user_id, data={"count": done, "left": left + len(still)})
+    return {**state, "done": done, "left": left, "people": still, "begun": at.isoformat()}

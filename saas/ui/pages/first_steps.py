@@ -105,7 +105,7 @@ def _rows(ctx: Context, plan: sample_clearing.Clearing) -> list[dict[str, Any]]:
 
 def _cleared(ctx: Context, job: jobs.JobInfo) -> dict[str, Any]:
     result = job.result or {}
-    return {"count": sum(result.get("gone", {}).values()), "people": len(result.get("people", [])), "when": formats.full(ctx, job.finished_at) if job.finished_at else ""}
+    return {"left": result.get("left", 0) + len(result.get("people", [])) if job.payload.get("undo") else 0, "count": sum(result.get("gone", {}).values()), "people": len(result.get("people", [])), "when": formats.full(ctx, job.finished_at) if job.finished_at else ""}
 
 
 @post("/settings/sample/clear", status_code=200)

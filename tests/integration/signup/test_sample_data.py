@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -242,3 +242,28 @@ async def test_two_clicks_fill_once(tenant_factory):
     assert sorted(type(a).__name__ for a in answers) == ["Conflict"] * 3 + ["UUID"], answers
     async with tenant_transaction(tenant.id) as conn:
         assert await conn.fetchval("DELETE FROM job WHERE tenant_id = $1 AND kind = 'load_sample' RETURNING 1", tenant.id) == 1
+
+
+async def test_what_could_not_be_brought_back_is_told_and_tried_again(tenant_factory, monkeypatch):
+    from saas.tenants import set_tenant_limits
+
+    tenant = await tenant_factory(pack="baseline-crm")
+    ctx = await filled(tenant, "baseline-crm", monkeypatch, 40)
+    await sample_clearing.begin_clearing(ctx)
+    await drain()
+    gone = (await sample_clearing.state_of(ctx)).cleared.result["people"]
+    async with tenant_transaction(tenant.id) as conn:
+        before = len(await live(conn, tenant.id))
+        await conn.execute("UPDATE app_user SET password_hash = 'x' WHERE tenant_id = $1 AND id = $2::text::uuid", tenant.id, gone[0])
+    await set_tenant_limits(tenant.slug, {"seats": 1})
+    await sample_clearing.begin_undoing(await context_for_user(tenant.id, tenant.admin_id))
+    await drain()
+    async with tenant_transaction(tenant.id) as conn:
+        assert len(await live(conn, tenant.id)) > before, "records come back all the same"
+    left = (await sample_clearing.state_of(ctx)).cleared
+    assert left is not None and left.result["people"] == [gone[0]] and left.result["left"] == 0
+    await set_tenant_limits(tenant.slug, {})
+    await sample_clearing.begin_undoing(await context_for_user(tenant.id, tenant.admin_id))
+    await drain()
+    assert (await sample_clearing.state_of(ctx)).cleared is None
+    assert (await find_user(tenant.id, user_id=UUID(gone[0])))["status"] == "active"
