@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
 def run_tests(arguments: list[str]) -> int:
     environment = dict(os.environ)
     browser = find_browser() or install_browser()
-    options = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"] if "-n" not in arguments else []
+    # One process more than there are processors: many tests wait for a browser, a server or a command.
+    options = ["-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile", "--no-loadscope-reorder"] if "-n" not in arguments else []
     if browser:
         environment["SAAS_CHROMIUM"] = browser
     else:

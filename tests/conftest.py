@@ -20,11 +20,13 @@ import httpx
 import hypothesis
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher
 
 from saas.db import close_database, embedded, open_database
 from saas.db.migrate import migrate
 from saas.db.scope import Database
 from saas.settings import Settings
+from saas.tenants import passwords
 
 # The same examples every time: a run that fails fails again. HYPOTHESIS_PROFILE=default looks for new ones.
 hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
@@ -71,6 +73,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if place[item].startswith(POOLED):
             item.add_marker(pytest.mark.pooler)
     items.sort(key=turn)
+
+
+# Thousands of sign-ins: the parameters of production cost a fifth of the suite's time. tests/unit/tenants/test_password_hashes.py holds those.
+passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @pytest.fixture(scope="session")
