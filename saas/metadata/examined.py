@@ -12,10 +12,12 @@ from typing import Any
 
 from saas.errors import DefinitionProblem
 from saas.metadata import models as m
-from saas.metadata.parse import examine
+from saas.metadata.parse import examine, parse_bundle
+from saas.metadata.store import content_hash
 
 NOTHING = m.Bundle(pack=m.PackInfo("nothing", "0.0.0", {}), entities=(), roles=())
 KEPT = 48
+SOUND = 32  # as many packs as there are, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Examined:
 
 
 _kept: OrderedDict[bytes, Examined] = OrderedDict()
+_sound: OrderedDict[str, m.Bundle] = OrderedDict()
 
 
 async def examined(text: str) -> Examined:
@@ -48,3 +51,14 @@ def _examine(text: str) -> Examined:
     raw = json.loads(text)
     bundle, problems = examine(raw)
     return Examined(raw, bundle or NOTHING, tuple(problems))
+
+
+async def sound(raw: Mapping[str, Any]) -> m.Bundle:
+    """The models of a pack, which is installed again and again: looked at once. Raises InvalidDefinition with all problems."""
+    key = content_hash(raw)
+    bundle = _sound.get(key)
+    if bundle is None:
+        bundle = _sound[key] = await asyncio.to_thread(parse_bundle, raw)
+        while len(_sound) > SOUND:
+            _sound.popitem(last=False)
+    return bundle

@@ -23,6 +23,7 @@ from saas.metadata import drafts, evolve, fixes, slots, store
 from saas.metadata import models as m
 from saas.metadata.config import Config
 from saas.metadata.evolve import Change
+from saas.metadata.examined import sound
 from saas.metadata.parse import examine, parse_bundle
 from saas.metadata.quotas import IndexQuota, OwnEntities, indexed_fields, quota_problems, refusal, within
 from saas.metadata.store import Revision, content_hash
@@ -401,14 +402,14 @@ async def install(ctx: Context, raw: Mapping[str, Any], *, author_id: UUID | Non
     """A pack as the first configuration of a new tenant, in the caller's transaction: there are no data yet to look at. It comes with as
     many indexes of single fields as the tenant's plan allows.
     Errors: InvalidDefinition; Conflict when there is a configuration already."""
-    bundle = await asyncio.to_thread(parse_bundle, raw)
+    bundle = await sound(raw)
     pack = Pack(raw)
     packs = ctx.tenant.limits.packs
     if packs is not None and pack.key not in packs:
         raise reached("packs", packs)
     raw, left_out = within(raw, bundle, index_quota(ctx))
     if left_out:
-        bundle = await asyncio.to_thread(parse_bundle, raw)
+        bundle = await sound(raw)
     return await _commit(ctx, _Ready(raw, bundle, (), ()), 0, f"{pack.key} {pack.version}", event="config.published", pack=pack, author_id=author_id)
 
 

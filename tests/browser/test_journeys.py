@@ -433,6 +433,7 @@ async def test_everything_by_keyboard_from_sign_in_to_a_new_record(acme, visit) 
     await keys.type(acme.password)
     await keys.press("Enter")
     await expect(page).to_have_url(re.compile("/r/lead"))
+    await page.wait_for_load_state("load")  # before that, nobody listens to the keys
     await keys.press("Tab")
     await expect(page.locator("a.skip")).to_be_focused()
     await keys.press("Enter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -150,16 +151,23 @@ async def test_rows_read_ahead_are_those_that_come_next(company, tmp_path, monke
 
 
 async def test_others_are_served_while_a_large_table_is_taken_in(company, tmp_path):
-    """The loop of the process is never kept for long."""
+    """The loop of the process is never kept for long: no turn of it takes more than a small part of the work.
+
+    Measured in time of the processor, so that other work on the machine counts for nothing.
+    """
     lab = await company()
     await lab.make("customer", name="Rome Ltd")
     write_xlsx(tmp_path / "t.xlsx", "T", HEADERS, rows(3_000))
     await queued(lab, tmp_path / "t.xlsx")
-    work = asyncio.create_task(drain())
-    longest = 0.0
-    while not work.done():
-        before = time.perf_counter()
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.perf_counter() - before)
-    await work
-    assert longest < 0.6
+    gc.disable()  # what it finds to collect is what other tests left
+    try:
+        work = asyncio.create_task(drain())
+        begun, longest = time.thread_time(), 0.0
+        while not work.done():
+            before = time.thread_time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - before)
+        await work
+        assert longest < (time.thread_time() - begun) / 3
+    finally:
+        gc.enable()

@@ -105,10 +105,10 @@ async def test_what_a_rule_refuses_is_told_and_the_rest_is_done(leaving, monkeyp
     office, anna, ben, _carl, records = leaving
     give = succession._give
 
-    async def refuses(conn, ctx, entity, record_id, *rest):
+    async def refuses(conn, ctx, entity, record_id, *rest, **options):
         if entity.key == "task":
             raise Conflict("held by something")
-        await give(conn, ctx, entity, record_id, *rest)
+        await give(conn, ctx, entity, record_id, *rest, **options)
 
     monkeypatch.setattr(succession, "_give", refuses)
     job = await succession.deactivate(office.ctx, anna, successor_id=ben)
