@@ -42,6 +42,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "approvals": Part("approval"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -68,6 +69,12 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "widget": {"measures": Part("measure", "steps", named=False), "dimensions": Part("dimension", "steps", named=False)},
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
+    "approval": {
+        "start": Part("approval_start", "one", named=False), "steps": Part("approval_step"), "ways": Part("approval_way"),
+        "people": Part("approval_people", "one", named=False), "outcome": Part("approval_outcome", "one", named=False),
+    },
+    "approval_way": {"steps": Part("approval_step")},
+    "approval_step": {"approvers": Part("approver", "steps", named=False)},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
 
@@ -116,7 +123,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people",
+        "target": "target", "to": "people", "approval": "approval",
     },
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},
     "right": {"create": "create", "read": "scope_rules", "update": "scope_rules", "delete": "scope_rules", "export": "scope_rules"},
@@ -133,6 +140,11 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     },
     "measure": {"field": "field"},
     "dimension": {"field": "path"},
+    "approval": {"open_fields": "fields", "shown": "fields"},
+    "approval_start": {"transitions": "transitions", "guards": "transitions"},
+    "approval_step": {"fallback": "role"},
+    "approval_outcome": {"approved": "transition", "rejected": "transition", "withdrawn": "transition", "returned": "transition"},
+    "approver": {"role": "role", "field": "field", "department": "department"},
     "example": {"as": "role", "given": "literals", "state": "stage", "message": "plain", "then": "expressions"},
     "example_record": {"values": "literals"},
     "example_act": {"create": "literals", "update": "literals", "values": "literals", "transition": "transition"},

@@ -32,6 +32,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -196,6 +197,43 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
         once_per=raw.get("once_per", "run"),
         active=raw.get("active", True),
     )
+
+
+@shared
+def approval_of(raw: Raw) -> m.ApprovalDef:
+    """One approval as written; a running one keeps its own."""
+    start, people, outcome = raw.get("start", NONE), raw.get("people", NONE), raw.get("outcome", NONE)
+    return m.ApprovalDef(
+        key=raw["key"],
+        label=raw["label"],
+        entity=raw["entity"],
+        description=raw.get("description", NONE),
+        active=raw.get("active", True),
+        model=raw.get("model", "fixed"),
+        start=m.ApprovalStartDef(start.get("button", True), _keys(start, "roles"), start.get("if"), _keys(start, "transitions"), _keys(start, "guards")),
+        steps=_approval_steps(raw),
+        ways=tuple(m.ApprovalWayDef(w["key"], w["label"], _approval_steps(w), w.get("description", NONE), w.get("if")) for w in raw.get("ways", ())),
+        people=m.ApprovalPeopleDef(_keys(people, "roles"), people.get("least", 1), people.get("most", 5)),
+        open_fields=_keys(raw, "open_fields"),
+        shown=_keys(raw, "shown"),
+        outcome=m.ApprovalOutcomeDef(outcome.get("approved"), outcome.get("rejected"), outcome.get("withdrawn"), outcome.get("returned")),
+        may=_keys(raw, "may") if "may" in raw else m.APPROVER_ACTS,
+    )
+
+
+def _approval_steps(raw: Raw) -> tuple[m.ApprovalStepDef, ...]:
+    return tuple(
+        m.ApprovalStepDef(
+            s["key"], s["label"],
+            tuple(
+                m.ApproverDef(a["by"], a.get("level", 1), a.get("role"), a.get("department"), a.get("field"), a.get("person"), a.get("each", False))
+                for a in s["approvers"]
+            ),
+            s.get("if"), s.get("mode", "all"), s.get("count"), s.get("if_nobody", "refuse"), s.get("fallback"), s.get("if_applicant", "superior"),
+            s.get("due_hours"), s.get("remind_hours", 0),
+        )
+        for s in raw.get("steps", ())
+    )  # fmt: skip
 
 
 @shared

@@ -130,6 +130,12 @@ class Config:
             lambda: [a for a in self.bundle.automations if a.entity == entity_key and a.active],
         )
 
+    def approvals(self, entity_key: str) -> list[m.ApprovalDef]:
+        return self.cached(
+            ("config.approvals", entity_key),
+            lambda: [a for a in self.bundle.approvals if a.entity == entity_key and a.active],
+        )
+
     def options(self, entity_key: str, field_key: str) -> tuple[m.OptionDef, ...]:
         """The options of an option, multi or tags field, or the stages of a pipeline field as options."""
         return self.cached(("config.options", entity_key, field_key), lambda: self._options(self.entities[entity_key].fields[field_key]))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as x
 from saas.metadata import models as m
+from saas.metadata.approval_checks import steps_of
 from saas.metadata.check import Check, Scene
 from saas.metadata.kinds import action_types, field_types
 from saas.metadata.references import target_entity
@@ -95,6 +96,8 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
+    for approval in check.bundle.approvals:
+        yield from _approval(approval)
     for scene in check.scenes():
         yield from _actions(check, scene)
     for example in check.bundle.examples:
@@ -161,6 +164,18 @@ def _transition(check: Check, pipeline: m.PipelineDef, transition: m.TransitionD
         if branch.condition:
             yield Place(f"{path}.branches[{number}].if", branch.condition, pipeline.entity, "bool")
     yield from _values(check, f"{path}.set", pipeline.entity, transition.set, pipeline.entity, None)
+
+
+def _approval(approval: m.ApprovalDef) -> Iterator[Place]:
+    path = f"approvals[{approval.key}]"
+    if approval.start.condition:
+        yield Place(f"{path}.start.if", approval.start.condition, approval.entity, "bool")
+    for way in approval.ways:
+        if way.condition:
+            yield Place(f"{path}.ways[{way.key}].if", way.condition, approval.entity, "bool")
+    for here, step in steps_of(approval):
+        if step.condition:
+            yield Place(f"{here}.if", step.condition, approval.entity, "bool")
 
 
 def _role(role: m.RoleDef) -> Iterator[Place]:

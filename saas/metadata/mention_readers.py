@@ -76,14 +76,15 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
-    ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property",
+    ("schedule", "entity"): "definition", ("approval", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition", ("action", "approval"): "definition",
+    ("role", "home"): "property", ("department", "parent"): "property", **{("approval_outcome", name): "property" for name in ("approved", "rejected", "withdrawn", "returned")},
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
 _ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
+     ("approval_start", "roles"), ("approval_people", "roles"))
 )
 
 
@@ -301,7 +302,7 @@ READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
-    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
+    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transitions": _many(_transition_of, named=False), "approval": _one(_in_section("approvals")), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
     "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

@@ -54,6 +54,13 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "approval": lazy("Approval"),
+    "approval_start": lazy("Start"),
+    "approval_step": lazy("Step"),
+    "approval_way": lazy("Path"),
+    "approval_people": lazy("People the applicant may name"),
+    "approval_outcome": lazy("Outcome"),
+    "approver": lazy("Approver"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
@@ -87,7 +94,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"),
+        "schedules": lazy("Schedules"), "approvals": lazy("Approvals"), "examples": lazy("Examples"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -168,6 +175,29 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "approval": {
+        "active": lazy("Switched on"), "model": lazy("Model"), "start": lazy("Start"), "steps": lazy("Steps"), "ways": lazy("Paths to pick from"),
+        "people": lazy("People the applicant may name"), "open_fields": lazy("Fields that stay open"), "shown": lazy("Shown to approvers"),
+        "outcome": lazy("Outcome"), "may": lazy("What approvers may do besides"),
+    },
+    "approval_start": {
+        "button": lazy("With a button on the record"), "roles": lazy("Roles that may start it"), "transitions": lazy("Starts by itself after"),
+        "guards": lazy("Transitions only through this approval"),
+    },
+    "approval_step": {
+        "approvers": lazy("Approvers"), "mode": lazy("How many must agree"), "count": lazy("Number that must agree"), "if_nobody": lazy("If nobody fits"),
+        "fallback": lazy("Role that decides instead"), "if_applicant": lazy("If it is the applicant"), "due_hours": lazy("Hours to decide"),
+        "remind_hours": lazy("Hours before the end to remind"),
+    },
+    "approval_way": {"steps": lazy("Steps")},
+    "approval_people": {"roles": lazy("Only people with these roles"), "least": lazy("At least so many"), "most": lazy("At most so many")},
+    "approval_outcome": {
+        "approved": lazy("When approved"), "rejected": lazy("When rejected"), "withdrawn": lazy("When withdrawn"), "returned": lazy("When returned to the applicant"),
+    },
+    "approver": {
+        "by": lazy("Who"), "level": lazy("Levels up"), "role": lazy("Role"), "department": lazy("Department"), "field": lazy("Field"),
+        "person": lazy("E-mail address"), "each": lazy("Each of them"),
+    },
     "example": {
         "as": lazy("Who does it"), "given": lazy("The record before"), "records": lazy("Other records before"), "state": lazy("Stage before"),
         "when": lazy("What is done"), "expect": lazy("What must happen"), "message": lazy("Text the refusal must contain"),
@@ -244,6 +274,23 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "schedule": {
         "once_per": {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
+        },
+    },
+    "approval": {
+        "model": {"fixed": lazy("one fixed path"), "predefined": lazy("the applicant picks a path"), "adhoc": lazy("the applicant names the people")},
+        "may": {
+            "return": lazy("return it"), "countersign": lazy("ask somebody else as well"), "delegate": lazy("pass it on"), "withdraw": lazy("the applicant may withdraw it"),
+        },
+    },
+    "approval_step": {
+        "mode": {"all": lazy("all of them"), "any": lazy("any one of them"), "count": lazy("a certain number")},
+        "if_nobody": {"refuse": lazy("it cannot be started"), "fallback": lazy("a role decides instead"), "skip": lazy("the step is skipped")},
+        "if_applicant": {"superior": lazy("their superior decides"), "skip": lazy("it counts as agreed"), "decide": lazy("they decide themselves")},
+    },
+    "approver": {
+        "by": {
+            "superior": lazy("superior of the applicant"), "role": lazy("people with a role"), "head": lazy("head of the applicant's department"),
+            "department": lazy("head of a department"), "field": lazy("person named in a field"), "person": lazy("a certain person"),
         },
     },
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},

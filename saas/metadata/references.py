@@ -7,6 +7,7 @@ from typing import Any
 
 from saas.i18n import lazy
 from saas.metadata import models as m
+from saas.metadata.approval_checks import check_approval_references
 from saas.metadata.check import Check
 from saas.metadata.kinds import field_types
 
@@ -34,6 +35,7 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    check_approval_references(check)
     _actions(check)
 
 
@@ -299,6 +301,8 @@ def _actions(check: Check) -> None:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if isinstance(action.options.get("approval"), str):
+                check.known(f"{path}.approval", "approval", action.options["approval"], [a.key for a in check.bundle.approvals if entity in (None, a.entity)])
             if action.alias:
                 aliases[action.alias] = entity
 

@@ -11,6 +11,7 @@ from cronsim import CronSim, CronSimError
 
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
+from saas.metadata.approval_checks import check_approvals
 from saas.metadata.check import OWNED, RESERVED, Check
 from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.semantics_pipelines import check_pipelines
@@ -41,6 +42,7 @@ def check_meaning(check: Check) -> None:
         _widget(check, path, widget)
     for schedule in check.bundle.schedules:
         _cron(check, schedule)
+    check_approvals(check)
     for scene in check.scenes():
         if scene.before_save:
             _before_save(check, scene.path, scene.actions)
@@ -51,7 +53,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples"):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "approvals", "examples"):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))
