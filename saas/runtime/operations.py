@@ -219,6 +219,7 @@ class Record:
     can: Can | None = None  # filled by Get and writes; None in lists
     title: str = ""
     state_since: datetime | None = None
+    in_approval: bool = False  # it waits for a decision and is closed to changes meanwhile
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from saas.runtime.records import in_approval, load, refuse_stale, save
 from saas.runtime.rows import Row
 from saas.runtime.validate import EMPTY, Draft, put, take, take_links
 
-
 # What else follows a move, in its transaction: (act, entity, record, transition). Filled by modules that stand on this one.
 after_moves: list[Callable[[Act, Entity, UUID, str], Awaitable[None]]] = []
 

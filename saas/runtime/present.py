@@ -305,7 +305,7 @@ def _record(
     record = ops.Record(
         id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
         updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at, values=values,
-        display=display, title=title or str(row.id)[:8], state_since=row.state_since,
+        display=display, title=title or str(row.id)[:8], state_since=row.state_since, in_approval=row.frozen is not None,
     )  # fmt: skip
     for name in BESIDE:  # what stands beside the values is kept back with the field it belongs to
         if access.get(name) in KEPT_BACK:

@@ -15,11 +15,12 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import SectionDef, TabDef, TimelineSource
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.approvals import reading as approvals
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
-from saas.ui import formats, values
+from saas.ui import approval_views, formats, values
 from saas.ui.forms import PICKED, layout_of
 from saas.ui.views import (
     Button,
@@ -94,7 +95,27 @@ class RecordPage:
             timeline=await self._timeline() if timeline else None, side_timeline=timeline,
             deleted_text=_("This record is in the recycle bin.") if deleted else "",
             restore_url=f"{self.url}/restore" if deleted and permissions.may(ctx, "delete", entity.key) else "",
+            starts=await self._starts() if not deleted else (), approval=await self._approval() if not deleted else None, approval_url=f"{self.url}/approval",
         )  # fmt: skip
+
+    # ---- approvals
+
+    @property
+    def _has_approvals(self) -> bool:
+        return self.record.in_approval or bool(self.ctx.config.approvals(self.entity.key))
+
+    async def _starts(self) -> tuple[Link, ...]:
+        if not self._has_approvals or self.record.in_approval:
+            return ()
+        found = await approvals.startable(self.ctx, self.entity.key, self.record.id)
+        return tuple(Link(s.label, f"{self.url}/approval/start/{quote(s.key)}", "shield", dialog=True) for s in found)
+
+    async def _approval(self) -> Any:
+        """The newest approval; one that is over only as long as nothing came after it."""
+        if not self._has_approvals:
+            return None
+        found = await approvals.record_flows(self.ctx, self.entity.key, self.record.id, 1)
+        return approval_views.flow(self.ctx, found[0], f"{self.url}/approval") if found else None
 
     def _stages(self) -> tuple[StageView | None, tuple[StageView, ...]]:
         pipeline, state = self.entity.pipeline, self.record.state
@@ -205,6 +226,8 @@ class RecordPage:
             events += [(e.at, self._event(e)) for e in history]
             if len(history) == TIMELINE_ROWS:
                 more = self._here(kind=kind, before=history[-1].id)
+            if not before and self._has_approvals:
+                events += [(e.at, self._decision(e)) for e in await approvals.timeline(self.ctx, self.entity.key, self.record.id)]
         if not before:
             for source in sources:
                 if kind in ("", source.kind or source.entity):
@@ -242,6 +265,11 @@ class RecordPage:
             kind=entry.kind, icon=EVENT_ICONS.get(entry.kind, "circle-dot"), actor=entry.actor, text=text, iso=entry.at.isoformat(), time=formats.clock(self.ctx, entry.at),
             full=formats.full(self.ctx, entry.at), changes=changes,
         )  # fmt: skip
+
+    def _decision(self, event: approvals.EventInfo) -> EventView:
+        told = approval_views.told(self.ctx, event)
+        changes = (ChangeView(_("Comment"), "", told.comment),) if told.comment else ()
+        return EventView(kind="approval", icon=told.icon, actor=told.actor, text=told.text, iso=told.iso, time=told.time, full=told.full, url=f"{self.url}/approval", changes=changes)
 
     async def _source(self, source: TimelineSource) -> list[tuple[datetime, EventView]]:
         child = self.ctx.config.entity(source.entity)

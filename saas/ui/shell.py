@@ -35,8 +35,15 @@ def shell_of(ask: Ask) -> Shell:
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
         logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
-        is_support=ctx.support is not None,
+        approvals=_approvals(ask), is_support=ctx.support is not None,
     )  # fmt: skip
+
+
+def _approvals(ask: Ask) -> Link | None:
+    """Where approvals are used at all, with the number of decisions that wait."""
+    if ask.ctx.support is not None or not (ask.ctx.config.bundle.approvals or ask.waiting):
+        return None
+    return Link(_("Approvals"), "/approvals", "shield", ask.request.url.path.startswith("/approvals"), count="99+" if ask.waiting > 99 else str(ask.waiting or ""))
 
 
 def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:

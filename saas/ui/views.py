@@ -52,6 +52,7 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    approvals: Link | None = None
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
@@ -313,6 +314,9 @@ class RecordView:
     side_timeline: bool = False
     deleted_text: str = ""
     restore_url: str = ""
+    starts: tuple[Link, ...] = ()  # approvals that can be started
+    approval: Any = None  # the newest one, while it is under way or has just ended
+    approval_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from saas.errors import BadRequest, InvalidInput, TooManyRequests
 from saas.i18n import LOCALES, listed, pick
 from saas.i18n import gettext as _
+from saas.runtime.approvals.notices import KIND as APPROVAL
 from saas.runtime.finding import find_everywhere
 from saas.runtime.notifications import inbox, mark_read
 from saas.tenants import change_password, get_second_factor, get_security_rules, list_departments, list_sessions, update_user
@@ -51,6 +52,8 @@ async def open_notification(request: Request, note_id: FromPath[UUID]) -> Respon
         row = await conn.fetchrow("SELECT entity_key, record_id, kind FROM notification WHERE tenant_id = $1 AND user_id = $2 AND id = $3", ask.ctx.tenant_id, ask.ctx.user_id, note_id)
         await mark_read(conn, ask.ctx, [note_id])
     there = row is not None and row["entity_key"] in ask.ctx.config.entities and row["record_id"]
+    if there and row is not None and row["kind"] == APPROVAL:
+        return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}/approval")
     if row is not None and row["kind"] in PLACES:
         return ask.redirect(PLACES[row["kind"]])
     return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}" if there else "/notifications")
