@@ -97,6 +97,7 @@ def _entity(raw: Raw) -> m.EntityDef:
         ),
         messages=raw.get("messages", NONE),
         description=raw.get("description", NONE),
+        form=raw.get("form"),
     )
 
 

@@ -145,6 +145,7 @@ class EntityDef:
     timeline: tuple[TimelineSource, ...] = ()
     messages: Mapping[str, Label] = field(default_factory=dict)
     description: Label = field(default_factory=dict)
+    form: str | None = None  # data process: it stands in the menu of forms
 
     @cached_property
     def declared(self) -> dict[str, FieldDef]:

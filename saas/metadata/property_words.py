@@ -107,7 +107,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"),
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
-        "timeline": lazy("Timeline"), "messages": lazy("Messages"),
+        "timeline": lazy("Timeline"), "messages": lazy("Messages"), "form": lazy("Filled in as a form"),
     },
     "field": {
         "required": lazy("Must be filled"), "required_if": lazy("Must be filled if"), "visible_if": lazy("Shown if"), "read_only": lazy("Nobody edits it"),
@@ -258,6 +258,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "setting": {
         "type": {"int": lazy("whole number"), "number": lazy("number"), "bool": lazy("yes or no"), "text": lazy("text"), "date": lazy("date")},
     },
+    "entity": {"form": {"data": lazy("a form that is kept"), "process": lazy("a form that somebody decides about")}},
     "duplicate": {"action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")}},
     "stage": {"kind": {"open": lazy("in progress"), "won": lazy("won"), "lost": lazy("lost"), "done": lazy("done")}},
     "transition": {"style": {"default": lazy("plain"), "primary": lazy("important"), "danger": lazy("dangerous")}},
@@ -265,7 +266,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "role": {
         "settings": {
             "config": lazy("Configuration"), "users": lazy("People"), "audit": lazy("Audit log"), "jobs": lazy("Jobs"), "brand": lazy("Name and colour"),
-            "import": lazy("Import"), "export": lazy("Export"), "api": lazy("API"), "*": lazy("all"),
+            "import": lazy("Import"), "export": lazy("Export"), "api": lazy("API"), "forms": lazy("Forms"), "*": lazy("all"),
         },
     },
     "param": {"kind": {"year": lazy("year"), "period": lazy("period"), "option": lazy("choice"), "user": lazy("person")}},

@@ -37,6 +37,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
         lazy("Behaviour"),
         (
             ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"),
+            ("approvals", lazy("Approvals"), "shield", "config"),
             ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),

@@ -52,7 +52,7 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
-    approvals: Link | None = None
+    approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 

@@ -134,7 +134,12 @@ CASES: dict[str, Case] = {
     "GET /reports/{key:str}/export": reads({"widget": "nothing"}, {"widget": "by_person", "owner": "$user"}, key="sales"),
     "GET /files/{file_id:uuid}": Case(params={"file_id": "$file"}, query=({}, {"size": "100"})),
     "GET /lookup/{entity:str}/{field:str}": reads({"q": "$word"}, {"id": "$record"}, {"q": "$record"}, entity="opportunity", field="customer"),
+    # forms
+    "GET /forms": reads(), "GET /forms/new": reads(), "POST /forms/new": fills({"name_en": "", "fillers": "$user"}),
     # approvals
+    "GET /settings/approvals": reads(), "GET /settings/approvals/new": reads({}, {"entity": "customer"}), "POST /settings/approvals/new": fills({"label.en": "", "entity": "customer"}),
+    "POST /settings/approvals/new-order": fills({"key": "nothing"}), "GET /settings/approvals/{key:str}": reads(key="agree"), "POST /settings/approvals/{key:str}": fills({"label.en": ""}, key="agree"),
+    "POST /settings/approvals/{key:str}/switch": fills({}, key="agree"), "GET /settings/approvals/{key:str}/remove": reads(key="agree"), "POST /settings/approvals/{key:str}/remove": fills({}, key="agree"),
     "GET /api/v1/approvals/tasks": reads({}, {"box": "started"}, {"box": "done", "approval": "agree"}), "GET /api/v1/deputies": reads(),
     "GET /api/v1/records/{entity:str}/{rid:str}/approvals": Case(params=RECORD), "POST /api/v1/records/{entity:str}/{rid:str}/approvals": sends({"approval": "agree"}, {"approval": "agree", "preview": True}, {"approval": "agree", "people": ["$user"]}, **RECORD),
     "POST /api/v1/approvals/tasks/{task:str}": sends({"act": "approve"}, {"act": "delegate", "person": "$user"}, task="$decision"),

@@ -476,7 +476,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "any_fields": "choices", "stage": "choice", "transition": "choice",
+    "any_fields": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
@@ -524,6 +524,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((s.key, s.label) for s in entity.pipeline.stages)
     elif hint == "transition" and entity and entity.pipeline:
         pairs = ((t.key, t.label) for t in entity.pipeline.transitions)
+    elif hint == "approval":
+        pairs = ((a.key, a.label) for a in config.bundle.approvals if not entity_key or a.entity == entity_key)
     elif hint == "roles":
         pairs = ((r.key, r.label) for r in config.bundle.roles)
     return tuple(Choice(key, desk.words(label, key)) for key, label in pairs)

@@ -10,6 +10,7 @@ from saas.ui.pages import (
     brand,
     builder,
     departments,
+    design_approvals,
     design_entities,
     design_entity_rules,
     design_fields,
@@ -60,11 +61,12 @@ from saas.ui.pages import (
     support,
     system,
     transfers,
+    user_forms,
 )
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
-    approvals.router, departments.router,
+    approvals.router, departments.router, design_approvals.router, user_forms.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,

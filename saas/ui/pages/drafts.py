@@ -75,7 +75,7 @@ def page_of(raw: Mapping[str, Any], path: str) -> str:
     section, key = keys[0] if keys else "", keys[1] if len(keys) > 1 else ""
     pages = {
         "entities": "entities", "option_sets": "option-sets", "pipelines": "pipelines", "roles": "roles", "reports": "reports", "dashboards": "dashboards", "automations": "automations",
-        "schedules": "schedules", "examples": "examples",
+        "schedules": "schedules", "approvals": "approvals", "examples": "examples",
     }  # fmt: skip
     if section in ("views", "layouts") and ":" in key:
         entity, _colon, name = key.partition(":")
