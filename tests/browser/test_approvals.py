@@ -30,6 +30,7 @@ async def test_from_the_wish_to_the_agreement(company, visit):
     clerk = await visit(company, "clerk")
     record_id = await lab.make("purchase", "clerk", subject="Twelve desks for the new room", amount=5000, note="the old ones are broken")
     page = await clerk.go(f"/r/purchase/{record_id}")
+    await page.locator("summary", has_text="Start an approval").click()
     await page.locator("[data-start-approval]", has_text="Pick").click()
     dialog = page.locator("#dialog")
     await expect(dialog.locator("[data-flow-step]").first).to_be_visible()

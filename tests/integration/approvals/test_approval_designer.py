@@ -20,7 +20,7 @@ async def admin(http, lab):
 
 async def drafted(lab, key):
     draft = await drafts.open_draft(lab.tenant_id, lab.people["admin"])
-    return next(a for a in draft.bundle["approvals"] if a["key"] == key)
+    return next(a for a in draft.raw["approvals"] if a["key"] == key)
 
 
 STEP = {
