@@ -147,7 +147,7 @@ async def test_what_was_not_used_expires_once(trade):
     await grant(trade, who, 30, direction="subtract")
     for _ in range(2):
         night = (ctx.now + timedelta(days=1)).replace(hour=18, minute=0)
-        await run_due((await trade.system(at=night)))
+        await run_due(await trade.system(at=night))
         assert await points(trade, who) == 40
 
 
