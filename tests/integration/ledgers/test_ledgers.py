@@ -216,12 +216,10 @@ async def test_200_postings_at_once_keep_every_invariant(trade):
     config = (await trade.ctx()).config
     entity, parties = config.entity("entry"), config.entity("member")
     column = {key: entity.columns[key] for key in ("amount", "direction", "member", "reverses")}
-    rows = await trade.fetch(
-        f"SELECT m.id, m.{parties.columns['points']} AS kept, (SELECT sum(CASE WHEN e.{column['direction']} = 'add' THEN e.{column['amount']} ELSE -e.{column['amount']} END) FROM record e "
-        f"WHERE e.tenant_id = $1 AND e.entity_id = {entity.number} AND e.state = 'approved' AND e.{column['member']} = m.id) AS counted "
-        f"FROM record m WHERE m.tenant_id = $1 AND m.entity_id = {parties.number} AND m.id = ANY($2::uuid[])",
-        accounts,
-    )
+    signed = f"CASE WHEN e.{column['direction']} = 'add' THEN e.{column['amount']} ELSE -e.{column['amount']} END"
+    counted = f"SELECT sum({signed}) FROM record e WHERE e.tenant_id = $1 AND e.entity_id = {entity.number} AND e.state = 'approved' AND e.{column['member']} = m.id"  # noqa: S608  the test's own names
+    kept = f"SELECT m.id, m.{parties.columns['points']} AS kept, ({counted}) AS counted FROM record m WHERE m.tenant_id = $1 AND m.entity_id = {parties.number} AND m.id = ANY($2::uuid[])"  # noqa: S608
+    rows = await trade.fetch(kept, accounts)
     assert len(rows) == 4 and all(r["kept"] == r["counted"] and r["kept"] >= 0 for r in rows), rows
-    twice = await trade.fetch(f"SELECT {column['reverses']} FROM record WHERE tenant_id = $1 AND entity_id = {entity.number} AND {column['reverses']} IS NOT NULL GROUP BY 1 HAVING count(*) > 1")
-    assert twice == []
+    reversed_ = f"SELECT {column['reverses']} FROM record WHERE tenant_id = $1 AND entity_id = {entity.number} AND {column['reverses']} IS NOT NULL"  # noqa: S608
+    assert await trade.fetch(f"{reversed_} GROUP BY 1 HAVING count(*) > 1") == []
