@@ -415,12 +415,18 @@ class DashboardDef:
 
 @dataclass(frozen=True, slots=True)
 class TriggerDef:
-    trigger: str  # create update before_save transition delete restore
+    """When an automation runs. `options` holds what only its type knows, as written."""
+
+    trigger: str  # create update before_save transition delete restore …
     fields: tuple[str, ...] = ()
     source: str | None = None  # "from"
     to: str | None = None
     transition: str | None = None  # "key"
+<<<<<<< HEAD
     ledger: str | None = None
+=======
+    options: Mapping[str, Any] = field(default_factory=dict)
+>>>>>>> main
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
