@@ -184,12 +184,8 @@ _TRIGGER = frozenset(("trigger", "fields", "from", "to", "key"))
 @shared
 def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
-<<<<<<< HEAD
-    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), on.get("ledger"))
-=======
     own = {k: v for k, v in on.items() if k not in _TRIGGER}
     trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), own)
->>>>>>> main
     return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
 
 

@@ -422,11 +422,7 @@ class TriggerDef:
     source: str | None = None  # "from"
     to: str | None = None
     transition: str | None = None  # "key"
-<<<<<<< HEAD
-    ledger: str | None = None
-=======
     options: Mapping[str, Any] = field(default_factory=dict)
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

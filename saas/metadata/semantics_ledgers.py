@@ -20,7 +20,7 @@ def check_ledgers(check: Check) -> None:
             _ledger(check, f"ledgers[{ledger.key}]", ledger, entity, check.entities[party.options["to"]])
     known = {x.key for x in check.bundle.ledgers}
     for rule in check.bundle.automations:
-        check.known(f"automations[{rule.key}].on.ledger", "ledger", rule.on.ledger, known)
+        check.known(f"automations[{rule.key}].on.ledger", "ledger", rule.on.options.get("ledger"), known)
     for scene in check.scenes():
         for number, action in enumerate(scene.actions):
             kind, entity = action_types.find(action.action), action.options.get("entity")

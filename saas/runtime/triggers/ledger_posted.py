@@ -21,4 +21,4 @@ class LedgerPosted(TriggerType):
     }
 
     def matches(self, trigger: TriggerDef, change: Happening) -> bool:
-        return change.kind == "ledger_posted" and trigger.ledger in (None, change.ledger)
+        return change.kind == "ledger_posted" and trigger.options.get("ledger") in (None, change.ledger)
