@@ -27,6 +27,7 @@ UNKNOWN: dict[str, LazyString] = {
     "department": lazy("There is no such department here."),
     "setting": lazy("There is no such setting here."),
     "pool": lazy("There is no such pool here."),
+    "ledger": lazy("There is no such ledger here."),
     "property": lazy("There is no such property here."),
     "field_type": lazy("There is no such field type."),
     "widget_type": lazy("There is no such kind of widget."),

@@ -19,7 +19,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, search
+from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, postings, records, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -36,7 +36,8 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -129,7 +130,7 @@ async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> op
 
 async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
     act = Act(conn, ctx)
-    await records.delete(act, entity, op.id, version=op.version)
+    await records.delete(act, entity, op.id, version=op.version, along=op.along and ctx.unrestricted)
     return ops.Change(None, act.effects, act.warnings, _said(ctx, entity, "deleted", _("Deleted")))
 
 
@@ -161,6 +162,12 @@ async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> 
     act = Act(conn, ctx)
     row = await moves.release(act, entity, op.id)
     return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
+
+
+async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await postings.reverse(act, entity, op.id, op.reason)
+    return await _change(act, entity, row.id, _("Reversed"))
 
 
 # ---- reads -------------------------------------------------------------------------------------------------------------
@@ -321,6 +328,7 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Claim: (_claim, True),
     ops.Assign: (_assign, True),
     ops.Release: (_release, True),
+    ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),
     ops.Board: (_board, False),
