@@ -2,7 +2,21 @@
 
 from litestar import Router
 
-from saas.ui.api import config, invitations, ledgers, operators, outbox, people, pools, records, schema, system, tokens, usage, work
+from saas.ui.api import (
+    config,
+    invitations,
+    ledgers,
+    operators,
+    outbox,
+    people,
+    pools,
+    records,
+    schema,
+    system,
+    tokens,
+    usage,
+    work,
+)
 
 routers = [
     Router(
