@@ -6,27 +6,26 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 from cronsim import CronSim, CronSimError
 
-from saas.db import cells, tenant_transaction
+from saas.db import tenant_transaction
 from saas.errors import AppError, Unavailable
 from saas.i18n import use_locale
 from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
-from saas.runtime import quota
+from saas.runtime import quota, timers
 from saas.runtime.acts import Act, ActionRun
 from saas.runtime.automations import run_actions
 from saas.runtime.context import Context
-from saas.runtime.contexts import system_context
 from saas.runtime.env import read_row
 from saas.runtime.query import Query
 from saas.runtime.sample_data import is_loading
-from saas.tenants import list_tenants, new_id
+from saas.tenants import new_id
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +49,15 @@ class ScheduleReport:
 def last_tick(cron: str, at: datetime) -> datetime | None:
     """The latest moment not after `at` (aware, in the tenant's zone) at which the cron expression fires; None if none in a year."""
     try:
-        return next(CronSim(cron, at + timedelta(minutes=1), reverse=True))
+        found = next(CronSim(cron, (at.astimezone(UTC) + timedelta(minutes=1)).astimezone(at.tzinfo), reverse=True))
     except StopIteration:
         return None
+    # Backwards, the first pass of an hour that happens twice is overlooked; forwards nothing is.
+    for later in CronSim(cron, found):
+        if later.astimezone(UTC) > at.astimezone(UTC):
+            break
+        found = later
+    return found
 
 
 def next_ticks(cron: str, at: datetime, count: int = 3) -> list[datetime]:
@@ -65,23 +70,6 @@ def next_ticks(cron: str, at: datetime, count: int = 3) -> list[datetime]:
         return []
 
 
-async def tick() -> int:
-    """Run what is due in every active tenant, by its own clock. Returns how many schedules ran; called by the worker."""
-    ran = 0
-    for tenant in await list_tenants():
-        if tenant.is_active and tenant.config_revision:
-            try:
-                ran += len(await run_due(await system_context(tenant.id, origin="schedule")))
-            except Unavailable:
-                if len(cells()) == 1:
-                    raise
-                log.warning("schedules wait for a database", tenant=tenant.slug)
-            except Exception:
-                # One company's rules must not keep those of the others from running; the next tick tries again.
-                log.exception("schedules failed", tenant=tenant.slug)
-    return ran
-
-
 async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
     """Run every active schedule whose latest tick (by the context's clock) has not been run yet. `ctx` is the system's.
 
@@ -90,7 +78,7 @@ async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
     for schedule in ctx.config.bundle.schedules:
         if not schedule.active:
             continue
-        tick = last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
+        tick = _tick_of(ctx, schedule)
         if tick is not None and (again or not await _is_finished(ctx, schedule, tick)):
             if await is_loading(ctx):  # rules would act on half of a story
                 return reports
@@ -144,7 +132,8 @@ async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | Non
 def _period(ctx: Context, schedule: ScheduleDef, tick: datetime | None) -> str:
     if schedule.once_per == "run":
         return f"run {(tick or ctx.now).isoformat()}"
-    return ctx.now.astimezone(ctx.zone).strftime(PERIOD_FORMATS[schedule.once_per])
+    # Of the tick, not of the moment: what a worker that was away catches up on after midnight belongs to the day before.
+    return (tick or ctx.now).astimezone(ctx.zone).strftime(PERIOD_FORMATS[schedule.once_per])
 
 
 async def _matching(ctx: Context, entity: Entity, schedule: ScheduleDef, after: UUID | None) -> list[UUID]:
@@ -201,3 +190,30 @@ async def _log(ctx: Context, report: ScheduleReport) -> None:
             "INSERT INTO schedule_log (tenant_id, id, schedule_key, at, matched, done, failed, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)",
             ctx.tenant_id, new_id(ctx.now), report.schedule, ctx.now, report.matched, report.done, report.failed, json.dumps(detail, ensure_ascii=False),
         )  # fmt: skip
+
+
+# ---- by the clock -------------------------------------------------------------------------------------------------------
+
+
+def _tick_of(ctx: Context, schedule: ScheduleDef) -> datetime | None:
+    return last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
+
+
+async def _is_due(ctx: Context) -> bool:
+    for schedule in ctx.config.bundle.schedules:
+        if schedule.active and (tick := _tick_of(ctx, schedule)) is not None and not await _is_finished(ctx, schedule, tick):
+            return True
+    return False
+
+
+async def _run_timed(ctx: Context) -> list[timers.Ran]:
+    reports = await run_due(ctx)
+    return [timers.Ran("schedule", r.schedule, ctx.now, r.matched, r.done, r.failed, [e["error"] for e in r.errors]) for r in reports]
+
+
+async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
+    found = [tick for schedule in ctx.config.bundle.schedules if schedule.active for tick in next_ticks(schedule.cron, ctx.now.astimezone(ctx.zone), 1)]
+    return min((tick.astimezone(UTC) for tick in found if tick <= until), default=None)
+
+
+timers.register("schedules", timers.Timer(_is_due, _run_timed, _next_moment))
