@@ -24,7 +24,7 @@ from saas.tenants.tenants import forget_host
 
 KIND = "move_clock"
 MOST_YEARS = 5
-STEPS = 2000  # of one move; moments nearer to each other than that are one step
+STEPS = 8000  # of one move; moments nearer to each other than that are one step
 KEPT_LINES = 300
 # What these leave half done is told apart by the time at which records were written.
 REWRITING = ("backfill", "backfill_sweep", "purge", "bulk_edit", "load_sample", "clear_sample")

@@ -80,16 +80,29 @@ async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
             continue
         tick = _tick_of(ctx, schedule)
         if tick is not None and (again or not await _is_finished(ctx, schedule, tick)):
-            if await is_loading(ctx):  # rules would act on half of a story
+            report = await _run_tick(ctx, schedule, tick)
+            if report is None:
                 return reports
-            with use_locale(ctx.locale):  # what is noted in the log is read by the company's people
-                reports.append(await run_schedule(ctx, schedule, tick))
-            await _finish(ctx, schedule, tick)
+            reports.append(report)
     return reports
+
+
+async def _run_tick(ctx: Context, schedule: ScheduleDef, tick: datetime) -> ScheduleReport | None:
+    """Run it and note that; None while sample data is put in: rules would act on half of a story."""
+    if await is_loading(ctx):
+        return None
+    with use_locale(ctx.locale):  # what is noted in the log is read by the company's people
+        report = await run_schedule(ctx, schedule, tick)
+    await _finish(ctx, schedule, tick)
+    return report
 
 
 # A tick is noted when all its records have been gone through, so a worker that dies on the way leaves the rest to the next one.
 # Two workers at once do no harm: each record is claimed in the transaction that does its actions.
+
+
+def _tick_period(tick: datetime) -> str:
+    return f"tick {tick.isoformat()}"
 
 
 async def _is_finished(ctx: Context, schedule: ScheduleDef, tick: datetime) -> bool:
@@ -97,7 +110,7 @@ async def _is_finished(ctx: Context, schedule: ScheduleDef, tick: datetime) -> b
         return bool(
             await conn.fetchval(
                 "SELECT true FROM schedule_run WHERE tenant_id = $1 AND schedule_key = $2 AND record_id = $3 AND period = $4",
-                ctx.tenant_id, schedule.key, UUID(int=0), f"tick {tick.isoformat()}",
+                ctx.tenant_id, schedule.key, UUID(int=0), _tick_period(tick),
             )
         )
 
@@ -106,7 +119,7 @@ async def _finish(ctx: Context, schedule: ScheduleDef, tick: datetime) -> None:
     async with tenant_transaction(ctx.tenant_id) as conn:
         await conn.execute(
             "INSERT INTO schedule_run (tenant_id, schedule_key, record_id, period, ran_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-            ctx.tenant_id, schedule.key, UUID(int=0), f"tick {tick.isoformat()}", ctx.now,
+            ctx.tenant_id, schedule.key, UUID(int=0), _tick_period(tick), ctx.now,
         )  # fmt: skip
 
 
@@ -199,16 +212,41 @@ def _tick_of(ctx: Context, schedule: ScheduleDef) -> datetime | None:
     return last_tick(schedule.cron, ctx.now.astimezone(ctx.zone).replace(microsecond=0))
 
 
+async def _due(ctx: Context) -> list[tuple[ScheduleDef, datetime]]:
+    """Active schedules whose latest tick has not been run. One that is seen for the first time, or again after it was switched off,
+    begins with its next tick: what was before is not made up for."""
+    every = ctx.config.bundle.schedules
+    active = [(s, tick) for s in every if s.active and (tick := _tick_of(ctx, s)) is not None]
+    if not every:
+        return []
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        off = [s.key for s in every if not s.active]
+        if off:
+            await conn.execute("DELETE FROM schedule_run WHERE tenant_id = $1 AND record_id = $2 AND schedule_key = ANY($3::text[])", ctx.tenant_id, UUID(int=0), off)
+        found = await conn.fetch(
+            "SELECT EXISTS (SELECT 1 FROM schedule_run r WHERE r.tenant_id = $1 AND r.schedule_key = k.key AND r.record_id = $2) AS known, "
+            "EXISTS (SELECT 1 FROM schedule_run r WHERE r.tenant_id = $1 AND r.schedule_key = k.key AND r.record_id = $2 AND r.period = k.period) AS done "
+            "FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k (key, period, place) ORDER BY k.place",
+            ctx.tenant_id, UUID(int=0), [s.key for s, _tick in active], [_tick_period(tick) for _s, tick in active],
+        )  # fmt: skip
+    for (schedule, tick), row in zip(active, found, strict=True):
+        if not row["known"]:
+            await _finish(ctx, schedule, tick)
+    return [pair for pair, row in zip(active, found, strict=True) if row["known"] and not row["done"]]
+
+
 async def _is_due(ctx: Context) -> bool:
-    for schedule in ctx.config.bundle.schedules:
-        if schedule.active and (tick := _tick_of(ctx, schedule)) is not None and not await _is_finished(ctx, schedule, tick):
-            return True
-    return False
+    return bool(await _due(ctx))
 
 
 async def _run_timed(ctx: Context) -> list[timers.Ran]:
-    reports = await run_due(ctx)
-    return [timers.Ran("schedule", r.schedule, ctx.now, r.matched, r.done, r.failed, [e["error"] for e in r.errors]) for r in reports]
+    ran = []
+    for schedule, tick in await _due(ctx):
+        report = await _run_tick(ctx, schedule, tick)
+        if report is None:
+            break
+        ran.append(timers.Ran("schedule", report.schedule, ctx.now, report.matched, report.done, report.failed, [e["error"] for e in report.errors]))
+    return ran
 
 
 async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
