@@ -386,6 +386,7 @@ async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
 _DUE = "((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now()))"
 _TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, started_at = clock_timestamp(), locked_until = now() + interval '{LEASE_SECONDS} seconds' "
 _RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by, request_id, traceparent"
+_LOOKED_AT = 64  # jobs that are next: more workers do not look at the same moment
 _AHEAD = 3  # jobs of a tenant that one look takes in: of workers who look at once each finds one
 # From tenant to tenant, each with its first due jobs. A tenant's turn is when it was last served or when its job became due, whichever
 # is later. Who has been served since the longest waiting job became due is after everybody who has not, however urgent: so no
@@ -402,13 +403,15 @@ _CLAIM = f"""
         FROM line l JOIN tenant t ON t.id = l.tenant_id AND t.cell = ''
         CROSS JOIN LATERAL (SELECT d.*, row_number() OVER () AS place FROM (SELECT j.id, j.priority, j.run_at FROM job j WHERE j.tenant_id = l.tenant_id AND {_DUE} ORDER BY j.priority, j.run_at, j.id LIMIT {_AHEAD}) d) h
         CROSS JOIN LATERAL (SELECT max(b.started_at) AS served FROM job b WHERE b.tenant_id = l.tenant_id AND b.started_at IS NOT NULL) s
-    ), turns AS (SELECT h.*, coalesce(h.served > min(h.turn) OVER (), false) AS is_served FROM head h)
-    SELECT j.tenant_id, j.id FROM job j JOIN turns d ON d.tenant_id = j.tenant_id AND d.id = j.id
+        WHERE true
+    ), turns AS (SELECT h.*, coalesce(h.served > min(h.turn) OVER (), false) AS is_served FROM head h),
+    next AS MATERIALIZED (SELECT * FROM turns d ORDER BY d.place, d.is_served, d.priority, d.turn, d.id LIMIT {_LOOKED_AT})
+    SELECT j.tenant_id, j.id FROM job j JOIN next d ON d.tenant_id = j.tenant_id AND d.id = j.id
     WHERE {_DUE}
     ORDER BY d.place, d.is_served, d.priority, d.turn, j.id
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 ) {_RETURNING}"""
-_CLAIM_OF_IDLE = _CLAIM.replace("    ORDER BY d.place", "    AND NOT EXISTS (SELECT 1 FROM job b WHERE b.tenant_id = j.tenant_id AND b.status = 'running' AND b.locked_until >= now())\n    ORDER BY d.place")
+_CLAIM_OF_IDLE = _CLAIM.replace("WHERE true", "WHERE NOT EXISTS (SELECT 1 FROM job b WHERE b.tenant_id = l.tenant_id AND b.status = 'running' AND b.locked_until >= now())")
 
 
 async def claim_next(*, of_idle: bool = False) -> Claim | None:
