@@ -19,11 +19,12 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, search
+from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, postings, records, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.approvals import flows
 from saas.runtime.context import Context
+from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
@@ -36,7 +37,8 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -129,7 +131,7 @@ async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> op
 
 async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
     act = Act(conn, ctx)
-    await records.delete(act, entity, op.id, version=op.version)
+    await records.delete(act, entity, op.id, version=op.version, along=op.along and ctx.unrestricted)
     return ops.Change(None, act.effects, act.warnings, _said(ctx, entity, "deleted", _("Deleted")))
 
 
@@ -155,6 +157,30 @@ async def _act_on_approval(conn: Any, ctx: Context, entity: Entity, op: ops.ActO
     act = Act(conn, ctx)
     message = await flows.act_on(act, entity, op.id, op.flow, op.act, task_id=op.task, comment=op.comment, to=op.to, person=op.person)
     return await _change(act, entity, op.id, message)
+
+
+async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await (moves.claim(act, entity, op.id) if op.id is not None else moves.claim_next(act, entity, op.pool))
+    return await _change(act, entity, row.id, _("It is yours now"), brief=op.brief)
+
+
+async def _assign(conn: Any, ctx: Context, entity: Entity, op: ops.Assign) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.assign(act, entity, op.id, op.to)
+    return await _change(act, entity, row.id, _("Assigned"), brief=op.brief)
+
+
+async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.release(act, entity, op.id)
+    return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
+
+
+async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await postings.reverse(act, entity, op.id, op.reason)
+    return await _change(act, entity, row.id, _("Reversed"))
 
 
 # ---- reads -------------------------------------------------------------------------------------------------------------
@@ -314,6 +340,10 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Transition: (_transition, True),
     ops.StartApproval: (_start_approval, True),
     ops.ActOnApproval: (_act_on_approval, True),
+    ops.Claim: (_claim, True),
+    ops.Assign: (_assign, True),
+    ops.Release: (_release, True),
+    ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),
     ops.Board: (_board, False),
