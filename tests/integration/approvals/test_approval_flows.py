@@ -15,6 +15,7 @@ from saas.runtime.approvals.reminding import remind
 from saas.runtime.bulk import bulk
 from saas.runtime.notifications import inbox
 
+ORIGINS = ("page", "api", "import", "bulk", "automation", "schedule")
 _names = iter(f"Purchase {i}" for i in range(100000))
 
 
@@ -437,13 +438,14 @@ async def test_frozen_on_every_way_into_a_record(buying):
     lab = buying
     record_id = await submitted(lab)
     child = await purchase(lab, parent=str(record_id))
-    ctx, system = await lab.ctx("boss"), await lab.system()
+    ctx = await lab.ctx("boss")
+    everybody = [c.replace(origin=origin) for c in (ctx, await lab.ctx("admin"), await lab.system(), ctx.replace(elevated=True)) for origin in ORIGINS]
     for act in (
         ops.Update(entity="purchase", id=record_id, values={"subject": "x"}), ops.Update(entity="purchase", id=record_id, values={"owner": str(lab.people["boss"])}),
         ops.Transition(entity="purchase", id=record_id, key="reopen"), ops.Delete(entity="purchase", id=record_id),
         ops.Update(entity="purchase", id=record_id, values={"note": "meddle"}),  # an automation that would go on to the subject
     ):  # fmt: skip
-        for who in (ctx, system, (await lab.ctx("admin")).replace(origin="import")):
+        for who in everybody:
             with pytest.raises(Conflict) as caught:
                 await execute(who, act)
             assert reason(caught) == "in_approval", act
