@@ -42,6 +42,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "templates": Part("template"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -116,8 +117,9 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people",
+        "target": "target", "to": "people", "template": "message_template",
     },
+    "template": {"subject": "label", "body": "label", "to": "people", "language": "expression"},
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},
     "right": {"create": "create", "read": "scope_rules", "update": "scope_rules", "delete": "scope_rules", "export": "scope_rules"},
     "menu": {"items": "menu_items"},

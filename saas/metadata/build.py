@@ -32,6 +32,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        templates=tuple(_template(t) for t in raw.get("templates", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -196,6 +197,14 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
         once_per=raw.get("once_per", "run"),
         active=raw.get("active", True),
     )
+
+
+@shared
+def _template(raw: Raw) -> m.TemplateDef:
+    return m.TemplateDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
+        language=raw.get("language"), essential=raw.get("essential", False),
+    )  # fmt: skip
 
 
 @shared

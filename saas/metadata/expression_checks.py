@@ -95,6 +95,12 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
+    for template in check.bundle.templates:
+        if template.language:
+            yield Place(f"templates[{template.key}].language", template.language, template.entity, "text")
+        for number, text in enumerate(template.to):
+            if not text.startswith("role:"):
+                yield Place(f"templates[{template.key}].to[{number}]", text, template.entity)
     for scene in check.scenes():
         yield from _actions(check, scene)
     for example in check.bundle.examples:

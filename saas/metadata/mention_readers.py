@@ -77,6 +77,7 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
+    ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
     ("role", "home"): "property", ("department", "parent"): "property",
 }  # fmt: skip
 
@@ -286,8 +287,8 @@ def _people(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
 
 
 def _label(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Texts of actions may show fields."""
-    if spot.kind != "action" or not isinstance(value, Mapping):
+    """Texts of actions and messages may show fields."""
+    if spot.kind not in ("action", "template") or not isinstance(value, Mapping):
         return
     for locale, text in value.items():
         for target in in_template(lookup, text, spot.entity, spot.names):
@@ -297,7 +298,7 @@ def _label(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
     "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
-    "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
+    "option_set": _one(_in_section("option_sets")), "message_template": _one(_in_section("templates")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),

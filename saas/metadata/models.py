@@ -477,6 +477,25 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
+CHANNELS = ("email", "sms", "in_app")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class TemplateDef:
+    """A message about a record. `to`: expressions giving addresses, numbers or people, or "role:key"; `language`: an expression giving a
+    locale; `essential`: also sent to those who opted out."""
+
+    key: str
+    label: Label
+    entity: str
+    channels: tuple[str, ...]
+    body: Label
+    to: tuple[str, ...] = ()
+    subject: Label = field(default_factory=dict)
+    language: str | None = None
+    essential: bool = False
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -494,4 +513,5 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    templates: tuple[TemplateDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -54,6 +54,7 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "template": lazy("Message template"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
@@ -87,7 +88,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"),
+        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -168,6 +169,10 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "template": {
+        "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
+        "essential": lazy("Also to those who opted out"),
+    },
     "example": {
         "as": lazy("Who does it"), "given": lazy("The record before"), "records": lazy("Other records before"), "state": lazy("Stage before"),
         "when": lazy("What is done"), "expect": lazy("What must happen"), "message": lazy("Text the refusal must contain"),
@@ -218,6 +223,7 @@ SCOPES: Mapping[str, LazyString] = {
     "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
+CHANNELS: Mapping[str, LazyString] = {"email": lazy("E-mail"), "sms": lazy("SMS"), "in_app": lazy("In the product")}
 _PERIODS = {"day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}
 _FUNCTIONS = {
     "count": lazy("number of records"), "count_distinct": lazy("number of different values"), "sum": lazy("sum"), "avg": lazy("average"),
@@ -246,6 +252,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
         },
     },
+    "template": {"channels": CHANNELS},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

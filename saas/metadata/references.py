@@ -34,6 +34,8 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    for template in check.bundle.templates:
+        _template(check, template)
     _actions(check)
 
 
@@ -282,6 +284,42 @@ def _automation(check: Check, rule: m.AutomationDef) -> None:
     check.known(f"{path}.on.key", "transition", rule.on.transition, [t.key for t in pipeline.transitions])
 
 
+def _template(check: Check, template: m.TemplateDef) -> None:
+    path = f"templates[{template.key}]"
+    check.known(f"{path}.entity", "entity", template.entity, check.entities)
+    _role_names(check, f"{path}.to", template.to)
+
+
+def _role_names(check: Check, path: str, names: Iterable[str]) -> None:
+    """The roles among whom somebody is told."""
+    for name in names:
+        if name.startswith("role:"):
+            check.known(path, "role", name.removeprefix("role:").strip(), check.roles)
+
+
+def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> None:
+    """A message that is sent: its template exists, is about the record, and may go that way."""
+    known = {t.key: t for t in check.bundle.templates}
+    if not check.known(f"{path}.template", "template", action.options["template"], known):
+        return
+    template = known[action.options["template"]]
+    if entity is not None and template.entity != entity:
+        check.problems.add(
+            f"{path}.template", "wrong_entity", lazy("The message “%(template)s” is about other records: “%(entity)s”.", template=template.key, entity=template.entity),
+            lazy("Choose a message about “%(entity)s”, or say by “target” which record it is about.", entity=entity),
+        )  # fmt: skip
+    channel = action.options.get("channel")
+    if channel is not None and channel not in template.channels:
+        check.problems.add(
+            f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
+            lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),
+        )  # fmt: skip
+    if not template.to and not action.options.get("to"):
+        check.problems.add(
+            f"{path}.to", "nobody", lazy("Nobody is named who gets the message."), lazy("Say it here or in the message “%(template)s”, for example by a field that holds an e-mail address.", template=template.key),
+        )  # fmt: skip
+
+
 def _actions(check: Check) -> None:
     for scene in check.scenes():
         aliases: dict[str, str | None] = {}
@@ -295,6 +333,8 @@ def _actions(check: Check) -> None:
             for target in _texts(action.options.get("to")):
                 if target.startswith("role:"):
                     check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("template"), str):
+                _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []

@@ -224,7 +224,7 @@ class Listing:
         return ListView(
             columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
             reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
-            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"], can_bulk=may["bulk"], can_delete=may["delete"],
+            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"], can_bulk=may["bulk"], can_send=may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates), can_delete=may["delete"],
             bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint,
             **common, **self.paging(page),
         )  # fmt: skip
@@ -265,6 +265,8 @@ class Listing:
             found.append(Link(_("Import"), f"{self.url}/import", "upload"))
         if may["export"]:
             found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download", dialog=True))
+        if may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
+            found.append(Link(_("Send a message …"), f"{self.url}/messages" + (f"?{query}" if query else ""), "mail"))
         found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
         if self.view.key.startswith("u_"):
             found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))

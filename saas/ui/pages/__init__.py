@@ -21,6 +21,7 @@ from saas.ui.pages import (
     design_relations,
     design_roles,
     design_rules,
+    design_sections,
     design_values,
     design_views,
     design_widgets,
@@ -35,6 +36,7 @@ from saas.ui.pages import (
     leaving,
     lists,
     mail,
+    messages,
     operator_accounts,
     operator_notices,
     operator_slow,
@@ -68,6 +70,7 @@ routers = [
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
+    design_sections.router, messages.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]
