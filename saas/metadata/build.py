@@ -178,10 +178,14 @@ def _actions(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
     return tuple(m.ActionDef(a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as")) for a in raw)
 
 
+_TRIGGER = frozenset(("trigger", "fields", "from", "to", "key"))
+
+
 @shared
 def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
-    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"))
+    own = {k: v for k, v in on.items() if k not in _TRIGGER}
+    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), own)
     return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
 
 

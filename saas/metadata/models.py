@@ -415,11 +415,14 @@ class DashboardDef:
 
 @dataclass(frozen=True, slots=True)
 class TriggerDef:
-    trigger: str  # create update before_save transition delete restore
+    """When an automation runs. `options` holds what only its type knows, as written."""
+
+    trigger: str  # create update before_save transition delete restore …
     fields: tuple[str, ...] = ()
     source: str | None = None  # "from"
     to: str | None = None
     transition: str | None = None  # "key"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -193,6 +193,10 @@ CASES: dict[str, Case] = {
     "GET /settings/users/{user_id:uuid}": Case(params={"user_id": "$user"}), "POST /settings/users/{user_id:uuid}": fills({"name": "Taken", "email": "taken@x.example", "roles": "admin", "password": "a new long password"}, user_id="$user"),
     "GET /settings/users/invite": reads(), "POST /settings/users/invite": fills({"email": "", "name": "Try", "roles": "sales"}),
     **{f"POST /settings/users/invitations/{{invitation_id:uuid}}/{act}": fills({}, invitation_id="$invitation") for act in ("resend", "withdraw")},
+    "GET /settings/outbox": reads({}, {"before": "$message", "status": "failed"}), "GET /settings/outbox/{message_id:uuid}": Case(params={"message_id": "$message"}),
+    **{f"POST /settings/outbox/{{message_id:uuid}}/{act}": fills({}, message_id="$message") for act in ("retry", "cancel")},
+    "GET /api/v1/outbox": reads({}, {"before": "$message"}), "GET /api/v1/outbox/{mid:str}": Case(params={"mid": "$message"}),
+    **{f"POST /api/v1/outbox/{{mid:str}}/{act}": sends({}, mid="$message") for act in ("retry", "cancel")},
     "GET /settings/mail": reads({}, {"before": "2030-01-01T00:00:00Z"}), "GET /settings/mail/{mail_id:uuid}": Case(params={"mail_id": "$mail"}), "POST /settings/mail/{mail_id:uuid}/text": fills({}, mail_id="$mail"),
     # ---- the designer: what is stored
     "GET /settings/entities": reads(), "POST /settings/entity-order": fills({"key": "$word"}), "GET /settings/entities/new": reads(), "POST /settings/entities/new": fills({"label.en": ""}),

@@ -25,6 +25,7 @@ TABLES = {
     "usage_day", "usage_delta", "usage_notice", "user_role", "view_measure", "second_factor", "recovery_code", "sign_in_step", "announcement_dismissed", "support_access", "hand_over", "sample_record", "first_steps",
     "message", "opt_out", "integration", "exchange",
     "sso_provider", "sso_subject", "sso_used", "tenant_domain",
+    "outbox",
 }  # fmt: skip
 
 

@@ -177,6 +177,8 @@ def _fixed(ctx: Context) -> Json:
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
         found["/usage"] = read(_("What the plan allows, and what is used of it"), "usage")
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
+    if permissions.may_configure(ctx, "jobs"):
+        found.update(_outbox())
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
         found.update(_people())
@@ -196,6 +198,16 @@ def _invitations(ctx: Context) -> Json:
         },
         "/invitations/{id}": {"delete": {"summary": _("Withdraw an invitation"), "operationId": "withdraw_invitation", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
         "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 402, 403, 404, 422, 429)}},
+    }
+
+
+def _outbox() -> Json:
+    message: Json = {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "kind": {"type": "string"}, "status": {"type": "string", "enum": ["queued", "sending", "sent", "failed", "cancelled"]}, "attempts": {"type": "integer"}}, "required": ["id", "kind", "status"]}
+    return {
+        "/outbox": {"get": {"summary": _("Messages to other systems"), "operationId": "outbox", "parameters": query("status", "kind", "before", "limit"), "responses": answers(200, page(message), 403)}},
+        "/outbox/{id}": {"get": {"summary": _("One message to another system"), "operationId": "outbox_message", "parameters": [ID], "responses": answers(200, message, 403, 404)}},
+        "/outbox/{id}/retry": {"post": {"summary": _("Send a message again now"), "operationId": "retry_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
+        "/outbox/{id}/cancel": {"post": {"summary": _("Call a message off"), "operationId": "cancel_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
     }
 
 

@@ -42,6 +42,7 @@ from saas.ui.pages import (
     operator_slow,
     operator_tenants,
     operator_watch,
+    outbox,
     packs,
     people,
     plan,
@@ -62,7 +63,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router,
+    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
