@@ -308,8 +308,7 @@ def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> N
             f"{path}.template", "wrong_entity", lazy("The message “%(template)s” is about other records: “%(entity)s”.", template=template.key, entity=template.entity),
             lazy("Choose a message about “%(entity)s”, or say by “target” which record it is about.", entity=entity),
         )  # fmt: skip
-    channel = action.options.get("channel")
-    if channel is not None and channel not in template.channels:
+    if action.options.get("channel", "email") not in template.channels:
         check.problems.add(
             f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
             lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),

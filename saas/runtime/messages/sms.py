@@ -146,7 +146,7 @@ async def take_report(conn: Any, tenant_id: UUID, token: str, content: Any) -> i
     found = await list_integrations(conn, tenant_id, "sms")
     if not found:
         return None
-    options = {"report_id": "id", "report_status": "status", "report_delivered": "delivered", **found[0].settings}
+    options = {"report_id": "id", "report_status": "status", "report_delivered": "delivered", **{name: value for name, value in found[0].settings.items() if value != ""}}
     good = {word.strip().lower() for word in str(options["report_delivered"]).split(",")}
     known = 0
     for item in (content if isinstance(content, list) else [content])[:500]:
