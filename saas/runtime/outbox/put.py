@@ -15,6 +15,7 @@ from saas.observe.seen import seen
 from saas.runtime.outbox.messages import MAX_PAYLOAD_BYTES, outbox_kinds
 from saas.tenants import new_id
 
+
 async def put(
     where: Any, *, kind: str, key: str, payload: Mapping[str, Any], origin: Mapping[str, Any] | None = None, created_by: UUID | None = None, due_at: datetime | None = None
 ) -> UUID:

@@ -33,7 +33,7 @@ WHERE (tenant_id, id) = (
     JOIN outbox o ON o.tenant_id = w.tenant_id AND o.id = first.id
     WHERE o.{_WAITING} AND o.due_at <= now() AND now_sent.busy < {AT_ONCE}
     ORDER BY now_sent.busy, o.due_at LIMIT 1 FOR UPDATE OF o SKIP LOCKED
-) RETURNING tenant_id, id, attempts"""  # noqa: S608  constants of this file
+) RETURNING tenant_id, id, attempts"""
 _turns = itertools.count()
 
 
@@ -85,6 +85,6 @@ async def mark_failed(message: Sending, error: str, reply: str, *, for_good: boo
 
 async def _mark(message: Sending, change: str, reply: str, *more: Any) -> None:
     """Only while this attempt still holds the message: a slow sender undoes nothing of the next one's."""
-    sql = f"UPDATE outbox SET {change} WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'sending'"  # noqa: S608  constants of this file
+    sql = f"UPDATE outbox SET {change} WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'sending'"
     async with tenant_transaction(message.tenant_id) as conn:
         await conn.execute(sql, message.tenant_id, message.id, message.attempt, reply[:500].replace("\x00", ""), *more)

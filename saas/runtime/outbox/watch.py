@@ -92,7 +92,7 @@ async def list_messages(ctx: Context, *, status: str | None = None, kind: str | 
         raise BadRequest(lazy("“status” is queued, sending, sent, failed or cancelled."), field="status")
     async with tenant_transaction(ctx.tenant_id) as conn:
         rows = await conn.fetch(
-            f"SELECT {_SHOWN} FROM outbox WHERE tenant_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3) "  # noqa: S608  constants of this file
+            f"SELECT {_SHOWN} FROM outbox WHERE tenant_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3) "
             "AND ($4::uuid IS NULL OR (created_at, id) < (SELECT b.created_at, b.id FROM outbox b WHERE b.tenant_id = $1 AND b.id = $4)) "
             "ORDER BY created_at DESC, id DESC LIMIT $5",
             ctx.tenant_id, status, kind, before, min(limit, 200),
@@ -104,7 +104,7 @@ async def get_message(ctx: Context, message_id: UUID) -> OutboxInfo:
     """Errors: PermissionDenied, NotFound."""
     permissions.require_setting(ctx, RIGHT)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        row = await conn.fetchrow(f"SELECT {_SHOWN} FROM outbox WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, message_id)  # noqa: S608  constants of this file
+        row = await conn.fetchrow(f"SELECT {_SHOWN} FROM outbox WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, message_id)
     if row is None:
         raise NotFound(lazy("There is no such message."))
     return _info(row)
@@ -128,5 +128,5 @@ async def _changed(ctx: Context, message_id: UUID, change: str, where: str) -> b
     permissions.require_active(ctx)
     await get_message(ctx, message_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        sql = f"UPDATE outbox SET {change} WHERE tenant_id = $1 AND id = $2 AND {where} RETURNING true"  # noqa: S608  constants of this file
+        sql = f"UPDATE outbox SET {change} WHERE tenant_id = $1 AND id = $2 AND {where} RETURNING true"
         return bool(await conn.fetchval(sql, ctx.tenant_id, message_id))
