@@ -32,6 +32,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("message", "channel"): "email",
     ("opt_out", "channel"): "email",
     ("integration", "kind"): "webhook",
+    ("form_entry", "status"): "made",
     ("exchange", "direction"): "out",
     ("exchange", "status"): "queued",
 }

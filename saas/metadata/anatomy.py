@@ -43,6 +43,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "automations": Part("automation"),
         "schedules": Part("schedule"),
         "templates": Part("template"),
+        "web_forms": Part("web_form"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -118,6 +119,9 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
         "target": "target", "to": "people", "template": "message_template",
+    },
+    "web_form": {
+        "fields": "fields", "required": "fields", "values": "values", "match": "fields", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
     },
     "template": {"subject": "label", "body": "label", "to": "people", "language": "expression"},
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},

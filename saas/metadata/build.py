@@ -33,6 +33,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
+        web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -208,6 +209,15 @@ def _template(raw: Raw) -> m.TemplateDef:
     return m.TemplateDef(
         key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
         language=raw.get("language"), essential=raw.get("essential", False),
+    )  # fmt: skip
+
+
+@shared
+def _web_form(raw: Raw) -> m.WebFormDef:
+    return m.WebFormDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
+        on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
+        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
     )  # fmt: skip
 
 

@@ -95,6 +95,11 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
+    for form in check.bundle.web_forms:
+        for key, text in form.values.items():
+            field = check.entities[form.entity].fields.get(key) if form.entity in check.entities else None
+            if field is not None:
+                yield Place(f"web_forms[{form.key}].values.{key}", text, form.entity, wanted(check, field), into=(form.entity, field))
     for template in check.bundle.templates:
         if template.language:
             yield Place(f"templates[{template.key}].language", template.language, template.entity, "text")

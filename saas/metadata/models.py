@@ -500,6 +500,30 @@ class TemplateDef:
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebFormDef:
+    """A public page whose answers become records. `match`: fields in which a record is the same as one before; `on_match`: fill (what is
+    empty), keep, refuse; `embed_on`: origins that may show it in a frame."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "fill"
+    owner_role: str | None = None
+    intro: Label = field(default_factory=dict)
+    button: Label = field(default_factory=dict)
+    thanks: Label = field(default_factory=dict)
+    redirect: str | None = None
+    embed_on: tuple[str, ...] = ()
+    question: bool = False
+    per_hour: int = 200
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
 
@@ -517,4 +541,5 @@ class Bundle:
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
     templates: tuple[TemplateDef, ...] = ()
+    web_forms: tuple[WebFormDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -36,6 +36,8 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
     for template in check.bundle.templates:
         _template(check, template)
+    for form in check.bundle.web_forms:
+        _web_form(check, form)
     _actions(check)
 
 
@@ -288,6 +290,35 @@ def _template(check: Check, template: m.TemplateDef) -> None:
     path = f"templates[{template.key}]"
     check.known(f"{path}.entity", "entity", template.entity, check.entities)
     _role_names(check, f"{path}.to", template.to)
+
+
+# What somebody may fill in who is signed in nowhere: no people, departments, other records or files of the workspace.
+PUBLIC_TYPES = (
+    "text", "longtext", "int", "number", "percent", "bool", "date", "datetime", "time", "phone", "email", "url", "address", "national_id", "code", "money", "option", "multi", "rating", "score",
+)  # fmt: skip
+
+
+def _public_fields(check: Check, path: str, entity: str, keys: Iterable[str]) -> None:
+    for key in keys:
+        field = check.field(f"{path}[{key}]", entity, key)
+        if field is not None and field.type not in PUBLIC_TYPES:
+            check.problems.add(
+                f"{path}[{key}]", "not_public", lazy("“%(field)s” cannot be filled in by somebody who is not signed in.", field=key),
+                lazy("Leave it out, or set it by an expression under “values”."),
+            )  # fmt: skip
+
+
+def _web_form(check: Check, form: m.WebFormDef) -> None:
+    path = f"web_forms[{form.key}]"
+    if not check.known(f"{path}.entity", "entity", form.entity, check.entities):
+        return
+    _public_fields(check, f"{path}.fields", form.entity, form.fields)
+    for name in ("required", "match"):
+        for key in getattr(form, name):
+            check.known(f"{path}.{name}[{key}]", "field", key, form.fields)
+    _fields(check, f"{path}.values", form.entity, form.values)
+    if form.owner_role is not None:
+        check.known(f"{path}.owner_role", "role", form.owner_role, check.roles)
 
 
 def _role_names(check: Check, path: str, names: Iterable[str]) -> None:

@@ -61,6 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
+SECTIONS = ("templates", "web-forms")
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -279,6 +280,20 @@ CASES: dict[str, Case] = {
     **{f"POST /settings/{part}/new-order": fills({"_csrf": ""}) for part in ("automations", "schedules")},
     **{f"GET /settings/{part}/{{key:str}}{end}": reads(key=key) for part, key in (("automations", "low_rating"), ("schedules", "task_overdue")) for end in ("", "/remove")},
     **{f"POST /settings/{part}/{{key:str}}{end}": fills({"label.en": "$word"}, key="nothing") for part in ("automations", "schedules") for end in ("", "/remove", "/switch")},
+    # ---- messages, and what people outside meet
+    **{f"GET /settings/{part}": reads() for part in SECTIONS}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}, {"entity": "$word"}) for part in SECTIONS},
+    **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in SECTIONS},
+    **{f"GET /settings/{part}/{{key:str}}{rest}": reads(key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    **{f"POST /settings/{part}/{{key:str}}{rest}": fills({"label.en": "$word"}, key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    "GET /r/{entity:str}/messages": reads({"ids": "$record"}, {"q": "$word"}, **CUSTOMER),
+    "POST /r/{entity:str}/messages": fills({"ids": "$record", "template": "x", "channel": "email", "act": "send"}, {"query": "q=$word", "template": "x", "channel": "email", "act": "look"}, **CUSTOMER),
+    "GET /settings/messages": reads({}, {"before": "$sent"}), "GET /settings/messages/{message_id:uuid}": Case(params={"message_id": "$sent"}),
+    "POST /settings/messages/{message_id:uuid}/again": fills({}, message_id="$sent"),
+    "GET /settings/opt-outs": reads(), "POST /settings/opt-outs": fills({"channel": "email", "address": "no address"}),
+    "GET /settings/sms": Case(own=True), "POST /settings/sms": fills({"mode": "http", "url": "no address"}, own=True),
+    "GET /f/{key:str}": Case(params={"key": "$word"}, public=True), "POST /f/{key:str}": fills({"name": "$word"}, public=True, key="$word"),
+    "GET /unsubscribe/{token:str}": Case(params={"token": "$way_out"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$way_out"),
+    "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$report"), "POST /profile/channels": fills({"channels": "email"}),
 }  # fmt: skip
 
 

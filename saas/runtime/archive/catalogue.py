@@ -122,6 +122,7 @@ LEFT_OUT: Mapping[str, str] = {
     "sso_provider": "a secret, sealed with this installation's key, and an address of this installation that the provider knows; set up again elsewhere",
     "sso_subject": "who is who at that provider: found again by verified address",
     "sso_used": "who is signing in here at this moment",
+    "form_entry": "who sent what from where, kept to hold programs back; the records themselves go along",
     "integration": "addresses and secrets, sealed with this installation's key; set up again elsewhere",
     "exchange": "what was said with other programs from here",
     "search_token": "made anew from the records",

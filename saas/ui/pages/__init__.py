@@ -60,6 +60,7 @@ from saas.ui.pages import (
     support,
     system,
     transfers,
+    web_forms,
 )
 
 routers = [
@@ -71,7 +72,7 @@ routers = [
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
-    design_sections.router, messages.router,
+    design_sections.router, messages.router, web_forms.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

@@ -16,12 +16,15 @@ from litestar.params import FromPath
 from saas.errors import NotFound
 from saas.i18n import LazyString, lazy, listed
 from saas.i18n import gettext as _
-from saas.metadata.property_words import CHANNELS
+from saas.metadata.property_words import CHANNELS, ON_MATCH
+from saas.metadata.references import PUBLIC_TYPES
+from saas.tenants.links import address_of
 from saas.ui.builder import words
 from saas.ui.builder.controls import Control, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import fresh_key, is_gesture, missing
+from saas.ui.guards import site_of
 from saas.ui.views import Choice, Link
 
 WHICH = lazy("Which records is it about?")
@@ -45,6 +48,7 @@ class Section:
     detail: Callable[[Desk, Mapping[str, Any]], str]
     links: tuple[tuple[LazyString, str, str], ...] = ()
     about: LazyString = WHICH
+    try_at: str = ""  # the public page of one
 
     @property
     def url(self) -> str:
@@ -82,7 +86,40 @@ TEMPLATES = Section(
     lazy("New message"), lazy("A welcome, a reminder, birthday wishes: written once, with the record's own values in it."), _template_controls, _template_detail,
     ((lazy("Sent messages"), "/settings/messages", "mail"),),
 )  # fmt: skip
-SECTIONS: Mapping[str, Section] = {s.part: s for s in (TEMPLATES,)}
+
+
+def _field_choices(desk: Desk, entity: str) -> tuple[Choice, ...]:
+    found = desk.config.entities.get(entity)
+    return tuple(Choice(f.key, desk.words(f.label, f.key)) for f in found.declared.values() if f.type in PUBLIC_TYPES) if found else ()
+
+
+def _web_form_controls(desk: Desk, entity: str) -> list[Control]:
+    fields = _field_choices(desk, entity)
+    return [
+        Control("label", "label", _("Title"), required=True),
+        Control("intro", "label", _("Text above")),
+        Control("fields", "sorter", _("What is asked"), required=True, choices=fields),
+        Control("required", "choices", _("Must be filled in"), _("Only of what is asked."), choices=fields),
+        Control("match", "choices", _("The same as before if equal in"), _("Such as the e-mail address. Without, each answer makes a new record."), choices=fields),
+        Control("on_match", "choice", _("Then"), default="fill", choices=tuple(Choice(k, str(t)) for k, t in ON_MATCH.items())),
+        Control("owner_role", "choice", _("Given in turn to people with the role"), choices=tuple(Choice(r.key, desk.words(r.label, r.key)) for r in desk.config.bundle.roles), more={"empty": _("Nobody in particular")}),
+        Control("values", "values", _("Set by itself"), _("Further fields of the new record, such as where it came from."), entity=entity, advanced=True, more={"about": entity}),
+        Control("button", "label", _("Text of the button"), advanced=True),
+        Control("thanks", "label", _("Text afterwards")),
+        Control("redirect", "text", _("Then go on to"), _("An address that begins with https://"), advanced=True),
+        Control("embed_on", "lines", _("May stand in a frame on"), _("Sites, one on a line, such as https://www.example.com"), advanced=True),
+        Control("question", "bool", _("Asks a small sum"), _("Where programs send nonsense in spite of everything else."), default=False, advanced=True),
+        Control("per_hour", "number", _("At most so many an hour"), default=200, advanced=True, more={"min": 1, "max": 10000}),
+        Control("active", "bool", _("Switched on"), default=True),
+    ]  # fmt: skip
+
+
+WEB_FORMS = Section(
+    "web_forms", "web-forms", "list", lazy("Web form"), lazy("Web forms"), lazy("Pages on which people outside leave their details. What they send becomes a record."),
+    lazy("New web form"), lazy("A contact form, an application, a request for a call: on your own address, or in a frame of your website."), _web_form_controls,
+    lambda desk, raw: "" if raw.get("active") is not False else _("switched off"), about=lazy("Which records does it make?"), try_at="/f/{key}",
+)  # fmt: skip
+SECTIONS: Mapping[str, Section] = {s.part: s for s in (TEMPLATES, WEB_FORMS)}
 
 
 # ---- pages -------------------------------------------------------------------------------------------------------------
@@ -125,8 +162,15 @@ async def _form(desk: Desk, section: Section, raw: Mapping[str, Any], values: Ma
         "settings/design/section", section.part, status=status, section=_named(section), title=desk.words(raw.get("label"), key) if key else str(section.new), key=key,
         entity_key=str(raw.get("entity")), entity=desk.words(entity.defn.plural, entity.key) if entity else str(raw.get("entity")), mark=mark,
         entity_url=f"/settings/entities/{entity.key}" if entity else "", drawn=await draw(desk, controls, values, errors), problems=left_over(errors, controls),
-        action=f"{section.url}/{key or 'new'}", broken=[str(p.message) for p in desk.problems_at(section.path(key))] if key and not errors else [],
+        public_url=_public_url(desk, section, key, raw), action=f"{section.url}/{key or 'new'}", broken=[str(p.message) for p in desk.problems_at(section.path(key))] if key and not errors else [],
     )  # fmt: skip
+
+
+def _public_url(desk: Desk, section: Section, key: str, raw: Mapping[str, Any]) -> str:
+    """Where people outside open it; only what is published has such a page."""
+    tenant = site_of(desk.ask.request).tenant
+    published = key and section.try_at and any(d.key == key for d in getattr(desk.ask.ctx.config.bundle, section.section))
+    return address_of(tenant, section.try_at.format(key=key)) if published and tenant is not None else ""
 
 
 async def _save(desk: Desk, section: Section, old: Mapping[str, Any], form: FormMultiDict) -> Response[Any]:

@@ -34,8 +34,15 @@ def club_bundle() -> dict[str, Any]:
             {"key": "reader", "label": label("Reader"), "entities": {"member": {"read": "all"}}},
         ],
         "templates": texts,
+        "web_forms": [
+            {"key": "join", "label": label("Join"), "entity": "member", "fields": ["name", "email", "phone", "level"], "required": ["name", "email"], "match": ["email"],
+             "values": {"note": "concat('from the web: ', name)"}, "owner_role": "clerk", "embed_on": ["https://www.club.example"], "thanks": label("See you"), "per_hour": 50},
+            {"key": "ask", "label": label("Ask"), "entity": "member", "fields": ["name", "phone"], "question": True, "redirect": "https://www.club.example/thanks"},
+            {"key": "closed", "label": label("Closed"), "entity": "member", "fields": ["name"], "active": False},
+        ],
         "automations": [
             {"key": "greet", "label": label("Greet"), "entity": "member", "on": {"trigger": "create"}, "if": "level == 'gold'", "do": [{"action": "send", "template": "welcome"}]},
+            {"key": "came_in", "label": label("Came in"), "entity": "member", "on": {"trigger": "inbound", "via": "form", "named": "join"}, "do": [{"action": "set", "values": {"lang": "'en'"}}]},
             {"key": "tell_owner", "label": label("Tell the owner"), "entity": "member", "on": {"trigger": "update", "fields": ["birthday"]},
              "do": [{"action": "send", "template": "due", "channel": "in_app", "to": ["owner", "role:clerk"]}]},
         ],

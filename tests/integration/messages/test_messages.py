@@ -226,7 +226,7 @@ async def test_texts_know_only_the_records_fields_and_say_so(club):
     assert any(p.startswith("automations[greet].do[0]") and c == "wrong_channel" for p, c in problems(put("channels", ["sms"])))
     found = {u.path for u in usages(club_bundle(), "entities[member].fields[email]")}
     assert any(p.startswith("templates[welcome].to") for p in found)
-    assert any(p.startswith("templates[welcome].body") for p in {u.path for u in usages(club_bundle(), "entities[member].fields[name]")})
+    assert any(p.startswith("templates[welcome].subject") for p in {u.path for u in usages(club_bundle(), "entities[member].fields[name]")})
 
 
 async def test_an_administrator_writes_a_text_in_the_designer(club, admin):

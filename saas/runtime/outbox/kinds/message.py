@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from saas.runtime.outbox.messages import MAX_ATTEMPTS, NotSent, OutboxKind, Sending, outbox_kinds
-
 from saas.i18n import lazy
 from saas.runtime.messages.delivering import deliver_message, give_up
+from saas.runtime.outbox.messages import MAX_ATTEMPTS, NotSent, OutboxKind, Sending, outbox_kinds
 
 
 @outbox_kinds.register
