@@ -44,6 +44,8 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "schedules": Part("schedule"),
         "templates": Part("template"),
         "web_forms": Part("web_form"),
+        "webhooks": Part("webhook"),
+        "inbound_hooks": Part("inbound_hook"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -120,6 +122,8 @@ SORTS: Mapping[str, Mapping[str, str]] = {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
         "target": "target", "to": "people", "template": "message_template",
     },
+    "webhook": {"fields": "fields"},
+    "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
     "web_form": {
         "fields": "fields", "required": "fields", "values": "values", "match": "fields", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
     },

@@ -34,6 +34,8 @@ def build_bundle(raw: Raw) -> m.Bundle:
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
+        webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
+        inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -218,6 +220,19 @@ def _web_form(raw: Raw) -> m.WebFormDef:
         key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
         on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
         redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+    )  # fmt: skip
+
+
+@shared
+def _webhook(raw: Raw) -> m.WebhookDef:
+    return m.WebhookDef(raw["key"], raw["label"], raw["entity"], _keys(raw, "events"), raw.get("if"), _keys(raw, "fields"), raw.get("active", True))
+
+
+@shared
+def _inbound_hook(raw: Raw) -> m.InboundHookDef:
+    return m.InboundHookDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
+        signed=raw.get("signed", False), active=raw.get("active", True),
     )  # fmt: skip
 
 

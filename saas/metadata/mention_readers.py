@@ -77,14 +77,14 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
+    ("webhook", "entity"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
     ("role", "home"): "property", ("department", "parent"): "property",
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
-_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("web_form", "match")))
+_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("web_form", "match"), ("inbound_hook", "match")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
 )
 
 
@@ -249,6 +249,13 @@ def _values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
             yield target, f"{spot.path}.{name}.{key}", at, None
 
 
+def _field_map(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """What is put into which field."""
+    for key in value if isinstance(value, Mapping) else ():
+        at = (*spot.at, name, key)
+        yield field_path(spot.entity, key), f"{spot.path}.{name}.{key}", at, at
+
+
 def _literals(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
     for key, given in value.items() if isinstance(value, Mapping) else ():
         path, at = f"{spot.path}.{name}.{key}", (*spot.at, name, key)
@@ -304,5 +311,5 @@ READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
     "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
-    "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
+    "values": _values, "field_map": _field_map, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

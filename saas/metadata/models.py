@@ -524,6 +524,35 @@ class WebFormDef:
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebhookDef:
+    """Tells another system of what happens to records. Where, and the secret, belong to an installation (saas.tenants.integrations)."""
+
+    key: str
+    label: Label
+    entity: str
+    events: tuple[str, ...]
+    condition: str | None = None  # "if"
+    fields: tuple[str, ...] = ()  # none: all but sensitive and computed ones
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class InboundHookDef:
+    """Takes what another system says, as records. `map`: {field: path in what is sent}; `once`: the path of what makes a message the same."""
+
+    key: str
+    label: Label
+    entity: str
+    map: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "update"
+    once: str | None = None
+    signed: bool = False
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
 
@@ -542,4 +571,6 @@ class Bundle:
     schedules: tuple[ScheduleDef, ...] = ()
     templates: tuple[TemplateDef, ...] = ()
     web_forms: tuple[WebFormDef, ...] = ()
+    webhooks: tuple[WebhookDef, ...] = ()
+    inbound_hooks: tuple[InboundHookDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -38,6 +38,16 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _template(check, template)
     for form in check.bundle.web_forms:
         _web_form(check, form)
+    for hook in check.bundle.webhooks:
+        if check.known(f"webhooks[{hook.key}].entity", "entity", hook.entity, check.entities):
+            _fields(check, f"webhooks[{hook.key}].fields", hook.entity, hook.fields)
+    for taken in check.bundle.inbound_hooks:
+        path = f"inbound_hooks[{taken.key}]"
+        if check.known(f"{path}.entity", "entity", taken.entity, check.entities):
+            _fields(check, f"{path}.map", taken.entity, taken.map)
+            _fields(check, f"{path}.values", taken.entity, taken.values)
+            for key in taken.match:
+                check.known(f"{path}.match[{key}]", "field", key, {**taken.map, **taken.values})
     _actions(check)
 
 

@@ -38,6 +38,7 @@ from saas.runtime.env import RecordEnv, requirements
 from saas.runtime.rows import EncodedMany, Row, encode_many
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
+from saas.runtime.webhooks import hooks_of
 from saas.tenants import new_id
 
 T = TypeVar("T")
@@ -134,6 +135,8 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
+    if hooks_of(ctx.config, entity.key):  # each tells of itself
+        return False
     for kind in ("before_save", "create"):
         happening = Happening(kind, entity, blank, None, frozenset(entity.fields))
         if any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):

@@ -61,7 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
-SECTIONS = ("templates", "web-forms")
+SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -291,9 +291,12 @@ CASES: dict[str, Case] = {
     "POST /settings/messages/{message_id:uuid}/again": fills({}, message_id="$sent"),
     "GET /settings/opt-outs": reads(), "POST /settings/opt-outs": fills({"channel": "email", "address": "no address"}),
     "GET /settings/sms": Case(own=True), "POST /settings/sms": fills({"mode": "http", "url": "no address"}, own=True),
+    "GET /settings/connections": Case(own=True), "GET /settings/connections/{kind:str}/{key:str}": reads(kind="webhook", key="$word"),
+    **{f"POST /settings/connections/{{kind:str}}/{{key:str}}{rest}": fills({"url": "https://x.example/"}, kind="webhook", key="$word") for rest in ("", "/test", "/secret", "/again")},
+    "POST /hooks/in/{token:str}": sends({"id": "x"}, public=True, token="$note"),
     "GET /f/{key:str}": Case(params={"key": "$word"}, public=True), "POST /f/{key:str}": fills({"name": "$word"}, public=True, key="$word"),
-    "GET /unsubscribe/{token:str}": Case(params={"token": "$way_out"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$way_out"),
-    "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$report"), "POST /profile/channels": fills({"channels": "email"}),
+    "GET /unsubscribe/{token:str}": Case(params={"token": "$note"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$note"),
+    "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$note"), "POST /profile/channels": fills({"channels": "email"}),
 }  # fmt: skip
 
 

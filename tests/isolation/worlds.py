@@ -95,7 +95,6 @@ async def _fill(world: World, word: str) -> None:
     ctx = await context_for_user(world.tenant.id, UUID(admin.id))
     from saas.runtime import outbox
     from saas.runtime.archive import start_archive
-    from saas.runtime.messages import opt_outs, sms
     from saas.runtime.views import save_view
     from saas.runtime.worker import run_now
 
@@ -113,8 +112,6 @@ async def _fill(world: World, word: str) -> None:
             world.tenant.id, new_id(), f"{word}@x.example", f"{word} subject",
         ))  # fmt: skip
         await integrations.save_integration(conn, world.tenant.id, "sms", "sms", "SMS", {"mode": "recorded"})
-        things["way_out"] = opt_outs.unsubscribe_path(world.tenant.id, "email", f"{word}@x.example").rpartition("/")[2]
-        things["report"] = sms.report_path(world.tenant.id).rpartition("/")[2]
         things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
 

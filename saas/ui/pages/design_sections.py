@@ -16,11 +16,11 @@ from litestar.params import FromPath
 from saas.errors import NotFound
 from saas.i18n import LazyString, lazy, listed
 from saas.i18n import gettext as _
-from saas.metadata.property_words import CHANNELS, ON_MATCH
+from saas.metadata.property_words import CHANNELS, EVENTS, ON_MATCH
 from saas.metadata.references import PUBLIC_TYPES
 from saas.tenants.links import address_of
 from saas.ui.builder import words
-from saas.ui.builder.controls import Control, draw, laid, left_over, read
+from saas.ui.builder.controls import Control, ControlKind, control_kinds, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import fresh_key, is_gesture, missing
@@ -119,7 +119,68 @@ WEB_FORMS = Section(
     lazy("New web form"), lazy("A contact form, an application, a request for a call: on your own address, or in a frame of your website."), _web_form_controls,
     lambda desk, raw: "" if raw.get("active") is not False else _("switched off"), about=lazy("Which records does it make?"), try_at="/f/{key}",
 )  # fmt: skip
-SECTIONS: Mapping[str, Section] = {s.part: s for s in (TEMPLATES, WEB_FORMS)}
+
+
+def _webhook_controls(desk: Desk, entity: str) -> list[Control]:
+    found = desk.config.entities.get(entity)
+    fields = tuple(Choice(f.key, desk.words(f.label, f.key)) for f in found.fields.values()) if found else ()
+    return [
+        Control("label", "label", _("Name"), required=True),
+        Control("events", "choices", _("Tells when a record is"), required=True, choices=tuple(Choice(k, str(t)) for k, t in EVENTS.items())),
+        Control("if", "condition", _("Only if"), entity=entity, result="bool"),
+        Control("fields", "choices", _("Fields that are told"), _("None ticked: all but sensitive and computed ones."), choices=fields, advanced=True),
+        Control("active", "bool", _("Switched on"), default=True),
+    ]  # fmt: skip
+
+
+WEBHOOKS = Section(
+    "webhooks", "webhooks", "world", lazy("Webhook"), lazy("Webhooks"), lazy("Tell another system what happens to records, by a signed request to its address."), lazy("New webhook"),
+    lazy("Each event is sent once it is saved, tried again until it arrives, and kept in a log."), _webhook_controls,
+    lambda desk, raw: listed(str(EVENTS.get(str(e), e)) for e in raw.get("events") or ()), ((lazy("Connections"), "/settings/connections", "link"),),
+)  # fmt: skip
+
+
+@control_kinds.register
+class FieldMapControl(ControlKind):
+    """Which field takes what: one `field = path` on a line."""
+
+    key = "field_map"
+    wide = True
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        lines = [line.partition("=") for line in str(form.get(control.name) or "").splitlines()[:60] if line.strip()]
+        return {name.strip()[:48]: path.strip()[:200] for name, _sign, path in lines}
+
+    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
+        found = desk.config.entities.get(control.entity)
+        return {
+            "text": "\n".join(f"{name} = {path}" for name, path in value.items()) if isinstance(value, Mapping) else "",
+            "known": [(f.key, desk.words(f.label, f.key)) for f in found.declared.values()] if found else [],
+        }  # fmt: skip
+
+
+def _inbound_controls(desk: Desk, entity: str) -> list[Control]:
+    found = desk.config.entities.get(entity)
+    fields = tuple(Choice(f.key, desk.words(f.label, f.key)) for f in found.declared.values()) if found else ()
+    then = (Choice("update", _("change the record there is")), *(Choice(k, str(t)) for k, t in ON_MATCH.items()))
+    return [
+        Control("label", "label", _("Name"), required=True),
+        Control("map", "field_map", _("Where values stand"), _("One on a line: field = path in the JSON that is sent, such as name = data.customer.name."), required=True, entity=entity),
+        Control("match", "choices", _("The same as before if equal in"), choices=fields),
+        Control("on_match", "choice", _("Then"), default="update", choices=then),
+        Control("once", "text", _("Number of the message"), _("Path of what makes a message the same when it comes again, such as id.")),
+        Control("signed", "bool", _("Must be signed"), default=False),
+        Control("values", "values", _("Set by itself"), _("Further fields of the new record, such as where it came from."), entity=entity, advanced=True, more={"about": entity}),
+        Control("active", "bool", _("Switched on"), default=True),
+    ]  # fmt: skip
+
+
+INBOUND = Section(
+    "inbound_hooks", "inbound-hooks", "download", lazy("Inbound webhook"), lazy("Inbound webhooks"), lazy("Take what another system says as records, at a secret address."), lazy("New inbound webhook"),
+    lazy("A shop's orders, a switchboard's calls, sign-ups of another site."), _inbound_controls, lambda desk, raw: listed(str(k) for k in raw.get("map") or ()),
+    ((lazy("Connections"), "/settings/connections", "link"),), about=lazy("Which records does it make?"),
+)  # fmt: skip
+SECTIONS: Mapping[str, Section] = {s.part: s for s in (TEMPLATES, WEB_FORMS, WEBHOOKS, INBOUND)}
 
 
 # ---- pages -------------------------------------------------------------------------------------------------------------

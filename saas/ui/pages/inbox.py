@@ -24,7 +24,7 @@ from saas.ui.pages.sessions import YEAR
 from saas.ui.views import Choice, Empty, Hit, NoteView, Profile, Toast
 
 PAGE = 50
-PLACES = {"support": "/settings/support", "operator_export": "/settings/audit", "usage": "/settings/plan"}  # where messages lead that are about no record, by their kind
+PLACES = {"support": "/settings/support", "operator_export": "/settings/audit", "usage": "/settings/plan", "connection": "/settings/connections"}  # where messages lead that are about no record, by their kind
 
 
 @get("/notifications")

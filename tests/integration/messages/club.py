@@ -34,6 +34,14 @@ def club_bundle() -> dict[str, Any]:
             {"key": "reader", "label": label("Reader"), "entities": {"member": {"read": "all"}}},
         ],
         "templates": texts,
+        "webhooks": [
+            {"key": "crm", "label": label("To the shop"), "entity": "member", "events": ["create", "update", "delete"], "if": "level == 'gold'", "fields": ["name", "email", "level"]},
+        ],
+        "inbound_hooks": [
+            {"key": "shop", "label": label("From the shop"), "entity": "member", "map": {"name": "buyer.name", "email": "buyer.mail", "phone": "buyer.phone", "lang": "lang"}, "values": {"note": "'shop'"},
+             "match": ["email"], "once": "id"},
+            {"key": "signed", "label": label("Signed"), "entity": "member", "map": {"name": "name"}, "signed": True},
+        ],
         "web_forms": [
             {"key": "join", "label": label("Join"), "entity": "member", "fields": ["name", "email", "phone", "level"], "required": ["name", "email"], "match": ["email"],
              "values": {"note": "concat('from the web: ', name)"}, "owner_role": "clerk", "embed_on": ["https://www.club.example"], "thanks": label("See you"), "per_hour": 50},
