@@ -36,6 +36,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
+        ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -204,6 +205,16 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
         once_per=raw.get("once_per", "run"),
         active=raw.get("active", True),
     )
+
+
+def _plain(kind: type, raw: Raw) -> Any:
+    """A definition whose properties are called in the model what they are called in the bundle."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+
+
+@shared
+def _ledger(raw: Raw) -> m.LedgerDef:
+    return _plain(m.LedgerDef, raw)
 
 
 @shared

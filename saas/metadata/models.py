@@ -448,6 +448,40 @@ class ScheduleDef:
     active: bool = True
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class LedgerDef:
+    """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
+    fields too: of the entry direction, origin, origins, reversal, reason, account, expires; of the party never_negative, limit,
+    minimum, main. adds, takes, holds, frees are options of the direction."""
+
+    key: str
+    label: Label
+    entity: str
+    party: str
+    amount: str
+    balance: str
+    description: Label = field(default_factory=dict)
+    direction: str | None = None
+    adds: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    frees: tuple[str, ...] = ()
+    deny_negative: bool = True
+    never_negative: tuple[str, ...] = ()
+    limit: str | None = None
+    minimum: str | None = None
+    origin: str | None = None
+    origins: tuple[str, ...] = ()
+    free_origins: tuple[str, ...] = ()
+    approved: str | None = None  # the stage an entry starts in where `approved_if` holds
+    approved_if: str | None = None
+    reversal: str | None = None
+    reason: str | None = None
+    main: str | None = None
+    account: str | None = None
+    expires: str | None = None
+
+
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
 SYSTEM = "system"  # in the place of a role: no rights are asked
 
@@ -573,4 +607,5 @@ class Bundle:
     web_forms: tuple[WebFormDef, ...] = ()
     webhooks: tuple[WebhookDef, ...] = ()
     inbound_hooks: tuple[InboundHookDef, ...] = ()
+    ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

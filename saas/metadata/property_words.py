@@ -58,6 +58,7 @@ NOUNS: Mapping[str, LazyString] = {
     "web_form": lazy("Web form"),
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
+    "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
@@ -92,7 +93,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
         "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
-        "inbound_hooks": lazy("Inbound webhooks"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -187,6 +188,15 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "template": {
         "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
         "essential": lazy("Also to those who opted out"),
+    },
+    "ledger": {
+        "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
+        "adds": lazy("These add"), "takes": lazy("These take away"), "holds": lazy("These reserve"), "frees": lazy("These release"),
+        "deny_negative": lazy("The balance never falls below zero"), "never_negative": lazy("Further figures that never fall below zero"), "limit": lazy("Field the balance may not exceed"),
+        "minimum": lazy("Field of the minimum that gives an alarm"), "origin": lazy("Field of the kind of origin"), "origins": lazy("Records an entry can come from"),
+        "free_origins": lazy("Kinds of origin without a record"), "approved": lazy("Stage without approval"), "approved_if": lazy("No approval is needed if"),
+        "reversal": lazy("Field that names the entry it reverses"), "reason": lazy("Field of the reason"), "main": lazy("Field of the main account"),
+        "account": lazy("Field that keeps the sub-account"), "expires": lazy("Field of the expiry"),
     },
     "example": {
         "as": lazy("Who does it"), "given": lazy("The record before"), "records": lazy("Other records before"), "state": lazy("Stage before"),

@@ -8,6 +8,7 @@ from typing import Any
 from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata.check import Check
+from saas.metadata.described import check_described
 from saas.metadata.kinds import field_types
 
 SOURCES_OF_TIME = ("date", "datetime")
@@ -48,6 +49,7 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
             _fields(check, f"{path}.values", taken.entity, taken.values)
             for key in taken.match:
                 check.known(f"{path}.match[{key}]", "field", key, {**taken.map, **taken.values})
+    check_described(check)
     _actions(check)
 
 

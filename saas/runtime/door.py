@@ -19,7 +19,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, search
+from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, postings, records, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -35,7 +35,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Reverse -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -128,7 +128,7 @@ async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> op
 
 async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
     act = Act(conn, ctx)
-    await records.delete(act, entity, op.id, version=op.version)
+    await records.delete(act, entity, op.id, version=op.version, along=op.along and ctx.unrestricted)
     return ops.Change(None, act.effects, act.warnings, _said(ctx, entity, "deleted", _("Deleted")))
 
 
@@ -142,6 +142,12 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await postings.reverse(act, entity, op.id, op.reason)
+    return await _change(act, entity, row.id, _("Reversed"))
 
 
 # ---- reads -------------------------------------------------------------------------------------------------------------
@@ -299,6 +305,7 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),
     ops.Board: (_board, False),
