@@ -15,6 +15,7 @@ from saas.db import tenant_transaction
 from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, NotAuthenticated, NotFound, TooManyRequests
 from saas.i18n import lazy
 from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
 from saas.metadata.models import InboundHookDef
 from saas.runtime import exchanges
 from saas.runtime.acts import Act, ActionRun
@@ -117,7 +118,7 @@ async def _take(ctx: Context, hook: InboundHookDef, found: Integration, body: by
 
 def _fitting(entity: Entity, key: str, value: Any) -> Any:
     """Numbers where texts are wanted, as other systems write them."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and entity.fields[key].type in ("text", "longtext", "phone", "code", "option"):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and field_types.get(entity.fields[key].type).expr_type in ("text", "option"):
         return str(value)
     return value
 
