@@ -115,8 +115,13 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for pool in entity.pools:
+        for name in ("when", "held_if", "recycle_unless"):
+            if getattr(pool, name):
+                yield Place(f"{path}.pools[{pool.key}].{name}", getattr(pool, name), entity.key, "bool", stored=True)
     for field in entity.fields:
-        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:

@@ -75,7 +75,7 @@ async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
 
     `again`: also those that have: records that match only now are done, those done in this period are not."""
     reports = []
-    for schedule in ctx.config.bundle.schedules:
+    for schedule in ctx.config.schedules:
         if not schedule.active:
             continue
         tick = _tick_of(ctx, schedule)
