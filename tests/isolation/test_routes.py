@@ -247,6 +247,7 @@ CASES: dict[str, Case] = {
     "POST /billing/workspaces/{slug:str}/refresh": fills({}, public=True, slug="$slug"), "POST /billing/workspaces/{slug:str}/invoices": fills({"number": "1", "amount": "1"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/invoices/{invoice_id:str}": fills({"status": "paid"}, public=True, slug="$slug", invoice_id="$record"),
     "GET /settings/clock": reads(), "POST /settings/clock": fills({"by": "no"}), "POST /settings/clock/real": fills({}),
+    "GET /settings/timetable": reads(), "GET /settings/timetable/{key:str}": reads({}, {"at": "next"}, key="task_overdue"), "POST /settings/timetable/{key:str}/run": fills({}, key="task_overdue"),
     "GET /settings/leave": reads(), "POST /settings/leave": fills({"name": "$word"}), "POST /settings/leave/undo": fills({}),
     "GET /settings/speed": reads(), "POST /settings/speed/index": fills({"entity": "customer", "field": "name"}),
     "POST /settings/speed/measure": fills({"subject": "views[customer:$view]"}, {"subject": "saved[customer:$view]"}, {"subject": "views[customer:all]"}),
