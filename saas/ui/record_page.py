@@ -135,6 +135,8 @@ class RecordPage:
         ledger = reversible(self.ctx, self.entity)
         if ledger is not None and self.record.deleted_at is None and not self.record.values.get(ledger.defn.reversal or "") and permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("Reverse …"), f"{self.url}/reverse", "undo", dialog=True))
+        if may.update and self.entity.defn.owned and self.record.owner:
+            found.append(Link(_("Hand over …"), f"/r/{self.entity.key}/transfer?ids={self.record.id}", "exchange"))
         if may.delete:
             found.append(Link(_("Delete …"), f"{self.url}/delete", "trash", danger=True, dialog=True))
         return tuple(found)

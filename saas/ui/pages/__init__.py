@@ -33,6 +33,7 @@ from saas.ui.pages import (
     examples,
     figures,
     first_steps,
+    handing_over,
     home,
     inbox,
     invitations,
@@ -65,15 +66,16 @@ from saas.ui.pages import (
     stages,
     support,
     system,
+    timetable,
     transfers,
     web_forms,
 )
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
-    pools.router,
+    pools.router, handing_over.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
-    second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, single_sign_on.router, domains.router,
+    second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
     billing.router, billing_console.router, billing_hook.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
