@@ -34,6 +34,7 @@ UNKNOWN: dict[str, LazyString] = {
     "approval": lazy("There is no such approval here."),
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
+    "template": lazy("There is no such message here."),
     "choice": lazy("This is not one of the possible choices."),
 }
 
