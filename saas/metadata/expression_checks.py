@@ -112,6 +112,12 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for duplicate in entity.duplicates:
+        here = f"{path}.duplicates[{duplicate.key}]"
+        if duplicate.where:
+            yield Place(f"{here}.where", duplicate.where, entity.key, "bool", stored=True)
+        if duplicate.against is not None and duplicate.against.where:
+            yield Place(f"{here}.against.where", duplicate.against.where, duplicate.against.entity, "bool", stored=True)
     for field in entity.fields:
         yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 

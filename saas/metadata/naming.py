@@ -289,7 +289,7 @@ def entity_of(lookup: Lookup, kind: str, definition: Any, key: str, outer: Any) 
         return (lookup.widget(definition.get("report"), definition.get("widget")) or NOTHING).get("entity")
     if kind == "report":  # what its parameters are about
         return next((w["entity"] for w in items(definition, "widgets") if isinstance(w.get("entity"), str)), None)
-    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "example", "example_record", "source"):
+    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "example", "example_record", "source", "against"):
         return definition.get("entity")
     return outer
 

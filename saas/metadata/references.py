@@ -76,13 +76,22 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
     for unique in entity.unique:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
-        _fields(check, f"{path}.duplicates[{duplicate.key}].match", entity.key, duplicate.match)
+        _duplicate(check, f"{path}.duplicates[{duplicate.key}]", entity, duplicate)
     if entity.tree:
         _points_to(check, f"{path}.tree.parent", entity.key, entity.tree["parent"], entity.key, ("ref",))
     for number, source in enumerate(entity.timeline):
         _timeline(check, f"{path}.timeline.sources[{number}]", entity.key, source)
     for field in entity.fields:
         _field(check, f"{path}.fields[{field.key}]", entity, field)
+
+
+def _duplicate(check: Check, path: str, entity: m.EntityDef, rule: m.DuplicateDef) -> None:
+    for name in ("match", "similar", "names", "reveal"):
+        _fields(check, f"{path}.{name}", entity.key, getattr(rule, name))
+    _roles(check, f"{path}.confirm_roles", rule.confirm_roles)
+    if rule.against is not None and check.known(f"{path}.against.entity", "entity", rule.against.entity, check.entities):
+        for name in ("fields", "reveal"):
+            _fields(check, f"{path}.against.{name}", rule.against.entity, getattr(rule.against, name))
 
 
 def _timeline(check: Check, path: str, entity_key: str, source: m.TimelineSource) -> None:

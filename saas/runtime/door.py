@@ -104,7 +104,7 @@ async def _shown(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, de
 
 async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
     act = Act(conn, ctx)
-    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, record_id=op.id)
+    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, reason=op.reason, record_id=op.id)
     return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")), brief=op.brief)
 
 
@@ -122,7 +122,7 @@ async def _create_many(conn: Any, ctx: Context, entity: Entity, op: ops.CreateMa
 
 async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> ops.Change:
     act = Act(conn, ctx)
-    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates)
+    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates, reason=op.reason)
     return await _change(act, entity, op.id, _said(ctx, entity, "updated", _("Saved")), brief=op.brief)
 
 

@@ -40,6 +40,14 @@ def appended(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping
     return _APPEND, _event(ctx, entity, row, kind, changes, transition)
 
 
+REASON = "_reason"  # beside the fields of a change: why something was saved although it looked like another record
+
+
+def with_reason(changes: Mapping[str, tuple[Any, Any]], reason: str) -> Mapping[str, tuple[Any, Any]]:
+    """What the history is told, with the reason somebody gave."""
+    return {**changes, REASON: (None, reason.strip())} if reason.strip() else changes
+
+
 async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:
     """An update of each of several records."""
     await conn.executemany(_APPEND, [_event(ctx, entity, row, "updated", changes) for row, changes in updates])
@@ -128,6 +136,8 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
             if access[key] == "masked":
                 texts = [permissions.masked(t, permissions.mask_of(ctx, entity, key)) if t else t for t in texts]
             lines.append({"field": key, "label": pick(field.label, ctx.locale), "old": texts[0], "new": texts[1]})
+        if (reason := json.loads(item["changes"]).get(REASON)) is not None:
+            lines.append({"field": "", "label": gettext("Saved although similar"), "old": "", "new": str(reason[1])})
         label = entity.pipeline.transition(item["transition"]) if entity.pipeline and item["transition"] else None
         entries.append(
             ops.HistoryEntry(

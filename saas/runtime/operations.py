@@ -24,6 +24,7 @@ class Create:
     entity: str
     values: Values
     confirm_duplicates: bool = False
+    reason: str = ""  # why somebody saves although a similar record exists
     id: UUID | None = None
     brief: bool = False
 
@@ -47,6 +48,7 @@ class Update:
     values: Values
     version: int | None = None
     confirm_duplicates: bool = False
+    reason: str = ""
     brief: bool = False
 
 

@@ -358,10 +358,24 @@ class ConflictView:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinView:
+    """A record that may be the same. Without `id` the reader may not see it, and `lines` are what the rule reveals all the same."""
+
+    title: str
+    id: str = ""
+    url: str = ""
+    owner: str = ""
+    score: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatesView:
     text: str
-    matches: tuple[Link, ...] = ()
+    matches: tuple[TwinView, ...] = ()
     may_confirm: bool = True
+    needs_reason: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,8 @@ def _schemas(ctx: Context, entity: Entity) -> Json:
 
 
 def _values(schema: Json, *more: str) -> Json:
-    extra: Json = {name: {"type": "boolean"} if name == "confirm_duplicates" else {"type": "integer"} for name in more}
+    kinds = {"confirm_duplicates": {"type": "boolean"}, "duplicate_reason": {"type": "string", "maxLength": 500}}
+    extra: Json = {name: kinds.get(name, {"type": "integer"}) for name in more}
     return body({"type": "object", "properties": {"values": schema, **extra}, "required": ["values"]})
 
 
@@ -98,9 +99,9 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
-        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
+        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates", "duplicate_reason"))
     if permissions.may(ctx, "update", key):
-        change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
+        change = _values(ref(f"{key}.change"), "confirm_duplicates", "duplicate_reason", "version")
         act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
     if permissions.may(ctx, "delete", key):
         act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
