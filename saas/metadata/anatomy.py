@@ -50,6 +50,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "rules": Part("rule"),
         "unique": Part("unique"),
         "duplicates": Part("duplicate"),
+        "merge": Part("merge", "one", named=False),
         "tree": Part("tree", "one", named=False),
         "timeline": Part("timeline", "one", named=False),
         "messages": Part("messages", "one", named=False),
@@ -120,7 +121,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people",
+        "target": "target", "to": "people", "loser": "target",
     },
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},
     "right": {"create": "create", "read": "scope_rules", "update": "scope_rules", "delete": "scope_rules", "export": "scope_rules"},

@@ -85,6 +85,7 @@ def _entity(raw: Raw) -> m.EntityDef:
         rules=tuple(m.RuleDef(r["key"], r["expr"], r["message"], r.get("field")) for r in raw.get("rules", ())),
         unique=tuple(_unique(raw)),
         duplicates=tuple(_duplicate(d) for d in raw.get("duplicates", ())),
+        merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -277,6 +278,7 @@ def _rights(raw: Raw) -> m.EntityRights:
         create_if=create["if"] if isinstance(create, Mapping) else None,
         import_=raw.get("import", False),
         bulk=raw.get("bulk", False),
+        merge=raw.get("merge", False),
         fields={k: _field_right(v) for k, v in raw.get("fields", NONE).items()},
     )
 

@@ -138,6 +138,14 @@ class DuplicateDef:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeDef:
+    """How records become one. `winner`: whose filled value is proposed, the survivor's or that of the record changed last."""
+
+    winner: str = "survivor"  # survivor | newest
+    undo_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineSource:
     entity: str
     via: str
@@ -161,6 +169,7 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
+    merge: MergeDef = MergeDef()
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -307,6 +316,7 @@ class EntityRights:
     create_if: str | None = None
     import_: bool = False
     bulk: bool = False
+    merge: bool = False
     fields: Mapping[str, FieldRight] = field(default_factory=dict)
 
 

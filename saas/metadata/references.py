@@ -308,6 +308,13 @@ def _actions(check: Check) -> None:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if isinstance(action.options.get("loser"), str):
+                loser = target_entity(check, f"{path}.loser", scene.entity, action.options["loser"], aliases)
+                if loser is not None and entity is not None and loser != entity:
+                    check.problems.add(
+                        f"{path}.loser", "unlike_records", lazy("Only records of one kind can be merged: “%(one)s” and “%(other)s” are not.", one=entity, other=loser),
+                        lazy("Write a path that leads to a record of “%(one)s”.", one=entity),
+                    )  # fmt: skip
             if action.alias:
                 aliases[action.alias] = entity
 

@@ -36,11 +36,12 @@ _APPEND = (
 
 
 def appended(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> Write:
-    """The statement for one act. kind: created updated deleted restored transition."""
+    """The statement for one act. kind: created updated deleted restored transition merged merged_away unmerged."""
     return _APPEND, _event(ctx, entity, row, kind, changes, transition)
 
 
 REASON = "_reason"  # beside the fields of a change: why something was saved although it looked like another record
+MERGE = "_merge"  # and the id of the merge that was done or undone
 
 
 def with_reason(changes: Mapping[str, tuple[Any, Any]], reason: str) -> Mapping[str, tuple[Any, Any]]:
@@ -144,6 +145,7 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
                 id=f"{item['at'].isoformat()}~{item['version']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
                 actor=actors.get(item["actor_id"]) or str(ORIGIN_NAMES.get(item["origin"], gettext("System"))),
                 origin=item["origin"], changes=lines, transition=pick(label.label, ctx.locale) if label else item["transition"],
+                merge=next(iter(json.loads(item["changes"]).get(MERGE, ())[1:]), None),
             )
         )
     return entries

@@ -228,7 +228,7 @@ class RecordPage:
 
     def _event(self, entry: ops.HistoryEntry) -> EventView:
         changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes)
-        count = len(changes)
+        count = sum(1 for c in entry.changes if c["field"])
         text = {
             "created": _("created this record"),
             "updated": ngettext("changed %(count)s field", "changed %(count)s fields", count),
@@ -236,8 +236,8 @@ class RecordPage:
             "restored": _("restored this record"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
         }.get(entry.kind, entry.kind)
-        if entry.kind == "created":
-            changes = ()
+        if entry.kind == "created":  # but not why it was saved although there was one like it
+            changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes if not c["field"])
         return EventView(
             kind=entry.kind, icon=EVENT_ICONS.get(entry.kind, "circle-dot"), actor=entry.actor, text=text, iso=entry.at.isoformat(), time=formats.clock(self.ctx, entry.at),
             full=formats.full(self.ctx, entry.at), changes=changes,
