@@ -38,7 +38,7 @@ from saas.ui.views import (
 )
 
 RELATED_ROWS, TIMELINE_ROWS, SOURCE_ROWS = 10, 30, 20
-EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right"}
+EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "merged": "copy", "unmerged": "restore"}
 CSS = {"primary": "primary", "danger": "danger", "default": ""}
 
 
@@ -235,12 +235,14 @@ class RecordPage:
             "deleted": _("deleted this record"),
             "restored": _("restored this record"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
+            "merged": _("merged other records into this one"),
+            "unmerged": _("undid a merge"),
         }.get(entry.kind, entry.kind)
         if entry.kind == "created":  # but not why it was saved although there was one like it
             changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes if not c["field"])
         return EventView(
             kind=entry.kind, icon=EVENT_ICONS.get(entry.kind, "circle-dot"), actor=entry.actor, text=text, iso=entry.at.isoformat(), time=formats.clock(self.ctx, entry.at),
-            full=formats.full(self.ctx, entry.at), changes=changes,
+            full=formats.full(self.ctx, entry.at), changes=changes, url=f"/r/{self.entity.key}/merges/{entry.merge}" if entry.merge else "",
         )  # fmt: skip
 
     async def _source(self, source: TimelineSource) -> list[tuple[datetime, EventView]]:

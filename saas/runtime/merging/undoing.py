@@ -33,7 +33,7 @@ class PastMerge:
     losers: tuple[UUID, ...]
     titles: tuple[str, ...]
     at: datetime
-    by: UUID | None
+    by: str
     undo_until: datetime
     undone_at: datetime | None
     changed: tuple[str, ...]
@@ -53,7 +53,7 @@ async def past_merge(conn: Any, ctx: Context, entity: Entity, merge_id: UUID) ->
     access = permissions.static_access(ctx, entity)
     return PastMerge(
         row["id"], row["survivor_id"], tuple(UUID(i) for i in detail["losers"]), tuple(detail["titles"].get(i, "") if named else i[:8] for i in detail["losers"]), row["merged_at"],
-        row["merged_by"], row["undo_until"], row["undone_at"], tuple(k for k in detail["values"] if access.get(k, "hidden") != "hidden"), len(detail["links"]),
+        await conn.fetchval("SELECT name FROM app_user WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, row["merged_by"]) or "", row["undo_until"], row["undone_at"], tuple(k for k in detail["values"] if access.get(k, "hidden") != "hidden"), len(detail["links"]),
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from saas.runtime.twins.index import fields_looked_at, marked, marks, signature, tokens
 from saas.runtime.twins.looking import Confirmation, found_twins, look_for_duplicates, told
+from saas.runtime.twins.pairs import TwinGroup, dismiss, keep_pairs, start_search, twin_groups
 from saas.runtime.twins.rules import Matcher, own_rules
 
 __all__ = [
-    "Confirmation", "Matcher", "fields_looked_at", "found_twins", "look_for_duplicates", "marked", "marks", "own_rules", "signature", "tokens", "told",
+    "Confirmation", "Matcher", "TwinGroup", "dismiss", "fields_looked_at", "found_twins", "keep_pairs", "look_for_duplicates", "marked", "marks", "own_rules", "signature", "start_search", "tokens", "told", "twin_groups",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 from saas.metadata.config import Config, Entity
 from saas.runtime.context import Context
 from saas.runtime.rows import Row
-from saas.runtime.twins import forms
+from saas.runtime.twins.forms import core, grams
 from saas.runtime.twins.rules import NAME, Matcher, Part, looking_into
 from saas.runtime.uniques import comparable
 
@@ -25,7 +25,7 @@ def part_value(config: Config, entity: Entity, part: Part, value: Any) -> Any:
         return None
     field = entity.fields.get(part.own)
     if part.how == NAME:
-        return forms.core(str(value)).replace(" ", "")
+        return core(str(value)).replace(" ", "")
     if field is not None and field.type == "phone" and isinstance(value, str):
         return re.sub(r"\D", "", value) or comparable(value)
     return comparable(value)
@@ -57,7 +57,7 @@ def tokens(config: Config, entity: Entity, row: Row) -> set[str]:
     for key in _gram_fields(config, entity):
         value = row.get(key)
         if isinstance(value, str) and value:
-            found.update(f"{GRAM}{key}:{gram}" for gram in forms.grams(value))
+            found.update(f"{GRAM}{key}:{gram}" for gram in grams(value))
     return found
 
 

@@ -17,8 +17,9 @@ from saas.runtime.context import Context
 from saas.runtime.present import present
 from saas.runtime.rows import Projection, Row
 from saas.runtime.sql import RecordScope, Statement
-from saas.runtime.twins import forms
+from saas.runtime.twins.forms import grams, similarity
 from saas.runtime.twins.index import GRAM, mark_of, part_value
+from saas.runtime.twins.pairs import keep_pairs, not_dismissed_sql
 from saas.runtime.twins.rules import Matcher, own_rules
 
 MOST = 20  # records named
@@ -69,7 +70,8 @@ async def found_twins(
         projection.flag(condition, ex.to_where(ex.parse(condition), scope))
     where = [f"t.entity_id = {target.number}", "t.deleted_at IS NULL", f"t.id = ANY({scope.param(ids, 'uuid[]')})"]
     if matcher.source == matcher.target:
-        where.append(f"t.id <> {scope.param(row.id, 'uuid')}")
+        me = scope.param(row.id, "uuid")
+        where += [f"t.id <> {me}", not_dismissed_sql(target, scope.param(ctx.tenant_id, "uuid"), "t.id", me)]
     where += [ex.to_where(ex.parse(text), scope) for text in (matcher.where, also) if text]
     if only_readable:
         where.append(readable)
@@ -83,7 +85,7 @@ def _score(ctx: Context, matcher: Matcher, row: Row, other: Row) -> int:
     source, config = ctx.config.entity(matcher.source), ctx.config
     if any(part_value(config, source, p, row.get(p.own)) != part_value(config, source, p, other.get(p.other)) for p in matcher.exact):
         return 0
-    scores = [forms.similarity(str(row.get(p.own)), str(other.get(p.other) or "")) for p in matcher.similar]
+    scores = [similarity(str(row.get(p.own)), str(other.get(p.other) or "")) for p in matcher.similar]
     return 0 if scores and min(scores) < matcher.threshold else min(scores, default=100)
 
 
@@ -96,7 +98,7 @@ async def _candidates(conn: Any, ctx: Context, target: Entity, matcher: Matcher,
         if not matcher.similar or len(equal) <= EQUAL:
             return equal[:EQUAL]
     part = matcher.similar[0]
-    wanted = [f"{GRAM}{part.other}:{gram}" for gram in forms.grams(str(row.get(part.own)))]
+    wanted = [f"{GRAM}{part.other}:{gram}" for gram in grams(str(row.get(part.own)))]
     rare = await _rarest(conn, ctx, target, wanted)
     if not rare:
         return []
@@ -165,6 +167,8 @@ async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row,
     refusing = [item for item in found if item.refuses]
     if refusing:
         await _tell(conn, asker, entity, refusing)
+    alike = [(row.id, hit.row.id, item.rule.key, hit.score) for item in found if item.matcher.target == entity.key for hit in item.hits]
+    await keep_pairs(conn, ctx, entity, alike)
     return [str(item.message) for item in found]
 
 

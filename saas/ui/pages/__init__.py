@@ -35,6 +35,7 @@ from saas.ui.pages import (
     leaving,
     lists,
     mail,
+    merging,
     operator_accounts,
     operator_notices,
     operator_slow,
@@ -57,11 +58,12 @@ from saas.ui.pages import (
     support,
     system,
     transfers,
+    twins,
 )
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router,
-    transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
+    transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
     billing.router, billing_console.router, billing_hook.router,

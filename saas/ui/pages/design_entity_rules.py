@@ -139,7 +139,7 @@ def _duplicate_controls(desk: Desk, key: str, fields: tuple[Choice, ...], messag
         Control("match", "sorter", _("Records look alike when these agree"), _("Telephone numbers compare by their digits, all else without capitals, spaces and width."), required=True, choices=fields),
         Control("similar", "choices", _("Of these, similar is enough for"), _("Names with a typing error or in another order are found as well."), choices=letters),
         Control("threshold", "number", _("How alike they must be, in percent"), default=85, more={"min": 50, "max": 100}),
-        Control("names", "choices", _("Of these, company names"), _("“Co., Ltd.”, “GmbH” or “有限公司” make no difference."), choices=letters),
+        Control("names", "choices", _("Of these, company names"), _("“Co., Ltd.”, “GmbH” and other legal forms make no difference."), choices=letters),
         Control("against_entity", "choice", _("Look among"), choices=tuple(c for c in views.entity_choices(desk) if c.key != key), more={"empty": _("records of the same entity")}),
     ]  # fmt: skip
     if there is not None:
