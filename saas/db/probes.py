@@ -24,6 +24,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("job", "status"): "queued",
     ("brand_file", "kind"): "logo",
     ("mail", "status"): "queued",
+    ("outbox", "status"): "queued",
     ("tenant_domain", "status"): "pending",
     ("sso_provider", "mode"): "off",
     ("support_access", "mode"): "read",

@@ -32,6 +32,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -200,10 +201,14 @@ def _actions(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
     return tuple(m.ActionDef(a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as")) for a in raw)
 
 
+_TRIGGER = frozenset(("trigger", "fields", "from", "to", "key"))
+
+
 @shared
 def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
-    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"))
+    own = {k: v for k, v in on.items() if k not in _TRIGGER}
+    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), own)
     return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
 
 
@@ -219,6 +224,16 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
         once_per=raw.get("once_per", "run"),
         active=raw.get("active", True),
     )
+
+
+def _plain(kind: type, raw: Raw) -> Any:
+    """A definition whose properties are called in the model what they are called in the bundle."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+
+
+@shared
+def _ledger(raw: Raw) -> m.LedgerDef:
+    return _plain(m.LedgerDef, raw)
 
 
 @shared

@@ -450,11 +450,14 @@ class DashboardDef:
 
 @dataclass(frozen=True, slots=True)
 class TriggerDef:
-    trigger: str  # create update before_save transition delete restore
+    """When an automation runs. `options` holds what only its type knows, as written."""
+
+    trigger: str  # create update before_save transition delete restore …
     fields: tuple[str, ...] = ()
     source: str | None = None  # "from"
     to: str | None = None
     transition: str | None = None  # "key"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -478,6 +481,40 @@ class ScheduleDef:
     where: Any = None
     once_per: str = "run"  # run day week month year ever
     active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class LedgerDef:
+    """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
+    fields too: of the entry direction, origin, origins, reversal, reason, account, expires; of the party never_negative, limit,
+    minimum, main. adds, takes, holds, frees are options of the direction."""
+
+    key: str
+    label: Label
+    entity: str
+    party: str
+    amount: str
+    balance: str
+    description: Label = field(default_factory=dict)
+    direction: str | None = None
+    adds: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    frees: tuple[str, ...] = ()
+    deny_negative: bool = True
+    never_negative: tuple[str, ...] = ()
+    limit: str | None = None
+    minimum: str | None = None
+    origin: str | None = None
+    origins: tuple[str, ...] = ()
+    free_origins: tuple[str, ...] = ()
+    approved: str | None = None  # the stage an entry starts in where `approved_if` holds
+    approved_if: str | None = None
+    reversal: str | None = None
+    reason: str | None = None
+    main: str | None = None
+    account: str | None = None
+    expires: str | None = None
 
 
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
@@ -529,4 +566,5 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata.check import Check
+from saas.metadata.described import check_described
 from saas.metadata.kinds import field_types
 
 SOURCES_OF_TIME = ("date", "datetime")
@@ -34,6 +35,7 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    check_described(check)
     _actions(check)
 
 

@@ -11,8 +11,10 @@ from cronsim import CronSim, CronSimError
 
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
+from saas.metadata.anatomy import DESCRIBED
 from saas.metadata.check import OWNED, RESERVED, Check
 from saas.metadata.kinds import action_types, field_types, widget_types
+from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
 from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
@@ -36,6 +38,7 @@ def check_meaning(check: Check) -> None:
         _entity(check, entity)
     check_pipelines(check)
     check_twins(check)
+    check_ledgers(check)
     _roles(check)
     for view in check.bundle.views:
         _view(check, view)
@@ -53,7 +56,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples"):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))

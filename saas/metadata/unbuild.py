@@ -42,7 +42,7 @@ def _write(value: Any) -> Any:
         return _typed(value, field_types.find(value.type), {"system"})
     if isinstance(value, m.WidgetDef):
         return _typed(value, widget_types.find(value.type), set())
-    if isinstance(value, m.ActionDef):
+    if isinstance(value, (m.ActionDef, m.TriggerDef)):
         return {**_plain(value, {"options"}), **_write(value.options)}
     special = _SPECIAL.get(type(value))
     if special is not None:

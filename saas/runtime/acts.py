@@ -34,7 +34,8 @@ class Act:
 
 @dataclass(slots=True)
 class Happening:
-    """What triggers look at. kind: create update before_save transition delete restore."""
+    """What triggers look at. kind: create update before_save transition delete restore
+    ledger_posted (of the record whose balance changed)."""
 
     kind: str
     entity: Entity
@@ -42,6 +43,7 @@ class Happening:
     old: Row | None = None
     changed: frozenset[str] = frozenset()
     transition: str | None = None
+    ledger: str | None = None
 
 
 @dataclass(slots=True)

@@ -80,6 +80,12 @@ async def change(ctx: Context, plan_key: str, seats: int) -> None:
     await _act(ctx, lambda tenant: checkout.change(tenant, plan_key, seats), "billing.changed", {"plan": plan_key, "seats": seats})
 
 
+async def cost_of_change(ctx: Context, plan_key: str, seats: int) -> checkout.Cost | None:
+    """Errors: as `checkout.cost_of_change`, PermissionDenied."""
+    require_payer(ctx)
+    return await checkout.cost_of_change(await get_tenant(ctx.tenant_id), plan_key, seats)
+
+
 async def set_extra(ctx: Context, most: int) -> None:
     """Errors: as `checkout.set_extra`, PermissionDenied."""
     await _act(ctx, lambda tenant: checkout.set_extra(tenant, most), "billing.extra_changed", {"extra_runs": most})

@@ -54,9 +54,12 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
+    """`along`: also records that are only ever added; for the engine's own clearing of invented ones."""
+
     entity: str
     id: UUID
     version: int | None = None
+    along: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,15 @@ class Transition:
     values: Values = field(default_factory=dict)
     version: int | None = None
     brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse:
+    """Post the counter-entry of an entry of a ledger."""
+
+    entity: str
+    id: UUID
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

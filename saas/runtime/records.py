@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, numbers, permissions, quota, rollups, search, twins, uniques
+from saas.runtime import events, ledgers, numbers, permissions, quota, rollups, search, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -115,11 +115,14 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
-    await _may_create(act, entity, row)
+    await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await ledgers.prepare_entry(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
+    if entity.pipeline and (stage := await ledgers.first_stage(act, entity, row)):
+        row.state = row.values[entity.pipeline.field] = stage
     confirmation = twins.Confirmation(confirm_duplicates, reason)
     told = await twins.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmation, is_new=True)
     act.warnings += told
@@ -130,11 +133,13 @@ async def create(
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
     history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told else ""))
+    accounts = await ledgers.opened(act, entity, row)
     tokens = search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=True)
     await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
     act.effect("create", entity.key, row.id)
+    await ledgers.closed(act, accounts)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
     return row
 
@@ -177,7 +182,8 @@ async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str
     return permissions.access(act.ctx, entity, {c: env.holds(c) for c in conditions})
 
 
-async def _may_create(act: Act, entity: Entity, row: Row) -> None:
+async def require_may_create(act: Act, entity: Entity, row: Row) -> None:
+    """Whether a record with these values may be made. Errors: PermissionDenied."""
     conditions = permissions.create_conditions(act.ctx, entity.key)
     if conditions is None:
         return
@@ -301,6 +307,8 @@ async def update_if_there(
     act.held.add((entity.key, record_id))
     if not old.holds["update"]:
         raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
+    if entity.defn.append_only and set(values) - {"owner"}:  # also what the configuration orders
+        raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
     refuse_stale(old, version)
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     take(ctx, draft, values)
@@ -341,10 +349,13 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     writes = [*_updated(ctx, entity, row, set(changes)), events.appended(ctx, entity, row, "transition" if transition else "updated", history, transition)]
     if row.state != old.state:
         writes += changed_stage(ctx, entity, row)
+    accounts = await ledgers.opened(act, entity, row)
     if set(changes) & search_keys(ctx, entity):
         writes += search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=False)
     await write_together(act.conn, writes)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
+    await ledgers.closed(act, accounts)
+    await ledgers.party_changed(act, entity, row, old)
     if not transition:
         act.effect("update", entity.key, row.id)
         await dispatch(act, Happening("update", entity, row, old, frozenset(changes)))
@@ -373,11 +384,12 @@ def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[
 # ---- delete and restore ------------------------------------------------------------------------------------------------
 
 
-async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None) -> Row:
-    """Soft delete, with what each relation says should happen to the children."""
+async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None, along: bool = False) -> Row:
+    """Soft delete, with what each relation says should happen to the children. `along`: with what it belongs to, so that also records
+    go that are never deleted for themselves."""
     ctx = act.ctx
     row = await load(act.conn, ctx, entity, record_id, lock=True)
-    if not row.holds["delete"]:
+    if not row.holds["delete"] or (entity.defn.append_only and not along):
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
     refuse_stale(row, version)
     for relation in entity.children.values():
@@ -428,8 +440,8 @@ async def _leave_children(act: Act, relation: Relation, row: Row) -> None:
     for child_id in await children_of(act.conn, act.ctx, relation, row):
         if relation.on_delete == "cascade":
             if await is_live(act.conn, child, child_id):  # another way down may have deleted it already
-                await delete(inner, child, child_id)
-        else:
+                await delete(inner, child, child_id, along=True)
+        elif not child.defn.append_only:  # what is never changed keeps the name of what is gone
             await update(inner, child, child_id, {relation.field: None})
 
 

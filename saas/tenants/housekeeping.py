@@ -11,6 +11,7 @@ _OLD = {
     "session": f"least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days' AND {_HERE}",
     "operator_session": "least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'",
     "mail": f"created_at < now() - interval '90 days' AND {_HERE}",
+    "outbox": f"status IN ('sent', 'cancelled', 'failed') AND created_at < now() - interval '90 days' AND {_HERE}",
     "platform_mail": "created_at < now() - interval '90 days'",
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",

@@ -124,6 +124,16 @@ async def change_operator(operator_id: UUID, *, actor_id: UUID, role: str | None
         )  # fmt: skip
 
 
+async def change_operator_password(operator_id: UUID, password: str, *, email: str, keep: UUID, ip: str = "") -> None:
+    """One's own, after `authenticate_operator`; sessions but `keep`, and tokens, end. Errors: InvalidInput."""
+    check_strength(password, email=email)
+    hashed = await hash_password(password)
+    async with system_transaction("operator_console") as conn:
+        await conn.execute("UPDATE operator_account SET password_hash = $2, failed_count = 0, locked_until = NULL WHERE id = $1", operator_id, hashed)
+        await conn.execute("UPDATE operator_session SET revoked_at = now() WHERE operator_id = $1 AND id <> $2 AND revoked_at IS NULL", operator_id, keep)
+        await record_operator_audit(conn, "password.changed", operator_id=operator_id, ip=ip)
+
+
 async def operator_exists(email: str) -> bool:
     async with system_transaction("operator_console") as conn:
         return bool(await conn.fetchval("SELECT 1 FROM operator_account WHERE email = $1", email.strip().lower()))

@@ -16,6 +16,7 @@ from saas.i18n import gettext as _
 from saas.runtime import Context
 from saas.tenants import PlanDef, TenantRow
 from saas.tenants.billing import Account, catalogue
+from saas.tenants.billing.checkout import Cost
 from saas.tenants.limits import amount
 from saas.tenants.plans import NAMES
 from saas.tenants.plans import catalogue as plans
@@ -53,6 +54,17 @@ def money(minor: int, currency: str) -> str:
     """Minor units as people write them: ¥1,234.50."""
     places = get_currency_precision(currency)
     return format_currency(Decimal(minor).scaleb(-places), currency, locale=get_locale())
+
+
+def cost(found: Cost | None) -> str:
+    """What a change of the subscription costs; empty when nothing changes."""
+    if found is None:
+        return ""
+    if found.now:
+        return _("You pay %(amount)s now, for what is left of this period, before tax.", amount=money(found.now, found.currency))
+    if found.next is not None:
+        return _("Nothing is charged now. The next invoice will be about %(amount)s, before tax.", amount=money(max(0, found.next), found.currency))
+    return _("Nothing is charged now.")
 
 
 def plan_name(key: str) -> str:

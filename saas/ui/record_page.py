@@ -17,6 +17,7 @@ from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
+from saas.runtime.postings import reversible, visible
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
 from saas.ui import formats, values
@@ -112,6 +113,11 @@ class RecordPage:
         found = []
         if permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
+        for ledger in visible(self.ctx, self.entity):
+            found.append(Link(_("Statement: %(ledger)s", ledger=ledger.label(self.ctx.locale)), f"{self.url}/ledgers/{ledger.defn.key}", "coins"))
+        ledger = reversible(self.ctx, self.entity)
+        if ledger is not None and self.record.deleted_at is None and not self.record.values.get(ledger.defn.reversal or "") and permissions.may(self.ctx, "create", self.entity.key):
+            found.append(Link(_("Reverse …"), f"{self.url}/reverse", "undo", dialog=True))
         if may.delete:
             found.append(Link(_("Delete …"), f"{self.url}/delete", "trash", danger=True, dialog=True))
         return tuple(found)

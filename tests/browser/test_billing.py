@@ -104,6 +104,7 @@ async def test_from_subscribing_to_suspension_and_back(stripe, served, tenant_fa
     await look(visitor, f"billing-{locale}-3-trial")
 
     await page.locator("[name=seats]").fill("5")
+    await expect(page.locator("[data-cost]")).to_have_text("Nothing is charged now." if locale == "en" else "现在不收费。")  # the trial
     await page.locator("[data-choose] button.primary").click()
     await expect(page.locator("[data-seats]")).to_contain_text("5")
     await page.locator("[data-extra] select").select_option("5000")

@@ -129,6 +129,24 @@ async def test_then_each_sign_in_asks_for_a_code(seat):
     assert (await seat.get("/api/v1/tenants", headers={"host": HOST, "authorization": f"Bearer {browser.cookies['session']}"})).status_code == 401  # a page's session is no program's
 
 
+async def test_ones_own_password_needs_the_old_one_and_a_code(seat):
+    browser, _phone, codes = await enter(seat, "own@platform.example", role="read")
+    elsewhere = Browser(seat, HOST)
+    await elsewhere.post("/login", {"email": "own@platform.example", "password": PASSWORD})
+    await elsewhere.post("/login/code", {"code": codes[0]})
+    assert (await elsewhere.get("/")).status_code == 200
+    typed = {"current": PASSWORD, "code": codes[1], "password": "another long phrase"}
+    for wrong, field in (({"current": "wrong"}, "current"), ({"code": "000000"}, "code"), ({"password": "short"}, "password")):
+        answer = await browser.post("/account/password", {**typed, **wrong})
+        assert answer.status_code == 422 and re.search(rf'data-error-for="{field}"[^>]*>[^<]+<', answer.text), field
+    assert (await browser.post("/account/password", {**typed, "code": codes[2]})).status_code == 303
+    assert (await browser.get("/")).status_code == 200
+    assert (await elsewhere.get("/")).status_code == 303  # signed out
+    again = Browser(seat, HOST)
+    assert (await again.post("/login", {"email": "own@platform.example", "password": PASSWORD})).status_code == 401
+    assert (await again.post("/login", {"email": "own@platform.example", "password": "another long phrase"})).headers["location"] == "/login/code"
+
+
 async def test_who_only_looks_changes_nothing(seat, tenant):
     reader, _phone, _codes = await enter(seat, "reader@platform.example", role="read")
     assert "Have it deleted" not in (await reader.get(f"/tenants/{tenant.slug}")).text

@@ -61,6 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
+DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -97,6 +98,8 @@ CASES: dict[str, Case] = {
     "PATCH /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, body=({"values": {"name": "Taken"}}, {"values": {}, "version": 1})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
     "GET /api/v1/records/{entity:str}/{rid:str}/history": Case(params=RECORD),
+    "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
     "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),
     "GET /api/v1/reports": reads(), "GET /api/v1/reports/{key:str}": reads({}, {"owner": "$user"}, {"user": "$user"}, key="sales"),
@@ -163,6 +166,8 @@ CASES: dict[str, Case] = {
     "GET /r/{entity:str}/{record_id:uuid}/delete": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/delete": fills({"confirmed": "1"}, **PAGE),
     "GET /r/{entity:str}/{record_id:uuid}/edit": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/edit": fills({"name": "Taken", "version": "1"}, **PAGE),
     "GET /r/{entity:str}/{record_id:uuid}/move": Case(params={"entity": "opportunity", "record_id": "$opportunity"}), "POST /r/{entity:str}/{record_id:uuid}/move": fills({"to": "qualified"}, entity="opportunity", record_id="$opportunity"),
+    "GET /r/{entity:str}/{record_id:uuid}/ledgers/{key:str}": Case(params={**PAGE, "key": "points"}), "GET /r/{entity:str}/{record_id:uuid}/reverse": Case(params=PAGE),
+    "POST /r/{entity:str}/{record_id:uuid}/reverse": Case(params=PAGE, form=({"reason": "$word"},)),
     "POST /r/{entity:str}/{record_id:uuid}/restore": fills({}, entity="customer", record_id="$gone"),
     "GET /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": Case(params={"entity": "opportunity", "record_id": "$opportunity", "key": "qualify"}),
     "POST /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": fills({"confirmed": "1"}, entity="opportunity", record_id="$opportunity", key="qualify"),
@@ -200,6 +205,10 @@ CASES: dict[str, Case] = {
     "GET /settings/users/{user_id:uuid}": Case(params={"user_id": "$user"}), "POST /settings/users/{user_id:uuid}": fills({"name": "Taken", "email": "taken@x.example", "roles": "admin", "password": "a new long password"}, user_id="$user"),
     "GET /settings/users/invite": reads(), "POST /settings/users/invite": fills({"email": "", "name": "Try", "roles": "sales"}),
     **{f"POST /settings/users/invitations/{{invitation_id:uuid}}/{act}": fills({}, invitation_id="$invitation") for act in ("resend", "withdraw")},
+    "GET /settings/outbox": reads({}, {"before": "$message", "status": "failed"}), "GET /settings/outbox/{message_id:uuid}": Case(params={"message_id": "$message"}),
+    **{f"POST /settings/outbox/{{message_id:uuid}}/{act}": fills({}, message_id="$message") for act in ("retry", "cancel")},
+    "GET /api/v1/outbox": reads({}, {"before": "$message"}), "GET /api/v1/outbox/{mid:str}": Case(params={"mid": "$message"}),
+    **{f"POST /api/v1/outbox/{{mid:str}}/{act}": sends({}, mid="$message") for act in ("retry", "cancel")},
     "GET /settings/mail": reads({}, {"before": "2030-01-01T00:00:00Z"}), "GET /settings/mail/{mail_id:uuid}": Case(params={"mail_id": "$mail"}), "POST /settings/mail/{mail_id:uuid}/text": fills({}, mail_id="$mail"),
     # ---- the designer: what is stored
     "GET /settings/entities": reads(), "POST /settings/entity-order": fills({"key": "$word"}), "GET /settings/entities/new": reads(), "POST /settings/entities/new": fills({"label.en": ""}),
@@ -277,6 +286,10 @@ CASES: dict[str, Case] = {
     "GET /settings/roles/{key:str}/entities/{entity:str}": reads(key="sales", entity="customer"), "POST /settings/roles/{key:str}/entities/{entity:str}": fills({}, key="nothing", entity="customer"),
     "GET /settings/roles/{key:str}/general": reads(key="sales"), "POST /settings/roles/{key:str}/general": fills({"label.en": ""}, key="sales"),
     "GET /settings/roles/{key:str}/remove": reads(key="sales"), "POST /settings/roles/{key:str}/remove": fills({"heir": "$user"}, key="nothing"),
+    **{f"GET /settings/{part}": reads() for part in DESCRIBED}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}) for part in DESCRIBED},
+    **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in DESCRIBED},
+    **{f"GET /settings/{part}/{{key:str}}{end}": reads(key="nothing") for part in DESCRIBED for end in ("", "/remove")},
+    **{f"POST /settings/{part}/{{key:str}}{end}": fills({"label.en": "$word"}, key="nothing") for part in DESCRIBED for end in ("", "/remove")},
     **{f"GET /settings/{part}": reads() for part in ("automations", "schedules")}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}) for part in ("automations", "schedules")},
     **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in ("automations", "schedules")},
     **{f"POST /settings/{part}/new-order": fills({"_csrf": ""}) for part in ("automations", "schedules")},

@@ -287,9 +287,16 @@ def list_invoices(fake: Fake, asked: dict[str, Any]) -> dict[str, Any]:
 
 @on("POST", "invoices/create_preview")
 def preview_invoice(fake: Fake, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a change would put on an invoice at once, or else the next one, with what waits for it."""
     sub = fake.get("subscription", asked["subscription"])
-    total = sum(line["amount"] for line in subscriptions.seat_lines(sub)) + sum(i["amount"] for i in fake.all("invoiceitem").values() if i["subscription"] == sub["id"] and not i["invoice"])
-    return {"id": "upcoming", "object": "invoice", "customer": sub["customer"], "currency": sub["currency"], "total": total, "amount_due": max(0, total), "created": subscriptions.period(sub)[1], "next_payment_attempt": subscriptions.period(sub)[1]}
+    asks = asked.get("subscription_details", {})
+    after, lines = subscriptions.changed_items(fake, sub, asks)
+    end = subscriptions.period(sub)[1]
+    if asks.get("proration_behavior") != "always_invoice":
+        waiting = [i for i in fake.all("invoiceitem").values() if i["subscription"] == sub["id"] and not i["invoice"]]
+        lines = [*subscriptions.seat_lines({**sub, "items": {"data": after}}), *lines, *waiting]
+    total = sum(line["amount"] for line in lines)
+    return {"id": "upcoming", "object": "invoice", "customer": sub["customer"], "currency": sub["currency"], "total": total, "amount_due": max(0, total), "created": end, "next_payment_attempt": end}
 
 
 @on("POST", "invoices/{id}/pay")

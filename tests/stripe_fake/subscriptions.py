@@ -75,9 +75,8 @@ def add_item(fake: Fake, sub: dict[str, Any], line: dict[str, Any], start: int, 
     items(sub).append(item)
 
 
-def update(fake: Fake, sub: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    if sub["status"] not in LIVE:
-        raise Refused(404, f"No such subscription: '{sub['id']}'", code="resource_missing")
+def changed_items(fake: Fake, sub: dict[str, Any], values: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The items after a change, and the lines for what is left of the period; nothing is written."""
     lines: list[dict[str, Any]] = []
     start, end = period(sub)
     left = max(0.0, (end - fake.stamp) / (end - start)) if end > start else 0.0
@@ -101,6 +100,14 @@ def update(fake: Fake, sub: dict[str, Any], values: dict[str, Any]) -> dict[str,
                 {"amount": round(now * left), "description": f"Remaining time on {quantity} seats", "proration": True},
             ]
         at.update(price=price, quantity=quantity)
+    return after, lines
+
+
+def update(fake: Fake, sub: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    if sub["status"] not in LIVE:
+        raise Refused(404, f"No such subscription: '{sub['id']}'", code="resource_missing")
+    end = period(sub)[1]
+    after, lines = changed_items(fake, sub, values)
     behaviour = values.get("proration_behavior", "create_prorations")
     total = sum(line["amount"] for line in lines)
     if behaviour == "always_invoice" and total > 0 and sub["customer"] in fake.declines and values.get("payment_behavior") == "error_if_incomplete":

@@ -107,6 +107,7 @@ LEFT_OUT: Mapping[str, str] = {
     "usage_day": "what was used here; the copy is counted anew",
     "usage_notice": "who was told of a limit of this installation's plans",
     "mail": "messages with links to this installation; a restored workspace sends none of them again",
+    "outbox": "effects of this installation; a restored workspace must not send any of them again",
     "password_reset": "links that open somebody's account; tokens never leave",
     "invitation": "links with tokens; who has not come yet is invited again from where the workspace then is",
     "hand_over": "tokens that sign somebody in here within two minutes; they never leave",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -121,26 +122,47 @@ async def _items(account: Account) -> tuple[dict[str, Any], dict[str, Any] | Non
     return seats[0], metered[0] if metered else None
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a change costs, in minor units, before tax: `now` when it is paid at once, else what the `next` invoice will be."""
+
+    currency: str
+    now: int | None = None
+    next: int | None = None
+
+
 async def change(tenant: TenantRow, plan_key: str, seats: int) -> None:
     """Another plan or number of seats, now: more is paid at once for the rest of the period, less is taken off the next invoice.
     Errors: InvalidInput, Conflict, PaymentRefused (nothing is changed then), UpstreamFailed."""
+    account, asked, costs_more = await _change(tenant, plan_key, seats)
+    if asked is not None:
+        behaviour = {"payment_behavior": "error_if_incomplete"} if costs_more else {}
+        await client.ask("subscriptions.update", account.subscription_id, {**asked, **behaviour}, key=f"change-{new_id()}")
+
+
+async def cost_of_change(tenant: TenantRow, plan_key: str, seats: int) -> Cost | None:
+    """What `change` would cost, as the provider computes it; None when nothing changes. Errors: InvalidInput, Conflict, UpstreamFailed."""
+    account, asked, costs_more = await _change(tenant, plan_key, seats)
+    if asked is None:
+        return None
+    found = await client.ask("invoices.create_preview", {"subscription": account.subscription_id, "subscription_details": asked})
+    currency = str(found["currency"]).upper()
+    return Cost(currency, now=found["amount_due"]) if costs_more else Cost(currency, next=found["total"])
+
+
+async def _change(tenant: TenantRow, plan_key: str, seats: int) -> tuple[Account, dict[str, Any] | None, bool]:
+    """The account, what the provider is asked for (None when that is how it is already), and whether more is to be paid."""
     account, people = await _running(tenant)
     plan = check_choice(plan_key, seats, people)
     if (plan.key, seats) == (account.plan_key, account.seats):
-        return
+        return account, None, False
     seat_item, _extra = await _items(account)
     currency = account.currency if account.currency in plan.prices else catalogue.currency_of(plan, tenant.currency)
     price = seat_item["price"]["id"] if plan.key == account.plan_key else await catalogue.price_id(catalogue.seat_key(plan.key, currency))
     before = (seat_item["price"].get("unit_amount") or 0) * (seat_item.get("quantity") or 0)
     costs_more = plan.prices.get(currency, 0) * seats > before if plan.key != account.plan_key else seats > account.seats
-    await client.ask(
-        "subscriptions.update", account.subscription_id,
-        {
-            "items": [{"id": seat_item["id"], "price": price, "quantity": seats}],
-            **({"proration_behavior": "always_invoice", "payment_behavior": "error_if_incomplete"} if costs_more else {"proration_behavior": "create_prorations"}),
-        },
-        key=f"change-{new_id()}",
-    )  # fmt: skip
+    items = [{"id": seat_item["id"], "price": price, "quantity": seats}]
+    return account, {"items": items, "proration_behavior": "always_invoice" if costs_more else "create_prorations"}, costs_more
 
 
 async def set_extra(tenant: TenantRow, most: int) -> None:

@@ -16,7 +16,7 @@ from saas.tenants.audit import record_audit
 from saas.tenants.billing import store
 from saas.tenants.ids import new_id
 from saas.tenants.plans import check_plan
-from saas.tenants.tenants import TenantRow, forget_host
+from saas.tenants.tenants import SUBSCRIBED, TenantRow, forget_host
 
 MOST_MINOR = 10**13
 
@@ -93,7 +93,7 @@ async def list_accounts() -> list[dict[str, Any]]:
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**dict(row), "paid_limits": json.loads(row["paid_limits"]), "is_live": (row["status"] or "") in store.LIVE}
+    return {**dict(row), "paid_limits": json.loads(row["paid_limits"]), "is_live": (row["status"] or "") in SUBSCRIBED}
 
 
 async def read_terms(tenant_id: UUID) -> tuple[store.Account, list[dict[str, Any]]]:

@@ -4,7 +4,7 @@ twice, late, in any order or not at all."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,11 +43,11 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Contract:
     """A tenant's contract as the provider has it. `status` is the provider's word, "none" without a subscription; `extra_runs`: how many
     automation runs a month beyond the plan are paid by use, at most."""
 
-    customer_id: str
+    customer_id: str = ""
     subscription_id: str = ""
     status: str = "none"
     plan_key: str = ""
@@ -64,11 +64,18 @@ class State:
     second_subscription: bool = False
     email: str = ""
     tax_ids: Sequence[str] = ()
-    bills: Sequence[Bill] = field(default_factory=tuple)
 
     @property
     def is_live(self) -> bool:
+        """Whether a subscription runs."""
         return self.status in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class State(Contract):
+    """The contract just fetched, with its invoices."""
+
+    bills: Sequence[Bill] = ()
 
     def columns(self) -> dict[str, Any]:
         """As they stand in billing_account."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from saas.db import system_transaction, tenant_transaction
 from saas.errors import NotFound
-from saas.tenants.billing.snapshot import LIVE, State
+from saas.tenants.billing.snapshot import Contract, State
 
 _ACCOUNT = (
     "customer_id, subscription_id, status, plan_key, currency, seats, extra_runs, period_start, period_end, trial_end, cancel_at, ended_at, unpaid_since, trial_used, "
@@ -22,27 +22,10 @@ _INVOICE = "id, source, number, status, currency, amount_due, amount_paid, issue
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What we know of a tenant's contract; the first part as in `State`. `paid_until`, `grace_until`: the operator's words. `step`: what
-    was announced to the company ("", past_due, read_only, suspended), at `step_at`."""
+class Account(Contract):
+    """The contract as we know it, fetched at `fetched_at`. `paid_until`, `grace_until`: the operator's words. `step`: what was announced
+    to the company ("", past_due, read_only, suspended), at `step_at`."""
 
-    customer_id: str = ""
-    subscription_id: str = ""
-    status: str = "none"
-    plan_key: str = ""
-    currency: str = ""
-    seats: int = 0
-    extra_runs: int = 0
-    period_start: datetime | None = None
-    period_end: datetime | None = None
-    trial_end: datetime | None = None
-    cancel_at: datetime | None = None
-    ended_at: datetime | None = None
-    unpaid_since: datetime | None = None
-    trial_used: bool = False
-    second_subscription: bool = False
-    email: str = ""
-    tax_ids: list[str] = field(default_factory=list)
     fetched_at: datetime | None = None
     paid_until: date | None = None
     grace_until: datetime | None = None
@@ -50,16 +33,11 @@ class Account:
     step_at: datetime | None = None
     trial_told: datetime | None = None
 
-    @property
-    def is_live(self) -> bool:
-        """Whether a subscription runs."""
-        return self.status in LIVE
-
 
 def account_of(row: Any) -> Account:
     if row is None:
         return Account()
-    return Account(**{**{name: row[name] for name in Account.__slots__}, "tax_ids": json.loads(row["tax_ids"])})
+    return Account(**{**{each.name: row[each.name] for each in fields(Account)}, "tax_ids": json.loads(row["tax_ids"])})
 
 
 async def read_account(conn: Any, tenant_id: UUID) -> Account:

@@ -10,6 +10,7 @@ from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
 from saas.runtime import Context, permissions, reports
+from saas.runtime.postings import reversible, visible
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
     ID,
@@ -102,6 +103,14 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
         act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates", "duplicate_reason"))
+    if visible(ctx, entity):
+        act(f"{one}/ledgers", "get", "ledgers", _("Accounts"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID])
+        for ledger in visible(ctx, entity):
+            named = f"ledger_{ledger.defn.key}"
+            act(f"{one}/ledgers/{ledger.defn.key}", "get", named, ledger.label(ctx.locale), answers(200, page({"type": "object"}), 400, 403, 404), parameters=[ID, *query("limit", "after")])
+    if reversible(ctx, entity) is not None and permissions.may(ctx, "create", key) and permissions.may(ctx, "read", key):
+        reason = body({"type": "object", "properties": {"reason": {"type": ["string", "null"]}}}, required=False)
+        act(f"{one}/reverse", "post", "reverse", _("Reverse"), answers(201, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE], requestBody=reason)
     if permissions.may(ctx, "update", key):
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "duplicate_reason", "version")
         act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 410, 422), parameters=[ID, match()], requestBody=change)
@@ -193,6 +202,8 @@ def _fixed(ctx: Context) -> Json:
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
         found["/usage"] = read(_("What the plan allows, and what is used of it"), "usage")
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
+    if permissions.may_configure(ctx, "jobs"):
+        found.update(_outbox())
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
         found.update(_people())
@@ -212,6 +223,16 @@ def _invitations(ctx: Context) -> Json:
         },
         "/invitations/{id}": {"delete": {"summary": _("Withdraw an invitation"), "operationId": "withdraw_invitation", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
         "/invitations/{id}/resend": {"post": {"summary": _("Send an invitation again"), "operationId": "resend_invitation", "parameters": [ID], "responses": answers(200, {"type": "object"}, 402, 403, 404, 422, 429)}},
+    }
+
+
+def _outbox() -> Json:
+    message: Json = {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "kind": {"type": "string"}, "status": {"type": "string", "enum": ["queued", "sending", "sent", "failed", "cancelled"]}, "attempts": {"type": "integer"}}, "required": ["id", "kind", "status"]}
+    return {
+        "/outbox": {"get": {"summary": _("Messages to other systems"), "operationId": "outbox", "parameters": query("status", "kind", "before", "limit"), "responses": answers(200, page(message), 403)}},
+        "/outbox/{id}": {"get": {"summary": _("One message to another system"), "operationId": "outbox_message", "parameters": [ID], "responses": answers(200, message, 403, 404)}},
+        "/outbox/{id}/retry": {"post": {"summary": _("Send a message again now"), "operationId": "retry_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
+        "/outbox/{id}/cancel": {"post": {"summary": _("Call a message off"), "operationId": "cancel_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
     }
 
 

@@ -476,7 +476,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "any_fields": "choices", "stage": "choice", "transition": "choice",
+    "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
@@ -520,6 +520,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
+    elif hint == "ledger":
+        pairs = ((x.key, x.label) for x in config.bundle.ledgers)
     elif hint == "stage" and entity and entity.pipeline:
         pairs = ((s.key, s.label) for s in entity.pipeline.stages)
     elif hint == "transition" and entity and entity.pipeline:

@@ -8,6 +8,7 @@ from saas.ui.pages import (
     billing_hook,
     brand,
     builder,
+    design_described,
     design_entities,
     design_entity_rules,
     design_fields,
@@ -33,6 +34,7 @@ from saas.ui.pages import (
     inbox,
     invitations,
     leaving,
+    ledgers,
     lists,
     mail,
     merging,
@@ -41,6 +43,7 @@ from saas.ui.pages import (
     operator_slow,
     operator_tenants,
     operator_watch,
+    outbox,
     packs,
     people,
     plan,
@@ -62,13 +65,13 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router,
+    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
     transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
     billing.router, billing_console.router, billing_hook.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
-    design_pipelines.router, design_roles.router, design_rules.router,
+    design_described.router, design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
 ]  # fmt: skip
 

@@ -86,6 +86,20 @@ async def change(request: Request) -> Response[Any]:
     return ask.redirect(HERE, Toast(_("The subscription was changed.")))
 
 
+@post(f"{HERE}/cost", status_code=200)
+async def cost(request: Request) -> Response[Any]:
+    """What the change that is being chosen costs, in words."""
+    ask = await _open(request)
+    plan, seats = await _choice(ask)
+    try:
+        text = views.cost(await billing.cost_of_change(ask.ctx, plan, whole_number(seats) or 0))
+    except InvalidInput as error:
+        text = " ".join(str(problem.message) for problem in error.problems)  # type: ignore[union-attr]
+    except (Conflict, UpstreamFailed) as error:
+        text = str(error.message)
+    return ask.fragment("settings/_billing_cost.html", text=text)
+
+
 async def _refused(ask: Ask, error: InvalidInput, plan: str, seats: str) -> Response[Any]:
     errors = {problem.field: str(problem.message) for problem in error.problems}  # type: ignore[union-attr]
     return await _page(ask, status=422, plan=plan, seats=seats, errors=errors)
@@ -173,4 +187,4 @@ def payment(ask: Ask) -> Banner | None:
     return Banner("payment", kind, text, note=note, link=link)
 
 
-router = Router("", route_handlers=[overview, subscribe, change, set_extra, portal, cancel, resume, refresh])
+router = Router("", route_handlers=[overview, subscribe, change, cost, set_extra, portal, cancel, resume, refresh])

@@ -29,6 +29,7 @@ from saas.tenants import (
     are_operator_codes,
     authenticate_operator,
     change_operator,
+    change_operator_password,
     create_operator,
     enable_operator_factor,
     list_operators,
@@ -36,12 +37,14 @@ from saas.tenants import (
     renew_operator_codes,
     reset_operator_factor,
 )
+from saas.tenants.rules import STANDARD
 from saas.tenants.totp import new_offer, same_offer_again
 from saas.ui.console import SETUP, Console, opened
 from saas.ui.render import qr_code
 from saas.ui.views import Toast
 
 ISSUER = "Operator console"
+PASSWORD = "/account/password"
 ROLES = {"full": lazy("may do everything"), "read": lazy("may look only")}
 _CODE = re.compile(r"[A-Z0-9]{4}(-[A-Z0-9]{4}){3}\Z")
 FEW_CODES = 3
@@ -117,6 +120,36 @@ def _words(error: InvalidInput) -> dict[str, str]:
     return {p.field: str(p.message) for p in error.problems if isinstance(p, FieldProblem)}
 
 
+# ---- one's own password ----------------------------------------------------------------------------------------------------
+
+
+@get(PASSWORD)
+async def password(request: Request) -> Response[Any]:
+    return _password_page(await opened(request))
+
+
+def _password_page(console: Console, *, errors: dict[str, str] | None = None, status: int = 200) -> Response[Any]:
+    return console.page("operator/password.html", "", status=status, errors={"current": "", "code": "", "password": "", "": "", **(errors or {})}, asks_code=console.operator.has_totp, minimum=STANDARD.minimum_length)
+
+
+@post(PASSWORD, status_code=200)
+async def change_password(request: Request) -> Response[Any]:
+    console = await opened(request)
+    form, me = await request.form(), console.operator
+    try:
+        await authenticate_operator(me.email, str(form.get("current") or ""), totp=str(form.get("code") or ""), ip=console.ip)
+        await change_operator_password(me.id, str(form.get("password") or ""), email=me.email, keep=me.session_id, ip=console.ip)
+    except (SecondFactorNeeded, WrongCode) as error:
+        return _password_page(console, errors={"code": str(error.message)}, status=422)
+    except Wrong:
+        return _password_page(console, errors={"current": _("The password is wrong")}, status=422)
+    except InvalidInput as error:
+        return _password_page(console, errors=_words(error), status=422)
+    except TooManyRequests as error:
+        return _password_page(console, errors={"": str(error.message)}, status=429)
+    return console.redirect("/", Toast(_("Password changed. You were signed out everywhere else.")))
+
+
 # ---- the operators ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,4 +205,4 @@ async def change(request: Request, operator_id: FromPath[UUID]) -> Response[Any]
     return console.redirect("/operators", Toast(_("Saved. They are signed out everywhere.")))
 
 
-router = Router("", route_handlers=[second_factor, enable, new_codes, download_codes, operators, add, change])
+router = Router("", route_handlers=[second_factor, password, change_password, enable, new_codes, download_codes, operators, add, change])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -63,6 +64,7 @@ from saas.ui.guards import whole_number
 from saas.ui.views import Choice, Link, Toast
 
 GB = Decimal(1024**3)
+_AMOUNT = re.compile(r"[0-9][0-9,]{0,17}(\.[0-9]{0,6})?\Z", re.ASCII)
 STATES = {
     "active": (lazy("active"), "green"), "past_due": (lazy("payment overdue"), "yellow"), "read_only": (lazy("read-only"), "orange"), "suspended": (lazy("suspended"), "red"), "leaving": (lazy("will be deleted"), "red"),
 }  # fmt: skip
@@ -267,8 +269,10 @@ def _limit(name: str, text: str) -> Any:
     """What an operator typed: a list of packs, gigabytes, or a number. Errors: ValueError, ArithmeticError."""
     if name == "packs":
         return text.replace(",", " ").split()
+    if not _AMOUNT.match(text):  # no exponents: a million digits would be multiplied out
+        raise ValueError(text)
     number = Decimal(text.replace(",", "")) * (GB if name == "storage" else 1)
-    if not number.is_finite() or number < 0 or (name != "storage" and number != int(number)):
+    if name != "storage" and number != int(number):
         raise ValueError(text)
     return int(number)
 

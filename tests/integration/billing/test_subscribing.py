@@ -100,6 +100,27 @@ async def test_seats_are_those_paid_for(stripe, payer):
     assert refused.value.problems[0].field == "seats"
 
 
+async def test_a_change_costs_what_was_said_before(stripe, payer):
+    company = await payer()
+    sub = await company.subscribe("team", 2)
+    assert await checkout.cost_of_change(await company.row(), "team", 2) is None
+    trial = await checkout.cost_of_change(await company.row(), "team", 4)
+    assert (trial.now, trial.next) == (0, None)
+    stripe.advance(days=20)  # the trial is over, some of the first month is gone
+    await company.hear()
+    more = await checkout.cost_of_change(await company.row(), "team", 4)
+    price = sub["items"]["data"][0]["price"]["unit_amount"]
+    assert 0 < more.now < 2 * price and more.next is None
+    assert (await company.account()).seats == 2  # asking changes nothing
+    await checkout.change(await company.row(), "team", 4)
+    await company.hear()
+    assert max(i["amount_due"] for i in await company.invoices() if i["amount_due"] < 2 * price) == more.now
+    less = await checkout.cost_of_change(await company.row(), "team", 3)
+    assert less.now is None and less.next == 3 * price - more.now // 2
+    with pytest.raises(InvalidInput):
+        await checkout.cost_of_change(await company.row(), "team", 0)
+
+
 async def test_the_operators_own_limits_stand_above_what_is_paid(stripe, payer):
     company = await payer()
     await set_tenant_limits(company.slug, {"seats": 10})
