@@ -52,6 +52,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "unique": Part("unique"),
         "duplicates": Part("duplicate"),
         "merge": Part("merge", "one", named=False),
+        "pools": Part("pool"),
         "tree": Part("tree", "one", named=False),
         "timeline": Part("timeline", "one", named=False),
         "messages": Part("messages", "one", named=False),
@@ -96,7 +97,12 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "department": {"parent": "department"},
     "entity": {
         "title": "field", "subtitle": "field", "owner_label": "label", "owner_roles": "roles", "search": "fields", "assignees": "fields",
-        "editable_if": "expression", "deletable_if": "expression",
+        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label",
+    },
+    "pool": {
+        "see_roles": "roles", "claim_roles": "roles", "assign_roles": "roles", "release_roles": "roles", "claim_transition": "transition", "release_transition": "transition",
+        "held_if": "expression", "recycle_unless": "expression", "touch_lists": "relations", "max_held": "amount", "cooldown_days": "amount", "claims_per_day": "amount",
+        "recycle_days": "amount",
     },
     "rule": {"field": "field"},
     "unique": {"fields": "fields"},

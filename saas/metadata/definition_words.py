@@ -197,6 +197,15 @@ def _relation(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text
     return lookup.relation_name(entity, value)
 
 
+def _relations(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text | None:
+    return Joined(lookup.relation_name(entity, v) for v in texts(value)) if isinstance(value, list) else None
+
+
+def _amount(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
+    """A number, or the setting that holds it."""
+    return lookup.name("settings", value) if isinstance(value, str) else None
+
+
 def _child_fields(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text:
     relation = lookup.relation(entity, definition.get("of") or definition.get("key"))
     return Joined(lookup.field_name(relation.child if relation else None, v) for v in texts(value))
@@ -370,7 +379,7 @@ _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
     "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
     "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transition_rights": _transition_rights,
-    "menu_items": _menu_items, "relation": _relation, "option": _parent_option, "report_widget": _report_widget,
+    "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
     "ledger": _keys("ledgers"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,

@@ -121,8 +121,13 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
             yield Place(f"{here}.where", duplicate.where, entity.key, "bool", stored=True)
         if duplicate.against is not None and duplicate.against.where:
             yield Place(f"{here}.against.where", duplicate.against.where, duplicate.against.entity, "bool", stored=True)
+    for pool in entity.pools:
+        for name in ("when", "held_if", "recycle_unless"):
+            if getattr(pool, name):
+                yield Place(f"{path}.pools[{pool.key}].{name}", getattr(pool, name), entity.key, "bool", stored=True)
     for field in entity.fields:
-        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:

@@ -81,13 +81,14 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property",
+    ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
 _ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("against", "fields")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("duplicate", "confirm_roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("duplicate", "confirm_roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
+     ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
 )
 
 
@@ -322,7 +323,7 @@ def _options(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read
 
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
-    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
+    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "relations": _many(_relation_of), "amount": _one(_in_section("settings")), "entity": _one(_in_section("entities")),
     "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),

@@ -84,6 +84,7 @@ class FieldDef:
     indexed: bool = False  # an index of its own makes sorting and filtering fast
     options: Mapping[str, Any] = field(default_factory=dict)
     system: bool = False
+    made: bool = False  # follows from another definition of the entity; no bundle writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,36 @@ class MergeDef:
     undo_days: int = 30
 
 
+Amount = int | str | None  # a number, or the key of a setting that holds one
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDef:
+    """Records without an owner that people claim. `when` says which records belong to it, owned or not; `see` is the scope over the
+    record's department; the transitions are the stage changes that go along with claiming and giving back."""
+
+    key: str
+    label: Label
+    when: str | None = None
+    see: str = "all"  # none dept dept_tree all
+    see_roles: tuple[str, ...] = ()
+    claimable: bool = True
+    claim_roles: tuple[str, ...] = ()
+    claim_transition: str | None = None
+    assign_roles: tuple[str, ...] = ()
+    release_roles: tuple[str, ...] = ()
+    release_transition: str | None = None
+    max_held: Amount = None
+    held_if: str | None = None
+    cooldown_days: Amount = None
+    claims_per_day: Amount = None
+    recycle_days: Amount = None
+    touch: tuple[str, ...] = ("update", "transition")
+    touch_lists: tuple[str, ...] = ()
+    warn_days: tuple[int, ...] = ()
+    recycle_unless: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineSource:
     entity: str
@@ -170,6 +201,8 @@ class EntityDef:
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
     merge: MergeDef = MergeDef()
+    pools: tuple[PoolDef, ...] = ()
+    countdown_label: Label = field(default_factory=dict)
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -198,6 +231,8 @@ TITLES = {
     "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
     "owner": {"en": "Owner", "zh_CN": "负责人"},
     "department": {"en": "Department", "zh_CN": "所属部门"},
+    "touched_at": {"en": "Last worked on", "zh_CN": "最后跟进时间"},
+    "days_left": {"en": "Days left", "zh_CN": "剩余天数"},
 }
 
 
@@ -216,6 +251,8 @@ def system_fields(entity: EntityDef) -> tuple[FieldDef, ...]:
     if entity.owned:
         fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
         fields.append(make("department", "dept", read_only=True))
+    if any(pool.recycle_days is not None for pool in entity.pools):
+        fields.append(make("touched_at", "datetime", read_only=True))
     return tuple(fields)
 
 

@@ -260,6 +260,8 @@ def _system_fields(entity: Raw) -> dict[str, Raw]:
     }  # fmt: skip
     if entity.get("owned", True):
         found |= {"owner": {"type": "user", "label": entity.get("owner_label") or TITLES["owner"]}, "department": {"type": "dept"}}
+    if any(pool.get("recycle_days") is not None for pool in items(entity, "pools")):
+        found |= {"touched_at": {"type": "datetime"}, "days_left": {"type": "formula", "returns": "int", "label": entity.get("countdown_label") or TITLES["days_left"]}}
     return {key: {"key": key, "label": TITLES[key], **field} for key, field in found.items()}
 
 

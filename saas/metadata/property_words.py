@@ -25,6 +25,7 @@ NOUNS: Mapping[str, LazyString] = {
     "rule": lazy("Rule"),
     "unique": lazy("Unique rule"),
     "duplicate": lazy("Duplicate rule"),
+    "pool": lazy("Pool"),
     "tree": lazy("Tree"),
     "timeline": lazy("Timeline"),
     "against": lazy("Other entity"),
@@ -103,7 +104,15 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"), "merge": lazy("Merging"),
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
-        "timeline": lazy("Timeline"), "messages": lazy("Messages"),
+        "timeline": lazy("Timeline"), "messages": lazy("Messages"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
+    },
+    "pool": {
+        "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),
+        "claim_roles": lazy("Roles that may claim"), "claim_transition": lazy("Transition when claimed or assigned"), "assign_roles": lazy("Roles that may assign"),
+        "release_roles": lazy("Roles that may give back"), "release_transition": lazy("Transition when given back"), "max_held": lazy("Records one person may hold"),
+        "held_if": lazy("Records that count as held"), "cooldown_days": lazy("Days before claiming again what was given up"), "claims_per_day": lazy("Claims a day"),
+        "recycle_days": lazy("Back to the pool after days"), "touch": lazy("What counts as work on it"), "touch_lists": lazy("New records that count as work on it"),
+        "warn_days": lazy("Warnings so many days before"), "recycle_unless": lazy("Stays with its owner if"),
     },
     "field": {
         "required": lazy("Must be filled"), "required_if": lazy("Must be filled if"), "visible_if": lazy("Shown if"), "read_only": lazy("Nobody edits it"),
@@ -246,6 +255,13 @@ _FUNCTIONS = {
 CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "setting": {
         "type": {"int": lazy("whole number"), "number": lazy("number"), "bool": lazy("yes or no"), "text": lazy("text"), "date": lazy("date")},
+    },
+    "pool": {
+        "see": {
+            "none": lazy("only who may read its records anyway"), "dept": lazy("people of the record's department"), "dept_tree": lazy("people of the record's department and those above"),
+            "all": lazy("everybody who may read such records"),
+        },
+        "touch": {"update": lazy("changing it"), "transition": lazy("moving it to another stage")},
     },
     "duplicate": {
         "action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")},

@@ -24,6 +24,7 @@ from saas.runtime import aggregates, costs, creating, events, merging, permissio
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
+from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
@@ -36,7 +37,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Reverse, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
     Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge.
     Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -179,6 +180,24 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await (moves.claim(act, entity, op.id) if op.id is not None else moves.claim_next(act, entity, op.pool))
+    return await _change(act, entity, row.id, _("It is yours now"), brief=op.brief)
+
+
+async def _assign(conn: Any, ctx: Context, entity: Entity, op: ops.Assign) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.assign(act, entity, op.id, op.to)
+    return await _change(act, entity, row.id, _("Assigned"), brief=op.brief)
+
+
+async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.release(act, entity, op.id)
+    return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
 
 
 async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
@@ -349,6 +368,9 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.UndoMerge: (_undo_merge, True),
     ops.CompareForMerge: (_compare_for_merge, False),
     ops.GetMerge: (_get_merge, False),
+    ops.Claim: (_claim, True),
+    ops.Assign: (_assign, True),
+    ops.Release: (_release, True),
     ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),

@@ -61,6 +61,7 @@ AFTER_RECORDS = (
     _kept("record_merge", "id survivor_id merged_at merged_by undo_until undone_at undone_by detail", "entity_id id", "id survivor_id merged_by undone_by", of_entity=True),
     _kept("twin_dismissed", "one_id other_id dismissed_at dismissed_by", "entity_id one_id other_id", "one_id other_id dismissed_by", of_entity=True),
     _kept("record_trace", "loser_id survivor_id merge_id", "entity_id loser_id", "loser_id survivor_id merge_id", of_entity=True),
+    _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
@@ -77,7 +78,7 @@ KEPT: Mapping[str, Kept] = {kept.table: kept for kept in (*BEFORE_RECORDS, *AFTE
 
 # Tables with a form of their own in the archive: all their columns are named here.
 RECORD_META = (
-    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by",
+    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by", "touched_at",
 )  # fmt: skip
 RECORD_IDS = frozenset({"id", "owner_id", "department_id", "created_by", "updated_by", "deleted_by"})
 TENANT = ("slug", "name", "locale", "time_zone", "currency", "country", "pack_key", "brand", "clock_offset_seconds", "config_revision", "created_at", "security")

@@ -117,6 +117,14 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
     if permissions.may(ctx, "delete", key):
         act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409, 410), parameters=[ID, match()])
         act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID])
+    if entity.defn.pools and permissions.may(ctx, "read", key):
+        act(f"{root}/pools", "get", "pools", _("Pools and how you stand to them"), answers(200, page({"type": "object"}), 403, 404))
+        moved = answers(200, ref("Change"), 403, 404, 409, 422)
+        act(f"{root}/claim", "post", "claim_next", _("Claim the next one from a pool"), moved, requestBody=body({"type": "object", "properties": {"pool": {"type": ["string", "null"]}}}, required=False))
+        act(f"{one}/claim", "post", "claim", _("Claim from the pool"), moved, parameters=[ID])
+        act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID])
+        owner: Json = {"type": "object", "properties": {"owner": {"type": "string", "format": "uuid"}}, "required": ["owner"]}
+        act(f"{one}/assign", "post", "assign", _("Assign to somebody"), moved, parameters=[ID], requestBody=body(owner))
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
     if permissions.may(ctx, "merge", key):

@@ -183,6 +183,37 @@ class NumberControl(ControlKind):
 
 
 @control_kinds.register
+class AmountControl(ControlKind):
+    """A whole number, or the setting that holds it. `more`: unit."""
+
+    key = "amount"
+    grouped = True
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        setting = str(form.get(f"{control.name}.setting") or "").strip()
+        if setting:
+            return setting
+        text = str(form.get(control.name) or "").strip()
+        return int(text) if re.fullmatch(r"\d{1,7}", text) else text or None
+
+    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
+        numbers = [s for s in desk.raw.get("settings", ()) if s.get("type") in ("int", "number") and s.get("key")]
+        return {"settings": tuple(Choice(s["key"], desk.words(s.get("label"), s["key"]), s["key"] == value) for s in numbers)}
+
+
+@control_kinds.register
+class NumbersControl(ControlKind):
+    """Several whole numbers, with commas between them."""
+
+    key = "numbers"
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        text = str(form.get(control.name) or "").strip()
+        parts = [p for p in re.split(r"[\s,，、;；]+", text) if p]
+        return [int(p) if re.fullmatch(r"\d{1,7}", p) else p for p in parts] or None
+
+
+@control_kinds.register
 class Switch(ControlKind):
     """True or false; a hidden input tells an unticked box from a form without it."""
 
