@@ -82,7 +82,7 @@ async def test_acceptance_scenario(people) -> None:
 
     # 10 into the pool
     await han.call("POST", f"/records/customer/{bright}/release")
-    assert "Bright Education" in await names(han, "pool") and "Bright Education" not in await names(han, "mine")
+    assert "Bright Education" in await names(han, "pool_public") and "Bright Education" not in await names(han, "mine")
     pooled = await han.get(f"/records/customer/{bright}")
     assert pooled["owner"] is None and pooled["values"]["days_left"] is None
     assert (await han.create("customer", name="Straight to the pool", owner=None))["owner"] is None
