@@ -45,6 +45,7 @@ class Happening:
     old: Row | None = None
     changed: frozenset[str] = frozenset()
     transition: str | None = None
+    source: str | None = None  # of what came from outside: "form:contact"
     ledger: str | None = None
 
 
