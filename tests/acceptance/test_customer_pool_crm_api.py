@@ -52,8 +52,8 @@ async def test_acceptance_scenario(people) -> None:
         assert "Bright Education" in await names(han, view)
 
     # 6 contacts, one of them primary
-    liu = (await han.create("contact", customer=bright, name="Liu"))["id"]
     qin = (await han.create("contact", customer=bright, name="Qin"))["id"]
+    liu = (await han.create("contact", customer=bright, name="Liu"))["id"]
     changed = await han.change("customer", bright, primary_contact=liu)
     assert changed["display"]["primary_contact"] == "Liu"
     assert [(await han.get(f"/records/contact/{c}"))["values"]["is_primary"] for c in (liu, qin)] == [True, False]

@@ -30,9 +30,9 @@ async def test_acceptance_scenario(staffed, visit) -> None:
     await expect(han.value("days_left").first).to_contain_text("30")
     bright = await han.record_id()
 
-    # 6 two contacts, the first of them primary
+    # 6 two contacts; the second is made the primary one
     await han.tab("联系人")
-    for name in ("Liu", "Qin"):
+    for name in ("Qin", "Liu"):
         await han.page.locator("[data-new=contact]").click()
         await han.fill({"name": name})
         await han.submit()
