@@ -8,7 +8,7 @@ from typing import Any
 from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata.check import Check
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import action_types, field_types
 
 SOURCES_OF_TIME = ("date", "datetime")
 
@@ -263,6 +263,12 @@ def _dashboard_references(check: Check, raw: Mapping[str, Any]) -> None:
 # ---- automations and actions --------------------------------------------------------------------------------------------
 
 
+def check_automation(check: Check, rule: m.AutomationDef) -> None:
+    """The references of one automation; the check's bundle has no other."""
+    _automation(check, rule)
+    _actions(check)
+
+
 def _automation(check: Check, rule: m.AutomationDef) -> None:
     path = f"automations[{rule.key}]"
     if not check.known(f"{path}.entity", "entity", rule.entity, check.entities):
@@ -284,9 +290,11 @@ def _automation(check: Check, rule: m.AutomationDef) -> None:
 
 def _actions(check: Check) -> None:
     for scene in check.scenes():
-        aliases: dict[str, str | None] = {}
+        aliases: dict[str, str | None] = dict(scene.known)
         for number, action in enumerate(scene.actions):
             path = f"{scene.path}[{number}]"
+            if (relation := action_types.get(action.action).relation(action.options)) is not None and scene.entity in check.entities:
+                check.known(f"{path}.of", "relation", relation, check.entities[scene.entity].children)
             entity = action_entity(check, path, scene.entity, action, aliases)
             if entity is not None and isinstance(action.options.get("values"), Mapping):
                 _fields(check, f"{path}.values", entity, action.options["values"])

@@ -19,7 +19,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, search
+from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, runs, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -48,6 +48,15 @@ async def execute(ctx: Context, operation: Any) -> Any:
         ctx = ctx.replace(fixed_now=now, operation_id=ctx.operation_id or new_id(now))
     else:
         ctx = ctx.replace(fixed_now=now)
+    try:
+        return await _execute(ctx, handler, entity, operation, writes=writes)
+    except AppError as error:
+        if writes:
+            await runs.keep_undone(ctx, error)
+        raise
+
+
+async def _execute(ctx: Context, handler: Callable[..., Awaitable[Any]], entity: Entity, operation: Any, *, writes: bool) -> Any:
     for attempt in range(ATTEMPTS):
         try:
             async with _transaction(ctx, writes) as conn:
