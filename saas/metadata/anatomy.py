@@ -67,7 +67,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "dashboard": {"widgets": Part("widget")},
     "widget": {"measures": Part("measure", "steps", named=False), "dimensions": Part("dimension", "steps", named=False)},
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
-    "action": {name: Part("action", "steps", named=False) for name in NESTS},
+    "action": {**{name: Part("action", "steps", named=False) for name in NESTS}, "retry": Part("retry", "one", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
@@ -147,7 +147,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field",
 }
 
 

@@ -199,7 +199,7 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
             yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
         for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
             if not where.startswith("values."):  # those were checked against their fields above
-                about = check.inner_entity(scene.entity, action) if where == "where" else hint
+                about = check.inner_entity(scene.entity, action) if where == "where" or where.startswith("map.") else hint
                 yield Place(f"{path}.{where}", text, about or scene.entity, expect, names)
         if action.alias:
             aliases[action.alias] = entity

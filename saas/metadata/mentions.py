@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from saas.metadata.anatomy import PARTS, ROOT, Part, key_of, part_of, sort_of
+from saas.metadata.anatomy import PARTS, ROOT, Part, key_of, part_of, sort_of, type_property
 from saas.metadata.mention_expressions import Names, field_path, in_expression
 from saas.metadata.mention_readers import READERS, Pointer, Spot
 from saas.metadata.naming import Lookup, entity_of, texts
@@ -123,12 +123,26 @@ class Mentions:
         for number, key in enumerate(keys):
             at = (*spot.at, "unless_exists", number)
             self._add(spot, "unless_exists", f"{spot.path}.unless_exists[{key}]", at, [field_path(target, key)], at if len(keys) > 1 else None)
+        if isinstance(spot.raw.get("field"), str) and type_property("action", "field", spot.raw).get("x-control") == "target_field":
+            self._add(spot, "field", f"{spot.path}.field", (*spot.at, "field"), [field_path(target, spot.raw["field"])])
+        if isinstance(spot.raw.get("map"), Mapping):
+            self._copies(spot, target)
         if isinstance(spot.raw.get("where"), str):
             about = self.lookup.inner_entity(spot.entity, spot.raw) if "of" in spot.raw else target
             self._add(spot, "where", f"{spot.path}.where", (*spot.at, "where"), in_expression(self.lookup, spot.raw["where"], about, spot.names))
         if isinstance(spot.raw.get("transition"), str):
             pipeline = self.lookup.pipeline(target)[0]
             self._add(spot, "transition", f"{spot.path}.transition", (*spot.at, "transition"), [f"pipelines[{pipeline}].transitions[{spot.raw['transition']}]"])
+
+    def _copies(self, spot: Spot, target: Any) -> None:
+        """Fields of copies in a list of the target, and what their values are made of."""
+        into = self.lookup.relation(target, spot.raw.get("into") or spot.raw.get("of"))
+        about = self.lookup.inner_entity(spot.entity, spot.raw)
+        for key, text in spot.raw["map"].items():
+            path, at = f"{spot.path}.map", (*spot.at, "map", key)
+            if into is not None:
+                self._add(spot, "map", f"{path}[{key}]", at, [field_path(into.child, key)], at)
+            self._add(spot, "map", f"{path}.{key}", at, in_expression(self.lookup, text, about, spot.names))
 
     def _named_by_key(self, outer: Spot, part: Part, key: str, path: str, at: Pointer, item: Any) -> None:
         """Rights on an entity or a field refer to it."""

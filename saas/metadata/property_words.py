@@ -34,6 +34,7 @@ NOUNS: Mapping[str, LazyString] = {
     "transition": lazy("Transition"),
     "branch": lazy("Branch"),
     "action": lazy("Action"),
+    "retry": lazy("Trying again"),
     "role": lazy("Role"),
     "right": lazy("Rights"),
     "field_right": lazy("Right on a field"),
@@ -133,6 +134,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "action": lazy("Action"), "as": lazy("Name for later actions"), "then": lazy("Then"), "else": lazy("Otherwise"), "do": lazy("For each of them"),
         "retry": lazy("When it fails, try again"),
     },
+    "retry": {"times": lazy("How often"), "minutes": lazy("Minutes before the first time")},
     "role": {
         "admin": lazy("Every right on everything"), "external": lazy("For people outside the company"), "entities": lazy("Rights per entity"),
         "transitions": lazy("Transitions it may do"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "settings": lazy("Settings pages"),

@@ -121,7 +121,7 @@ def watching(config: Config, entity_key: str) -> bool:
 
 
 def _watches(steps: Iterable[ActionDef]) -> bool:
-    return any(("until" in s.options or "condition" in s.options) and action_types.get(s.action).waits or any(_watches(inner) for _, inner in s.inside) for s in steps)
+    return any((("until" in s.options or "condition" in s.options) and action_types.get(s.action).waits) or any(_watches(inner) for _, inner in s.inside) for s in steps)
 
 
 # ---- parents --------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from saas.db import cells, system_transaction, tenant_transaction
 from saas.errors import AppError, Conflict, Unavailable
 from saas.i18n import use_locale
 from saas.metadata.config import Config
-from saas.metadata.models import AutomationDef
+from saas.metadata.models import ActionDef, AutomationDef
 from saas.metadata.step_checks import check_steps
 from saas.runtime import jobs, runs
 from saas.runtime.acts import Act, ActionRun
@@ -141,19 +141,31 @@ async def _one(ctx: Context, run_id: UUID) -> str:
 _READ = "id, automation_key, entity_id, record_id, status, revision, actor_id, steps, state, detail"
 
 
-async def _walk(conn: Any, ctx: Context, row: Any, begun: float) -> str:
+async def ready(conn: Any, ctx: Context, run_id: UUID) -> tuple[ActionRun, tuple[ActionDef, ...], dict[str, Any]] | str:
+    """A run as it would go on now: with its steps and its state; or why it cannot."""
+    row = await conn.fetchrow(f"SELECT {_READ} FROM automation_log WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, run_id)
+    return await _ready(conn, ctx, row) if row is not None else runs.RECORD_GONE
+
+
+async def _ready(conn: Any, ctx: Context, row: Any) -> tuple[ActionRun, tuple[ActionDef, ...], dict[str, Any]] | str:
     state = json.loads(row["state"]) if row["state"] else None
     automation = next((a for a in ctx.config.bundle.automations if a.key == row["automation_key"]), None)
     entity = next((e for e in ctx.config.entities.values() if e.number == row["entity_id"]), None)
     if state is None or automation is None or not automation.active or entity is None:
-        return await _end(conn, ctx, row, "stopped", error=runs.SWITCHED_OFF)
-    steps = runs.steps_in(state)
+        return runs.SWITCHED_OFF
     if row["revision"] != ctx.config.revision and not _fits(ctx.config, automation, row["revision"], state):
-        return await _end(conn, ctx, row, "stopped", error=runs.CHANGED)
+        return runs.CHANGED
     record = await read_row(conn, ctx, entity, row["record_id"], lock=True)
     if record is None or (record.deleted_at is not None and not state["deleted"]):
-        return await _end(conn, ctx, row, "stopped", error=runs.RECORD_GONE)
-    run = await _run(conn, ctx, row, state, entity, record, automation)
+        return runs.RECORD_GONE
+    return await _run(conn, ctx, row, state, entity, record, automation), runs.steps_in(state), state
+
+
+async def _walk(conn: Any, ctx: Context, row: Any, begun: float) -> str:
+    found = await _ready(conn, ctx, row)
+    if isinstance(found, str):
+        return await _end(conn, ctx, row, "stopped", error=found)
+    run, steps, state = found
     walk = Walk(start=state["place"], began=runs.moment(state["began"]), attempt=state["attempt"], one=True, may_pause=True)
     try:
         pause = await walk.through(run, steps)
@@ -161,7 +173,7 @@ async def _walk(conn: Any, ctx: Context, row: Any, begun: float) -> str:
         raise
     except Exception as error:
         if not isinstance(error, AppError):
-            log.exception("automation.crashed", automation=automation.key, run=str(run.run_id))
+            log.exception("automation.crashed", automation=run.automation, run=str(run.run_id))
         raise _Failed(_place_of(walk, state), walk.told, error) from error
     return await _kept(conn, ctx, row, state, run, walk, pause, begun)
 

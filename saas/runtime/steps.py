@@ -53,13 +53,14 @@ class Pause:
 @dataclass(slots=True)
 class Walk:
     """`start`, `began`, `attempt`: those of the pause it goes on from. `one`: stop after one action, because each has a transaction of
-    its own. `may_pause`: whether there is somebody who goes on later."""
+    its own. `may_pause`: whether there is somebody who goes on later. `passes`: waits are only told of (rehearsals)."""
 
     start: Place = ()
     began: datetime | None = None
     attempt: int = 0
     one: bool = False
     may_pause: bool = False
+    passes: bool = False
     told: list[dict[str, Any]] = field(default_factory=list)  # what the log says of each step
     done: int = 0
     acted: bool = False
@@ -110,6 +111,9 @@ class Walk:
             raise Conflict(lazy("Nothing can wait here."))
         since = began or run.ctx.now
         found: Wait = await kind.wait(run, step.options, since)
+        if self.passes and (found.ends or found.due is not None):
+            self._tell(at, step, until=found.due.isoformat() if found.due else None, waits=True)
+            return None
         if found.ends:
             self._tell(at, step, ended=True, since=since.isoformat())
             return Pause(at, ends=True)
@@ -129,7 +133,7 @@ class Walk:
                 await kind.run(run, options)
         except AppError as error:
             self._tell(at, step, error=words(error), inputs=run.noted, ms=_ms(begun))
-            if isinstance(error, Unavailable) or not (step.retry and self.may_pause and kind.can_retry) or self.one or attempt >= step.retry["times"]:
+            if self.passes or isinstance(error, Unavailable) or not (step.retry and self.may_pause and kind.can_retry) or self.one or attempt >= step.retry["times"]:
                 raise
             return Pause(at, run.ctx.now + pause_before(step, attempt), attempt=attempt + 1)
         except Exception:
@@ -155,7 +159,7 @@ class Walk:
             row = await read_row(run.act.conn, ctx, child, record_id, lock=True)
             if row is None or row.deleted_at is not None:  # the steps for another one took it along
                 continue
-            inner = Walk(told=self.told, done=self.done)
+            inner = Walk(told=self.told, done=self.done, passes=self.passes)
             await inner._list(run.over(child, row), step.do, (*at, str(record_id)), ())
             self.done = inner.done
 

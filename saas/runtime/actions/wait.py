@@ -34,7 +34,7 @@ class Wait(ActionType):
             "days": {"type": "integer", "minimum": -3660, "maximum": 3660, "title": N_("Days")},
             "hours": {"type": "integer", "minimum": -87600, "maximum": 87600, "title": N_("Hours")},
             "minutes": {"type": "integer", "minimum": -100000, "maximum": 100000, "title": N_("Minutes")},
-            "on_timeout": {"type": "string", "enum": ["go_on", "end"], "default": "go_on", "title": N_("If it was not so in time"), "x-words": {"go_on": N_("go on"), "end": N_("end here")}},
+            "on_timeout": {"type": "string", "enum": ["go_on", "end"], "default": "go_on", "title": N_("If it was not so in time"), "x-labels": {"go_on": N_("go on"), "end": N_("end here")}},
         },
         "additionalProperties": False,
     }  # fmt: skip

@@ -447,5 +447,7 @@ async def _world(lab, record) -> dict[str, Any]:
     rows = await lab.fetch("SELECT version, state FROM record WHERE tenant_id = $1 AND id = $2", record)
     children = await execute(await lab.system(), ops.List(entity="line", filter={"field": "order", "op": "eq", "value": str(record)}, limit=50))
     logs = await execute(await lab.system(), ops.List(entity="log", limit=1, count="exact", filter={"field": "order", "op": "eq", "value": str(record)}))
-    counted = {name: (await lab.fetch(f"SELECT count(*) FROM {table} WHERE tenant_id = $1"))[0][0] for name, table in (("notes", "notification"), ("outbox", "outbox"), ("stages", "stage_history"), ("events", "record_event"))}
+    counted = {}
+    for name, table in (("notes", "notification"), ("outbox", "outbox"), ("stages", "stage_history"), ("events", "record_event")):
+        counted[name] = (await lab.fetch("SELECT count(*) FROM " + table + " WHERE tenant_id = $1"))[0][0]
     return {"version": rows[0]["version"], "state": rows[0]["state"], "count": (await lab.get("order", record)).values["count"], "marks": [r.values["mark"] for r in children.records], "logs": logs.count.value, **counted}
