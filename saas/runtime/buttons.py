@@ -28,6 +28,11 @@ def text_of(ctx: Context, automation: AutomationDef) -> str:
     return pick(automation.on.options.get("text"), ctx.locale) or pick(automation.label, ctx.locale)
 
 
+def may_press(ctx: Context, automation: AutomationDef) -> bool:
+    """Whether the person may press it on any record at all."""
+    return _may(ctx, automation, may_update=permissions.may(ctx, "update", automation.entity))
+
+
 def _may(ctx: Context, automation: AutomationDef, *, may_update: bool) -> bool:
     roles = automation.on.options.get("roles") or ()
     if ctx.unrestricted or permissions.is_admin(ctx):

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
+from saas.errors import AppError
+from saas.log import get_logger
 from saas.runtime import jobs
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import run_automation
@@ -15,12 +17,20 @@ from saas.runtime.env import read_row
 from saas.runtime.query import Query
 from saas.tenants import new_id
 
+log = get_logger(__name__)
 KIND = "login_rules"
 MOST = 100
 
 
 async def signed_in(tenant_id: UUID, user_id: UUID) -> None:
     """Somebody has just signed in: their rules run in the background, if there are any."""
+    try:
+        await _begin(tenant_id, user_id)
+    except AppError:  # nobody is kept out for it
+        log.exception("login.rules_failed")
+
+
+async def _begin(tenant_id: UUID, user_id: UUID) -> None:
     ctx = await context_for_user(tenant_id, user_id)
     if not any(a.active and a.on.trigger == "login" for a in ctx.config.bundle.automations) or not ctx.tenant.is_writable or ctx.tenant.delete_after is not None:
         return

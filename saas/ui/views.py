@@ -306,6 +306,7 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
+    buttons: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()
     related: tuple[RelatedView, ...] = ()

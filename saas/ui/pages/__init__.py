@@ -44,8 +44,11 @@ from saas.ui.pages import (
     packs,
     people,
     plan,
+    record_buttons,
     records,
+    rehearsals,
     removed,
+    runs,
     second_factor,
     security,
     sessions,
@@ -61,7 +64,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
+    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
