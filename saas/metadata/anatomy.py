@@ -42,6 +42,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "ledgers": Part("ledger"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -50,6 +51,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "rules": Part("rule"),
         "unique": Part("unique"),
         "duplicates": Part("duplicate"),
+        "pools": Part("pool"),
         "tree": Part("tree", "one", named=False),
         "timeline": Part("timeline", "one", named=False),
         "messages": Part("messages", "one", named=False),
@@ -94,7 +96,12 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "department": {"parent": "department"},
     "entity": {
         "title": "field", "subtitle": "field", "owner_label": "label", "owner_roles": "roles", "search": "fields", "assignees": "fields",
-        "editable_if": "expression", "deletable_if": "expression",
+        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label",
+    },
+    "pool": {
+        "see_roles": "roles", "claim_roles": "roles", "assign_roles": "roles", "release_roles": "roles", "claim_transition": "transition", "release_transition": "transition",
+        "held_if": "expression", "recycle_unless": "expression", "touch_lists": "relations", "max_held": "amount", "cooldown_days": "amount", "claims_per_day": "amount",
+        "recycle_days": "amount",
     },
     "rule": {"field": "field"},
     "unique": {"fields": "fields"},
@@ -140,6 +147,10 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "trigger": {"trigger": "trigger_type", "fields": "fields", "from": "stage", "to": "stage", "key": "transition"},
 }  # fmt: skip
 
+# Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
+# (described.py). Sections of the bundle by kind, and kinds inside these.
+DESCRIBED: Mapping[str, str] = {"ledger": "ledgers"}
+
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
 WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope_rules", "create", "sort", "widget_sort"))
 
@@ -147,7 +158,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "child_fields": "child_fields", "person_field": "field",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
 }
 
 
@@ -155,6 +166,8 @@ def sort_of(kind: str, name: str, definition: Any = None) -> str:
     """What sort of value a property holds; "plain" where nothing special is known. `definition` tells the type, whose own properties
     say it in its schema."""
     found = SORTS.get(kind, {}).get(name) or SORTS["*"].get(name)
+    if kind in DESCRIBED and (own := property_schemas(kind).get(name, {})).get("x-control"):
+        return f"far_{_CONTROLS[own['x-control']]}" if "x-of" in own else _CONTROLS[own["x-control"]]
     if found is None and definition is not None and not is_common(kind, name):
         found = _CONTROLS.get(type_property(kind, name, definition).get("x-control", ""))
     return found or "plain"

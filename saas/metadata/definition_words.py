@@ -11,6 +11,7 @@ from saas.metadata.anatomy import part_of, sort_of
 from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.calendar import PERIODS
 from saas.metadata.expressions.filters import OPS
+from saas.metadata.far import entity_in
 from saas.metadata.kinds import NESTS
 from saas.metadata.naming import Joined, Lookup, Name, Short, Text, crumbs, definition_name, entity_of, items, texts, titled
 from saas.metadata.property_words import ACCESS, NO, SCOPES, YES, choice_word, property_word
@@ -30,7 +31,10 @@ def value_words(lookup: Lookup, kind: str, name: str, value: Any, definition: Ma
     part = part_of(kind, name)
     if part is not None:
         return _parts(lookup, part.kind, part.form, value, entity)
-    make = _SORTS.get(sort_of(kind, name, definition))
+    sort = sort_of(kind, name, definition)
+    if sort.startswith("far_"):  # about another entity, to which another property leads
+        sort, entity = sort.removeprefix("far_"), entity_in(lookup, kind, name, definition, entity)
+    make = _SORTS.get(sort)
     found = make(lookup, value, definition, entity) if make is not None else None
     if found is None:
         found = choice_word(kind, name, value, definition) or _plain(kind, name, value, definition)
@@ -200,6 +204,15 @@ def _people(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
 
 def _relation(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
     return lookup.relation_name(entity, value)
+
+
+def _relations(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text | None:
+    return Joined(lookup.relation_name(entity, v) for v in texts(value)) if isinstance(value, list) else None
+
+
+def _amount(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
+    """A number, or the setting that holds it."""
+    return lookup.name("settings", value) if isinstance(value, str) else None
 
 
 def _child_fields(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text:
@@ -375,8 +388,8 @@ _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
     "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
     "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transition_rights": _transition_rights,
-    "menu_items": _menu_items, "relation": _relation, "option": _parent_option, "report_widget": _report_widget,
+    "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
-    "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
+    "ledger": _keys("ledgers"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
 }  # fmt: skip

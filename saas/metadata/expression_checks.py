@@ -10,6 +10,7 @@ from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as x
 from saas.metadata import models as m
 from saas.metadata.check import Check, Scene
+from saas.metadata.described import expression_places
 from saas.metadata.kinds import action_types, field_types
 from saas.metadata.references import target_entity
 
@@ -97,6 +98,8 @@ def _places(check: Check) -> Iterator[Place]:
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
     for scene in check.scenes():
         yield from _actions(check, scene)
+    for path, text, entity, expect in expression_places(check):
+        yield Place(path, text, entity, expect)
     for example in check.bundle.examples:
         for number, text in enumerate(example.then):
             yield Place(f"examples[{example.key}].then[{number}]", text, example.entity, "bool")
@@ -112,8 +115,13 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for pool in entity.pools:
+        for name in ("when", "held_if", "recycle_unless"):
+            if getattr(pool, name):
+                yield Place(f"{path}.pools[{pool.key}].{name}", getattr(pool, name), entity.key, "bool", stored=True)
     for field in entity.fields:
-        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:

@@ -287,6 +287,8 @@ class ActionType:
     nests: ClassVar[tuple[str, ...]] = ()  # lists of steps it holds, of NESTS
     waits: ClassVar[bool] = False  # it ends the caller's transaction: what follows runs later
     can_retry: ClassVar[bool] = True  # whether trying it again later may help
+    internal: ClassVar[bool] = False  # follows from other definitions; nobody chooses it
+    posts_entries: ClassVar[bool] = False  # its `entity` must be that of a ledger's entries
     makes_record: ClassVar[bool] = False  # later actions may name what it made, by its `as`
 
     def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from saas.metadata.anatomy import DESCRIBED, is_required, property_schemas
+from saas.metadata.far import entity_in
 from saas.metadata.mention_expressions import Names, along, field_path, in_expression, in_filter, in_literal, in_template
 from saas.metadata.naming import Lookup, texts
 
@@ -56,6 +58,8 @@ def _one(target: Callable[[Lookup, Spot, Any], str | None]) -> Callable[..., Ite
 
 def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
     """What goes when the single thing a property names goes: the property, the definition it is essential to, or nothing."""
+    if spot.kind in DESCRIBED:
+        return spot.at if is_required(spot.kind, name) else at
     rule = _SINGLE.get((spot.kind, name))
     if rule == "property":
         return at
@@ -77,13 +81,14 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property",
+    ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
 _ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
+     ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
 )
 
 
@@ -294,14 +299,38 @@ def _label(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
             yield target, f"{spot.path}.{name}.{locale}", (*spot.at, name, locale), None
 
 
+# ---- definitions whose schema says what they hold ------------------------------------------------------------------------
+
+
+def _far(reader: Callable[..., Iterator[Read]]) -> Callable[..., Iterator[Read]]:
+    """The same, seen from the entity the property leads to."""
+
+    def read(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+        entity = entity_in(lookup, spot.kind, name, spot.raw, spot.entity)
+        if entity is not None:
+            yield from reader(lookup, replace(spot, entity=entity), name, value)
+
+    return read
+
+
+def _options(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """Keys of options of the field that another property names."""
+    field = spot.raw.get(property_schemas(spot.kind).get(name, {}).get("x-of", ""))
+    for number, key in enumerate(value if isinstance(value, list) else ()):
+        at = (*spot.at, name, number)
+        yield from ((t, f"{spot.path}.{name}[{key}]", at, at) for t in in_literal(lookup, key, spot.entity, str(field)))
+
+
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
-    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
+    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "relations": _many(_relation_of), "amount": _one(_in_section("settings")), "entity": _one(_in_section("entities")),
     "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
     "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
+    "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
+    "far_options": _options, "ledger": _one(_in_section("ledgers")),
     "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

@@ -84,6 +84,7 @@ class FieldDef:
     indexed: bool = False  # an index of its own makes sorting and filtering fast
     options: Mapping[str, Any] = field(default_factory=dict)
     system: bool = False
+    made: bool = False  # follows from another definition of the entity; no bundle writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,36 @@ class DuplicateDef:
     message: Label = field(default_factory=dict)
 
 
+Amount = int | str | None  # a number, or the key of a setting that holds one
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDef:
+    """Records without an owner that people claim. `when` says which records belong to it, owned or not; `see` is the scope over the
+    record's department; the transitions are the stage changes that go along with claiming and giving back."""
+
+    key: str
+    label: Label
+    when: str | None = None
+    see: str = "all"  # none dept dept_tree all
+    see_roles: tuple[str, ...] = ()
+    claimable: bool = True
+    claim_roles: tuple[str, ...] = ()
+    claim_transition: str | None = None
+    assign_roles: tuple[str, ...] = ()
+    release_roles: tuple[str, ...] = ()
+    release_transition: str | None = None
+    max_held: Amount = None
+    held_if: str | None = None
+    cooldown_days: Amount = None
+    claims_per_day: Amount = None
+    recycle_days: Amount = None
+    touch: tuple[str, ...] = ("update", "transition")
+    touch_lists: tuple[str, ...] = ()
+    warn_days: tuple[int, ...] = ()
+    recycle_unless: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineSource:
     entity: str
@@ -136,6 +167,8 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
+    pools: tuple[PoolDef, ...] = ()
+    countdown_label: Label = field(default_factory=dict)
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -164,6 +197,8 @@ TITLES = {
     "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
     "owner": {"en": "Owner", "zh_CN": "负责人"},
     "department": {"en": "Department", "zh_CN": "所属部门"},
+    "touched_at": {"en": "Last worked on", "zh_CN": "最后跟进时间"},
+    "days_left": {"en": "Days left", "zh_CN": "剩余天数"},
 }
 
 
@@ -182,6 +217,8 @@ def system_fields(entity: EntityDef) -> tuple[FieldDef, ...]:
     if entity.owned:
         fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
         fields.append(make("department", "dept", read_only=True))
+    if any(pool.recycle_days is not None for pool in entity.pools):
+        fields.append(make("touched_at", "datetime", read_only=True))
     return tuple(fields)
 
 
@@ -461,6 +498,40 @@ class ScheduleDef:
     active: bool = True
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class LedgerDef:
+    """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
+    fields too: of the entry direction, origin, origins, reversal, reason, account, expires; of the party never_negative, limit,
+    minimum, main. adds, takes, holds, frees are options of the direction."""
+
+    key: str
+    label: Label
+    entity: str
+    party: str
+    amount: str
+    balance: str
+    description: Label = field(default_factory=dict)
+    direction: str | None = None
+    adds: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    frees: tuple[str, ...] = ()
+    deny_negative: bool = True
+    never_negative: tuple[str, ...] = ()
+    limit: str | None = None
+    minimum: str | None = None
+    origin: str | None = None
+    origins: tuple[str, ...] = ()
+    free_origins: tuple[str, ...] = ()
+    approved: str | None = None  # the stage an entry starts in where `approved_if` holds
+    approved_if: str | None = None
+    reversal: str | None = None
+    reason: str | None = None
+    main: str | None = None
+    account: str | None = None
+    expires: str | None = None
+
+
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
 SYSTEM = "system"  # in the place of a role: no rights are asked
 
@@ -510,4 +581,5 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from saas.i18n import LazyString, lazy, listed, pick
-from saas.metadata.anatomy import ROOT, Part, key_of, part_of, type_of
+from saas.metadata.anatomy import DESCRIBED, ROOT, Part, key_of, part_of, type_of
 from saas.metadata.edits import steps_of
 from saas.metadata.models import TITLES
 from saas.metadata.property_words import noun, property_word
@@ -270,6 +270,8 @@ def _system_fields(entity: Raw) -> dict[str, Raw]:
     }  # fmt: skip
     if entity.get("owned", True):
         found |= {"owner": {"type": "user", "label": entity.get("owner_label") or TITLES["owner"]}, "department": {"type": "dept"}}
+    if any(pool.get("recycle_days") is not None for pool in items(entity, "pools")):
+        found |= {"touched_at": {"type": "datetime"}, "days_left": {"type": "formula", "returns": "int", "label": entity.get("countdown_label") or TITLES["days_left"]}}
     return {key: {"key": key, "label": TITLES[key], **field} for key, field in found.items()}
 
 
@@ -299,6 +301,8 @@ def entity_of(lookup: Lookup, kind: str, definition: Any, key: str, outer: Any) 
         return (lookup.widget(definition.get("report"), definition.get("widget")) or NOTHING).get("entity")
     if kind == "report":  # what its parameters are about
         return next((w["entity"] for w in items(definition, "widgets") if isinstance(w.get("entity"), str)), None)
+    if kind in DESCRIBED:
+        return definition.get("entity", outer)
     if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "example", "example_record", "source"):
         return definition.get("entity")
     return outer

@@ -25,6 +25,7 @@ NOUNS: Mapping[str, LazyString] = {
     "rule": lazy("Rule"),
     "unique": lazy("Unique rule"),
     "duplicate": lazy("Duplicate rule"),
+    "pool": lazy("Pool"),
     "tree": lazy("Tree"),
     "timeline": lazy("Timeline"),
     "source": lazy("Source of the timeline"),
@@ -55,6 +56,7 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
@@ -88,7 +90,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"),
+        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "ledgers": lazy("Ledgers"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -101,7 +103,15 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"),
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
-        "timeline": lazy("Timeline"), "messages": lazy("Messages"),
+        "timeline": lazy("Timeline"), "messages": lazy("Messages"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
+    },
+    "pool": {
+        "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),
+        "claim_roles": lazy("Roles that may claim"), "claim_transition": lazy("Transition when claimed or assigned"), "assign_roles": lazy("Roles that may assign"),
+        "release_roles": lazy("Roles that may give back"), "release_transition": lazy("Transition when given back"), "max_held": lazy("Records one person may hold"),
+        "held_if": lazy("Records that count as held"), "cooldown_days": lazy("Days before claiming again what was given up"), "claims_per_day": lazy("Claims a day"),
+        "recycle_days": lazy("Back to the pool after days"), "touch": lazy("What counts as work on it"), "touch_lists": lazy("New records that count as work on it"),
+        "warn_days": lazy("Warnings so many days before"), "recycle_unless": lazy("Stays with its owner if"),
     },
     "field": {
         "required": lazy("Must be filled"), "required_if": lazy("Must be filled if"), "visible_if": lazy("Shown if"), "read_only": lazy("Nobody edits it"),
@@ -176,6 +186,15 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "ledger": {
+        "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
+        "adds": lazy("These add"), "takes": lazy("These take away"), "holds": lazy("These reserve"), "frees": lazy("These release"),
+        "deny_negative": lazy("The balance never falls below zero"), "never_negative": lazy("Further figures that never fall below zero"), "limit": lazy("Field the balance may not exceed"),
+        "minimum": lazy("Field of the minimum that gives an alarm"), "origin": lazy("Field of the kind of origin"), "origins": lazy("Records an entry can come from"),
+        "free_origins": lazy("Kinds of origin without a record"), "approved": lazy("Stage without approval"), "approved_if": lazy("No approval is needed if"),
+        "reversal": lazy("Field that names the entry it reverses"), "reason": lazy("Field of the reason"), "main": lazy("Field of the main account"),
+        "account": lazy("Field that keeps the sub-account"), "expires": lazy("Field of the expiry"),
+    },
     "example": {
         "as": lazy("Who does it"), "given": lazy("The record before"), "records": lazy("Other records before"), "state": lazy("Stage before"),
         "when": lazy("What is done"), "expect": lazy("What must happen"), "message": lazy("Text the refusal must contain"),
@@ -235,6 +254,13 @@ _FUNCTIONS = {
 CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "setting": {
         "type": {"int": lazy("whole number"), "number": lazy("number"), "bool": lazy("yes or no"), "text": lazy("text"), "date": lazy("date")},
+    },
+    "pool": {
+        "see": {
+            "none": lazy("only who may read its records anyway"), "dept": lazy("people of the record's department"), "dept_tree": lazy("people of the record's department and those above"),
+            "all": lazy("everybody who may read such records"),
+        },
+        "touch": {"update": lazy("changing it"), "transition": lazy("moving it to another stage")},
     },
     "duplicate": {"action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")}},
     "stage": {"kind": {"open": lazy("in progress"), "won": lazy("won"), "lost": lazy("lost"), "done": lazy("done")}},

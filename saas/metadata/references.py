@@ -8,6 +8,7 @@ from typing import Any
 from saas.i18n import lazy
 from saas.metadata import models as m
 from saas.metadata.check import Check
+from saas.metadata.described import check_described
 from saas.metadata.kinds import action_types, field_types, trigger_types
 
 SOURCES_OF_TIME = ("date", "datetime")
@@ -34,6 +35,7 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    check_described(check)
     _actions(check)
 
 
@@ -77,12 +79,29 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
         _fields(check, f"{path}.duplicates[{duplicate.key}].match", entity.key, duplicate.match)
+    for pool in entity.pools:
+        _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:
         _points_to(check, f"{path}.tree.parent", entity.key, entity.tree["parent"], entity.key, ("ref",))
     for number, source in enumerate(entity.timeline):
         _timeline(check, f"{path}.timeline.sources[{number}]", entity.key, source)
     for field in entity.fields:
-        _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            _field(check, f"{path}.fields[{field.key}]", entity, field)
+
+
+def _pool(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    for name in ("see_roles", "claim_roles", "assign_roles", "release_roles"):
+        _roles(check, f"{path}.{name}", getattr(pool, name))
+    pipeline = check.entities[entity.key].pipeline
+    known = [t.key for t in pipeline.transitions] if pipeline else []
+    for name in ("claim_transition", "release_transition"):
+        check.known(f"{path}.{name}", "transition", getattr(pool, name), known)
+    for key in pool.touch_lists:
+        check.known(f"{path}.touch_lists[{key}]", "relation", key, check.entities[entity.key].children)
+    for name in ("max_held", "cooldown_days", "claims_per_day", "recycle_days"):
+        if isinstance(getattr(pool, name), str):
+            check.known(f"{path}.{name}", "setting", getattr(pool, name), check.config.settings)
 
 
 def _timeline(check: Check, path: str, entity_key: str, source: m.TimelineSource) -> None:

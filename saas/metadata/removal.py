@@ -22,7 +22,7 @@ EMPTIED: Mapping[tuple[str, str], str] = {
     ("menu", "items"): "definition", ("transition", "from"): "definition", ("automation", "do"): "definition", ("schedule", "do"): "definition",
     ("action", "do"): "definition", ("action", "then"): "property", ("action", "else"): "property", ("action", "to"): "definition", ("action", "values"): "definition", ("timeline", "sources"): "definition", ("transition", "effects"): "property",
     ("transition", "set"): "property", ("role", "menu"): "property", ("entity", "rules"): "property", ("entity", "unique"): "property",
-    ("entity", "duplicates"): "property",
+    ("entity", "duplicates"): "property", ("entity", "pools"): "property", ("pool", "touch_lists"): "property",
 }  # fmt: skip
 
 

@@ -31,11 +31,12 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, numbers, permissions, quota, records, rollups, search, uniques, validate
+from saas.runtime import events, ledgers, numbers, permissions, quota, records, rollups, search, uniques, validate
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import of_children
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
+from saas.runtime.pools import holding
 from saas.runtime.rows import EncodedMany, Row, encode_many
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
@@ -134,6 +135,8 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
+    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key):  # each starts from what the one before it left
+        return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
     for kind in ("before_save", "create"):
         happening = Happening(kind, entity, blank, None, frozenset(entity.fields))
@@ -372,7 +375,8 @@ async def _number(group: _Group, made: Sequence[Row]) -> None:
 
 
 async def _departments(group: _Group, made: Sequence[Row]) -> None:
-    people = {row.id: row.owner if group.entity.defn.owned else row.created_by for row in made}
+    in_pools = bool(group.entity.defn.pools)  # what nobody owns yet lies with the department of whoever brought it
+    people = {row.id: row.owner or (row.created_by if in_pools else None) if group.entity.defn.owned else row.created_by for row in made}
     known = {group.ctx.user.id: group.ctx.user.department_id} if group.ctx.user else {}
     others = list({person for person in people.values() if person} - known.keys())
     if others:

@@ -19,10 +19,11 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, buttons, costs, creating, events, permissions, pipelines, records, runs, search
+from saas.runtime import aggregates, buttons, costs, creating, events, permissions, pipelines, postings, records, runs, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
+from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
@@ -35,7 +36,8 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Press -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -145,7 +147,7 @@ async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> op
 
 async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
     act = Act(conn, ctx)
-    await records.delete(act, entity, op.id, version=op.version)
+    await records.delete(act, entity, op.id, version=op.version, along=op.along and ctx.unrestricted)
     return ops.Change(None, act.effects, act.warnings, _said(ctx, entity, "deleted", _("Deleted")))
 
 
@@ -159,6 +161,30 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await (moves.claim(act, entity, op.id) if op.id is not None else moves.claim_next(act, entity, op.pool))
+    return await _change(act, entity, row.id, _("It is yours now"), brief=op.brief)
+
+
+async def _assign(conn: Any, ctx: Context, entity: Entity, op: ops.Assign) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.assign(act, entity, op.id, op.to)
+    return await _change(act, entity, row.id, _("Assigned"), brief=op.brief)
+
+
+async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.release(act, entity, op.id)
+    return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
+
+
+async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await postings.reverse(act, entity, op.id, op.reason)
+    return await _change(act, entity, row.id, _("Reversed"))
 
 
 # ---- reads -------------------------------------------------------------------------------------------------------------
@@ -317,6 +343,10 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
     ops.Press: (_press, True),
+    ops.Claim: (_claim, True),
+    ops.Assign: (_assign, True),
+    ops.Release: (_release, True),
+    ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),
     ops.Board: (_board, False),

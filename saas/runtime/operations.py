@@ -52,9 +52,12 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
+    """`along`: also records that are only ever added; for the engine's own clearing of invented ones."""
+
     entity: str
     id: UUID
     version: int | None = None
+    along: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,44 @@ class Press:
     entity: str
     id: UUID
     key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A record of a pool becomes the asker's: the one named, or the next of `pool` (the only one, if that is None)."""
+
+    entity: str
+    id: UUID | None = None
+    pool: str | None = None
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """A record becomes a person's, out of a pool or from somebody else."""
+
+    entity: str
+    id: UUID
+    to: UUID
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A record goes back to its pool."""
+
+    entity: str
+    id: UUID
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse:
+    """Post the counter-entry of an entry of a ledger."""
+
+    entity: str
+    id: UUID
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +229,10 @@ class Can:
     delete: bool = False
     transitions: tuple[TransitionOffer, ...] = ()
     buttons: tuple[ButtonOffer, ...] = ()  # filled by Get and writes
+    pool: str | None = None  # the pool it lies in
+    claim: bool = False
+    assign: bool = False
+    release: bool = False
 
 
 @dataclass(slots=True)
@@ -261,7 +306,7 @@ class HistoryEntry:
 
     id: str
     at: datetime
-    kind: str  # created updated deleted restored transition
+    kind: str  # created updated deleted restored transition claimed assigned released recycled
     actor_id: UUID | None
     actor: str
     origin: str

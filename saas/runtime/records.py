@@ -13,11 +13,12 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, numbers, permissions, quota, rollups, search, uniques
+from saas.runtime import events, ledgers, numbers, permissions, quota, rollups, search, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
+from saas.runtime.pools import holding
 from saas.runtime.present import Names, NamesBeside, can_flags
 from saas.runtime.recent import Recent
 from saas.runtime.rows import Encoded, Projection, Row, encode
@@ -115,12 +116,16 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
-    await _may_create(act, entity, row)
+    await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await ledgers.prepare_entry(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
+    if entity.pipeline and (stage := await ledgers.first_stage(act, entity, row)):
+        row.state = row.values[entity.pipeline.field] = stage
     act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmed=confirm_duplicates)
+    await holding.refuse(act, entity, row, None)
     await uniques.claim(act.conn, ctx, entity, row, None)
     await numbers.number(act.conn, ctx, entity, row)
     row.department = await _department(act, entity, row)
@@ -128,10 +133,13 @@ async def create(
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
     history = events.appended(ctx, entity, row, "created", changes)
-    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
+    accounts = await ledgers.opened(act, entity, row)
+    tokens = search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)
+    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
     act.effect("create", entity.key, row.id)
+    await ledgers.closed(act, accounts)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
     return row
 
@@ -174,7 +182,8 @@ async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str
     return permissions.access(act.ctx, entity, {c: env.holds(c) for c in conditions})
 
 
-async def _may_create(act: Act, entity: Entity, row: Row) -> None:
+async def require_may_create(act: Act, entity: Entity, row: Row) -> None:
+    """Whether a record with these values may be made. Errors: PermissionDenied."""
     conditions = permissions.create_conditions(act.ctx, entity.key)
     if conditions is None:
         return
@@ -187,6 +196,10 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
     """The department a record belongs to: its owner's, or its creator's where it is not owned."""
     user = act.ctx.user
     person = row.owner if entity.defn.owned else row.created_by
+    if person is None and entity.defn.pools:  # what lies in a pool lies with the department it came from
+        if row.version:
+            return row.department
+        person = row.created_by
     if person is None:
         return None
     if user is not None and person == user.id:
@@ -297,6 +310,8 @@ async def update_if_there(
     act.held.add((entity.key, record_id))
     if not old.holds["update"]:
         raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
+    if entity.defn.append_only and set(values) - {"owner"}:  # also what the configuration orders
+        raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
     refuse_stale(old, version)
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     take(ctx, draft, values)
@@ -326,24 +341,32 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     if not changes and transition is None:
         return old
     act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates or transition is not None)
+    await holding.refuse(act, entity, row, old)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
-    writes = [*_updated(ctx, entity, row, set(changes)), events.appended(ctx, entity, row, "transition" if transition else "updated", changes, transition)]
+    kind = "transition" if transition else act.deed or "updated"
+    writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, changes, transition)]
+    writes += await holding.noted(act, entity, row, old)
     if row.state != old.state:
         writes += changed_stage(ctx, entity, row)
+    accounts = await ledgers.opened(act, entity, row)
     if set(changes) & search_keys(entity):
         writes += search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=False)
     await write_together(act.conn, writes)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
+    await holding.tell(act, entity, row, old)
+    act.deed = ""
+    await ledgers.closed(act, accounts)
+    await ledgers.party_changed(act, entity, row, old)
     if not transition:
         act.effect("update", entity.key, row.id)
         await dispatch(act, Happening("update", entity, row, old, frozenset(changes)))
     return row
 
 
-def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[Write]:
+def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str], touched: str = "") -> list[Write]:
     encoded = encode(ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
     columns: dict[str, tuple[Any, str]] = {
         "version": (row.version, "int4"), "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
@@ -355,6 +378,11 @@ def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[
     for column, (value, pg) in columns.items():
         params.append(value)
         sets.append(f"{column} = ${len(params)}::{pg}")
+    if touched == "now":
+        row.touched_at = row.updated_at
+        sets.append(f"touched_at = ${list(columns).index('updated_at') + 2}::timestamptz")
+    elif touched:  # until it is worked on, the day of its last change before counts
+        sets.append("touched_at = coalesce(touched_at, updated_at)")
     if encoded.doc:
         params.append(json.dumps(encoded.doc, ensure_ascii=False))
         sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
@@ -365,11 +393,12 @@ def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[
 # ---- delete and restore ------------------------------------------------------------------------------------------------
 
 
-async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None) -> Row:
-    """Soft delete, with what each relation says should happen to the children."""
+async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None, along: bool = False) -> Row:
+    """Soft delete, with what each relation says should happen to the children. `along`: with what it belongs to, so that also records
+    go that are never deleted for themselves."""
     ctx = act.ctx
     row = await load(act.conn, ctx, entity, record_id, lock=True)
-    if not row.holds["delete"]:
+    if not row.holds["delete"] or (entity.defn.append_only and not along):
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
     refuse_stale(row, version)
     for relation in entity.children.values():
@@ -420,8 +449,8 @@ async def _leave_children(act: Act, relation: Relation, row: Row) -> None:
     for child_id in await children_of(act.conn, act.ctx, relation, row):
         if relation.on_delete == "cascade":
             if await is_live(act.conn, child, child_id):  # another way down may have deleted it already
-                await delete(inner, child, child_id)
-        else:
+                await delete(inner, child, child_id, along=True)
+        elif not child.defn.append_only:  # what is never changed keeps the name of what is gone
             await update(inner, child, child_id, {relation.field: None})
 
 

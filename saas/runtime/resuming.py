@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from saas.i18n import use_locale
 from saas.metadata.config import Config
 from saas.metadata.models import ActionDef, AutomationDef
 from saas.metadata.step_checks import check_steps
-from saas.runtime import jobs, runs
+from saas.runtime import jobs, runs, timers
 from saas.runtime.acts import Act, ActionRun
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
@@ -281,3 +282,26 @@ async def run_job(ctx: Context, run_id: UUID) -> Mapping[str, Any]:
     """The job that goes on with one run."""
     with use_locale(ctx.locale):
         return {"run": str(run_id), "status": await go_on(ctx, run_id)}
+
+
+# ---- the tenant's clock ---------------------------------------------------------------------------------------------------
+
+
+async def _is_due(ctx: Context) -> bool:
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        sql = "SELECT EXISTS (SELECT 1 FROM automation_log WHERE tenant_id = $1 AND status = 'waiting' AND due_at <= $2)"
+        return bool(await conn.fetchval(sql, ctx.tenant_id, ctx.now))
+
+
+async def _run_timed(ctx: Context) -> list[timers.Ran]:
+    with use_locale(ctx.locale):
+        count = await run_due(ctx)
+    return [timers.Ran("automation", "", ctx.now, count, count)] if count else []
+
+
+async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        return await conn.fetchval("SELECT min(due_at) FROM automation_log WHERE tenant_id = $1 AND status = 'waiting' AND due_at > $2 AND due_at <= $3", ctx.tenant_id, ctx.now, until)
+
+
+timers.register("automations", timers.Timer(_is_due, _run_timed, _next_moment))

@@ -25,6 +25,9 @@ _OLD = {
     "throttle": "window_start < now() - interval '1 day'",
     # Written down some seconds later: perhaps of a tenant that was deleted in between.
     "slow_query": f"(at < now() - interval '14 days' AND {_HERE}) OR (at < now() - interval '1 hour' AND NOT EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id))",  # noqa: S608  constants of this file
+    # Ticks and periods that are long over cannot come again; what happens once ever, or once for a date, stays noted.
+    "schedule_run": f"ran_at < now() - interval '400 days' AND period <> 'ever' AND period NOT LIKE 'date %' AND {_HERE}",
+    "schedule_log": f"at < now() - interval '400 days' AND {_HERE}",
     "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }

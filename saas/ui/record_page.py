@@ -17,6 +17,7 @@ from saas.runtime import Context, execute, permissions, run_log
 from saas.runtime import operations as ops
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
+from saas.runtime.postings import reversible, visible
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
 from saas.ui import formats, values
@@ -38,7 +39,7 @@ from saas.ui.views import (
 )
 
 RELATED_ROWS, TIMELINE_ROWS, SOURCE_ROWS = 10, 30, 20
-EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right"}
+EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox"}
 CSS = {"primary": "primary", "danger": "danger", "default": ""}
 
 
@@ -90,6 +91,7 @@ class RecordPage:
             age=age or "", late=bool(late), header=tuple(f for f in header if f and f.html != values.EMPTY), path=path,
             transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
             buttons=() if deleted else tuple(Button(b.key, b.label, f"{self.url}/buttons/{quote(b.key)}", CSS.get(b.style, ""), not b.confirm) for b in may.buttons),
+            pool_acts=() if deleted else self._pool_acts(may),
             tabs=tuple(TabView(pick(t.label, ctx.locale), self.url + (f"?tab={quote(t.key)}" if i else ""), t is self.tab) for i, t in enumerate(self.tabs)),
             sections=await self._sections(conn), related=tuple([r for d in self.tab.related if (r := await self._related(d.key, d.columns))]) if not deleted else (),
             timeline=await self._timeline() if timeline else None, side_timeline=timeline,
@@ -109,12 +111,28 @@ class RecordPage:
         current = pipeline.stage(state or "")
         return (StageView(current.key, pick(current.label, self.ctx.locale), current.color) if current else None), path if len(path) > 1 else ()
 
+    def _pool_acts(self, may: ops.Can) -> tuple[Button, ...]:
+        """Claiming, giving to somebody, putting back; what a transition does anyway under its own name stands there as well."""
+        found = []
+        if may.claim:
+            found.append(Button("claim", _("Claim"), f"{self.url}/claim", CSS["primary"], True))
+        if may.assign:
+            found.append(Button("assign", _("Assign …"), f"{self.url}/assign"))
+        if may.release:
+            found.append(Button("release", _("Put into pool"), f"{self.url}/release", "", True))
+        return tuple(found)
+
     def _menu(self, may: ops.Can) -> tuple[Link, ...]:
         found = []
         if permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
         if run_log.may_see(self.ctx) and any(a.entity == self.entity.key for a in self.ctx.config.bundle.automations):
             found.append(Link(_("Automations of this record"), f"/settings/runs?record={self.record.id}", "bolt"))
+        for ledger in visible(self.ctx, self.entity):
+            found.append(Link(_("Statement: %(ledger)s", ledger=ledger.label(self.ctx.locale)), f"{self.url}/ledgers/{ledger.defn.key}", "coins"))
+        ledger = reversible(self.ctx, self.entity)
+        if ledger is not None and self.record.deleted_at is None and not self.record.values.get(ledger.defn.reversal or "") and permissions.may(self.ctx, "create", self.entity.key):
+            found.append(Link(_("Reverse …"), f"{self.url}/reverse", "undo", dialog=True))
         if may.delete:
             found.append(Link(_("Delete …"), f"{self.url}/delete", "trash", danger=True, dialog=True))
         return tuple(found)
@@ -237,6 +255,10 @@ class RecordPage:
             "updated": ngettext("changed %(count)s field", "changed %(count)s fields", count),
             "deleted": _("deleted this record"),
             "restored": _("restored this record"),
+            "claimed": _("claimed this record"),
+            "assigned": _("assigned this record"),
+            "released": _("put this record into the pool"),
+            "recycled": _("took this record back into the pool"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
         }.get(entry.kind, entry.kind)
         if entry.kind == "created":

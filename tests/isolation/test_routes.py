@@ -61,6 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
+DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -90,6 +91,13 @@ CASES: dict[str, Case] = {
     "PATCH /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, body=({"values": {"name": "Taken"}}, {"values": {}, "version": 1})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
     "GET /api/v1/records/{entity:str}/{rid:str}/history": Case(params=RECORD),
+    "GET /api/v1/records/{entity:str}/pools": reads(**CUSTOMER), "POST /api/v1/records/{entity:str}/claim": sends({}, {"pool": "$word"}, **CUSTOMER),
+    **{f"POST /api/v1/records/{{entity:str}}/{{rid:str}}/{act}": Case(params=RECORD, body=({}, {"owner": "$user"})) for act in ("claim", "release", "assign")},
+    "POST /r/{entity:str}/claim": fills({"pool": "$word", "next": "/r/customer/$record"}, **CUSTOMER),
+    **{f"POST /r/{{entity:str}}/{{record_id:uuid}}/{act}": fills({"owner": "$user"}, **PAGE) for act in ("claim", "release", "assign")},
+    "GET /r/{entity:str}/{record_id:uuid}/assign": Case(params=PAGE),
+    "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
     "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),
     "GET /api/v1/reports": reads(), "GET /api/v1/reports/{key:str}": reads({}, {"owner": "$user"}, {"user": "$user"}, key="sales"),
@@ -156,6 +164,8 @@ CASES: dict[str, Case] = {
     "GET /r/{entity:str}/{record_id:uuid}/delete": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/delete": fills({"confirmed": "1"}, **PAGE),
     "GET /r/{entity:str}/{record_id:uuid}/edit": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/edit": fills({"name": "Taken", "version": "1"}, **PAGE),
     "GET /r/{entity:str}/{record_id:uuid}/move": Case(params={"entity": "opportunity", "record_id": "$opportunity"}), "POST /r/{entity:str}/{record_id:uuid}/move": fills({"to": "qualified"}, entity="opportunity", record_id="$opportunity"),
+    "GET /r/{entity:str}/{record_id:uuid}/ledgers/{key:str}": Case(params={**PAGE, "key": "points"}), "GET /r/{entity:str}/{record_id:uuid}/reverse": Case(params=PAGE),
+    "POST /r/{entity:str}/{record_id:uuid}/reverse": Case(params=PAGE, form=({"reason": "$word"},)),
     "POST /r/{entity:str}/{record_id:uuid}/restore": fills({}, entity="customer", record_id="$gone"),
     "GET /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": Case(params={"entity": "opportunity", "record_id": "$opportunity", "key": "qualify"}),
     "POST /r/{entity:str}/{record_id:uuid}/transitions/{key:str}": fills({"confirmed": "1"}, entity="opportunity", record_id="$opportunity", key="qualify"),
@@ -177,7 +187,7 @@ CASES: dict[str, Case] = {
     "GET /settings/revisions/compare": reads({"a": "1"}), "GET /settings/builder/condition": reads({"entity": "customer", "name": "x"}), "POST /settings/builder/check": fills({"text": "1"}),
     "GET /settings/brand/contrast": reads({"color": "#123456"}), "GET /brand/{kind:str}": Case(params={"kind": "logo"}, public=True),
     "GET /settings/brand": reads(), "POST /settings/brand": fills({"color": "not a colour", "name": ""}),
-    "GET /settings/jobs": reads({}, {"job": "$job"}),
+    "GET /settings/jobs": reads({}, {"tab": "done", "before": "$job"}, {"kind": "$word"}),
     "GET /settings/revisions": reads(), "GET /settings/plan": reads({}, {"chart": "seats"}), "GET /api/v1/usage": reads(),
     "POST /settings/revisions/{number:int}/revert": fills({"revision": "77"}, number="77"),
     "GET /settings/examples": reads(), "POST /settings/examples/try": fills({}), "GET /settings/examples/new": reads({}, {"entity": "opportunity"}), "POST /settings/examples/new": fills({"entity": "nothing", "given.customer": "$record"}),
@@ -242,6 +252,7 @@ CASES: dict[str, Case] = {
     "GET /billing/workspaces/{slug:str}": Case(params={"slug": "$slug"}, public=True), "POST /billing/workspaces/{slug:str}": fills({"plan": "free"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/refresh": fills({}, public=True, slug="$slug"), "POST /billing/workspaces/{slug:str}/invoices": fills({"number": "1", "amount": "1"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/invoices/{invoice_id:str}": fills({"status": "paid"}, public=True, slug="$slug", invoice_id="$record"),
+    "GET /settings/clock": reads(), "POST /settings/clock": fills({"by": "no"}), "POST /settings/clock/real": fills({}),
     "GET /settings/leave": reads(), "POST /settings/leave": fills({"name": "$word"}), "POST /settings/leave/undo": fills({}),
     "GET /settings/speed": reads(), "POST /settings/speed/index": fills({"entity": "customer", "field": "name"}),
     "POST /settings/speed/measure": fills({"subject": "views[customer:$view]"}, {"subject": "saved[customer:$view]"}, {"subject": "views[customer:all]"}),
@@ -282,6 +293,10 @@ CASES: dict[str, Case] = {
     "GET /settings/roles/{key:str}/entities/{entity:str}": reads(key="sales", entity="customer"), "POST /settings/roles/{key:str}/entities/{entity:str}": fills({}, key="nothing", entity="customer"),
     "GET /settings/roles/{key:str}/general": reads(key="sales"), "POST /settings/roles/{key:str}/general": fills({"label.en": ""}, key="sales"),
     "GET /settings/roles/{key:str}/remove": reads(key="sales"), "POST /settings/roles/{key:str}/remove": fills({"heir": "$user"}, key="nothing"),
+    **{f"GET /settings/{part}": reads() for part in DESCRIBED}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}) for part in DESCRIBED},
+    **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in DESCRIBED},
+    **{f"GET /settings/{part}/{{key:str}}{end}": reads(key="nothing") for part in DESCRIBED for end in ("", "/remove")},
+    **{f"POST /settings/{part}/{{key:str}}{end}": fills({"label.en": "$word"}, key="nothing") for part in DESCRIBED for end in ("", "/remove")},
     **{f"GET /settings/{part}": reads() for part in ("automations", "schedules")}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}) for part in ("automations", "schedules")},
     **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in ("automations", "schedules")},
     **{f"POST /settings/{part}/new-order": fills({"_csrf": ""}) for part in ("automations", "schedules")},

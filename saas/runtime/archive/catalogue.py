@@ -58,6 +58,7 @@ AFTER_RECORDS = (
     _kept("record_link", "field_key from_id to_id", "entity_id field_key from_id to_id", "from_id to_id", of_entity=True),
     _kept("record_event", "record_id id at actor_id origin kind operation_id transition version changes", "entity_id record_id at id", "record_id id actor_id operation_id", of_entity=True),
     _kept("stage_history", "record_id id stage entered_at left_at user_id", "entity_id record_id id", "record_id id user_id", of_entity=True),
+    _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
@@ -77,7 +78,7 @@ KEPT: Mapping[str, Kept] = {kept.table: kept for kept in (*BEFORE_RECORDS, *AFTE
 
 # Tables with a form of their own in the archive: all their columns are named here.
 RECORD_META = (
-    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by",
+    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by", "touched_at",
 )  # fmt: skip
 RECORD_IDS = frozenset({"id", "owner_id", "department_id", "created_by", "updated_by", "deleted_by"})
 TENANT = ("slug", "name", "locale", "time_zone", "currency", "country", "pack_key", "brand", "clock_offset_seconds", "config_revision", "created_at", "security")

@@ -2,13 +2,29 @@
 
 from litestar import Router
 
-from saas.ui.api import config, invitations, operators, outbox, people, records, runs, schema, system, tokens, usage, work
+from saas.ui.api import (
+    config,
+    invitations,
+    ledgers,
+    operators,
+    outbox,
+    people,
+    pools,
+    records,
+    runs,
+    schema,
+    system,
+    tokens,
+    usage,
+    work,
+)
 
 routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
+            *pools.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

@@ -10,6 +10,7 @@ from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
 from saas.runtime import Context, buttons, permissions, reports
+from saas.runtime.postings import reversible, visible
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
     ID,
@@ -99,12 +100,28 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
         act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
+    if visible(ctx, entity):
+        act(f"{one}/ledgers", "get", "ledgers", _("Accounts"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID])
+        for ledger in visible(ctx, entity):
+            named = f"ledger_{ledger.defn.key}"
+            act(f"{one}/ledgers/{ledger.defn.key}", "get", named, ledger.label(ctx.locale), answers(200, page({"type": "object"}), 400, 403, 404), parameters=[ID, *query("limit", "after")])
+    if reversible(ctx, entity) is not None and permissions.may(ctx, "create", key) and permissions.may(ctx, "read", key):
+        reason = body({"type": "object", "properties": {"reason": {"type": ["string", "null"]}}}, required=False)
+        act(f"{one}/reverse", "post", "reverse", _("Reverse"), answers(201, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE], requestBody=reason)
     if permissions.may(ctx, "update", key):
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
         act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
     if permissions.may(ctx, "delete", key):
         act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
         act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID])
+    if entity.defn.pools and permissions.may(ctx, "read", key):
+        act(f"{root}/pools", "get", "pools", _("Pools and how you stand to them"), answers(200, page({"type": "object"}), 403, 404))
+        moved = answers(200, ref("Change"), 403, 404, 409, 422)
+        act(f"{root}/claim", "post", "claim_next", _("Claim the next one from a pool"), moved, requestBody=body({"type": "object", "properties": {"pool": {"type": ["string", "null"]}}}, required=False))
+        act(f"{one}/claim", "post", "claim", _("Claim from the pool"), moved, parameters=[ID])
+        act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID])
+        owner: Json = {"type": "object", "properties": {"owner": {"type": "string", "format": "uuid"}}, "required": ["owner"]}
+        act(f"{one}/assign", "post", "assign", _("Assign to somebody"), moved, parameters=[ID], requestBody=body(owner))
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
     for transition in entity.pipeline.transitions if entity.pipeline else ():

@@ -112,11 +112,11 @@ async def create_record(request: Request, entity: FromPath[str]) -> Response[Any
         content = shapes.record(change.record) if change.record else {"id": created, "entity": entity}
         return 201, {**content, "effects": [e for e in change.effects if e["id"] != created], "warnings": change.warnings, "message": change.message}
 
-    status, content = await _once(ctx, request, body, run)
+    status, content = await once(ctx, request, body, run)
     return access.answer(content, status, ETag=f'"{content.get("version", 1)}"')
 
 
-async def _once(ctx: Context, request: Request, body: Mapping[str, Any], run: Callable[[], Awaitable[tuple[int, dict[str, Any]]]]) -> tuple[int, dict[str, Any]]:
+async def once(ctx: Context, request: Request, body: Mapping[str, Any], run: Callable[[], Awaitable[tuple[int, dict[str, Any]]]]) -> tuple[int, dict[str, Any]]:
     """Run at most once per Idempotency-Key: the same key and body get the first answer again, another body is a conflict."""
     key = request.headers.get("idempotency-key")
     if not key:
@@ -194,7 +194,7 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
     async def run() -> tuple[int, dict[str, Any]]:
         return 200, shapes.change(await execute(ctx, asked))
 
-    status, content = await _once(ctx, request, body, run)
+    status, content = await once(ctx, request, body, run)
     return access.answer(content, status)
 
 
@@ -208,7 +208,7 @@ async def press_button(request: Request, entity: FromPath[str], rid: FromPath[st
     async def run() -> tuple[int, dict[str, Any]]:
         return 200, shapes.change(await execute(ctx, asked))
 
-    status, content = await _once(ctx, request, body, run)
+    status, content = await once(ctx, request, body, run)
     return access.answer(content, status)
 
 

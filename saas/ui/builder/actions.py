@@ -100,7 +100,7 @@ class ActionsControl(StackControl):
 
 def _types() -> list[ActionType]:
     order = ("notify", "set", "create", "transition", "branch", "each", "wait", "http", "tag", "score", "warn", "block", "delete")
-    return sorted(action_types, key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
+    return sorted((k for k in action_types if not k.internal), key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
 
 
 def _clean(row: Mapping[str, Any]) -> dict[str, Any]:

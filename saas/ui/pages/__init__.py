@@ -8,6 +8,8 @@ from saas.ui.pages import (
     billing_hook,
     brand,
     builder,
+    clock,
+    design_described,
     design_entities,
     design_entity_rules,
     design_fields,
@@ -32,7 +34,9 @@ from saas.ui.pages import (
     home,
     inbox,
     invitations,
+    jobs,
     leaving,
+    ledgers,
     lists,
     mail,
     operator_accounts,
@@ -44,6 +48,7 @@ from saas.ui.pages import (
     packs,
     people,
     plan,
+    pools,
     record_buttons,
     records,
     rehearsals,
@@ -64,13 +69,14 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
+    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
+    pools.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
-    second_factor.router, api_keys.router, security.router, leaving.router, plan.router, single_sign_on.router, domains.router,
+    second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
     billing.router, billing_console.router, billing_hook.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
-    design_pipelines.router, design_roles.router, design_rules.router,
+    design_described.router, design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
 ]  # fmt: skip
 

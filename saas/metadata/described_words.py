@@ -1,0 +1,29 @@
+"""What the forms of described definitions say below a property: when one needs it, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from saas.i18n import LazyString, lazy
+
+HELP: Mapping[str, Mapping[str, LazyString]] = {
+    "ledger": {
+        "party": lazy("The field of an entry that names the record whose balance it is, such as the member or the product."),
+        "balance": lazy("A rollup that adds up the entries. Its condition says which of them count."),
+        "direction": lazy("Leave it empty where amounts have a sign."),
+        "holds": lazy("What is reserved is not taken yet, but can no longer be promised to somebody else."),
+        "never_negative": lazy("For example what is available after reservations."),
+        "limit": lazy("For example what is owed: no more can be paid."),
+        "minimum": lazy("Whoever posts below it is warned; automations can react to it."),
+        "origin": lazy("Entries must then say where they come from."),
+        "origins": lazy("One of these must be filled, unless the kind of origin needs no record."),
+        "approved_if": lazy("Other entries wait in the first stage."),
+        "reversal": lazy("With it people correct an entry by its opposite, once."),
+        "main": lazy("What is posted to a record with a main account counts there instead."),
+        "expires": lazy("A schedule with the step “Post to a ledger” takes away what was not used in time."),
+    },
+}  # fmt: skip
+
+
+def help_of(kind: str, name: str) -> LazyString | str:
+    return HELP.get(kind, {}).get(name, "")

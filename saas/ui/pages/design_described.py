@@ -1,0 +1,230 @@
+"""Settings: definitions whose form is made from their JSON Schema (ledgers and their like): a list, a form, taking one away.
+
+Who: an admin who turns an entity of movements into an account that cannot be wrong. What next: they publish, post an entry and look at
+the statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.datastructures import FormMultiDict
+from litestar.params import FromPath
+
+from saas.errors import NotFound
+from saas.i18n import LazyString, lazy
+from saas.i18n import gettext as _
+from saas.metadata.anatomy import DESCRIBED, is_required, property_schemas
+from saas.metadata.described_words import help_of
+from saas.metadata.far import control_of, entity_in
+from saas.metadata.kinds import field_types
+from saas.metadata.naming import Lookup
+from saas.metadata.property_words import choice_word, property_word
+from saas.ui.builder import words
+from saas.ui.builder.controls import Control, draw, laid, left_over, read
+from saas.ui.builder.desk import Desk, Errors, open_desk
+from saas.ui.builder.removal import ask_removal, take_out
+from saas.ui.builder.stacks import fresh_key, is_gesture, missing
+from saas.ui.views import Choice
+
+KINDS = {"field": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of the bundle: how it is called."""
+
+    kind: str
+    icon: str
+    noun: LazyString
+    title: LazyString
+    lead: LazyString
+    new: LazyString
+    empty: LazyString
+
+    @property
+    def name(self) -> str:
+        return DESCRIBED[self.kind]
+
+    @property
+    def url(self) -> str:
+        return f"/settings/{self.name.replace('_', '-')}"
+
+    def path(self, key: str) -> str:
+        return f"{self.name}[{key}]"
+
+
+SECTIONS = {
+    s.name: s
+    for s in (
+        Section(
+            "ledger", "coins", lazy("Ledger"), lazy("Ledgers"), lazy("Accounts of points, stock or money: entries are only ever added, and the balance never goes where it must not."),
+            lazy("New ledger"), lazy("Make the entity of the movements first, each linked to the record whose balance it is; then say here what its fields mean."),
+        ),
+    )
+}  # fmt: skip
+
+
+def _urls(rest: str = "") -> list[str]:
+    return [f"{section.url}{rest}" for section in SECTIONS.values()]
+
+
+def _section_of(request: Request) -> Section:
+    return SECTIONS[request.url.path.split("/")[2].replace("-", "_")]
+
+
+def _named(section: Section) -> dict[str, str]:
+    return {"url": section.url, "icon": section.icon, **{name: str(getattr(section, name)) for name in ("noun", "title", "lead", "new", "empty")}}
+
+
+# ---- controls from the schema --------------------------------------------------------------------------------------------
+
+
+def _controls(desk: Desk, section: Section, values: Mapping[str, Any]) -> list[Control]:
+    found = []
+    lookup = Lookup(desk.raw)
+    for name, schema in property_schemas(section.kind).items():
+        if name in ("key", "entity"):
+            continue
+        hint, needed = control_of(section.kind, name), is_required(section.kind, name)
+        title, help_ = str(property_word(section.kind, name)), str(help_of(section.kind, name))
+        advanced = not needed and not values.get(name) and name not in ("description",)
+        if hint:
+            entity = str(entity_in(lookup, section.kind, name, values, values.get("entity")) or "")
+            choices = _choices(desk, section.kind, name, schema, entity, values)
+            more = {"empty": _("Choose …") if needed else _("None"), "redraw": any(s.get("x-of") == name for s in property_schemas(section.kind).values())}
+            found.append(Control(name, KINDS[hint], title, help_, needed, schema.get("default"), choices, entity, str(schema.get("x-result") or ""), advanced=advanced, more=more))
+        elif "enum" in schema:
+            picks = tuple(Choice(v, str(choice_word(section.kind, name, v))) for v in schema["enum"])
+            found.append(Control(name, "choice", title, help_, needed, schema.get("default"), picks))
+        elif schema.get("type") == "boolean":
+            found.append(Control(name, "bool", title, help_, default=schema.get("default")))
+        elif schema.get("type") in ("integer", "number"):
+            found.append(Control(name, "number", title, help_, needed, schema.get("default"), advanced=advanced))
+        elif "$ref" in schema and schema["$ref"].endswith(("/label", "/text")):
+            found.append(Control(name, "label", title, help_, needed, advanced=not needed))
+    return found
+
+
+def _choices(desk: Desk, kind: str, name: str, schema: Mapping[str, Any], entity_key: str, values: Mapping[str, Any]) -> tuple[Choice, ...]:
+    hint, entity, config = control_of(kind, name), desk.config.entities.get(entity_key), desk.config
+    if hint == "entity":
+        return tuple(Choice(e.key, desk.words(e.defn.label, e.key)) for e in config.entities.values())
+    if entity is None:
+        return ()
+    if hint in ("field", "fields"):
+        types = schema.get("x-types")
+        fits = (f for f in entity.fields.values() if not types or f.type in types or field_types.get(f.type).result_of(f, config)[0].key in types)
+        return tuple(Choice(f.key, desk.words(f.label, f.key)) for f in fits)
+    if hint == "relation":
+        return tuple(Choice(r.key, desk.words(r.label, r.key)) for r in entity.children.values())
+    if hint == "stage":
+        return tuple(Choice(s.key, desk.words(s.label, s.key)) for s in entity.pipeline.stages) if entity.pipeline else ()
+    if hint == "options":
+        field = entity.fields.get(str(values.get(schema.get("x-of", ""))))
+        if field is not None and field.type in ("option", "multi"):
+            return tuple(Choice(o.key, desk.words(o.label, o.key), color=o.color) for o in config.field_options(field))
+    return ()
+
+
+# ---- pages ---------------------------------------------------------------------------------------------------------------
+
+
+@get(_urls())
+async def listing(request: Request) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    rows = [_row(desk, section, raw) for raw in desk.raw.get(section.name, ()) if isinstance(raw, Mapping)]
+    return await desk.page("settings/described/index", section.url.rpartition("/")[2], section=_named(section), rows=rows)
+
+
+def _row(desk: Desk, section: Section, raw: Mapping[str, Any]) -> dict[str, Any]:
+    key, entity = str(raw.get("key")), desk.config.entities.get(str(raw.get("entity")))
+    return {
+        "key": key, "name": desk.words(raw.get("label"), key), "url": f"{section.url}/{key}", "about": desk.words(raw.get("description")),
+        "entity": desk.words(entity.defn.plural, entity.key) if entity else str(raw.get("entity")), "problems": len(desk.problems_at(section.path(key))),
+    }  # fmt: skip
+
+
+async def _form(desk: Desk, section: Section, raw: Mapping[str, Any], values: Mapping[str, Any], errors: Errors, *, mark: str, status: int = 200) -> Response[Any]:
+    key, entity = str(raw.get("key") or ""), desk.config.entities.get(str(raw.get("entity")))
+    controls = _controls(desk, section, {**values, "entity": raw.get("entity")})
+    name = desk.words(raw.get("label"), key) if key else str(section.new)
+    return await desk.page(
+        "settings/described/form", section.url.rpartition("/")[2], status=status, section=_named(section), title=name, key=key, entity_key=str(raw.get("entity")), mark=mark,
+        entity=desk.words(entity.defn.plural, entity.key) if entity else str(raw.get("entity")), entity_url=f"/settings/entities/{entity.key}" if entity else "",
+        drawn=await draw(desk, controls, values, errors), problems=left_over(errors, controls), action=f"{section.url}/{key or 'new'}",
+        broken=[str(p.message) for p in desk.problems_at(section.path(key))] if key and not errors else [],
+    )  # fmt: skip
+
+
+async def _save(desk: Desk, section: Section, old: Mapping[str, Any], form: FormMultiDict) -> Response[Any]:
+    key = str(old.get("key") or "")
+    # Choices depend on what is chosen: of a direction field its options. So it is read twice.
+    first = read(desk, _controls(desk, section, old), form)
+    controls = _controls(desk, section, {**old, **first})
+    values, mark = read(desk, controls, form), str(form.get("_mark") or "")
+    if is_gesture(form):
+        return await _form(desk, section, old, values, {}, mark=mark)
+    new = laid(old, controls, values)
+    if not key:
+        new = {"key": fresh_key(desk, values.get("label"), section.name, section.kind), **new}
+    what = (str(section.noun), desk.words(new.get("label"), new["key"]))
+    title = words.changed(*what) if key else words.added(*what)
+    errors = await desk.save(section.path(new["key"]), new, title, mark=mark if key else None, found=missing(desk, controls, values))
+    if errors:
+        return await _form(desk, section, old, {**values}, errors, mark=mark, status=422)
+    return desk.done(section.url)
+
+
+@get(_urls("/new"))
+async def new(request: Request) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    key = request.query_params.get("entity", "")
+    if key in desk.config.entities:
+        return await _form(desk, section, {"entity": key}, {}, {}, mark="")
+    tiles = [{"url": f"{section.url}/new?entity={e.key}", "icon": e.defn.icon, "text": desk.words(e.defn.plural, e.key), "note": desk.words(e.defn.description)} for e in desk.config.entities.values()]
+    return await desk.page("settings/design_flow/choose", section.url.rpartition("/")[2], title=str(section.new), question=_("Which records is it about?"), tiles=tiles, back=section.url, back_text=str(section.title))
+
+
+@post(_urls("/new"), status_code=200)
+async def create(request: Request) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    form = await desk.ask.form()
+    entity = str(form.get("entity") or "")
+    if entity not in desk.config.entities:
+        raise NotFound()
+    return await _save(desk, section, {"entity": entity}, form)
+
+
+@get(_urls("/{key:str}"))
+async def show(request: Request, key: FromPath[str]) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    raw = desk.find(section.path(key))
+    return await _form(desk, section, raw, raw, {}, mark=desk.mark(section.path(key)))
+
+
+@post(_urls("/{key:str}"), status_code=200)
+async def save(request: Request, key: FromPath[str]) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    return await _save(desk, section, desk.find(section.path(key)), await desk.ask.form())
+
+
+@get(_urls("/{key:str}/remove"))
+async def ask_remove(request: Request, key: FromPath[str]) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    name = desk.words(desk.find(section.path(key)).get("label"), key)
+    return await ask_removal(desk, section.path(key), section.url.rpartition("/")[2], name=name, back=f"{section.url}/{key}", action=f"{section.url}/{key}/remove")
+
+
+@post(_urls("/{key:str}/remove"), status_code=200)
+async def remove(request: Request, key: FromPath[str]) -> Response[Any]:
+    desk, section = await open_desk(request), _section_of(request)
+    name = desk.words(desk.find(section.path(key)).get("label"), key)
+    await take_out(desk, await desk.ask.form(), section.path(key), words.removed(str(section.noun), name))
+    return desk.done(section.url)
+
+
+router = Router("", route_handlers=[listing, new, create, show, save, ask_remove, remove])

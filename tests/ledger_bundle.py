@@ -1,0 +1,97 @@
+"""A small trade with ledgers: points of members (with approval, origin, sub-accounts, expiry), stock of products (with reservation and a
+minimum), and what customers still owe of a contract."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from tests.bundles import field as fld
+from tests.bundles import label
+
+
+def options(*keys: str) -> list[dict[str, Any]]:
+    return [{"key": k, "label": label(k.title())} for k in keys]
+
+
+def ref(key: str, to: str, inverse: str, **more: Any) -> dict[str, Any]:
+    return fld(key, "ref", to=to, inverse={"key": inverse, "label": label(inverse.title())}, **more)
+
+
+def entity(key: str, title: str, *fields: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"key": key, "label": label(key.title()), "plural": label(key.title() + "s"), "title": title, "fields": list(fields), "owned": False, **more}
+
+
+MEMBER = entity(
+    "member", "name", fld("name", "text", required=True), ref("main", "member", "subs"),
+    fld("points", "rollup", of="entries", fn="sum", field="signed", where="status == 'approved'"),
+    fld("waiting", "rollup", of="entries", fn="sum", field="signed", where="status == 'pending'"),
+    fld("level", "option", options=options("plain", "vip"), default="plain"),
+    search=["name"],
+)  # fmt: skip
+PURCHASE = entity("purchase", "name", fld("name", "text"), ref("member", "member", "purchases"), fld("rate", "percent", default=0))
+ENTRY = entity(
+    "entry", "note", fld("note", "text"), ref("member", "member", "entries", required=True), fld("direction", "option", options=options("add", "subtract"), required=True, default="add"),
+    fld("amount", "int", required=True), fld("signed", "formula", returns="int", expr="if(direction == 'add', amount, 0 - amount)"),
+    fld("event", "option", options=options("purchase", "issue", "expired", "redeem")), ref("purchase", "purchase", "entries"),
+    fld("way", "option", options=options("manual", "automatic"), default="manual"), ref("account", "member", "passed_on"),
+    fld("expires", "date"), ref("reverses", "entry", "reversed_by", unique=True), fld("status", "pipeline", pipeline="entry"),
+    append_only=True,
+)  # fmt: skip
+PRODUCT = entity(
+    "product", "name", fld("name", "text", required=True), fld("minimum", "number"),
+    fld("stock", "rollup", of="moves", fn="sum", field="signed"), fld("reserved", "rollup", of="moves", fn="sum", field="kept"),
+    fld("available", "formula", returns="number", expr="coalesce(stock, 0) - coalesce(reserved, 0)"), search=["name"],
+)  # fmt: skip
+MOVE = entity(
+    "move", "note", fld("note", "text"), ref("product", "product", "moves", required=True), fld("kind", "option", options=options("in", "out", "reserve", "release"), required=True),
+    fld("quantity", "number", required=True),
+    fld("signed", "formula", returns="number", expr="if(kind == 'in', quantity, if(kind == 'out', 0 - quantity, 0))"),
+    fld("kept", "formula", returns="number", expr="if(kind == 'reserve', quantity, if(kind == 'release', 0 - quantity, 0))"),
+    ref("reverses", "move", "reversed_by", unique=True), append_only=True,
+)  # fmt: skip
+PLAN = entity(
+    "plan", "name", fld("name", "text"), ref("contract", "contract", "plans"), fld("due", "date"), fld("amount", "money", required=True),
+    fld("paid", "rollup", of="payments", fn="sum", field="amount"), fld("open", "formula", returns="money", expr="amount - coalesce(paid, 0)"),
+)  # fmt: skip
+CONTRACT = entity("contract", "name", fld("name", "text"), fld("owed", "rollup", of="plans", fn="sum", field="open"))
+PAYMENT = entity("payment", "note", fld("note", "text"), ref("plan", "plan", "payments", required=True), fld("amount", "money", required=True), append_only=True)
+
+PIPELINES = [{
+    "key": "entry", "entity": "entry", "field": "status", "label": label("Entry"),
+    "stages": [{"key": "pending", "label": label("Pending")}, {"key": "approved", "label": label("Approved"), "kind": "won"}, {"key": "rejected", "label": label("Rejected"), "kind": "lost"}],
+    "transitions": [
+        {"key": "approve", "label": label("Approve"), "from": ["pending"], "to": "approved", "roles": ["admin", "chief"]},
+        {"key": "reject", "label": label("Reject"), "from": ["pending"], "to": "rejected", "roles": ["admin", "chief"]},
+    ],
+}]  # fmt: skip
+LEDGERS = [
+    {"key": "points", "label": label("Points"), "entity": "entry", "party": "member", "amount": "amount", "balance": "points", "direction": "direction", "adds": ["add"], "takes": ["subtract"],
+     "origin": "event", "origins": ["purchase"], "free_origins": ["issue", "expired", "redeem"], "approved": "approved", "approved_if": "way == 'automatic'", "reversal": "reverses", "reason": "note",
+     "main": "main", "account": "account", "expires": "expires"},
+    {"key": "stock", "label": label("Stock"), "entity": "move", "party": "product", "amount": "quantity", "balance": "stock", "direction": "kind", "adds": ["in"], "takes": ["out"],
+     "holds": ["reserve"], "frees": ["release"], "never_negative": ["available", "reserved"], "minimum": "minimum", "reversal": "reverses"},
+    {"key": "paid", "label": label("Paid"), "entity": "payment", "party": "plan", "amount": "amount", "balance": "paid", "limit": "amount"},
+]  # fmt: skip
+AUTOMATIONS = [
+    {"key": "rise", "label": label("Rise"), "entity": "member", "on": {"trigger": "ledger_posted", "ledger": "points"}, "if": "points >= 500 and coalesce(old('points'), 0) < 500",
+     "do": [{"action": "set", "values": {"level": "'vip'"}}]},
+    {"key": "earn", "label": label("Earn"), "entity": "purchase", "on": {"trigger": "update", "fields": ["rate"]}, "if": "rate == 100",
+     "do": [{"action": "post_ledger", "entity": "entry", "values": {"member": "member", "amount": "500", "event": "'purchase'", "purchase": "id"}}]},
+]  # fmt: skip
+SCHEDULES = [{"key": "expiry", "label": label("Expiry"), "every": {"cron": "0 2 * * *"}, "entity": "member", "once_per": "day",
+              "do": [{"action": "post_ledger", "mode": "expire", "entity": "entry", "values": {"event": "'expired'", "way": "'automatic'"}}]}]  # fmt: skip
+ROLES = [
+    {"key": "admin", "label": label("Administrator"), "admin": True},
+    {"key": "chief", "label": label("Chief"), "entities": {"*": {"create": True, "read": "all", "update": "all", "delete": "all"}}},
+    {"key": "clerk", "label": label("Clerk"), "entities": {"*": {"create": True, "read": "all", "update": "all", "delete": "all"}, "member": {"read": "all", "fields": {"points": "hidden"}}}},
+    {"key": "reader", "label": label("Reader"), "entities": {"*": {"read": "all"}}},
+]  # fmt: skip
+
+
+def ledger_bundle() -> dict[str, Any]:
+    """A fresh copy each time."""
+    return copy.deepcopy({
+        "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT], "pipelines": PIPELINES, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+    })  # fmt: skip
