@@ -192,10 +192,10 @@ def _fixed(ctx: Context) -> Json:
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
         found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
-    if permissions.is_admin(ctx) and (rules := [a.key for a in ctx.config.bundle.automations]):
-        key: Json = {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "enum": rules}}
+    for rule in ctx.config.bundle.automations if permissions.is_admin(ctx) else ():
         asked = body({"type": "object", "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 366}, "bundle": {"type": "object"}}}, required=False)
-        found["/automations/{key}/rehearse"] = {"post": {"summary": _("What an automation would have done lately"), "operationId": "rehearse", "parameters": [key], "requestBody": asked, "responses": answers(200, {"type": "object"}, 403, 404, 422) | TOO_SLOW}}
+        summary = _("What “%(name)s” would have done lately", name=pick(rule.label, ctx.locale))
+        found[f"/automations/{rule.key}/rehearse"] = {"post": {"summary": summary, "operationId": f"rehearse_{rule.key}", "requestBody": asked, "responses": answers(200, {"type": "object"}, 403, 404, 422) | TOO_SLOW}}
     if permissions.is_admin(ctx):
         started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
