@@ -33,6 +33,10 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        templates=tuple(_template(t) for t in raw.get("templates", ())),
+        web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
+        webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
+        inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -242,6 +246,36 @@ def _plain(kind: type, raw: Raw) -> Any:
 @shared
 def _ledger(raw: Raw) -> m.LedgerDef:
     return _plain(m.LedgerDef, raw)
+
+
+@shared
+def _template(raw: Raw) -> m.TemplateDef:
+    return m.TemplateDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
+        language=raw.get("language"), essential=raw.get("essential", False),
+    )  # fmt: skip
+
+
+@shared
+def _web_form(raw: Raw) -> m.WebFormDef:
+    return m.WebFormDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
+        on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
+        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+    )  # fmt: skip
+
+
+@shared
+def _webhook(raw: Raw) -> m.WebhookDef:
+    return m.WebhookDef(raw["key"], raw["label"], raw["entity"], _keys(raw, "events"), raw.get("if"), _keys(raw, "fields"), raw.get("active", True))
+
+
+@shared
+def _inbound_hook(raw: Raw) -> m.InboundHookDef:
+    return m.InboundHookDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
+        signed=raw.get("signed", False), active=raw.get("active", True),
+    )  # fmt: skip
 
 
 @shared

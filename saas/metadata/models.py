@@ -564,6 +564,78 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
+CHANNELS = ("email", "sms", "in_app")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class TemplateDef:
+    """A message about a record. `to`: expressions giving addresses, numbers or people, or "role:key"; `language`: an expression giving a
+    locale; `essential`: also sent to those who opted out."""
+
+    key: str
+    label: Label
+    entity: str
+    channels: tuple[str, ...]
+    body: Label
+    to: tuple[str, ...] = ()
+    subject: Label = field(default_factory=dict)
+    language: str | None = None
+    essential: bool = False
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebFormDef:
+    """A public page whose answers become records. `match`: fields in which a record is the same as one before; `on_match`: fill (what is
+    empty), keep, refuse; `embed_on`: origins that may show it in a frame."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "fill"
+    owner_role: str | None = None
+    intro: Label = field(default_factory=dict)
+    button: Label = field(default_factory=dict)
+    thanks: Label = field(default_factory=dict)
+    redirect: str | None = None
+    embed_on: tuple[str, ...] = ()
+    question: bool = False
+    per_hour: int = 200
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebhookDef:
+    """Tells another system of what happens to records. Where, and the secret, belong to an installation (saas.tenants.integrations)."""
+
+    key: str
+    label: Label
+    entity: str
+    events: tuple[str, ...]
+    condition: str | None = None  # "if"
+    fields: tuple[str, ...] = ()  # none: all but sensitive and computed ones
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class InboundHookDef:
+    """Takes what another system says, as records. `map`: {field: path in what is sent}; `once`: the path of what makes a message the same."""
+
+    key: str
+    label: Label
+    entity: str
+    map: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "update"
+    once: str | None = None
+    signed: bool = False
+    active: bool = True
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -581,5 +653,9 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    templates: tuple[TemplateDef, ...] = ()
+    web_forms: tuple[WebFormDef, ...] = ()
+    webhooks: tuple[WebhookDef, ...] = ()
+    inbound_hooks: tuple[InboundHookDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -56,6 +56,10 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "template": lazy("Message template"),
+    "web_form": lazy("Web form"),
+    "webhook": lazy("Webhook"),
+    "inbound_hook": lazy("Inbound webhook"),
     "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
@@ -90,7 +94,8 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "ledgers": lazy("Ledgers"),
+        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -186,6 +191,21 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "webhook": {"events": lazy("Events"), "fields": lazy("Fields that are told"), "active": lazy("Switched on")},
+    "inbound_hook": {
+        "map": lazy("Where values stand"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
+        "once": lazy("Number of the message"), "signed": lazy("Must be signed"), "active": lazy("Switched on"),
+    },
+    "web_form": {
+        "required": lazy("Must be filled in"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
+        "owner_role": lazy("Given in turn to people with the role"), "intro": lazy("Text above"), "button": lazy("Text of the button"), "thanks": lazy("Text afterwards"),
+        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
+        "active": lazy("Switched on"),
+    },
+    "template": {
+        "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
+        "essential": lazy("Also to those who opted out"),
+    },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
         "adds": lazy("These add"), "takes": lazy("These take away"), "holds": lazy("These reserve"), "frees": lazy("These release"),
@@ -245,6 +265,13 @@ SCOPES: Mapping[str, LazyString] = {
     "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
+ON_MATCH: Mapping[str, LazyString] = {
+    "fill": lazy("fill in what is empty in the record there is"), "keep": lazy("leave the record there is as it is"), "refuse": lazy("refuse, and say so"),
+}  # fmt: skip
+EVENTS: Mapping[str, LazyString] = {
+    "create": lazy("created"), "update": lazy("changed"), "transition": lazy("moved along the pipeline"), "delete": lazy("deleted"), "restore": lazy("restored"),
+}  # fmt: skip
+CHANNELS: Mapping[str, LazyString] = {"email": lazy("E-mail"), "sms": lazy("SMS"), "in_app": lazy("In the product")}
 _PERIODS = {"day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}
 _FUNCTIONS = {
     "count": lazy("number of records"), "count_distinct": lazy("number of different values"), "sum": lazy("sum"), "avg": lazy("average"),
@@ -284,6 +311,10 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
         },
     },
+    "web_form": {"on_match": ON_MATCH},
+    "inbound_hook": {"on_match": {"update": lazy("change the record there is"), **ON_MATCH}},
+    "webhook": {"events": EVENTS},
+    "template": {"channels": CHANNELS},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

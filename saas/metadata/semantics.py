@@ -56,7 +56,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples", *DESCRIBED.values()):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))

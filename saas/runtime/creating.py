@@ -40,6 +40,7 @@ from saas.runtime.pools import holding
 from saas.runtime.rows import EncodedMany, Row, encode_many
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
+from saas.runtime.webhooks import hooks_of
 from saas.tenants import new_id
 
 T = TypeVar("T")
@@ -138,6 +139,8 @@ def _is_plain(ctx: Context, entity: Entity) -> bool:
     if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key):  # each starts from what the one before it left
         return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
+    if hooks_of(ctx.config, entity.key):  # each tells of itself
+        return False
     for kind in ("before_save", "create"):
         happening = Happening(kind, entity, blank, None, frozenset(entity.fields))
         if of_children(ctx.config, entity.key) or any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):

@@ -128,7 +128,7 @@ async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | Non
     ctx = ctx.replace(origin="schedule", elevated=True, fixed_now=ctx.now)
     entity = ctx.config.entity(schedule.entity)
     report = ScheduleReport(schedule.key)
-    period = _period(ctx, schedule, tick)
+    period = period_of(ctx, schedule, tick)
     after: UUID | None = None
     while True:
         ids = await _matching(ctx, entity, schedule, after)
@@ -142,7 +142,8 @@ async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | Non
     return report
 
 
-def _period(ctx: Context, schedule: ScheduleDef, tick: datetime | None) -> str:
+def period_of(ctx: Context, schedule: ScheduleDef, tick: datetime | None) -> str:
+    """What a record is done at most once in, by `once_per`."""
     if schedule.once_per == "run":
         return f"run {(tick or ctx.now).isoformat()}"
     # Of the tick, not of the moment: what a worker that was away catches up on after midnight belongs to the day before.
@@ -196,6 +197,19 @@ async def _still_matches(conn: Any, ctx: Context, entity: Entity, schedule: Sche
     return bool(await conn.fetchval(*query.statement.finish(f"SELECT true {query.sql}")))
 
 
+async def run_by_hand(ctx: Context, key: str) -> ScheduleReport | None:
+    """Run one active schedule now, whatever its times; None when there is no such one. `ctx` is the system's."""
+    for schedule in ctx.config.bundle.schedules:
+        if schedule.key == key and schedule.active:
+            with use_locale(ctx.locale):
+                return await run_schedule(ctx, schedule)
+    return None
+
+
+def as_ran(ctx: Context, report: ScheduleReport) -> timers.Ran:
+    return timers.Ran("schedule", report.schedule, ctx.now, report.matched, report.done, report.failed, [e["error"] for e in report.errors])
+
+
 async def _log(ctx: Context, report: ScheduleReport) -> None:
     detail = {"skipped": report.skipped, "effects": report.effects[:200], "errors": report.errors[:50]}
     async with tenant_transaction(ctx.tenant_id) as conn:
@@ -215,7 +229,7 @@ def _tick_of(ctx: Context, schedule: ScheduleDef) -> datetime | None:
 async def _due(ctx: Context) -> list[tuple[ScheduleDef, datetime]]:
     """Active schedules whose latest tick has not been run. One that is seen for the first time, or again after it was switched off,
     begins with its next tick: what was before is not made up for."""
-    every = ctx.config.bundle.schedules
+    every = ctx.config.schedules
     active = [(s, tick) for s in every if s.active and (tick := _tick_of(ctx, s)) is not None]
     if not every:
         return []
@@ -245,12 +259,12 @@ async def _run_timed(ctx: Context) -> list[timers.Ran]:
         report = await _run_tick(ctx, schedule, tick)
         if report is None:
             break
-        ran.append(timers.Ran("schedule", report.schedule, ctx.now, report.matched, report.done, report.failed, [e["error"] for e in report.errors]))
+        ran.append(as_ran(ctx, report))
     return ran
 
 
 async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
-    found = [tick for schedule in ctx.config.bundle.schedules if schedule.active for tick in next_ticks(schedule.cron, ctx.now.astimezone(ctx.zone), 1)]
+    found = [tick for schedule in ctx.config.schedules if schedule.active for tick in next_ticks(schedule.cron, ctx.now.astimezone(ctx.zone), 1)]
     return min((tick.astimezone(UTC) for tick in found if tick <= until), default=None)
 
 

@@ -82,7 +82,7 @@ async def _put_job(ctx: Context) -> bool:
     if not await is_due(ctx) or await is_loading(ctx):
         return False
     async with tenant_transaction(ctx.tenant_id) as conn:
-        if await conn.fetchval("SELECT true FROM job WHERE tenant_id = $1 AND kind = $2 AND status IN ('queued', 'running', 'paused') LIMIT 1", ctx.tenant_id, JOB):
+        if await conn.fetchval("SELECT true FROM job WHERE tenant_id = $1 AND kind = $2 AND payload = '{}' AND status IN ('queued', 'running') LIMIT 1", ctx.tenant_id, JOB):
             return False
         await jobs.enqueue(conn, ctx, JOB, {})
     return True

@@ -161,6 +161,7 @@ class ListView:
     bulk_url: str = ""
     can_select: bool = False
     can_bulk: bool = False
+    can_send: bool = False
     can_delete: bool = False
     bulk_moves: tuple[Choice, ...] = ()
     pool_acts: tuple[Choice, ...] = ()  # with ticked records
