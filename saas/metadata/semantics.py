@@ -17,6 +17,7 @@ from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.pools import KEYS as POOLED
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
+from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
@@ -37,6 +38,7 @@ def check_meaning(check: Check) -> None:
     for entity in check.bundle.entities:
         _entity(check, entity)
     check_pipelines(check)
+    check_twins(check)
     check_ledgers(check)
     _roles(check)
     for view in check.bundle.views:
