@@ -16,7 +16,7 @@ Raw = dict[str, Any]
 _NAMES: Mapping[type, Mapping[str, str]] = {
     m.TransitionDef: {"sources": "from"},
     m.BranchDef: {"condition": "if"},
-    m.ActionDef: {"condition": "if", "alias": "as"},
+    m.ActionDef: {"condition": "if", "alias": "as", "otherwise": "else"},
     m.WebhookDef: {"condition": "if"},
     m.AutomationDef: {"condition": "if"},
     m.TriggerDef: {"source": "from", "transition": "key"},
@@ -44,6 +44,11 @@ def bundle_to_raw(bundle: m.Bundle) -> Raw:
 def definition_to_raw(value: Any) -> Raw:
     """The JSON of one definition."""
     return _write(value)
+
+
+def steps_to_raw(steps: Iterable[m.ActionDef]) -> list[Raw]:
+    """The JSON of steps."""
+    return [_write(step) for step in steps]
 
 
 def _write(value: Any) -> Any:

@@ -76,7 +76,6 @@ AFTER_RECORDS = (
     _kept("opt_out", "id channel address user_id reason created_at created_by", "id", "id user_id created_by"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
     _kept("schedule_log", "id schedule_key at matched done failed detail", "id", "id"),
-    _kept("automation_log", "id automation_key record_id at status detail", "id", "id record_id", of_entity=True),
     _kept(
         "approval_flow", "id approval_key record_id status definition way_key applicant_id started_at ended_at round step needed comment", "entity_id record_id id",
         "id record_id applicant_id", of_entity=True,
@@ -88,6 +87,10 @@ AFTER_RECORDS = (
     _kept("approval_person", "user_id task_id is_open", "task_id user_id", "user_id task_id"),
     _kept("approval_event", "id flow_id record_id number at actor_id act step for_id to_id comment", "entity_id record_id at id", "id flow_id record_id actor_id for_id to_id", of_entity=True),
     _kept("approval_deputy", "id user_id deputy_id first_day last_day created_at", "id", "id user_id deputy_id"),
+    _kept(
+        "automation_log", "id automation_key record_id at status detail trigger revision actor_id ended_at work_us error steps", "id", "id record_id actor_id", of_entity=True, only="t.status NOT IN ('waiting', 'queued')",
+        without={"state": "what a run needs to go on belongs to this installation; one that waits is not taken along", "due_at": "of a run that waits", "watches": "of a run that waits"},
+    ),
     _kept("audit_event", "id at actor_id kind target ip request_id data", "id", "id actor_id"),
 )  # fmt: skip
 KEPT: Mapping[str, Kept] = {kept.table: kept for kept in (*BEFORE_RECORDS, *AFTER_RECORDS)}

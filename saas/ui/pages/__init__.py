@@ -57,8 +57,11 @@ from saas.ui.pages import (
     people,
     plan,
     pools,
+    record_buttons,
     records,
+    rehearsals,
     removed,
+    runs,
     second_factor,
     security,
     sessions,
@@ -78,7 +81,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
+    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
     pools.router, handing_over.router, approvals.router, departments.router, design_approvals.router, user_forms.router,
     transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
