@@ -64,7 +64,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "field": {"options": Part("option"), "bands": Part("band", "steps", named=False), "inverse": Part("inverse", "one", named=False)},
     "pipeline": {"stages": Part("stage"), "transitions": Part("transition")},
     "transition": {"branches": Part("branch", "steps", named=False), "effects": Part("action", "steps", named=False)},
-    "role": {"entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
+    "role": {"portal": Part("portal", "one", named=False), "notice": Part("notice", "one", named=False), "entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
     "right": {"fields": Part("field_right", "map", named=False)},
     "view": {"board": Part("board", "one", named=False)},
     "layout": {"tabs": Part("tab")},
@@ -127,8 +127,10 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template",
+        "target": "target", "to": "people", "template": "message_template", "role": "role",
     },
+    "portal": {"link": "field", "email": "field"},
+    "notice": {"text": "field"},
     "webhook": {"fields": "fields"},
     "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
     "web_form": {

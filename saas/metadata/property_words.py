@@ -57,6 +57,8 @@ NOUNS: Mapping[str, LazyString] = {
     "every": lazy("Time"),
     "template": lazy("Message template"),
     "web_form": lazy("Web form"),
+    "portal": lazy("For people who are a record"),
+    "notice": lazy("To be read after signing in"),
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
     "ledger": lazy("Ledger"),
@@ -146,6 +148,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "branch": {"to": lazy("To stage")},
     "action": {"action": lazy("Action"), "as": lazy("Name for later actions")},
     "role": {
+        "portal": lazy("For people who are a record"), "notice": lazy("To be read after signing in"),
         "admin": lazy("Every right on everything"), "external": lazy("For people outside the company"), "entities": lazy("Rights per entity"),
         "transitions": lazy("Transitions it may do"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "settings": lazy("Settings pages"),
         "home": lazy("Start page"), "menu": lazy("Menu"),
@@ -183,6 +186,8 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "portal": {"link": lazy("Field of the account"), "email": lazy("Field of the e-mail address")},
+    "notice": {"text": lazy("Field of the text"), "where": lazy("Only those where")},
     "webhook": {"events": lazy("Events"), "fields": lazy("Fields that are told"), "active": lazy("Switched on")},
     "inbound_hook": {
         "map": lazy("Where values stand"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
@@ -254,7 +259,7 @@ ICONS: Mapping[str, LazyString] = {
 SCOPES: Mapping[str, LazyString] = {
     "none": lazy("none"), "own": lazy("own records"), "assigned": lazy("records assigned to them"), "participant": lazy("records they take part in"),
     "team": lazy("records of their team"), "dept": lazy("records of their department"), "dept_tree": lazy("records of their department and those below"),
-    "all": lazy("all records"),
+    "portal_self": lazy("their own record and what belongs to it"), "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
 ON_MATCH: Mapping[str, LazyString] = {

@@ -190,8 +190,22 @@ def _pipeline(check: Check, pipeline: m.PipelineDef) -> None:
         _fields(check, f"{here}.set", pipeline.entity, transition.set)
 
 
+def _portal(check: Check, role: m.RoleDef) -> None:
+    path, portal, notice = f"roles[{role.key}]", role.portal, role.notice
+    if portal is not None and check.known(f"{path}.portal.entity", "entity", portal.entity, check.entities):
+        link = check.field(f"{path}.portal.link", portal.entity, portal.link)
+        if link is not None and (field_types.get(link.type).holds != "user" or field_types.get(link.type).many or link.system):
+            check.problems.add(
+                f"{path}.portal.link", "not_a_person", lazy("“%(field)s” does not hold one person.", field=portal.link), lazy("Write a field of type user that holds the account of the record's person.")
+            )
+        check.field(f"{path}.portal.email", portal.entity, portal.email)
+    if notice is not None and check.known(f"{path}.notice.entity", "entity", notice.entity, check.entities):
+        check.field(f"{path}.notice.text", notice.entity, notice.text)
+
+
 def _role(check: Check, role: m.RoleDef) -> None:
     path = f"roles[{role.key}]"
+    _portal(check, role)
     for key, rights in role.entities.items():
         if key != "*" and check.known(f"{path}.entities.{key}", "entity", key, check.entities):
             _fields(check, f"{path}.entities.{key}.fields", key, rights.fields)
@@ -392,6 +406,8 @@ def _actions(check: Check) -> None:
             for target in _texts(action.options.get("to")):
                 if target.startswith("role:"):
                     check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("role"), str):
+                check.known(f"{path}.role", "role", action.options["role"], check.roles)
             if isinstance(action.options.get("template"), str):
                 _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:

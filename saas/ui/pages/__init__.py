@@ -43,6 +43,7 @@ from saas.ui.pages import (
     lists,
     mail,
     messages,
+    notices,
     operator_accounts,
     operator_notices,
     operator_slow,
@@ -81,7 +82,7 @@ routers = [
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_described.router, design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
-    design_sections.router, messages.router, web_forms.router, connections.router,
+    design_sections.router, messages.router, web_forms.router, connections.router, notices.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]
