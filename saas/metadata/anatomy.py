@@ -140,8 +140,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template", "role": "role",
-        "target": "target", "to": "people", "template": "message_template", "approval": "approval", "loser": "target",
+        "target": "target", "to": "people", "template": "message_template", "role": "role", "approval": "approval", "loser": "target",
     },
     "portal": {"link": "field", "email": "field"},
     "notice": {"text": "field"},

@@ -36,8 +36,7 @@ def shell_of(ask: Ask) -> Shell:
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
         logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
-        is_support=ctx.support is not None, is_portal=is_portal(ctx),
-        approvals=_own(ask), is_support=ctx.support is not None,
+        approvals=_own(ask), is_support=ctx.support is not None, is_portal=is_portal(ctx),
     )  # fmt: skip
 
 

@@ -507,9 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "invited_role": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice",
-    "date_field": "choice", "number_field": "choice", "paths": "sorter",
-    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice", "approval": "choice",
+    "message_template": "choice", "invited_role": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice", "approval": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
     "child_fields": "choices", "person_field": "choice",
 }  # fmt: skip
