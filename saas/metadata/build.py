@@ -101,6 +101,7 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         duplicates=tuple(m.DuplicateDef(d["key"], tuple(d["match"]), d["action"], d.get("message", NONE)) for d in raw.get("duplicates", ())),
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
+        sharing=raw.get("sharing", False),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),

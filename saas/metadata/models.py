@@ -169,6 +169,7 @@ class EntityDef:
     duplicates: tuple[DuplicateDef, ...] = ()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
+    sharing: bool = False
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None

@@ -59,6 +59,10 @@ AFTER_RECORDS = (
     _kept("record_event", "record_id id at actor_id origin kind operation_id transition version changes", "entity_id record_id at id", "record_id id actor_id operation_id", of_entity=True),
     _kept("stage_history", "record_id id stage entered_at left_at user_id", "entity_id record_id id", "record_id id user_id", of_entity=True),
     _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
+    _kept(
+        "record_share", "record_id user_id department_id role_key level part until created_at created_by", "entity_id record_id subject",
+        "record_id user_id department_id created_by", of_entity=True, without={"subject": "made of whom it names"},
+    ),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
