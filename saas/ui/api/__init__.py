@@ -12,6 +12,7 @@ from saas.ui.api import (
     pools,
     records,
     schema,
+    shares,
     system,
     tokens,
     usage,
@@ -22,7 +23,7 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS,
             *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,

@@ -19,7 +19,8 @@ from saas.runtime.explain import explain
 from saas.runtime.finding import find_everywhere
 from saas.runtime.query import Query
 from saas.runtime.shares import revoke, share, shares_of
-from tests.factories import Lab, make_lab, rich_bundle
+from tests.factories import PASSWORD, Lab, make_lab, rich_bundle
+from tests.integration.test_pages import Browser
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -147,3 +148,26 @@ async def test_lists_find_shared_records_by_index_in_a_large_tenant(lab, setting
     assert "Seq Scan on record" not in plan and "record_share" in plan, plan
     read = max(int(line.split("Rows Removed by Filter: ")[1]) for line in [*plan.splitlines(), "Rows Removed by Filter: 0"] if "Rows Removed by Filter: " in line)
     assert read < 1000, plan
+
+
+async def test_pages_and_api(lab, http):
+    record_id = await lab.make("account", "seller", name="On pages")
+    browser = Browser(http, f"{lab.slug}.localhost")
+    await browser.sign_in(f"seller@{lab.slug}.example", PASSWORD)
+    url = f"/r/account/{record_id}/shares"
+    assert f'href="{url}"' in (await browser.get(f"/r/account/{record_id}")).text
+    assert "It is shared with nobody." in (await browser.get(url)).text
+    eve = f"user:{lab.people['eve']}"
+    refused = await browser.post(url, {"subject": eve, "until": "2001-01-01"})
+    assert refused.status_code == 422 and "still to come" in refused.text
+    assert (await browser.post(url, {"subject": eve, "level": "edit", "until": "2099-12-31", "part": "Presales"})).status_code == 303
+    shown = (await browser.get(url)).text
+    assert f'data-share="{eve}"' in shown and "Presales" in shown and "2099" in shown
+    answer = await http.post("/api/v1/tokens", json={"email": f"eve@{lab.slug}.example", "password": PASSWORD}, headers={"host": f"{lab.slug}.localhost"})
+    headers = {"host": f"{lab.slug}.localhost", "authorization": f"Bearer {answer.json()['token']}"}
+    listed = (await http.get(f"/api/v1/records/account/{record_id}/shares", headers=headers)).json()["data"]
+    assert [(s["with"], s["level"], s["part"]) for s in listed] == [(eve, "edit", "Presales")]
+    assert (await http.get(f"/api/v1/records/account/{record_id}", headers=headers)).json()["can"]["share"] is False
+    assert (await http.post(f"/api/v1/records/account/{record_id}/shares", headers=headers, json={"with": "role:chief"})).status_code == 403
+    assert (await browser.post(url, {"revoke": eve})).status_code == 303
+    assert (await http.get(f"/api/v1/records/account/{record_id}", headers=headers)).status_code == 404
