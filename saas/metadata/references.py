@@ -311,9 +311,13 @@ def _actions(check: Check) -> None:
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
-            for target in _texts(action.options.get("to")):
-                if target.startswith("role:"):
-                    check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            for name in ("to", "otherwise"):
+                for target in _texts(action.options.get(name)):
+                    if target.startswith("role:"):
+                        check.known(f"{path}.{name}", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("skill_entity"), str) and check.known(f"{path}.skill_entity", "entity", action.options["skill_entity"], check.entities):
+                for name in ("skill_person", "skill_field"):
+                    check.field(f"{path}.{name}", action.options["skill_entity"], action.options.get(name))
             if "transition" in action.options and entity in check.entities:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
