@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS record_share (
     user_id uuid,
     department_id uuid,
     role_key text,
-    subject text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce('user:' || user_id::text, 'dept:' || department_id::text, 'role:' || role_key)) STORED,
+    subject text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce('user:' || user_id::text, 'dept:' || department_id::text, 'role:' || role_key, '')) STORED,
     level text NOT NULL,
     part text NOT NULL DEFAULT '',
     until timestamptz,
