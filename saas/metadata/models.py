@@ -103,14 +103,47 @@ class UniqueDef:
     fields: tuple[str, ...]
     message: Label = field(default_factory=dict)
     when: str | None = None
+    loose: bool = False  # only letters and digits count
+    with_deleted: bool = False  # a deleted record keeps its value
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstDef:
+    """Records of another entity that a duplicate rule looks for: `fields` stand in the order of the rule's own."""
+
+    entity: str
+    fields: tuple[str, ...]
+    reveal: tuple[str, ...] = ()
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateDef:
+    """A soft rule. All of `match` must agree: those in `similar` by `threshold` percent, those in `names` as company names without their legal
+    form, the others exactly. `reveal`: what is told of records the person may not see."""
+
     key: str
     match: tuple[str, ...]
     action: str = "warn"  # warn | block
     message: Label = field(default_factory=dict)
+    similar: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    threshold: int = 85
+    where: str | None = None  # must hold for the record that is found
+    on_update: str | None = None  # warn | block | ignore; None: as on creating
+    confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
+    reason: bool = False  # whoever does must say why
+    reveal: tuple[str, ...] = ()
+    across: bool = True  # records the person may not see are found, too
+    against: AgainstDef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeDef:
+    """How records become one. `winner`: whose filled value is proposed, the survivor's or that of the record changed last."""
+
+    winner: str = "survivor"  # survivor | newest
+    undo_days: int = 30
 
 
 Amount = int | str | None  # a number, or the key of a setting that holds one
@@ -167,6 +200,7 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
+    merge: MergeDef = MergeDef()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
     sharing: bool = False
@@ -179,6 +213,7 @@ class EntityDef:
     timeline: tuple[TimelineSource, ...] = ()
     messages: Mapping[str, Label] = field(default_factory=dict)
     description: Label = field(default_factory=dict)
+    form: str | None = None  # data process: it stands in the menu of forms
 
     @cached_property
     def declared(self) -> dict[str, FieldDef]:
@@ -265,12 +300,22 @@ class TransitionDef:
 
 @dataclass(frozen=True, slots=True)
 class ActionDef:
-    """One action. `options` holds everything but `action`, `if` and `as`, as written."""
+    """One step: an action, or one that holds further steps (branch: `then` and `otherwise`; each: `do`). `options` holds everything
+    that only its type knows, as written. `retry`: {"times", "minutes"}."""
 
     action: str
     options: Mapping[str, Any] = field(default_factory=dict)
     condition: str | None = None  # "if"
     alias: str | None = None  # "as"
+    then: tuple[ActionDef, ...] = ()
+    otherwise: tuple[ActionDef, ...] = ()  # "else"
+    do: tuple[ActionDef, ...] = ()
+    retry: Mapping[str, Any] | None = None
+
+    @property
+    def inside(self) -> tuple[tuple[str, tuple[ActionDef, ...]], ...]:
+        """The lists of steps in it that hold any, by their property."""
+        return tuple((name, steps) for name, steps in (("then", self.then), ("else", self.otherwise), ("do", self.do)) if steps)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -320,6 +365,7 @@ class EntityRights:
     create_if: str | None = None
     import_: bool = False
     bulk: bool = False
+    merge: bool = False
     fields: Mapping[str, FieldRight] = field(default_factory=dict)
 
 
@@ -472,6 +518,9 @@ class AutomationDef:
     do: tuple[ActionDef, ...]
     condition: str | None = None  # "if"
     active: bool = True
+    stop: bool = False  # later ones for the same event do not run
+    on_error: str = "undo"  # undo: what caused it is undone, too; keep: it stands, and the run can be done again
+    overlap: str = "each"  # while a run for the record waits: each, skip, restart
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -484,6 +533,105 @@ class ScheduleDef:
     where: Any = None
     once_per: str = "run"  # run day week month year ever
     active: bool = True
+
+
+APPROVER_ACTS = ("return", "countersign", "delegate", "withdraw")
+
+
+@dataclass(frozen=True, slots=True)
+class ApproverDef:
+    """Who decides. `level`: how many levels up a superior or head stands, 1 being the next one; `each`: everybody it stands for."""
+
+    by: str  # superior role head department field person
+    level: int = 1
+    role: str | None = None
+    department: str | None = None  # its key; its head decides
+    field: str | None = None
+    person: str | None = None  # an e-mail address, or the id of a person the applicant named
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStepDef:
+    """`mode`: all, any or `count` of the approvers agree. Times are hours from when the step begins, and before its end."""
+
+    key: str
+    label: Label
+    approvers: tuple[ApproverDef, ...]
+    condition: str | None = None  # "if"
+    mode: str = "all"
+    count: int | None = None
+    if_nobody: str = "refuse"  # refuse fallback skip
+    fallback: str | None = None
+    if_applicant: str = "superior"  # superior skip decide
+    due_hours: int | None = None
+    remind_hours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalWayDef:
+    """One of several paths the applicant picks from."""
+
+    key: str
+    label: Label
+    steps: tuple[ApprovalStepDef, ...]
+    description: Label = field(default_factory=dict)
+    condition: str | None = None  # "if"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStartDef:
+    """`transitions`: it begins after these; `guards`: they are done by this approval only, where its condition holds."""
+
+    button: bool = True
+    roles: tuple[str, ...] = ()
+    condition: str | None = None  # "if"
+    transitions: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPeopleDef:
+    """Whom the applicant of an ad-hoc approval may name, and how many."""
+
+    roles: tuple[str, ...] = ()
+    least: int = 1
+    most: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalOutcomeDef:
+    """Transitions done with the last decision; None leaves the stage alone."""
+
+    approved: str | None = None
+    rejected: str | None = None
+    withdrawn: str | None = None
+    returned: str | None = None
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class ApprovalDef:
+    """`open_fields` may be changed while it runs; `shown` are told to approvers who may not see the record otherwise."""
+
+    key: str
+    label: Label
+    entity: str
+    description: Label = field(default_factory=dict)
+    active: bool = True
+    model: str = "fixed"  # fixed predefined adhoc
+    start: ApprovalStartDef = field(default_factory=ApprovalStartDef)
+    steps: tuple[ApprovalStepDef, ...] = ()
+    ways: tuple[ApprovalWayDef, ...] = ()
+    people: ApprovalPeopleDef = field(default_factory=ApprovalPeopleDef)
+    open_fields: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    outcome: ApprovalOutcomeDef = field(default_factory=ApprovalOutcomeDef)
+    may: tuple[str, ...] = APPROVER_ACTS
+
+    @property
+    def all_steps(self) -> tuple[ApprovalStepDef, ...]:
+        """Of all its paths."""
+        return (*self.steps, *(step for way in self.ways for step in way.steps))
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -552,6 +700,78 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
+CHANNELS = ("email", "sms", "in_app")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class TemplateDef:
+    """A message about a record. `to`: expressions giving addresses, numbers or people, or "role:key"; `language`: an expression giving a
+    locale; `essential`: also sent to those who opted out."""
+
+    key: str
+    label: Label
+    entity: str
+    channels: tuple[str, ...]
+    body: Label
+    to: tuple[str, ...] = ()
+    subject: Label = field(default_factory=dict)
+    language: str | None = None
+    essential: bool = False
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebFormDef:
+    """A public page whose answers become records. `match`: fields in which a record is the same as one before; `on_match`: fill (what is
+    empty), keep, refuse; `embed_on`: origins that may show it in a frame."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "fill"
+    owner_role: str | None = None
+    intro: Label = field(default_factory=dict)
+    button: Label = field(default_factory=dict)
+    thanks: Label = field(default_factory=dict)
+    redirect: str | None = None
+    embed_on: tuple[str, ...] = ()
+    question: bool = False
+    per_hour: int = 200
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebhookDef:
+    """Tells another system of what happens to records. Where, and the secret, belong to an installation (saas.tenants.integrations)."""
+
+    key: str
+    label: Label
+    entity: str
+    events: tuple[str, ...]
+    condition: str | None = None  # "if"
+    fields: tuple[str, ...] = ()  # none: all but sensitive and computed ones
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class InboundHookDef:
+    """Takes what another system says, as records. `map`: {field: path in what is sent}; `once`: the path of what makes a message the same."""
+
+    key: str
+    label: Label
+    entity: str
+    map: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "update"
+    once: str | None = None
+    signed: bool = False
+    active: bool = True
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -569,5 +789,10 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    approvals: tuple[ApprovalDef, ...] = ()
+    templates: tuple[TemplateDef, ...] = ()
+    web_forms: tuple[WebFormDef, ...] = ()
+    webhooks: tuple[WebhookDef, ...] = ()
+    inbound_hooks: tuple[InboundHookDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -24,6 +24,7 @@ class Create:
     entity: str
     values: Values
     confirm_duplicates: bool = False
+    reason: str = ""  # why somebody saves although a similar record exists
     id: UUID | None = None
     brief: bool = False
 
@@ -47,6 +48,7 @@ class Update:
     values: Values
     version: int | None = None
     confirm_duplicates: bool = False
+    reason: str = ""
     brief: bool = False
 
 
@@ -67,6 +69,42 @@ class Restore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Records of one entity become one: `survivor` stays, `losers` lead to it. `choices`: {field: the record whose value wins, or "all"};
+    what is not chosen follows the entity's strategy (`winner`: another one). `versions`: what the caller saw of each."""
+
+    entity: str
+    survivor: UUID
+    losers: Sequence[UUID]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
+    versions: Mapping[UUID, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoMerge:
+    entity: str
+    merge: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareForMerge:
+    """What a merge would make of each field, without doing it."""
+
+    entity: str
+    survivor: UUID
+    losers: Sequence[UUID]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetMerge:
+    entity: str
+    merge: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     entity: str
     id: UUID
@@ -74,6 +112,15 @@ class Transition:
     values: Values = field(default_factory=dict)
     version: int | None = None
     brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """A button of an automation on the record's page."""
+
+    entity: str
+    id: UUID
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +235,35 @@ class History:
     before: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartApproval:
+    """Begin an approval of the record, or send one that was returned again. `way` is the path picked of a predefined one; `people` are
+    those the applicant names for an ad-hoc one, asked one after the other, or `together`."""
+
+    entity: str
+    id: UUID
+    approval: str
+    way: str | None = None
+    people: Sequence[UUID] = ()
+    together: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActOnApproval:
+    """`act`: approve reject return before after delegate (these need the `task`), withdraw resubmit comment. `to` is the key of the step
+    to return to (None: the applicant), `person` who is asked as well or instead."""
+
+    entity: str
+    id: UUID
+    flow: UUID
+    act: str
+    task: UUID | None = None
+    comment: str = ""
+    to: str | None = None
+    person: UUID | None = None
+
+
 # ---- what comes back ---------------------------------------------------------------------------------------------------
 
 
@@ -204,11 +280,22 @@ class TransitionOffer:
     ask: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ButtonOffer:
+    """A button of an automation that this person may press now."""
+
+    key: str
+    label: str
+    style: str = "default"
+    confirm: str = ""
+
+
 @dataclass(slots=True)
 class Can:
     update: bool = False
     delete: bool = False
     transitions: tuple[TransitionOffer, ...] = ()
+    buttons: tuple[ButtonOffer, ...] = ()  # filled by Get and writes
     pool: str | None = None  # the pool it lies in
     claim: bool = False
     assign: bool = False
@@ -236,6 +323,7 @@ class Record:
     can: Can | None = None  # filled by Get and writes; None in lists
     title: str = ""
     state_since: datetime | None = None
+    in_approval: bool = False  # it waits for a decision and is closed to changes meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +347,7 @@ class Change:
     effects: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     message: str = ""
+    merge: UUID | None = None  # the merge that was done or undone
 
 
 @dataclass(slots=True)
@@ -281,15 +370,40 @@ class AggregateRow:
     values: list[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class MergeField:
+    """A field of records that are to be merged. `texts`: what each says, by id; `chosen`: the id whose value is proposed, or "all"."""
+
+    key: str
+    label: str
+    texts: Mapping[UUID, str]
+    chosen: str
+    holds_several: bool
+    may_choose: bool
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSheet:
+    """What stands to be chosen before a merge. `children`: for each record the names and numbers of what belongs to it and may be seen."""
+
+    survivor: UUID
+    records: list[Record]
+    fields: list[MergeField]
+    children: Mapping[UUID, list[tuple[str, int]]]
+    undo_days: int
+
+
 @dataclass(slots=True)
 class HistoryEntry:
     """One event. `changes` is [{"field", "label", "old", "new"}] with displayed texts; hidden fields are left out."""
 
     id: str
     at: datetime
-    kind: str  # created updated deleted restored transition claimed assigned released recycled
+    kind: str  # created updated deleted restored transition claimed assigned released recycled merged unmerged
     actor_id: UUID | None
     actor: str
     origin: str
     changes: list[dict[str, Any]]
     transition: str | None = None
+    merge: str | None = None  # the merge it speaks of

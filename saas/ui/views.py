@@ -52,6 +52,7 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
@@ -161,6 +162,8 @@ class ListView:
     bulk_url: str = ""
     can_select: bool = False
     can_bulk: bool = False
+    can_merge: bool = False
+    can_send: bool = False
     can_delete: bool = False
     bulk_moves: tuple[Choice, ...] = ()
     pool_acts: tuple[Choice, ...] = ()  # with ticked records
@@ -310,6 +313,7 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
+    buttons: tuple[Button, ...] = ()
     pool_acts: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()
@@ -318,6 +322,9 @@ class RecordView:
     side_timeline: bool = False
     deleted_text: str = ""
     restore_url: str = ""
+    starts: tuple[Link, ...] = ()  # approvals that can be started
+    approval: Any = None  # the newest one, while it is under way or has just ended
+    approval_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,10 +370,24 @@ class ConflictView:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinView:
+    """A record that may be the same. Without `id` the reader may not see it, and `lines` are what the rule reveals all the same."""
+
+    title: str
+    id: str = ""
+    url: str = ""
+    owner: str = ""
+    score: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatesView:
     text: str
-    matches: tuple[Link, ...] = ()
+    matches: tuple[TwinView, ...] = ()
     may_confirm: bool = True
+    needs_reason: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
+SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
 DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
@@ -87,6 +88,13 @@ CASES: dict[str, Case] = {
     "POST /api/v1/records/{entity:str}": sends(REF, {"values": {"name": "Try", "owner": "$user", "customer": "$record"}}, entity="opportunity"),
     "POST /api/v1/records/{entity:str}/aggregate": sends({"measures": [{"fn": "count"}], "filter": {"expr": "name == '$word Ltd'"}}, {"measures": [{"fn": "count"}], "filter": {"field": "id", "op": "eq", "value": "$record"}, "dimensions": [{"field": "name"}]}, **CUSTOMER),
     "POST /api/v1/records/{entity:str}/bulk": sends(*({"action": a, "ids": ["$record", "$gone"], "values": {"background": "x"}} for a in ("update", "delete", "restore")), {"action": "update", "view": "$view", "values": {"background": "x"}}, {"action": "assign", "ids": ["$record"], "values": {"owner": "$user"}}, **CUSTOMER),
+    "POST /api/v1/records/{entity:str}/merge": sends(*({"survivor": a, "losers": [b], "preview": p} for p in (True, False) for a, b in (("$record", "$gone"), ("$gone", "$record"))), **CUSTOMER),
+    "GET /api/v1/records/{entity:str}/merges/{rid:str}": Case(params={"entity": "customer", "rid": "$merge"}), "POST /api/v1/records/{entity:str}/merges/{rid:str}/undo": sends({}, entity="customer", rid="$merge"),
+    "GET /api/v1/records/{entity:str}/twins": reads({}, {"rule": "same_name"}, **CUSTOMER), "POST /api/v1/records/{entity:str}/twins/search": sends({}, own=True, **CUSTOMER),
+    "POST /api/v1/records/{entity:str}/twins/dismiss": sends({"ids": ["$record", "$gone"]}, **CUSTOMER), "GET /r/{entity:str}/twins": reads({}, {"rule": "same_name", "mine": "1"}, **CUSTOMER),
+    "POST /r/{entity:str}/twins/search": fills({}, own=True, **CUSTOMER), "POST /r/{entity:str}/twins/dismiss": fills({"ids": "$record"}, **CUSTOMER),
+    "GET /r/{entity:str}/merge": reads({"ids": "$record"}, {"ids": "$record", "survivor": "$record"}, **CUSTOMER), "POST /r/{entity:str}/merge": fills({"ids": "$record", "survivor": "$record"}, **CUSTOMER),
+    "GET /r/{entity:str}/merges/{merge_id:uuid}": Case(params={"entity": "customer", "merge_id": "$merge"}), "POST /r/{entity:str}/merges/{merge_id:uuid}/undo": fills({}, entity="customer", merge_id="$merge"),
     "GET /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, query=({}, {"deleted": "true"})),
     "PATCH /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, body=({"values": {"name": "Taken"}}, {"values": {}, "version": 1})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
@@ -147,6 +155,27 @@ CASES: dict[str, Case] = {
     "GET /reports/{key:str}/export": reads({"widget": "nothing"}, {"widget": "by_person", "owner": "$user"}, key="sales"),
     "GET /files/{file_id:uuid}": Case(params={"file_id": "$file"}, query=({}, {"size": "100"})),
     "GET /lookup/{entity:str}/{field:str}": reads({"q": "$word"}, {"id": "$record"}, {"q": "$record"}, entity="opportunity", field="customer"),
+    # forms
+    "GET /forms": reads(), "GET /forms/new": reads(), "POST /forms/new": fills({"name_en": "", "fillers": "$user"}),
+    # approvals
+    "GET /settings/approvals": reads(), "GET /settings/approvals/new": reads({}, {"entity": "customer"}), "POST /settings/approvals/new": fills({"label.en": "", "entity": "customer"}),
+    "POST /settings/approvals/new-order": fills({"key": "nothing"}), "GET /settings/approvals/{key:str}": reads(key="agree"), "POST /settings/approvals/{key:str}": fills({"label.en": ""}, key="agree"),
+    "POST /settings/approvals/{key:str}/switch": fills({}, key="agree"), "GET /settings/approvals/{key:str}/remove": reads(key="agree"), "POST /settings/approvals/{key:str}/remove": fills({}, key="agree"),
+    "GET /api/v1/approvals/tasks": reads({}, {"box": "started"}, {"box": "done", "approval": "agree"}), "GET /api/v1/deputies": reads(),
+    "GET /api/v1/records/{entity:str}/{rid:str}/approvals": Case(params=RECORD), "POST /api/v1/records/{entity:str}/{rid:str}/approvals": sends({"approval": "agree"}, {"approval": "agree", "preview": True}, {"approval": "agree", "people": ["$user"]}, **RECORD),
+    "POST /api/v1/approvals/tasks/{task:str}": sends({"act": "approve"}, {"act": "delegate", "person": "$user"}, task="$decision"),
+    "POST /api/v1/approvals/{flow:str}": sends({"act": "withdraw"}, {"act": "comment", "comment": "Try"}, flow="$flow"),
+    "POST /api/v1/deputies": sends({"deputy": "$user", "first_day": "2030-01-01", "last_day": "2030-01-02"}), "DELETE /api/v1/deputies/{did:str}": Case(params={"did": "$deputy"}),
+    "GET /approvals": reads({}, {"box": "started"}, {"box": "done", "approval": "agree"}), "POST /approvals/bulk": fills({"ids": "$decision", "comment": "Try"}),
+    "GET /approvals/deputies": reads(), "POST /approvals/deputies": fills({"deputy": "$user", "first_day": "2030-01-01", "last_day": "2030-01-02"}), "POST /approvals/deputies/{deputy_id:uuid}/remove": fills({}, deputy_id="$deputy"),
+    "GET /r/{entity:str}/{record_id:uuid}/approval": reads(**PAGE),
+    "POST /r/{entity:str}/{record_id:uuid}/approval/{flow_id:uuid}": fills({"act": "approve", "task": "$decision"}, {"act": "withdraw"}, flow_id="$flow", **PAGE),
+    "GET /r/{entity:str}/{record_id:uuid}/approval/start/{key:str}": reads(key="agree", **PAGE),
+    "POST /r/{entity:str}/{record_id:uuid}/approval/start/{key:str}": fills({"comment": "Try", "people": "$user"}, key="agree", **PAGE),
+    "POST /r/{entity:str}/{record_id:uuid}/approval/start/{key:str}/preview": fills({"people": "$user"}, key="agree", **PAGE),
+    "GET /settings/departments": reads(), "GET /settings/departments/new": reads(), "POST /settings/departments/new": fills({"name_en": "", "parent": "$department", "head": "$user"}),
+    "GET /settings/departments/{department_id:uuid}": Case(params={"department_id": "$department"}),
+    "POST /settings/departments/{department_id:uuid}": fills({"name_en": "Taken", "head": "$user"}, department_id="$department"), "POST /settings/departments/{department_id:uuid}/remove": fills({}, department_id="$department"),
     "GET /notifications": reads({}, {"before": "$note"}), "POST /notifications/read": fills({"ids": "$note", "id": "$note"}), "GET /notifications/{note_id:uuid}": Case(params={"note_id": "$note"}),
     # one's own second factor, sessions and keys; those of A's people
     "GET /login/code": Case(public=True), "POST /login/code": fills({"code": "123456", "next": "/"}, public=True),
@@ -208,6 +237,14 @@ CASES: dict[str, Case] = {
     "GET /settings/users/{user_id:uuid}": Case(params={"user_id": "$user"}), "POST /settings/users/{user_id:uuid}": fills({"name": "Taken", "email": "taken@x.example", "roles": "admin", "password": "a new long password"}, user_id="$user"),
     "GET /settings/users/invite": reads(), "POST /settings/users/invite": fills({"email": "", "name": "Try", "roles": "sales"}),
     **{f"POST /settings/users/invitations/{{invitation_id:uuid}}/{act}": fills({}, invitation_id="$invitation") for act in ("resend", "withdraw")},
+    "POST /api/v1/records/{entity:str}/{rid:str}/buttons/{key:str}": Case(params={"entity": "customer", "rid": "$record", "key": "nothing"}, body=({},)),
+    "GET /r/{entity:str}/{record_id:uuid}/buttons/{key:str}": Case(params={"entity": "customer", "record_id": "$record", "key": "nothing"}),
+    "POST /r/{entity:str}/{record_id:uuid}/buttons/{key:str}": fills({}, entity="customer", record_id="$record", key="nothing"),
+    "GET /settings/runs": reads({}, {"record": "$record"}, {"before": "$run"}), "GET /settings/runs/{run_id:uuid}": Case(params={"run_id": "$run"}),
+    **{f"POST /settings/runs/{{run_id:uuid}}/{act}": fills({}, run_id="$run") for act in ("preview", "replay", "cancel")},
+    "GET /api/v1/runs": reads({}, {"record": "$record"}, {"before": "$run"}), "GET /api/v1/runs/{run:str}": Case(params={"run": "$run"}),
+    **{f"POST /api/v1/runs/{{run:str}}/{act}": sends({}, run="$run") for act in ("replay", "cancel")}, "POST /api/v1/automations/{key:str}/rehearse": sends({}, {"days": 0}, key="nothing"),
+    "GET /settings/automations/{key:str}/rehearsal": reads(key="low_rating"), "POST /settings/automations/{key:str}/rehearsal": fills({"days": "7"}, key="nothing"),
     "GET /settings/outbox": reads({}, {"before": "$message", "status": "failed"}), "GET /settings/outbox/{message_id:uuid}": Case(params={"message_id": "$message"}),
     **{f"POST /settings/outbox/{{message_id:uuid}}/{act}": fills({}, message_id="$message") for act in ("retry", "cancel")},
     "GET /api/v1/outbox": reads({}, {"before": "$message"}), "GET /api/v1/outbox/{mid:str}": Case(params={"mid": "$message"}),
@@ -300,6 +337,23 @@ CASES: dict[str, Case] = {
     **{f"POST /settings/{part}/new-order": fills({"_csrf": ""}) for part in ("automations", "schedules")},
     **{f"GET /settings/{part}/{{key:str}}{end}": reads(key=key) for part, key in (("automations", "low_rating"), ("schedules", "task_overdue")) for end in ("", "/remove")},
     **{f"POST /settings/{part}/{{key:str}}{end}": fills({"label.en": "$word"}, key="nothing") for part in ("automations", "schedules") for end in ("", "/remove", "/switch")},
+    # ---- messages, and what people outside meet
+    **{f"GET /settings/{part}": reads() for part in SECTIONS}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}, {"entity": "$word"}) for part in SECTIONS},
+    **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in SECTIONS},
+    **{f"GET /settings/{part}/{{key:str}}{rest}": reads(key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    **{f"POST /settings/{part}/{{key:str}}{rest}": fills({"label.en": "$word"}, key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    "GET /r/{entity:str}/messages": reads({"ids": "$record"}, {"q": "$word"}, **CUSTOMER),
+    "POST /r/{entity:str}/messages": fills({"ids": "$record", "template": "x", "channel": "email", "act": "send"}, {"query": "q=$word", "template": "x", "channel": "email", "act": "look"}, **CUSTOMER),
+    "GET /settings/messages": reads({}, {"before": "$sent"}), "GET /settings/messages/{message_id:uuid}": Case(params={"message_id": "$sent"}),
+    "POST /settings/messages/{message_id:uuid}/again": fills({}, message_id="$sent"),
+    "GET /settings/opt-outs": reads(), "POST /settings/opt-outs": fills({"channel": "email", "address": "no address"}),
+    "GET /settings/sms": Case(own=True), "POST /settings/sms": fills({"mode": "http", "url": "no address"}, own=True),
+    "GET /settings/connections": Case(own=True), "GET /settings/connections/{kind:str}/{key:str}": reads(kind="webhook", key="$word"),
+    **{f"POST /settings/connections/{{kind:str}}/{{key:str}}{rest}": fills({"url": "https://x.example/"}, kind="webhook", key="$word") for rest in ("", "/test", "/secret", "/again")},
+    "POST /hooks/in/{token:str}": sends({"id": "x"}, public=True, token="$note"),
+    "GET /f/{key:str}": Case(params={"key": "$word"}, public=True), "POST /f/{key:str}": fills({"name": "$word"}, public=True, key="$word"),
+    "GET /unsubscribe/{token:str}": Case(params={"token": "$note"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$note"),
+    "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$note"), "POST /profile/channels": fills({"channels": "email"}),
 }  # fmt: skip
 
 

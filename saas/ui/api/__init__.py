@@ -3,14 +3,17 @@
 from litestar import Router
 
 from saas.ui.api import (
+    approvals,
     config,
     invitations,
     ledgers,
+    merging,
     operators,
     outbox,
     people,
     pools,
     records,
+    runs,
     schema,
     shares,
     system,
@@ -23,8 +26,8 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS, *shares.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

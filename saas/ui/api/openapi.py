@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from saas.i18n import gettext as _
@@ -9,11 +10,13 @@ from saas.i18n import pick
 from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
-from saas.runtime import Context, permissions, reports
+from saas.runtime import Context, buttons, permissions, reports
+from saas.runtime.approvals import flows
 from saas.runtime.postings import reversible, visible
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
     ID,
+    LED_ON,
     ONCE,
     SHARED,
     TOO_SLOW,
@@ -75,7 +78,8 @@ def _schemas(ctx: Context, entity: Entity) -> Json:
 
 
 def _values(schema: Json, *more: str) -> Json:
-    extra: Json = {name: {"type": "boolean"} if name == "confirm_duplicates" else {"type": "integer"} for name in more}
+    kinds = {"confirm_duplicates": {"type": "boolean"}, "duplicate_reason": {"type": "string", "maxLength": 500}}
+    extra: Json = {name: kinds.get(name, {"type": "integer"}) for name in more}
     return body({"type": "object", "properties": {"values": schema, **extra}, "required": ["values"]})
 
 
@@ -93,13 +97,14 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         found = {**page(ref(key)), "properties": {**page(ref(key))["properties"], "count": {"type": ["object", "null"]}}}
         names = ("filter", "sort", "fields", "limit", "after", "count", "q", "view", "deleted")
         act(root, "get", "list", _("List"), answers(200, found, 403) | TOO_SLOW, parameters=query(*names))
-        got = answers(200, ref(key), 403, 404)
+        got = {**answers(200, ref(key), 403, 404), "308": LED_ON}
         act(one, "get", "get", _("Get one"), {**got, "200": tagged(got["200"], _("The record's version, for If-Match."))}, parameters=[ID, *query("deleted")])
-        act(f"{one}/history", "get", "history", _("History"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID, *query("limit", "before")])
+        act(f"{one}/history", "get", "history", _("History"), {**answers(200, page({"type": "object"}), 403, 404), "308": LED_ON}, parameters=[ID, *query("limit", "before")])
+        act(f"{root}/merges/{{id}}", "get", "merge", _("A merge of records"), answers(200, {"type": "object"}, 403, 404), parameters=[ID])
         act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
-        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
+        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates", "duplicate_reason"))
     if visible(ctx, entity):
         act(f"{one}/ledgers", "get", "ledgers", _("Accounts"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID])
         for ledger in visible(ctx, entity):
@@ -109,10 +114,10 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         reason = body({"type": "object", "properties": {"reason": {"type": ["string", "null"]}}}, required=False)
         act(f"{one}/reverse", "post", "reverse", _("Reverse"), answers(201, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE], requestBody=reason)
     if permissions.may(ctx, "update", key):
-        change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
-        act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
+        change = _values(ref(f"{key}.change"), "confirm_duplicates", "duplicate_reason", "version")
+        act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 410, 422), parameters=[ID, match()], requestBody=change)
     if permissions.may(ctx, "delete", key):
-        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
+        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409, 410), parameters=[ID, match()])
         act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID])
     if entity.defn.pools and permissions.may(ctx, "read", key):
         act(f"{root}/pools", "get", "pools", _("Pools and how you stand to them"), answers(200, page({"type": "object"}), 403, 404))
@@ -134,12 +139,57 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{root}/transfer", "post", "transfer", _("Give records to somebody, with records below them"), answers(200, {"type": "object"}, 403, 404, 409, 422), requestBody=body({"type": "object", "properties": asked}))
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
+    if permissions.may(ctx, "merge", key):
+        ids: Json = {"type": "array", "minItems": 1, "maxItems": 4, "items": {"type": "string", "format": "uuid"}}
+        asked = {
+            "survivor": {"type": "string", "format": "uuid"}, "losers": ids, "choices": {"type": "object", "additionalProperties": {"type": "string"}},
+            "winner": {"type": "string", "enum": ["survivor", "newest"]}, "versions": {"type": "object", "additionalProperties": {"type": "integer"}}, "preview": {"type": "boolean"},
+        }  # fmt: skip
+        merged = answers(200, {"type": "object"}, 402, 403, 404, 409, 410, 422)
+        act(f"{root}/merge", "post", "merge_records", _("Merge records"), merged, requestBody=body({"type": "object", "properties": asked, "required": ["survivor", "losers"]}))
+        settled = {"type": "object", "properties": {"ids": {**ids, "minItems": 2, "maxItems": 20}}, "required": ["ids"]}
+        act(f"{root}/twins", "get", "twins", _("Records that may be the same"), answers(200, {"type": "object"}, 403, 404))
+        act(f"{root}/twins/search", "post", "search_twins", _("Look for records that may be the same"), answers(202, {"type": "object"}, 403, 404))
+        act(f"{root}/twins/dismiss", "post", "dismiss_twins", _("Say that records are not the same"), answers(204, None, 403, 404), requestBody=body(settled))
+        act(f"{root}/merges/{{id}}/undo", "post", "undo_merge", _("Undo a merge"), answers(200, {"type": "object"}, 402, 403, 404, 409, 422), parameters=[ID])
     for transition in entity.pipeline.transitions if entity.pipeline else ():
         if _may_move(ctx, entity, transition):
-            answered = answers(200, ref("Change"), 402, 403, 404, 409, 422)
+            answered = answers(200, ref("Change"), 402, 403, 404, 409, 410, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
             act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
+    if ctx.config.approvals(key) and permissions.may(ctx, "read", key):
+        asked = {"approval": {"type": "string", "enum": [a.key for a in ctx.config.approvals(key)]}, **_approval_words("way", "comment"), "people": {"type": "array", "maxItems": 20, "items": {"type": "string", "format": "uuid"}}, "together": {"type": "boolean"}, "preview": {"type": "boolean"}}
+        act(f"{one}/approvals", "get", "approvals", _("Approvals of a record, and those that may be started"), answers(200, {"type": "object"}, 403, 404), parameters=[ID])
+        act(f"{one}/approvals", "post", "start_approval", _("Start an approval, or preview its steps"), answers((200, 201), {"type": "object"}, 402, 403, 404, 409, 422), parameters=[ID], requestBody=body({"type": "object", "properties": asked, "required": ["approval"]}))
+    for automation in buttons.buttons_of(ctx, entity):
+        if buttons.may_press(ctx, automation):
+            act(f"{one}/buttons/{automation.key}", "post", f"press_{automation.key}", buttons.text_of(ctx, automation), answers(200, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE])
     return {path: item for path, item in paths.items() if item}
+
+
+def _approval_words(*names: str) -> Json:
+    return {name: {"type": ["string", "null"]} for name in names}
+
+
+def _approvals() -> Json:
+    """What waits for the caller, whatever it is about."""
+    acts = [key for key in flows.ACTS if key not in flows.OF_TASK]
+    done = answers(200, {"type": "object"}, 402, 403, 404, 409, 422)
+
+    def decision(known: Sequence[str]) -> Json:
+        return body({"type": "object", "properties": {"act": {"type": "string", "enum": list(known)}, **_approval_words("comment", "to", "person")}, "required": ["act"]})
+
+    days: Json = {"deputy": {"type": "string", "format": "uuid"}, "first_day": {"type": "string", "format": "date"}, "last_day": {"type": "string", "format": "date"}}
+    return {
+        "/approvals/tasks": {"get": {"summary": _("What waits for your decision, what you started, what you decided"), "operationId": "approval_tasks", "parameters": query("box", "approval", "limit", "before"), "responses": answers(200, page({"type": "object"}), 403)}},
+        "/approvals/tasks/{id}": {"post": {"summary": _("Decide"), "operationId": "decide", "parameters": [ID], "requestBody": decision(flows.OF_TASK), "responses": done}},
+        "/approvals/{id}": {"post": {"summary": _("Withdraw an approval, send it again, comment on it"), "operationId": "act_on_approval", "parameters": [ID], "requestBody": decision(acts), "responses": done}},
+        "/deputies": {
+            "get": {"summary": _("Who decides for you, and for whom you decide"), "operationId": "deputies", "responses": answers(200, page({"type": "object"}), 403)},
+            "post": {"summary": _("Let somebody decide for you on some days"), "operationId": "set_deputy", "requestBody": body({"type": "object", "properties": days, "required": list(days)}), "responses": answers(201, {"type": "object"}, 403, 422)},
+        },
+        "/deputies/{id}": {"delete": {"summary": _("Decide yourself again"), "operationId": "remove_deputy", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
+    }
 
 
 def _may_move(ctx: Context, entity: Entity, transition: TransitionDef) -> bool:
@@ -189,6 +239,7 @@ def _fixed(ctx: Context) -> Json:
         "/files/{id}": {"get": {"summary": _("A file"), "operationId": "file", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
     }  # fmt: skip
     found.update(_reports(ctx))
+    found.update(_approvals())
     if fields := _file_fields(ctx):
         parts = {"entity": {"type": "string", "enum": sorted({e for e, _f in fields})}, "field": {"type": "string", "enum": sorted({f for _e, f in fields})}}
         upload = {"type": "object", "properties": {**parts, "file": {"type": "string", "contentMediaType": "application/octet-stream"}}, "required": ["entity", "field", "file"]}
@@ -200,6 +251,10 @@ def _fixed(ctx: Context) -> Json:
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
         found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
+    for rule in ctx.config.bundle.automations if permissions.is_admin(ctx) else ():
+        asked = body({"type": "object", "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 366}, "bundle": {"type": "object"}}}, required=False)
+        summary = _("What “%(name)s” would have done lately", name=pick(rule.label, ctx.locale))
+        found[f"/automations/{rule.key}/rehearse"] = {"post": {"summary": summary, "operationId": f"rehearse_{rule.key}", "requestBody": asked, "responses": answers(200, {"type": "object"}, 403, 404, 422) | TOO_SLOW}}
     if permissions.is_admin(ctx):
         started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
@@ -207,6 +262,7 @@ def _fixed(ctx: Context) -> Json:
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
     if permissions.may_configure(ctx, "jobs"):
         found.update(_outbox())
+        found.update(_runs())
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
         found.update(_people())
@@ -236,6 +292,16 @@ def _outbox() -> Json:
         "/outbox/{id}": {"get": {"summary": _("One message to another system"), "operationId": "outbox_message", "parameters": [ID], "responses": answers(200, message, 403, 404)}},
         "/outbox/{id}/retry": {"post": {"summary": _("Send a message again now"), "operationId": "retry_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
         "/outbox/{id}/cancel": {"post": {"summary": _("Call a message off"), "operationId": "cancel_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
+    }
+
+
+def _runs() -> Json:
+    run: Json = {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "automation": {"type": "string"}, "status": {"type": "string"}, "steps": {"type": "array", "items": {"type": "object"}}}, "required": ["id", "automation", "status"]}
+    return {
+        "/runs": {"get": {"summary": _("Runs of automations"), "operationId": "runs", "parameters": query("automation", "status", "record", "before", "limit"), "responses": answers(200, page(run), 403)}},
+        "/runs/{id}": {"get": {"summary": _("One run with its steps"), "operationId": "run", "parameters": [ID], "responses": answers(200, run, 403, 404)}},
+        "/runs/{id}/replay": {"post": {"summary": _("Let a run that failed go on from the failed step"), "operationId": "replay_run", "parameters": [ID], "responses": answers(200, run, 403, 404, 409)}},
+        "/runs/{id}/cancel": {"post": {"summary": _("Call a run off"), "operationId": "cancel_run", "parameters": [ID], "responses": answers(200, run, 403, 404, 409)}},
     }
 
 
