@@ -107,6 +107,7 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
+        sharing=raw.get("sharing", False),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),

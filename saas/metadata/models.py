@@ -203,6 +203,7 @@ class EntityDef:
     merge: MergeDef = MergeDef()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
+    sharing: bool = False
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None

@@ -446,6 +446,13 @@ def _actions(check: Check) -> None:
                     check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
             if isinstance(action.options.get("role"), str):
                 check.known(f"{path}.role", "role", action.options["role"], check.roles)
+            for name in ("to", "otherwise"):
+                for target in _texts(action.options.get(name)):
+                    if target.startswith("role:"):
+                        check.known(f"{path}.{name}", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("skill_entity"), str) and check.known(f"{path}.skill_entity", "entity", action.options["skill_entity"], check.entities):
+                for name in ("skill_person", "skill_field"):
+                    check.field(f"{path}.{name}", action.options["skill_entity"], action.options.get(name))
             if isinstance(action.options.get("template"), str):
                 _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:
