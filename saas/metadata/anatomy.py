@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from saas.metadata.kinds import action_types, field_types, trigger_types, widget_types
+from saas.metadata.kinds import NESTS, action_types, field_types, trigger_types, widget_types
 from saas.metadata.problems import PER_ENTITY
 from saas.metadata.shape import common_properties, schemas
 
@@ -69,6 +69,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "dashboard": {"widgets": Part("widget")},
     "widget": {"measures": Part("measure", "steps", named=False), "dimensions": Part("dimension", "steps", named=False)},
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
+    "action": {**{name: Part("action", "steps", named=False) for name in NESTS}, "retry": Part("retry", "one", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
@@ -157,7 +158,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "stage": "stage", "options": "options", "ledger": "ledger",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
 }
 
 
@@ -241,6 +242,8 @@ def _kinds_below(kind: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Ma
         properties.update(schema.get(branch, {}).get("properties", {}))
     yield kind, schema, properties
     for name, part in PARTS.get(kind, {}).items():
+        if part.kind == kind:  # steps within steps: told already
+            continue
         below = _resolved(properties.get(name, {}))
         if part.form in ("list", "steps"):
             below = _resolved(below.get("items", {}))

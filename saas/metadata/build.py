@@ -195,7 +195,18 @@ def _transition(raw: Raw) -> m.TransitionDef:
 
 def _actions(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
     common = common_properties("action")
-    return tuple(m.ActionDef(a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as")) for a in raw)
+    return tuple(
+        m.ActionDef(
+            a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as"),
+            _actions(a.get("then", ())), _actions(a.get("else", ())), _actions(a.get("do", ())), a.get("retry"),
+        )
+        for a in raw
+    )  # fmt: skip
+
+
+def build_steps(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
+    """Steps from their JSON, which was checked before."""
+    return _actions(raw)
 
 
 _TRIGGER = frozenset(("trigger", "fields", "from", "to", "key"))
@@ -206,7 +217,7 @@ def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
     own = {k: v for k, v in on.items() if k not in _TRIGGER}
     trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), own)
-    return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
+    return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True), raw.get("stop", False), raw.get("on_error", "undo"), raw.get("overlap", "each"))
 
 
 @shared

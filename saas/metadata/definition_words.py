@@ -12,6 +12,7 @@ from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.calendar import PERIODS
 from saas.metadata.expressions.filters import OPS
 from saas.metadata.far import entity_in
+from saas.metadata.kinds import NESTS
 from saas.metadata.naming import Joined, Lookup, Name, Short, Text, crumbs, definition_name, entity_of, items, texts, titled
 from saas.metadata.property_words import ACCESS, NO, SCOPES, YES, choice_word, property_word
 
@@ -107,6 +108,14 @@ def action_words(lookup: Lookup, action: Any, entity: Any, target: Any) -> Text:
     told = []
     for key, value in raw.items():
         if key in ("action", "if", "as"):
+            continue
+        if key in NESTS:
+            inner = lookup.inner_entity(entity, raw)
+            steps = zip(value, lookup.action_entities(inner, value), strict=True) if isinstance(value, list) else ()
+            told.append(titled(property_word("action", key, raw), Joined((action_words(lookup, a, inner, e) for a, e in steps), SEMICOLON)))
+            continue
+        if key == "retry" and isinstance(value, Mapping):
+            told.append(titled(property_word("action", key, raw), lazy("%(count)s times", count=value.get("times"))))
             continue
         sort = sort_of("action", key, raw)
         seen_from = entity if sort in ("target", "people", "expression") else target

@@ -196,7 +196,7 @@ def _values(
 
 
 def _actions(check: Check, scene: Scene) -> Iterator[Place]:
-    aliases: dict[str, str | None] = {}
+    aliases: dict[str, str | None] = dict(scene.known)
     for number, action in enumerate(scene.actions):
         path: str = f"{scene.path}[{number}]"
         names: Names = {f"result.{alias}": ("ref", entity) for alias, entity in aliases.items()}
@@ -207,7 +207,8 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
             yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
         for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
             if not where.startswith("values."):  # those were checked against their fields above
-                yield Place(f"{path}.{where}", text, hint or scene.entity, expect, names)
+                about = check.inner_entity(scene.entity, action) if where == "where" or where.startswith("map.") else hint
+                yield Place(f"{path}.{where}", text, about or scene.entity, expect, names)
         if action.alias:
             aliases[action.alias] = entity
 

@@ -264,12 +264,22 @@ class TransitionDef:
 
 @dataclass(frozen=True, slots=True)
 class ActionDef:
-    """One action. `options` holds everything but `action`, `if` and `as`, as written."""
+    """One step: an action, or one that holds further steps (branch: `then` and `otherwise`; each: `do`). `options` holds everything
+    that only its type knows, as written. `retry`: {"times", "minutes"}."""
 
     action: str
     options: Mapping[str, Any] = field(default_factory=dict)
     condition: str | None = None  # "if"
     alias: str | None = None  # "as"
+    then: tuple[ActionDef, ...] = ()
+    otherwise: tuple[ActionDef, ...] = ()  # "else"
+    do: tuple[ActionDef, ...] = ()
+    retry: Mapping[str, Any] | None = None
+
+    @property
+    def inside(self) -> tuple[tuple[str, tuple[ActionDef, ...]], ...]:
+        """The lists of steps in it that hold any, by their property."""
+        return tuple((name, steps) for name, steps in (("then", self.then), ("else", self.otherwise), ("do", self.do)) if steps)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -471,6 +481,9 @@ class AutomationDef:
     do: tuple[ActionDef, ...]
     condition: str | None = None  # "if"
     active: bool = True
+    stop: bool = False  # later ones for the same event do not run
+    on_error: str = "undo"  # undo: what caused it is undone, too; keep: it stands, and the run can be done again
+    overlap: str = "each"  # while a run for the record waits: each, skip, restart
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -35,6 +35,7 @@ NOUNS: Mapping[str, LazyString] = {
     "transition": lazy("Transition"),
     "branch": lazy("Branch"),
     "action": lazy("Action"),
+    "retry": lazy("Trying again"),
     "role": lazy("Role"),
     "right": lazy("Rights"),
     "field_right": lazy("Right on a field"),
@@ -139,7 +140,11 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "confirm": lazy("Question before"), "done": lazy("Text afterwards"), "style": lazy("Look of the button"), "effects": lazy("What follows"),
     },
     "branch": {"to": lazy("To stage")},
-    "action": {"action": lazy("Action"), "as": lazy("Name for later actions")},
+    "action": {
+        "action": lazy("Action"), "as": lazy("Name for later actions"), "then": lazy("Then"), "else": lazy("Otherwise"), "do": lazy("For each of them"),
+        "retry": lazy("When it fails, try again"),
+    },
+    "retry": {"times": lazy("How often"), "minutes": lazy("Minutes before the first time")},
     "role": {
         "admin": lazy("Every right on everything"), "external": lazy("For people outside the company"), "entities": lazy("Rights per entity"),
         "transitions": lazy("Transitions it may do"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "settings": lazy("Settings pages"),
@@ -171,7 +176,10 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "measure": {"fn": lazy("Function"), "field": lazy("Field")},
     "dimension": {"field": lazy("Field"), "bucket": lazy("Period")},
     "dashboard": {},
-    "automation": {"on": lazy("When"), "active": lazy("Switched on"), "do": lazy("What happens")},
+    "automation": {
+        "on": lazy("When"), "active": lazy("Switched on"), "do": lazy("What happens"), "stop": lazy("Then no further rule"), "on_error": lazy("When a step fails"),
+        "overlap": lazy("While a run for the record waits"),
+    },
     "trigger": {"trigger": lazy("When")},
     "schedule": {
         "every": lazy("Time"), "where": lazy("For records where"), "once_per": lazy("At most once per"), "active": lazy("Switched on"),
@@ -263,6 +271,10 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "config": lazy("Configuration"), "users": lazy("People"), "audit": lazy("Audit log"), "jobs": lazy("Jobs"), "brand": lazy("Name and colour"),
             "import": lazy("Import"), "export": lazy("Export"), "api": lazy("API"), "*": lazy("all"),
         },
+    },
+    "automation": {
+        "on_error": {"undo": lazy("what caused it is undone, too"), "keep": lazy("the change stays, and the run can be done again")},
+        "overlap": {"each": lazy("another one begins"), "skip": lazy("no other one begins"), "restart": lazy("it begins anew")},
     },
     "param": {"kind": {"year": lazy("year"), "period": lazy("period"), "option": lazy("choice"), "user": lazy("person")}},
     "measure": {"fn": _FUNCTIONS},

@@ -16,7 +16,7 @@ Raw = dict[str, Any]
 _NAMES: Mapping[type, Mapping[str, str]] = {
     m.TransitionDef: {"sources": "from"},
     m.BranchDef: {"condition": "if"},
-    m.ActionDef: {"condition": "if", "alias": "as"},
+    m.ActionDef: {"condition": "if", "alias": "as", "otherwise": "else"},
     m.AutomationDef: {"condition": "if"},
     m.TriggerDef: {"source": "from", "transition": "key"},
     m.ScopeRule: {"condition": "if"},
@@ -35,6 +35,11 @@ def bundle_to_raw(bundle: m.Bundle) -> Raw:
     raw.setdefault("roles", [])
     raw["dashboards"] = [_dashboard(d, bundle.reports) for d in bundle.dashboards]
     return raw
+
+
+def steps_to_raw(steps: Iterable[m.ActionDef]) -> list[Raw]:
+    """The JSON of steps."""
+    return [_write(step) for step in steps]
 
 
 def _write(value: Any) -> Any:

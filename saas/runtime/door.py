@@ -19,7 +19,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, postings, records, search
+from saas.runtime import aggregates, buttons, costs, creating, events, permissions, pipelines, postings, records, runs, search
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -36,7 +36,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse -> Change; Get -> Record; List -> Page;
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse -> Change; Get -> Record; List -> Page;
     Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
@@ -50,6 +50,15 @@ async def execute(ctx: Context, operation: Any) -> Any:
         ctx = ctx.replace(fixed_now=now, operation_id=ctx.operation_id or new_id(now))
     else:
         ctx = ctx.replace(fixed_now=now)
+    try:
+        return await _execute(ctx, handler, entity, operation, writes=writes)
+    except AppError as error:
+        if writes:
+            await runs.keep_undone(ctx, error)
+        raise
+
+
+async def _execute(ctx: Context, handler: Callable[..., Awaitable[Any]], entity: Entity, operation: Any, *, writes: bool) -> Any:
     for attempt in range(ATTEMPTS):
         try:
             async with _transaction(ctx, writes) as conn:
@@ -101,7 +110,15 @@ async def _shown(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, de
         return None
     [record] = await present(conn, ctx, entity, [row], names=names)
     record.can = can(ctx, entity, row)
+    if not deleted and buttons.buttons_of(ctx, entity):
+        record.can.buttons = await buttons.offers(conn, ctx, entity, record)
     return record
+
+
+async def _press(conn: Any, ctx: Context, entity: Entity, op: ops.Press) -> ops.Change:
+    act = Act(conn, ctx)
+    await buttons.press(act, entity, op.id, op.key)
+    return await _change(act, entity, op.id, _("Done"))
 
 
 async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
@@ -325,6 +342,7 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.Press: (_press, True),
     ops.Claim: (_claim, True),
     ops.Assign: (_assign, True),
     ops.Release: (_release, True),

@@ -77,6 +77,15 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """A button of an automation on the record's page."""
+
+    entity: str
+    id: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A record of a pool becomes the asker's: the one named, or the next of `pool` (the only one, if that is None)."""
 
@@ -204,11 +213,22 @@ class TransitionOffer:
     ask: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ButtonOffer:
+    """A button of an automation that this person may press now."""
+
+    key: str
+    label: str
+    style: str = "default"
+    confirm: str = ""
+
+
 @dataclass(slots=True)
 class Can:
     update: bool = False
     delete: bool = False
     transitions: tuple[TransitionOffer, ...] = ()
+    buttons: tuple[ButtonOffer, ...] = ()  # filled by Get and writes
     pool: str | None = None  # the pool it lies in
     claim: bool = False
     assign: bool = False

@@ -13,7 +13,7 @@ from saas.i18n import ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
 from saas.metadata.models import SectionDef, TabDef, TimelineSource
-from saas.runtime import Context, execute, permissions
+from saas.runtime import Context, execute, permissions, run_log
 from saas.runtime import operations as ops
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
@@ -90,6 +90,7 @@ class RecordPage:
             absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=f"{self.url}/edit" if may.update else "", menu=self._menu(may), stage=stage,
             age=age or "", late=bool(late), header=tuple(f for f in header if f and f.html != values.EMPTY), path=path,
             transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
+            buttons=() if deleted else tuple(Button(b.key, b.label, f"{self.url}/buttons/{quote(b.key)}", CSS.get(b.style, ""), not b.confirm) for b in may.buttons),
             pool_acts=() if deleted else self._pool_acts(may),
             tabs=tuple(TabView(pick(t.label, ctx.locale), self.url + (f"?tab={quote(t.key)}" if i else ""), t is self.tab) for i, t in enumerate(self.tabs)),
             sections=await self._sections(conn), related=tuple([r for d in self.tab.related if (r := await self._related(d.key, d.columns))]) if not deleted else (),
@@ -125,6 +126,8 @@ class RecordPage:
         found = []
         if permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
+        if run_log.may_see(self.ctx) and any(a.entity == self.entity.key for a in self.ctx.config.bundle.automations):
+            found.append(Link(_("Automations of this record"), f"/settings/runs?record={self.record.id}", "bolt"))
         for ledger in visible(self.ctx, self.entity):
             found.append(Link(_("Statement: %(ledger)s", ledger=ledger.label(self.ctx.locale)), f"{self.url}/ledgers/{ledger.defn.key}", "coins"))
         ledger = reversible(self.ctx, self.entity)

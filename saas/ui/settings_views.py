@@ -49,7 +49,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("removed", lazy("Removed"), "archive", "config"),
         ),
     ),
-    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("mail", lazy("Mail"), "mail", "audit"), ("outbox", lazy("Outbox"), "exchange", "jobs"), ("jobs", lazy("Jobs"), "server", "jobs"))),
+    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("mail", lazy("Mail"), "mail", "audit"), ("runs", lazy("Automation runs"), "bolt", "jobs"), ("outbox", lazy("Outbox"), "exchange", "jobs"), ("jobs", lazy("Jobs"), "server", "jobs"))),
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ _SEEN = re.compile(
 )
 _ASKED_BY_POST = re.compile(r"/api/v1/records/[^/]+/aggregate\Z|/r/[^/]+/form\Z|/r/[^/]+/[^/]+/transitions/[^/]+/form\Z")  # these only read
 _CHANGED = re.compile(
-    rf"/r/[a-z][a-z0-9_]*/(?:new|bulk|{_UUID}/(?:edit|delete|restore|move|reverse|transitions/[^/]+))\Z|/api/v1/records/[^/]+(?:/bulk|/{_UUID}(?:/restore|/reverse|/transitions/[^/]+)?)?\Z"
+    rf"/r/[a-z][a-z0-9_]*/(?:new|bulk|{_UUID}/(?:edit|delete|restore|move|reverse|transitions/[^/]+|buttons/[^/]+))\Z|/api/v1/records/[^/]+(?:/bulk|/{_UUID}(?:/restore|/reverse|/(?:transitions|buttons)/[^/]+)?)?\Z"
 )
 
 

@@ -310,6 +310,7 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
+    buttons: tuple[Button, ...] = ()
     pool_acts: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from saas.tenants import (
     decide_support_access,
     find_operator_session,
     find_tenant,
+    new_id,
     open_operator_session,
     open_session,
     support_ticket,
@@ -104,6 +106,14 @@ async def _fill(world: World, word: str) -> None:
         things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)
         things["queued"] = str(await jobs.enqueue(conn, ctx, "bulk_edit", {"plan": {"entity": "customer", "action": "update", "values": {"needs": word}, "key": None}, "ids": [things["record"]], "locale": "en"}))
         things["message"] = str(await outbox.put(conn, kind="http", key=f"{word} effect", payload={"url": f"https://{word}.example/"}, due_at=datetime.now(UTC) + timedelta(hours=1)))
+        run = new_id()
+        entity = ctx.config.entity("customer")
+        state = {"place": [0], "began": None, "attempt": 0, "steps": [], "results": {}, "depth": 1, "running": [], "deleted": False, "old": None}
+        await conn.execute(
+            "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, status, error, state) VALUES ($1, $2, 'low_rating', $3, $4, 'failed', $5, $6::jsonb)",
+            world.tenant.id, run, entity.number, UUID(things["record"]), f"{word} went wrong", json.dumps(state),
+        )  # fmt: skip
+        things["run"] = str(run)
         things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
 

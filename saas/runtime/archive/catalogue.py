@@ -68,7 +68,10 @@ AFTER_RECORDS = (
     _kept("notification", "id user_id created_at read_at title body entity_key record_id kind", "id", "id user_id record_id"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
     _kept("schedule_log", "id schedule_key at matched done failed detail", "id", "id"),
-    _kept("automation_log", "id automation_key record_id at status detail", "id", "id record_id", of_entity=True),
+    _kept(
+        "automation_log", "id automation_key record_id at status detail trigger revision actor_id ended_at work_us error steps", "id", "id record_id actor_id", of_entity=True, only="t.status NOT IN ('waiting', 'queued')",
+        without={"state": "what a run needs to go on belongs to this installation; one that waits is not taken along", "due_at": "of a run that waits", "watches": "of a run that waits"},
+    ),
     _kept("audit_event", "id at actor_id kind target ip request_id data", "id", "id actor_id"),
 )  # fmt: skip
 KEPT: Mapping[str, Kept] = {kept.table: kept for kept in (*BEFORE_RECORDS, *AFTER_RECORDS)}

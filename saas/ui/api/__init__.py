@@ -11,6 +11,7 @@ from saas.ui.api import (
     people,
     pools,
     records,
+    runs,
     schema,
     system,
     tokens,
@@ -23,7 +24,7 @@ routers = [
         path="/api/v1",
         route_handlers=[
             *pools.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

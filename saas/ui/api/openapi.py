@@ -9,7 +9,7 @@ from saas.i18n import pick
 from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
-from saas.runtime import Context, permissions, reports
+from saas.runtime import Context, buttons, permissions, reports
 from saas.runtime.postings import reversible, visible
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
@@ -129,6 +129,9 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
             answered = answers(200, ref("Change"), 402, 403, 404, 409, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
             act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
+    for automation in buttons.buttons_of(ctx, entity):
+        if buttons.may_press(ctx, automation):
+            act(f"{one}/buttons/{automation.key}", "post", f"press_{automation.key}", buttons.text_of(ctx, automation), answers(200, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE])
     return {path: item for path, item in paths.items() if item}
 
 
@@ -189,6 +192,10 @@ def _fixed(ctx: Context) -> Json:
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
         found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
+    if permissions.is_admin(ctx) and (rules := [a.key for a in ctx.config.bundle.automations]):
+        key: Json = {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "enum": rules}}
+        asked = body({"type": "object", "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 366}, "bundle": {"type": "object"}}}, required=False)
+        found["/automations/{key}/rehearse"] = {"post": {"summary": _("What an automation would have done lately"), "operationId": "rehearse", "parameters": [key], "requestBody": asked, "responses": answers(200, {"type": "object"}, 403, 404, 422) | TOO_SLOW}}
     if permissions.is_admin(ctx):
         started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
@@ -196,6 +203,7 @@ def _fixed(ctx: Context) -> Json:
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
     if permissions.may_configure(ctx, "jobs"):
         found.update(_outbox())
+        found.update(_runs())
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
         found.update(_people())
@@ -225,6 +233,16 @@ def _outbox() -> Json:
         "/outbox/{id}": {"get": {"summary": _("One message to another system"), "operationId": "outbox_message", "parameters": [ID], "responses": answers(200, message, 403, 404)}},
         "/outbox/{id}/retry": {"post": {"summary": _("Send a message again now"), "operationId": "retry_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
         "/outbox/{id}/cancel": {"post": {"summary": _("Call a message off"), "operationId": "cancel_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
+    }
+
+
+def _runs() -> Json:
+    run: Json = {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "automation": {"type": "string"}, "status": {"type": "string"}, "steps": {"type": "array", "items": {"type": "object"}}}, "required": ["id", "automation", "status"]}
+    return {
+        "/runs": {"get": {"summary": _("Runs of automations"), "operationId": "runs", "parameters": query("automation", "status", "record", "before", "limit"), "responses": answers(200, page(run), 403)}},
+        "/runs/{id}": {"get": {"summary": _("One run with its steps"), "operationId": "run", "parameters": [ID], "responses": answers(200, run, 403, 404)}},
+        "/runs/{id}/replay": {"post": {"summary": _("Let a run that failed go on from the failed step"), "operationId": "replay_run", "parameters": [ID], "responses": answers(200, run, 403, 404, 409)}},
+        "/runs/{id}/cancel": {"post": {"summary": _("Call a run off"), "operationId": "cancel_run", "parameters": [ID], "responses": answers(200, run, 403, 404, 409)}},
     }
 
 

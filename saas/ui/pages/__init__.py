@@ -49,8 +49,11 @@ from saas.ui.pages import (
     people,
     plan,
     pools,
+    record_buttons,
     records,
+    rehearsals,
     removed,
+    runs,
     second_factor,
     security,
     sessions,
@@ -67,7 +70,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
+    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
     pools.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
