@@ -285,6 +285,14 @@ async def upcoming(ctx: Context, rule: Rule, count: int, until: datetime | None 
     return [rule.moment(row["value"], ctx) for row in rows]
 
 
+async def done_of(conn: Any, ctx: Context, rule: Rule, ids: Sequence[UUID]) -> list[UUID]:
+    """Those of the records that it was done for, with the value their date has now."""
+    query = Query(ctx, rule.entity)
+    some, key = query.statement.param(list(ids), "uuid[]"), query.statement.param(rule.key, "text")
+    query.where.append(f"t.id = ANY({some}) AND EXISTS (SELECT 1 FROM schedule_run s WHERE s.tenant_id = t.tenant_id AND s.schedule_key = {key} AND s.record_id = t.id AND s.period = {_period_sql(query, rule)})")
+    return [row[0] for row in await conn.fetch(*query.statement.finish(f"SELECT t.id {query.sql}"))]
+
+
 async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
     found = [moment for rule in rules(ctx) for moment in await upcoming(ctx, rule, 1, until)]
     return min(found, default=None)
@@ -292,4 +300,4 @@ async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
 
 timers.register("date_rules", timers.Timer(_is_due, _run_timed, _next_moment))
 
-__all__ = ["Rule", "as_ran", "log_key", "rules", "run_by_hand", "run_rule", "since_of", "upcoming", "within"]
+__all__ = ["Rule", "as_ran", "done_of", "log_key", "rules", "run_by_hand", "run_rule", "since_of", "upcoming", "within"]
