@@ -60,15 +60,17 @@ async def test_a_rule_over_everything_keeps_no_other_tenant_waiting(labs, databa
     stop = asyncio.Event()
     worker = asyncio.create_task(run_worker(stop, concurrency=1, ticks=False))
     ctx, written = await calm.ctx("admin"), 0
-    async with asyncio.timeout(60):
-        while any((await jobs.get_job(ctx, job)).status != "done" for job in mine):
-            await calm.make("order", "admin", name=f"c{written}")
-            written += 1
-    left = await wild.fetch("SELECT count(*) FROM job WHERE tenant_id = $1 AND status IN ('queued', 'running')")
-    assert left[0][0] >= 2, "the calm tenant's last job is done while half of the wild one's still wait"
-    assert written > 1, "people of the calm tenant write meanwhile"
-    stop.set()
-    await asyncio.wait_for(worker, 60)
+    try:
+        async with asyncio.timeout(60):
+            while any((await jobs.get_job(ctx, job)).status != "done" for job in mine):
+                await calm.make("order", "admin", name=f"c{written}")
+                written += 1
+        left = await wild.fetch("SELECT count(*) FROM job WHERE tenant_id = $1 AND status IN ('queued', 'running')")
+        assert left[0][0] >= 2, "the calm tenant's last job is done while half of the wild one's still wait"
+        assert written > 1, "people of the calm tenant write meanwhile"
+    finally:
+        stop.set()
+        await asyncio.wait_for(worker, 60)
 
 
 async def put(lab: Lab, payload: dict[str, Any]) -> Any:
