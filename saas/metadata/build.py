@@ -33,6 +33,10 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        templates=tuple(_template(t) for t in raw.get("templates", ())),
+        web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
+        webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
+        inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -98,7 +102,8 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         search=_keys(raw, "search"),
         rules=tuple(m.RuleDef(r["key"], r["expr"], r["message"], r.get("field")) for r in raw.get("rules", ())),
         unique=tuple(_unique(raw)),
-        duplicates=tuple(m.DuplicateDef(d["key"], tuple(d["match"]), d["action"], d.get("message", NONE)) for d in raw.get("duplicates", ())),
+        duplicates=tuple(_duplicate(d) for d in raw.get("duplicates", ())),
+        merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
         read_only=raw.get("read_only", False),
@@ -150,7 +155,29 @@ def _unique(entity: Raw) -> Iterator[m.UniqueDef]:
         if field.get("unique"):
             yield m.UniqueDef(field["key"], (field["key"],), field.get("message", NONE))
     for rule in entity.get("unique", ()):
-        yield m.UniqueDef(rule["key"], tuple(rule["fields"]), rule.get("message", NONE), rule.get("when"))
+        yield m.UniqueDef(
+            rule["key"], tuple(rule["fields"]), rule.get("message", NONE), rule.get("when"), rule.get("loose", False), rule.get("with_deleted", False)
+        )  # fmt: skip
+
+
+def _duplicate(raw: Raw) -> m.DuplicateDef:
+    against = raw.get("against")
+    return m.DuplicateDef(
+        key=raw["key"],
+        match=_keys(raw, "match"),
+        action=raw["action"],
+        message=raw.get("message", NONE),
+        similar=_keys(raw, "similar"),
+        names=_keys(raw, "names"),
+        threshold=raw.get("threshold", 85),
+        where=raw.get("where"),
+        on_update=raw.get("on_update"),
+        confirm_roles=_keys(raw, "confirm_roles"),
+        reason=raw.get("reason", False),
+        reveal=_keys(raw, "reveal"),
+        across=raw.get("across", True),
+        against=m.AgainstDef(against["entity"], _keys(against, "fields"), _keys(against, "reveal"), against.get("where")) if against else None,
+    )
 
 
 # ---- pipelines, actions, automations ------------------------------------------------------------------------------------
@@ -245,6 +272,36 @@ def _ledger(raw: Raw) -> m.LedgerDef:
 
 
 @shared
+def _template(raw: Raw) -> m.TemplateDef:
+    return m.TemplateDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
+        language=raw.get("language"), essential=raw.get("essential", False),
+    )  # fmt: skip
+
+
+@shared
+def _web_form(raw: Raw) -> m.WebFormDef:
+    return m.WebFormDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
+        on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
+        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+    )  # fmt: skip
+
+
+@shared
+def _webhook(raw: Raw) -> m.WebhookDef:
+    return m.WebhookDef(raw["key"], raw["label"], raw["entity"], _keys(raw, "events"), raw.get("if"), _keys(raw, "fields"), raw.get("active", True))
+
+
+@shared
+def _inbound_hook(raw: Raw) -> m.InboundHookDef:
+    return m.InboundHookDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
+        signed=raw.get("signed", False), active=raw.get("active", True),
+    )  # fmt: skip
+
+
+@shared
 def _example(raw: Raw) -> m.ExampleDef:
     when = raw["when"]
     act = next((name for name in m.EXAMPLE_ACTS if name in when), m.EXAMPLE_ACTS[0])
@@ -301,6 +358,7 @@ def _rights(raw: Raw) -> m.EntityRights:
         create_if=create["if"] if isinstance(create, Mapping) else None,
         import_=raw.get("import", False),
         bulk=raw.get("bulk", False),
+        merge=raw.get("merge", False),
         fields={k: _field_right(v) for k, v in raw.get("fields", NONE).items()},
     )
 

@@ -103,14 +103,47 @@ class UniqueDef:
     fields: tuple[str, ...]
     message: Label = field(default_factory=dict)
     when: str | None = None
+    loose: bool = False  # only letters and digits count
+    with_deleted: bool = False  # a deleted record keeps its value
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstDef:
+    """Records of another entity that a duplicate rule looks for: `fields` stand in the order of the rule's own."""
+
+    entity: str
+    fields: tuple[str, ...]
+    reveal: tuple[str, ...] = ()
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateDef:
+    """A soft rule. All of `match` must agree: those in `similar` by `threshold` percent, those in `names` as company names without their legal
+    form, the others exactly. `reveal`: what is told of records the person may not see."""
+
     key: str
     match: tuple[str, ...]
     action: str = "warn"  # warn | block
     message: Label = field(default_factory=dict)
+    similar: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    threshold: int = 85
+    where: str | None = None  # must hold for the record that is found
+    on_update: str | None = None  # warn | block | ignore; None: as on creating
+    confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
+    reason: bool = False  # whoever does must say why
+    reveal: tuple[str, ...] = ()
+    across: bool = True  # records the person may not see are found, too
+    against: AgainstDef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeDef:
+    """How records become one. `winner`: whose filled value is proposed, the survivor's or that of the record changed last."""
+
+    winner: str = "survivor"  # survivor | newest
+    undo_days: int = 30
 
 
 Amount = int | str | None  # a number, or the key of a setting that holds one
@@ -167,6 +200,7 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
+    merge: MergeDef = MergeDef()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
     read_only: bool = False
@@ -329,6 +363,7 @@ class EntityRights:
     create_if: str | None = None
     import_: bool = False
     bulk: bool = False
+    merge: bool = False
     fields: Mapping[str, FieldRight] = field(default_factory=dict)
 
 
@@ -564,6 +599,78 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
+CHANNELS = ("email", "sms", "in_app")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class TemplateDef:
+    """A message about a record. `to`: expressions giving addresses, numbers or people, or "role:key"; `language`: an expression giving a
+    locale; `essential`: also sent to those who opted out."""
+
+    key: str
+    label: Label
+    entity: str
+    channels: tuple[str, ...]
+    body: Label
+    to: tuple[str, ...] = ()
+    subject: Label = field(default_factory=dict)
+    language: str | None = None
+    essential: bool = False
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebFormDef:
+    """A public page whose answers become records. `match`: fields in which a record is the same as one before; `on_match`: fill (what is
+    empty), keep, refuse; `embed_on`: origins that may show it in a frame."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "fill"
+    owner_role: str | None = None
+    intro: Label = field(default_factory=dict)
+    button: Label = field(default_factory=dict)
+    thanks: Label = field(default_factory=dict)
+    redirect: str | None = None
+    embed_on: tuple[str, ...] = ()
+    question: bool = False
+    per_hour: int = 200
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebhookDef:
+    """Tells another system of what happens to records. Where, and the secret, belong to an installation (saas.tenants.integrations)."""
+
+    key: str
+    label: Label
+    entity: str
+    events: tuple[str, ...]
+    condition: str | None = None  # "if"
+    fields: tuple[str, ...] = ()  # none: all but sensitive and computed ones
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class InboundHookDef:
+    """Takes what another system says, as records. `map`: {field: path in what is sent}; `once`: the path of what makes a message the same."""
+
+    key: str
+    label: Label
+    entity: str
+    map: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "update"
+    once: str | None = None
+    signed: bool = False
+    active: bool = True
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -581,5 +688,9 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    templates: tuple[TemplateDef, ...] = ()
+    web_forms: tuple[WebFormDef, ...] = ()
+    webhooks: tuple[WebhookDef, ...] = ()
+    inbound_hooks: tuple[InboundHookDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

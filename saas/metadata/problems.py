@@ -33,6 +33,7 @@ UNKNOWN: dict[str, LazyString] = {
     "widget_type": lazy("There is no such kind of widget."),
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
+    "template": lazy("There is no such message here."),
     "choice": lazy("This is not one of the possible choices."),
 }
 

@@ -28,6 +28,8 @@ NOUNS: Mapping[str, LazyString] = {
     "pool": lazy("Pool"),
     "tree": lazy("Tree"),
     "timeline": lazy("Timeline"),
+    "against": lazy("Other entity"),
+    "merge": lazy("Merging"),
     "source": lazy("Source of the timeline"),
     "messages": lazy("Messages"),
     "pipeline": lazy("Pipeline"),
@@ -56,6 +58,10 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "template": lazy("Message template"),
+    "web_form": lazy("Web form"),
+    "webhook": lazy("Webhook"),
+    "inbound_hook": lazy("Inbound webhook"),
     "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
@@ -90,7 +96,8 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "ledgers": lazy("Ledgers"),
+        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -100,7 +107,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "entity": {
         "plural": lazy("Name of several"), "title": lazy("Field that names a record"), "subtitle": lazy("Field below the name"),
         "owned": lazy("Records have an owner"), "owner_label": lazy("What the owner is called"), "owner_roles": lazy("Roles that may be owner"),
-        "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"),
+        "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"), "merge": lazy("Merging"),
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
         "timeline": lazy("Timeline"), "messages": lazy("Messages"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
@@ -122,8 +129,15 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "band": {"from": lazy("From")},
     "inverse": {},
     "rule": {"expr": lazy("What must hold"), "field": lazy("Shown at the field")},
-    "unique": {"when": lazy("Only for records where")},
-    "duplicate": {"match": lazy("Compared fields"), "action": lazy("What to do")},
+    "unique": {"when": lazy("Only for records where"), "loose": lazy("Only letters and digits count"), "with_deleted": lazy("Deleted records keep their values")},
+    "duplicate": {
+        "match": lazy("Compared fields"), "action": lazy("What to do"), "similar": lazy("Similar is enough"), "names": lazy("Company names"),
+        "threshold": lazy("How alike, in percent"), "where": lazy("Only records found for which"), "on_update": lazy("When changing"),
+        "confirm_roles": lazy("Roles that may save all the same"), "reason": lazy("A reason is needed"), "reveal": lazy("Told of records one may not see"),
+        "across": lazy("Also among records one may not see"), "against": lazy("Compared with another entity"),
+    },
+    "merge": {"winner": lazy("Whose value is proposed"), "undo_days": lazy("Days in which it can be undone")},
+    "against": {"fields": lazy("Fields compared there"), "reveal": lazy("Told of records one may not see"), "where": lazy("Only records found for which")},
     "tree": {"parent": lazy("Field of the record above"), "max_depth": lazy("Levels of the tree")},
     "timeline": {"sources": lazy("Sources of the timeline")},
     "source": {"via": lazy("Field that leads here"), "at": lazy("Time shown"), "kind": lazy("Kind of entry")},
@@ -152,7 +166,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     },
     "right": {
         "create": lazy("Create"), "read": lazy("See"), "update": lazy("Edit"), "delete": lazy("Delete"), "export": lazy("Export"), "import": lazy("Import"),
-        "bulk": lazy("Bulk changes"), "fields": lazy("Rights on fields"),
+        "bulk": lazy("Bulk changes"), "merge": lazy("Merge records"), "fields": lazy("Rights on fields"),
     },
     "field_right": {"access": lazy("Access"), "mask": lazy("Mask")},
     "menu": {"items": lazy("Entries")},
@@ -186,6 +200,21 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "webhook": {"events": lazy("Events"), "fields": lazy("Fields that are told"), "active": lazy("Switched on")},
+    "inbound_hook": {
+        "map": lazy("Where values stand"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
+        "once": lazy("Number of the message"), "signed": lazy("Must be signed"), "active": lazy("Switched on"),
+    },
+    "web_form": {
+        "required": lazy("Must be filled in"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
+        "owner_role": lazy("Given in turn to people with the role"), "intro": lazy("Text above"), "button": lazy("Text of the button"), "thanks": lazy("Text afterwards"),
+        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
+        "active": lazy("Switched on"),
+    },
+    "template": {
+        "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
+        "essential": lazy("Also to those who opted out"),
+    },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
         "adds": lazy("These add"), "takes": lazy("These take away"), "holds": lazy("These reserve"), "frees": lazy("These release"),
@@ -245,6 +274,13 @@ SCOPES: Mapping[str, LazyString] = {
     "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
+ON_MATCH: Mapping[str, LazyString] = {
+    "fill": lazy("fill in what is empty in the record there is"), "keep": lazy("leave the record there is as it is"), "refuse": lazy("refuse, and say so"),
+}  # fmt: skip
+EVENTS: Mapping[str, LazyString] = {
+    "create": lazy("created"), "update": lazy("changed"), "transition": lazy("moved along the pipeline"), "delete": lazy("deleted"), "restore": lazy("restored"),
+}  # fmt: skip
+CHANNELS: Mapping[str, LazyString] = {"email": lazy("E-mail"), "sms": lazy("SMS"), "in_app": lazy("In the product")}
 _PERIODS = {"day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}
 _FUNCTIONS = {
     "count": lazy("number of records"), "count_distinct": lazy("number of different values"), "sum": lazy("sum"), "avg": lazy("average"),
@@ -262,7 +298,11 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
         },
         "touch": {"update": lazy("changing it"), "transition": lazy("moving it to another stage")},
     },
-    "duplicate": {"action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")}},
+    "duplicate": {
+        "action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")},
+        "on_update": {"warn": lazy("ask whether to go on"), "block": lazy("refuse"), "ignore": lazy("do not look")},
+    },
+    "merge": {"winner": {"survivor": lazy("that of the record that stays"), "newest": lazy("that of the record changed last")}},
     "stage": {"kind": {"open": lazy("in progress"), "won": lazy("won"), "lost": lazy("lost"), "done": lazy("done")}},
     "transition": {"style": {"default": lazy("plain"), "primary": lazy("important"), "danger": lazy("dangerous")}},
     "view": {"kind": {"list": lazy("list"), "board": lazy("board")}},
@@ -284,6 +324,10 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
         },
     },
+    "web_form": {"on_match": ON_MATCH},
+    "inbound_hook": {"on_match": {"update": lazy("change the record there is"), **ON_MATCH}},
+    "webhook": {"events": EVENTS},
+    "template": {"channels": CHANNELS},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

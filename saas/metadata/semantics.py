@@ -17,6 +17,7 @@ from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.pools import KEYS as POOLED
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
+from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
@@ -37,6 +38,7 @@ def check_meaning(check: Check) -> None:
     for entity in check.bundle.entities:
         _entity(check, entity)
     check_pipelines(check)
+    check_twins(check)
     check_ledgers(check)
     _roles(check)
     for view in check.bundle.views:
@@ -56,7 +58,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples", *DESCRIBED.values()):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))

@@ -17,6 +17,7 @@ _NAMES: Mapping[type, Mapping[str, str]] = {
     m.TransitionDef: {"sources": "from"},
     m.BranchDef: {"condition": "if"},
     m.ActionDef: {"condition": "if", "alias": "as", "otherwise": "else"},
+    m.WebhookDef: {"condition": "if"},
     m.AutomationDef: {"condition": "if"},
     m.TriggerDef: {"source": "from", "transition": "key"},
     m.ScopeRule: {"condition": "if"},

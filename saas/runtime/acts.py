@@ -46,6 +46,7 @@ class Happening:
     changed: frozenset[str] = frozenset()
     transition: str | None = None
     child: Happening | None = None
+    source: str | None = None  # of what came from outside: "form:contact"
     ledger: str | None = None
 
 

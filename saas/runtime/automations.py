@@ -16,6 +16,7 @@ from saas.runtime.env import read_row
 from saas.runtime.rows import Row
 from saas.runtime.steps import Pause, Walk
 from saas.runtime.validate import Draft, linked
+from saas.runtime.webhooks import announce
 from saas.tenants import new_id
 
 MAX_DEPTH = 5
@@ -24,6 +25,8 @@ _ENDS_WAITS = ("update", "transition", "delete")
 
 async def dispatch(act: Act, happening: Happening, draft: Draft | None = None) -> None:
     """Run the automations that match, in their order, inside the caller's transaction."""
+    if draft is None and act.ctx.config.bundle.webhooks:
+        await announce(act, happening)
     if happening.kind in _ENDS_WAITS and watching(act.ctx.config, happening.entity.key):  # before new ones begin to wait
         await runs.wake_watching(act.conn, act.ctx, happening.entity, happening.row.id)
     for automation in act.ctx.config.automations(happening.entity.key):

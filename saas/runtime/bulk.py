@@ -75,14 +75,19 @@ def _plan(ctx: Context, entity_key: str, action: str, values: Mapping[str, Any],
 
 
 async def _all_ids(ctx: Context, plan: BulkPlan, **asked: Any) -> list[UUID]:
-    """Every record of the list as it is now: read first, so that changes do not move records in or out of it meanwhile."""
+    return await list_ids(ctx, plan.entity, deleted=plan.action == "restore", **asked)
+
+
+async def list_ids(ctx: Context, entity_key: str, *, deleted: bool = False, **asked: Any) -> list[UUID]:
+    """Every record of the list (filter, view, q) as it is now, and a few more than MOST at most: read first, so that changes do not move
+    records in or out of it meanwhile."""
     found: list[UUID] = []
     after: str | None = None
     async with tenant_transaction(ctx.tenant_id):
         while True:
             page = await execute(
                 ctx,
-                ops.List(entity=plan.entity, fields=["id"], sort=["-created_at"], limit=MAX_LIMIT, after=after, deleted=plan.action == "restore", **asked),
+                ops.List(entity=entity_key, fields=["id"], sort=["-created_at"], limit=MAX_LIMIT, after=after, deleted=deleted, **asked),
             )
             found += [r.id for r in page.records]
             after = page.next

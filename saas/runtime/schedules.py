@@ -230,7 +230,7 @@ def _tick_of(ctx: Context, schedule: ScheduleDef) -> datetime | None:
 async def _due(ctx: Context) -> list[tuple[ScheduleDef, datetime]]:
     """Active schedules whose latest tick has not been run. One that is seen for the first time, or again after it was switched off,
     begins with its next tick: what was before is not made up for."""
-    every = ctx.config.bundle.schedules
+    every = ctx.config.schedules
     active = [(s, tick) for s in every if s.active and (tick := _tick_of(ctx, s)) is not None]
     if not every:
         return []
@@ -265,7 +265,7 @@ async def _run_timed(ctx: Context) -> list[timers.Ran]:
 
 
 async def _next_moment(ctx: Context, until: datetime) -> datetime | None:
-    found = [tick for schedule in ctx.config.bundle.schedules if schedule.active for tick in next_ticks(schedule.cron, ctx.now.astimezone(ctx.zone), 1)]
+    found = [tick for schedule in ctx.config.schedules if schedule.active for tick in next_ticks(schedule.cron, ctx.now.astimezone(ctx.zone), 1)]
     return min((tick.astimezone(UTC) for tick in found if tick <= until), default=None)
 
 

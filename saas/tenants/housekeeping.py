@@ -20,6 +20,8 @@ _OLD = {
     "billing_usage": f"day < current_date - 400 AND sent_at IS NOT NULL AND {_HERE}",
     "stripe_event": "received_at < now() - interval '90 days' AND state <> 'waiting'",
     "billing_report": "at < now() - interval '180 days'",
+    "form_entry": f"at < now() - interval '400 days' AND {_HERE}",
+    "exchange": f"at < now() - interval '90 days' AND {_HERE}",
     "hand_over": f"expires_at < now() AND {_HERE}",
     "signup": "expires_at < now() - interval '7 days'",
     "throttle": "window_start < now() - interval '1 day'",

@@ -222,12 +222,12 @@ class Listing:
         hint = await advisor.hint(self.ctx, self.entity, time.perf_counter() - started, (self.view.filter, filter_), self.order() or ())
         rows = self.grouped([self.row(record, keys) for record in page.records], page.records)
         common = await self.common(conn, adding)
-        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
+        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import", "merge")}
         pooled = self.pool_acts(may)
         return ListView(
             columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
             reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
-            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"] or bool(pooled), pool_acts=pooled, can_bulk=may["bulk"], can_delete=may["delete"],
+            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"] or may["merge"] or bool(pooled), pool_acts=pooled, can_bulk=may["bulk"], can_merge=may["merge"], can_send=may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates), can_delete=may["delete"],
             bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint,
             **common, **self.paging(page), **await self.claiming(conn),
         )  # fmt: skip
@@ -238,10 +238,10 @@ class Listing:
 
     def pool_acts(self, may: dict[str, bool]) -> tuple[Choice, ...]:
         """What can be done with ticked records: in a pool's view claiming, elsewhere giving back; handing out in both."""
-        if not self.entity.defn.pools or not permissions.is_open(self.ctx):
+        if not self.entity.defn.owned or not permissions.is_open(self.ctx):
             return ()
         pool = self.pool()
-        found = []
+        found = [Choice("transfer", _("Hand over"), color="exchange")] if may["bulk"] and pool is None else []
         if pool is not None and claims(self.ctx, pool, may_update=may["update"]):
             found.append(Choice("claim", _("Claim"), color="user-circle"))
         if may["bulk"] and any(assigns(self.ctx, p, may_update=may["update"]) for p in self.entity.defn.pools):
@@ -297,9 +297,15 @@ class Listing:
             found.append(Link(_("Import"), f"{self.url}/import", "upload"))
         if may["export"]:
             found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download", dialog=True))
+        if may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
+            found.append(Link(_("Send a message …"), f"{self.url}/messages" + (f"?{query}" if query else ""), "mail"))
+        if self.entity.defn.owned and may["bulk"] and permissions.is_open(self.ctx):
+            found.append(Link(_("Hand over all of these …"), f"{self.url}/transfer" + (f"?{query}" if query else ""), "exchange"))
         found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
         if self.view.key.startswith("u_"):
             found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))
+        if may["merge"] and self.entity.defn.duplicates:
+            found.append(Link(_("Possible duplicates"), f"{self.url}/twins", "copy"))
         if may["delete"]:
             found.append(Link(_("Recycle bin"), f"{self.url}/bin", "trash"))
         return tuple(found)

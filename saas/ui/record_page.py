@@ -8,15 +8,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from saas.db import tenant_transaction
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
 from saas.metadata.models import SectionDef, TabDef, TimelineSource
+from saas.metadata.property_words import CHANNELS
 from saas.runtime import Context, execute, permissions, run_log
 from saas.runtime import operations as ops
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
+from saas.runtime.messages import messages_of
 from saas.runtime.postings import reversible, visible
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
@@ -39,7 +42,7 @@ from saas.ui.views import (
 )
 
 RELATED_ROWS, TIMELINE_ROWS, SOURCE_ROWS = 10, 30, 20
-EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox"}
+EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox", "merged": "copy", "unmerged": "restore"}
 CSS = {"primary": "primary", "danger": "danger", "default": ""}
 
 
@@ -126,6 +129,8 @@ class RecordPage:
         found = []
         if permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
+        if may.update and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
+            found.append(Link(_("Send a message …"), f"/r/{self.entity.key}/messages?ids={self.record.id}", "mail"))
         if run_log.may_see(self.ctx) and any(a.entity == self.entity.key for a in self.ctx.config.bundle.automations):
             found.append(Link(_("Automations of this record"), f"/settings/runs?record={self.record.id}", "bolt"))
         for ledger in visible(self.ctx, self.entity):
@@ -133,6 +138,8 @@ class RecordPage:
         ledger = reversible(self.ctx, self.entity)
         if ledger is not None and self.record.deleted_at is None and not self.record.values.get(ledger.defn.reversal or "") and permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("Reverse …"), f"{self.url}/reverse", "undo", dialog=True))
+        if may.update and self.entity.defn.owned and self.record.owner:
+            found.append(Link(_("Hand over …"), f"/r/{self.entity.key}/transfer?ids={self.record.id}", "exchange"))
         if may.delete:
             found.append(Link(_("Delete …"), f"{self.url}/delete", "trash", danger=True, dialog=True))
         return tuple(found)
@@ -226,6 +233,8 @@ class RecordPage:
             events += [(e.at, self._event(e)) for e in history]
             if len(history) == TIMELINE_ROWS:
                 more = self._here(kind=kind, before=history[-1].id)
+        if kind in ("", "messages") and not before and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
+            events += await self._messages()
         if not before:
             for source in sources:
                 if kind in ("", source.kind or source.entity):
@@ -235,6 +244,8 @@ class RecordPage:
         for at, event in events:
             days.setdefault(at.astimezone(self.ctx.zone).date(), []).append(event)
         kinds = [Link(_("Everything"), self._here(), "list", kind == ""), Link(_("Changes"), self._here(kind="changes"), "history", kind == "changes")]
+        if any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
+            kinds.append(Link(_("Messages"), self._here(kind="messages"), "mail", kind == "messages"))
         for source in sources:
             child = self.ctx.config.entity(source.entity)
             name = source.kind or source.entity
@@ -249,7 +260,7 @@ class RecordPage:
 
     def _event(self, entry: ops.HistoryEntry) -> EventView:
         changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes)
-        count = len(changes)
+        count = sum(1 for c in entry.changes if c["field"])
         text = {
             "created": _("created this record"),
             "updated": ngettext("changed %(count)s field", "changed %(count)s fields", count),
@@ -260,13 +271,32 @@ class RecordPage:
             "released": _("put this record into the pool"),
             "recycled": _("took this record back into the pool"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
+            "merged": _("merged other records into this one"),
+            "unmerged": _("undid a merge"),
         }.get(entry.kind, entry.kind)
-        if entry.kind == "created":
-            changes = ()
+        if entry.kind == "created":  # but not why it was saved although there was one like it
+            changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes if not c["field"])
         return EventView(
             kind=entry.kind, icon=EVENT_ICONS.get(entry.kind, "circle-dot"), actor=entry.actor, text=text, iso=entry.at.isoformat(), time=formats.clock(self.ctx, entry.at),
-            full=formats.full(self.ctx, entry.at), changes=changes,
+            full=formats.full(self.ctx, entry.at), changes=changes, url=f"/r/{self.entity.key}/merges/{entry.merge}" if entry.merge else "",
         )  # fmt: skip
+
+    async def _messages(self) -> list[tuple[datetime, EventView]]:
+        """What was sent about the record: what and how, not to whom and with which words, which fields may tell that not everybody sees."""
+        async with tenant_transaction(self.ctx.tenant_id) as conn:
+            sent = await messages_of(conn, self.ctx, self.entity.number, self.record.id)
+        labels = {t.key: pick(t.label, self.ctx.locale) for t in self.ctx.config.bundle.templates}
+        states = {"queued": _("waiting"), "sent": _("sent"), "delivered": _("delivered"), "failed": _("not delivered"), "recorded": _("only recorded"), "left_out": _("left out: wants none")}
+        return [
+            (
+                m.created_at,
+                EventView(
+                    kind="message", icon="phone" if m.channel == "sms" else "mail", actor=str(CHANNELS[m.channel]), iso=m.created_at.isoformat(), time=formats.clock(self.ctx, m.created_at),
+                    text=_("“%(message)s”: %(state)s", message=labels.get(m.template_key, m.template_key), state=states[m.status]), full=formats.full(self.ctx, m.created_at),
+                ),
+            )
+            for m in sent
+        ]  # fmt: skip
 
     async def _source(self, source: TimelineSource) -> list[tuple[datetime, EventView]]:
         child = self.ctx.config.entity(source.entity)

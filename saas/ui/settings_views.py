@@ -41,6 +41,12 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("ledgers", lazy("Ledgers"), "coins", "config"), ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
+    (
+        lazy("Messages and outside"),
+        (
+            ("templates", lazy("Message texts"), "mail", "config"), ("messages", lazy("Sent messages"), "message", "audit"), ("web-forms", lazy("Web forms"), "list", "config"), ("webhooks", lazy("Webhooks"), "world", "config"), ("inbound-hooks", lazy("Inbound webhooks"), "download", "config"), ("connections", lazy("Connections"), "link", "config"), ("opt-outs", lazy("Who wants none"), "ban", "audit"), ("sms", lazy("SMS"), "phone", "config"),
+        ),
+    ),
     (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("sso", lazy("Single sign-on"), "passport", ADMIN), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
     (
         lazy("Changes"),
@@ -76,6 +82,7 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
 
 # What the audit log calls its events; others show their key.
 AUDIT_EVENTS = {
+    "records.merged": lazy("Records merged"), "records.unmerged": lazy("Merge of records undone"),
     "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
     "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
     "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),
@@ -102,6 +109,8 @@ AUDIT_EVENTS = {
     "billing.past_due": lazy("Payment overdue"), "billing.read_only": lazy("Read-only: payment overdue"), "billing.suspended": lazy("Suspended: payment overdue"), "billing.paid": lazy("Paid"),
     "billing.trial_over": lazy("Trial over"), "billing.terms_changed": lazy("Terms of payment changed by the operator"), "billing.invoice_recorded": lazy("Invoice recorded"),
     "billing.invoice_paid": lazy("Invoice marked as paid"), "billing.invoice_void": lazy("Invoice cancelled"), "billing.invoice_open": lazy("Invoice opened again"),
+    "integration.added": lazy("Connection added"), "integration.changed": lazy("Connection changed"), "integration.removed": lazy("Connection removed"), "integration.stopped": lazy("Connection switched off after failing for days"), "integration.secret_changed": lazy("Secret of a connection changed"),
+    "message.sent_again": lazy("Message sent again"), "opt_out.added": lazy("Noted who wants no messages"), "opt_out.removed": lazy("Taken back who wants no messages"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
 

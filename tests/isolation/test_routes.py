@@ -61,6 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
+SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
 DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
@@ -87,6 +88,13 @@ CASES: dict[str, Case] = {
     "POST /api/v1/records/{entity:str}": sends(REF, {"values": {"name": "Try", "owner": "$user", "customer": "$record"}}, entity="opportunity"),
     "POST /api/v1/records/{entity:str}/aggregate": sends({"measures": [{"fn": "count"}], "filter": {"expr": "name == '$word Ltd'"}}, {"measures": [{"fn": "count"}], "filter": {"field": "id", "op": "eq", "value": "$record"}, "dimensions": [{"field": "name"}]}, **CUSTOMER),
     "POST /api/v1/records/{entity:str}/bulk": sends(*({"action": a, "ids": ["$record", "$gone"], "values": {"background": "x"}} for a in ("update", "delete", "restore")), {"action": "update", "view": "$view", "values": {"background": "x"}}, {"action": "assign", "ids": ["$record"], "values": {"owner": "$user"}}, **CUSTOMER),
+    "POST /api/v1/records/{entity:str}/merge": sends(*({"survivor": a, "losers": [b], "preview": p} for p in (True, False) for a, b in (("$record", "$gone"), ("$gone", "$record"))), **CUSTOMER),
+    "GET /api/v1/records/{entity:str}/merges/{rid:str}": Case(params={"entity": "customer", "rid": "$merge"}), "POST /api/v1/records/{entity:str}/merges/{rid:str}/undo": sends({}, entity="customer", rid="$merge"),
+    "GET /api/v1/records/{entity:str}/twins": reads({}, {"rule": "same_name"}, **CUSTOMER), "POST /api/v1/records/{entity:str}/twins/search": sends({}, own=True, **CUSTOMER),
+    "POST /api/v1/records/{entity:str}/twins/dismiss": sends({"ids": ["$record", "$gone"]}, **CUSTOMER), "GET /r/{entity:str}/twins": reads({}, {"rule": "same_name", "mine": "1"}, **CUSTOMER),
+    "POST /r/{entity:str}/twins/search": fills({}, own=True, **CUSTOMER), "POST /r/{entity:str}/twins/dismiss": fills({"ids": "$record"}, **CUSTOMER),
+    "GET /r/{entity:str}/merge": reads({"ids": "$record"}, {"ids": "$record", "survivor": "$record"}, **CUSTOMER), "POST /r/{entity:str}/merge": fills({"ids": "$record", "survivor": "$record"}, **CUSTOMER),
+    "GET /r/{entity:str}/merges/{merge_id:uuid}": Case(params={"entity": "customer", "merge_id": "$merge"}), "POST /r/{entity:str}/merges/{merge_id:uuid}/undo": fills({}, entity="customer", merge_id="$merge"),
     "GET /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, query=({}, {"deleted": "true"})),
     "PATCH /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, body=({"values": {"name": "Taken"}}, {"values": {}, "version": 1})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
@@ -96,6 +104,8 @@ CASES: dict[str, Case] = {
     "POST /r/{entity:str}/claim": fills({"pool": "$word", "next": "/r/customer/$record"}, **CUSTOMER),
     **{f"POST /r/{{entity:str}}/{{record_id:uuid}}/{act}": fills({"owner": "$user"}, **PAGE) for act in ("claim", "release", "assign")},
     "GET /r/{entity:str}/{record_id:uuid}/assign": Case(params=PAGE),
+    "POST /api/v1/records/{entity:str}/transfer": sends({"ids": ["$record"], "to": "$user"}, {"view": "$view", "to": "$user", "preview": True}, **CUSTOMER), "POST /api/v1/jobs/{jid:str}/undo": sends({}, jid="$job"),
+    "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
     "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
@@ -303,6 +313,23 @@ CASES: dict[str, Case] = {
     **{f"POST /settings/{part}/new-order": fills({"_csrf": ""}) for part in ("automations", "schedules")},
     **{f"GET /settings/{part}/{{key:str}}{end}": reads(key=key) for part, key in (("automations", "low_rating"), ("schedules", "task_overdue")) for end in ("", "/remove")},
     **{f"POST /settings/{part}/{{key:str}}{end}": fills({"label.en": "$word"}, key="nothing") for part in ("automations", "schedules") for end in ("", "/remove", "/switch")},
+    # ---- messages, and what people outside meet
+    **{f"GET /settings/{part}": reads() for part in SECTIONS}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}, {"entity": "$word"}) for part in SECTIONS},
+    **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in SECTIONS},
+    **{f"GET /settings/{part}/{{key:str}}{rest}": reads(key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    **{f"POST /settings/{part}/{{key:str}}{rest}": fills({"label.en": "$word"}, key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    "GET /r/{entity:str}/messages": reads({"ids": "$record"}, {"q": "$word"}, **CUSTOMER),
+    "POST /r/{entity:str}/messages": fills({"ids": "$record", "template": "x", "channel": "email", "act": "send"}, {"query": "q=$word", "template": "x", "channel": "email", "act": "look"}, **CUSTOMER),
+    "GET /settings/messages": reads({}, {"before": "$sent"}), "GET /settings/messages/{message_id:uuid}": Case(params={"message_id": "$sent"}),
+    "POST /settings/messages/{message_id:uuid}/again": fills({}, message_id="$sent"),
+    "GET /settings/opt-outs": reads(), "POST /settings/opt-outs": fills({"channel": "email", "address": "no address"}),
+    "GET /settings/sms": Case(own=True), "POST /settings/sms": fills({"mode": "http", "url": "no address"}, own=True),
+    "GET /settings/connections": Case(own=True), "GET /settings/connections/{kind:str}/{key:str}": reads(kind="webhook", key="$word"),
+    **{f"POST /settings/connections/{{kind:str}}/{{key:str}}{rest}": fills({"url": "https://x.example/"}, kind="webhook", key="$word") for rest in ("", "/test", "/secret", "/again")},
+    "POST /hooks/in/{token:str}": sends({"id": "x"}, public=True, token="$note"),
+    "GET /f/{key:str}": Case(params={"key": "$word"}, public=True), "POST /f/{key:str}": fills({"name": "$word"}, public=True, key="$word"),
+    "GET /unsubscribe/{token:str}": Case(params={"token": "$note"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$note"),
+    "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$note"), "POST /profile/channels": fills({"channels": "email"}),
 }  # fmt: skip
 
 

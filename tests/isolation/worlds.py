@@ -22,6 +22,7 @@ from saas.tenants import (
     decide_support_access,
     find_operator_session,
     find_tenant,
+    integrations,
     new_id,
     open_operator_session,
     open_session,
@@ -78,6 +79,8 @@ async def _fill(world: World, word: str) -> None:
     things["cursor"] = (await admin.get("/records/customer", limit=1))["next"]
     things["opportunity"] = (await admin.create("opportunity", name=f"{word} deal", customer=things["record"], expected_amount="1000"))["id"]
     await admin.create("task", subject=f"{word} task", assignee=world.low.id, due="2030-01-01")
+    twins = [(await admin.create("customer", name=f"{word} Twin {i}"))["id"] for i in (1, 2)]
+    things["merge"] = (await admin.call("POST", "/records/customer/merge", {"survivor": twins[0], "losers": twins[1:]}))["merge"]
     headers = {"host": world.host, "authorization": f"Bearer {admin.token}"}
     upload = await admin.client.post("/api/v1/files", files={"file": (f"{word}.txt", f"{word} content".encode())}, data={"entity": "interaction", "field": "attachments"}, headers=headers)
     assert upload.status_code == 201, upload.text
@@ -114,6 +117,12 @@ async def _fill(world: World, word: str) -> None:
             world.tenant.id, run, entity.number, UUID(things["record"]), f"{word} went wrong", json.dumps(state),
         )  # fmt: skip
         things["run"] = str(run)
+        things["sent"] = str(await conn.fetchval(
+            "INSERT INTO message (tenant_id, id, created_at, template_key, channel, recipient, locale, subject, body, status, provider_ref) "
+            "VALUES ($1, $2, now(), 'greeting', 'sms', $3, 'en', $4, $4, 'failed', 'ref') RETURNING id",
+            world.tenant.id, new_id(), f"{word}@x.example", f"{word} subject",
+        ))  # fmt: skip
+        await integrations.save_integration(conn, world.tenant.id, "sms", "sms", "SMS", {"mode": "recorded"})
         things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
 

@@ -6,6 +6,7 @@ from saas.ui.api import (
     config,
     invitations,
     ledgers,
+    merging,
     operators,
     outbox,
     people,
@@ -24,7 +25,7 @@ routers = [
         path="/api/v1",
         route_handlers=[
             *pools.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

@@ -9,6 +9,7 @@ from saas.ui.pages import (
     brand,
     builder,
     clock,
+    connections,
     design_described,
     design_entities,
     design_entity_rules,
@@ -23,6 +24,7 @@ from saas.ui.pages import (
     design_relations,
     design_roles,
     design_rules,
+    design_sections,
     design_values,
     design_views,
     design_widgets,
@@ -31,6 +33,7 @@ from saas.ui.pages import (
     examples,
     figures,
     first_steps,
+    handing_over,
     home,
     inbox,
     invitations,
@@ -39,6 +42,8 @@ from saas.ui.pages import (
     ledgers,
     lists,
     mail,
+    merging,
+    messages,
     operator_accounts,
     operator_notices,
     operator_slow,
@@ -67,18 +72,21 @@ from saas.ui.pages import (
     system,
     timetable,
     transfers,
+    twins,
+    web_forms,
 )
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
-    pools.router,
-    transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
+    pools.router, handing_over.router,
+    transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
     billing.router, billing_console.router, billing_hook.router,
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_described.router, design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
+    design_sections.router, messages.router, web_forms.router, connections.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

@@ -78,7 +78,7 @@ def _move(ask: Ask, info: jobs.JobInfo) -> dict[str, Any]:
 
 def _name(ask: Ask, ran: dict[str, Any]) -> str:
     bundle = ask.ctx.config.bundle
-    for section in (bundle.schedules, bundle.automations):
+    for section in (ask.ctx.config.schedules, bundle.automations):
         for rule in section:
             if rule.key == ran["what"]:
                 return pick(rule.label, ask.ctx.locale)
