@@ -187,7 +187,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
 }
 
 

@@ -359,6 +359,10 @@ def _trigger(check: Check, path: str, rule: m.AutomationDef) -> None:
         field = check.field(f"{path}.person", rule.entity, options["person"])
         if field is not None and field_types.get(field.type).holds != "user":
             check.problems.add(f"{path}.person", "not_a_person", lazy("“%(field)s” does not name a person.", field=field.key), lazy("Write a field of type user, or owner."))
+    if options.get("date"):
+        field = check.field(f"{path}.date", rule.entity, options["date"])
+        if field is not None and (field.options.get("returns") if field.type == "formula" else field.type) not in ("date", "datetime"):
+            check.problems.add(f"{path}.date", "not_a_date", lazy("“%(field)s” is no date.", field=field.key), lazy("Write a field that holds a date, or a date and a time."))
 
 
 def _template(check: Check, template: m.TemplateDef) -> None:
