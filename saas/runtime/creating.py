@@ -140,6 +140,8 @@ def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
     if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key):  # each starts from what the one before it left
         return False
+    if any(a.entity == whole.key for whole in records.wholes(ctx, entity).values() for a in ctx.config.bundle.approvals):
+        return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
     if hooks_of(ctx.config, entity.key):  # each tells of itself
         return False
