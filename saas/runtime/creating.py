@@ -130,7 +130,7 @@ async def let_others(place: int) -> None:
 
 def goes_together(ctx: Context, entity: Entity) -> bool:
     """Whether new records of this entity can be checked and written together for this person."""
-    if ctx.viewer is not None or permissions.conditions(ctx, entity):
+    if ctx.viewer is not None or permissions.conditions(ctx, entity) or permissions.portals(ctx):
         return False
     key = ("creating.together", entity.key, None if ctx.unrestricted else (ctx.user.role_keys, ctx.key))
     return ctx.config.cached(key, lambda: _is_plain(ctx, entity) and all(_is_settled(ctx, target) for target in _targets(ctx, entity)))

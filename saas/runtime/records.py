@@ -19,6 +19,7 @@ from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
 from saas.runtime.pools import holding
+from saas.runtime.portal import refuse_outside, stamp
 from saas.runtime.present import Names, NamesBeside, can_flags
 from saas.runtime.recent import Recent
 from saas.runtime.rows import Encoded, Projection, Row, encode
@@ -141,6 +142,7 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
+    await stamp(act, draft)
     await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
     await ledgers.prepare_entry(act, draft)
@@ -166,6 +168,7 @@ async def create(
     await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
+    await refuse_outside(act, entity, row.id)
     act.effect("create", entity.key, row.id)
     await ledgers.closed(act, accounts)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
@@ -391,6 +394,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     if set(changes) & search_keys(ctx, entity):
         writes += search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=False)
     await write_together(act.conn, writes)
+    await refuse_outside(act, entity, row.id)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
     await holding.tell(act, entity, row, old)
     act.deed = ""

@@ -15,6 +15,7 @@ from saas.ui.api import (
     records,
     runs,
     schema,
+    shares,
     system,
     tokens,
     usage,
@@ -25,7 +26,7 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS, *approvals.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
             *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
