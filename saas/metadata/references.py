@@ -445,9 +445,6 @@ def _actions(check: Check) -> None:
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
-            for target in _texts(action.options.get("to")):
-                if target.startswith("role:"):
-                    check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
             if isinstance(action.options.get("role"), str):
                 check.known(f"{path}.role", "role", action.options["role"], check.roles)
             for name in ("to", "otherwise"):

@@ -275,13 +275,12 @@ def _scope_sql(name: str, scope: RecordScope) -> str:
         people = [entity.fields[key] for key in entity.defn.assignees]
         if name == "participant":
             people = [f for f in entity.fields.values() if field_types.get(f.type).holds == "user" and f.key != "updated_by"]
-        return any_of(held_sql(scope.config, entity, f, a, me) for f in people)
-    if name == "portal_self":
-        return portal_sql(scope)
         found = [held_sql(scope.config, entity, f, a, me) for f in people]
         if name == "participant":  # and who belongs to its team
             found.append(shared_sql(scope, subjects=[f"user:{user.id}"]))
         return any_of(found)
+    if name == "portal_self":
+        return portal_sql(scope)
     if name == "team":
         return f"{own} = ANY({scope.param([user.id, *user.team_ids], 'uuid[]')})"
     ids = user.department_ids if name == "dept" else user.department_tree_ids
