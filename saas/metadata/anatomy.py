@@ -42,6 +42,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "approvals": Part("approval"),
         "templates": Part("template"),
         "web_forms": Part("web_form"),
         "webhooks": Part("webhook"),
@@ -66,7 +67,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "field": {"options": Part("option"), "bands": Part("band", "steps", named=False), "inverse": Part("inverse", "one", named=False)},
     "pipeline": {"stages": Part("stage"), "transitions": Part("transition")},
     "transition": {"branches": Part("branch", "steps", named=False), "effects": Part("action", "steps", named=False)},
-    "role": {"entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
+    "role": {"portal": Part("portal", "one", named=False), "notice": Part("notice", "one", named=False), "entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
     "right": {"fields": Part("field_right", "map", named=False)},
     "view": {"board": Part("board", "one", named=False)},
     "layout": {"tabs": Part("tab")},
@@ -77,6 +78,12 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
     "action": {**{name: Part("action", "steps", named=False) for name in NESTS}, "retry": Part("retry", "one", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
+    "approval": {
+        "start": Part("approval_start", "one", named=False), "steps": Part("approval_step"), "ways": Part("approval_way"),
+        "people": Part("approval_people", "one", named=False), "outcome": Part("approval_outcome", "one", named=False),
+    },
+    "approval_way": {"steps": Part("approval_step")},
+    "approval_step": {"approvers": Part("approver", "steps", named=False)},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
 
@@ -133,8 +140,10 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template", "loser": "target",
+        "target": "target", "to": "people", "template": "message_template", "role": "role", "approval": "approval", "loser": "target",
     },
+    "portal": {"link": "field", "email": "field"},
+    "notice": {"text": "field"},
     "webhook": {"fields": "fields"},
     "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
     "web_form": {
@@ -156,6 +165,11 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     },
     "measure": {"field": "field"},
     "dimension": {"field": "path"},
+    "approval": {"open_fields": "fields", "shown": "fields"},
+    "approval_start": {"transitions": "transitions", "guards": "transitions"},
+    "approval_step": {"fallback": "role"},
+    "approval_outcome": {"approved": "transition", "rejected": "transition", "withdrawn": "transition", "returned": "transition"},
+    "approver": {"role": "role", "field": "field", "department": "department"},
     "example": {"as": "role", "given": "literals", "state": "stage", "message": "plain", "then": "expressions"},
     "example_record": {"values": "literals"},
     "example_act": {"create": "literals", "update": "literals", "values": "literals", "transition": "transition"},
@@ -173,7 +187,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
 }
 
 

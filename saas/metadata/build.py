@@ -33,6 +33,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
@@ -106,6 +107,7 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
+        sharing=raw.get("sharing", False),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -117,6 +119,7 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         ),
         messages=raw.get("messages", NONE),
         description=raw.get("description", NONE),
+        form=raw.get("form"),
     )
 
 
@@ -272,6 +275,43 @@ def _ledger(raw: Raw) -> m.LedgerDef:
 
 
 @shared
+def approval_of(raw: Raw) -> m.ApprovalDef:
+    """One approval as written; a running one keeps its own."""
+    start, people, outcome = raw.get("start", NONE), raw.get("people", NONE), raw.get("outcome", NONE)
+    return m.ApprovalDef(
+        key=raw["key"],
+        label=raw["label"],
+        entity=raw["entity"],
+        description=raw.get("description", NONE),
+        active=raw.get("active", True),
+        model=raw.get("model", "fixed"),
+        start=m.ApprovalStartDef(start.get("button", True), _keys(start, "roles"), start.get("if"), _keys(start, "transitions"), _keys(start, "guards")),
+        steps=_approval_steps(raw),
+        ways=tuple(m.ApprovalWayDef(w["key"], w["label"], _approval_steps(w), w.get("description", NONE), w.get("if")) for w in raw.get("ways", ())),
+        people=m.ApprovalPeopleDef(_keys(people, "roles"), people.get("least", 1), people.get("most", 5)),
+        open_fields=_keys(raw, "open_fields"),
+        shown=_keys(raw, "shown"),
+        outcome=m.ApprovalOutcomeDef(outcome.get("approved"), outcome.get("rejected"), outcome.get("withdrawn"), outcome.get("returned")),
+        may=_keys(raw, "may") if "may" in raw else m.APPROVER_ACTS,
+    )
+
+
+def _approval_steps(raw: Raw) -> tuple[m.ApprovalStepDef, ...]:
+    return tuple(
+        m.ApprovalStepDef(
+            s["key"], s["label"],
+            tuple(
+                m.ApproverDef(a["by"], a.get("level", 1), a.get("role"), a.get("department"), a.get("field"), a.get("person"), a.get("each", False))
+                for a in s["approvers"]
+            ),
+            s.get("if"), s.get("mode", "all"), s.get("count"), s.get("if_nobody", "refuse"), s.get("fallback"), s.get("if_applicant", "superior"),
+            s.get("due_hours"), s.get("remind_hours", 0),
+        )
+        for s in raw.get("steps", ())
+    )  # fmt: skip
+
+
+@shared
 def _template(raw: Raw) -> m.TemplateDef:
     return m.TemplateDef(
         key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
@@ -334,7 +374,9 @@ def _role(raw: Raw) -> m.RoleDef:
         label=raw["label"],
         description=raw.get("description", NONE),
         admin=raw.get("admin", False),
-        external=raw.get("external", False),
+        external=raw.get("external", "portal" in raw),
+        portal=m.PortalDef(raw["portal"]["entity"], raw["portal"]["link"], raw["portal"].get("email")) if raw.get("portal") else None,
+        notice=m.NoticeDef(raw["notice"]["entity"], raw["notice"]["text"], as_filter(raw["notice"].get("where"))) if raw.get("notice") else None,
         entities={k: _rights(v) for k, v in raw.get("entities", NONE).items()},
         transitions=None if transitions is None else {k: _keys(transitions, k) for k in transitions},
         reports=_keys(raw, "reports"),

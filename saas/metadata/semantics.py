@@ -12,6 +12,7 @@ from cronsim import CronSim, CronSimError
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
 from saas.metadata.anatomy import DESCRIBED
+from saas.metadata.approval_checks import check_approvals
 from saas.metadata.check import OWNED, RESERVED, Check, Scene
 from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.pools import KEYS as POOLED
@@ -47,6 +48,7 @@ def check_meaning(check: Check) -> None:
         _widget(check, path, widget)
     for schedule in check.bundle.schedules:
         _cron(check, schedule)
+    check_approvals(check)
     for scene in check.scenes():
         _steps(check, scene)
         if scene.before_save:
@@ -58,7 +60,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "approvals", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))
@@ -346,6 +348,18 @@ def _roles(check: Check) -> None:
             lazy("Give one role every right: \"admin\": true."),
         )  # fmt: skip
     for role in check.bundle.roles:
+        if role.portal is not None and (role.admin or role.settings or not role.external):
+            check.problems.add(
+                f"roles[{role.key}].portal", "portal_staff", lazy("A role for people who are a record gives no part of the settings, and is for people outside."),
+                lazy("Remove “admin”, “settings” and “external”, or “portal”."),
+            )  # fmt: skip
+        for key, rights in role.entities.items():
+            for right in ("read", "update", "delete", "export"):
+                if role.portal is None and any(rule.scope == "portal_self" for rule in getattr(rights, right)):
+                    check.problems.add(
+                        f"roles[{role.key}].entities.{key}.{right}", "no_portal", lazy("The role does not say which record a person is."),
+                        lazy("Give the role “portal”, or choose another scope."),
+                    )  # fmt: skip
         if role.admin and role.external:
             check.problems.add(
                 f"roles[{role.key}].external", "external_admin", lazy("People outside the company cannot have every right."),

@@ -36,6 +36,7 @@ from saas.runtime import (
 )
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
+from saas.runtime.approvals import flows
 from saas.runtime.context import Context
 from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
@@ -210,6 +211,18 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _start_approval(conn: Any, ctx: Context, entity: Entity, op: ops.StartApproval) -> ops.Change:
+    act = Act(conn, ctx)
+    await flows.start(act, entity, op.id, op.approval, way=op.way, people=op.people, together=op.together, comment=op.comment)
+    return await _change(act, entity, op.id, _("The approval has been started"))
+
+
+async def _act_on_approval(conn: Any, ctx: Context, entity: Entity, op: ops.ActOnApproval) -> ops.Change:
+    act = Act(conn, ctx)
+    message = await flows.act_on(act, entity, op.id, op.flow, op.act, task_id=op.task, comment=op.comment, to=op.to, person=op.person)
+    return await _change(act, entity, op.id, message)
 
 
 async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
@@ -394,6 +407,8 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.StartApproval: (_start_approval, True),
+    ops.ActOnApproval: (_act_on_approval, True),
     ops.Press: (_press, True),
     ops.Merge: (_merge, True),
     ops.UndoMerge: (_undo_merge, True),

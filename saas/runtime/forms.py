@@ -69,7 +69,8 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
             computed = field_types.get(declared.type).computed or declared.type == "pipeline" or declared.read_only
             locked = declared.set_once and old is not None and old.get(declared.key) not in (None, "", [])
             level = access.get(declared.key, "hidden")
-            if level == "write" and (computed or locked or (declared.read_only_if and env.holds(declared.read_only_if))):
+            closed = old is not None and old.frozen is not None and declared.key not in old.frozen
+            if level == "write" and (closed or computed or locked or (declared.read_only_if and env.holds(declared.read_only_if))):
                 level = "read"
             required = declared.required or bool(declared.required_if and env.holds(declared.required_if))
             states[declared.key] = FieldState(level, env.holds(declared.visible_if), required)

@@ -235,6 +235,35 @@ class History:
     before: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartApproval:
+    """Begin an approval of the record, or send one that was returned again. `way` is the path picked of a predefined one; `people` are
+    those the applicant names for an ad-hoc one, asked one after the other, or `together`."""
+
+    entity: str
+    id: UUID
+    approval: str
+    way: str | None = None
+    people: Sequence[UUID] = ()
+    together: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActOnApproval:
+    """`act`: approve reject return before after delegate (these need the `task`), withdraw resubmit comment. `to` is the key of the step
+    to return to (None: the applicant), `person` who is asked as well or instead."""
+
+    entity: str
+    id: UUID
+    flow: UUID
+    act: str
+    task: UUID | None = None
+    comment: str = ""
+    to: str | None = None
+    person: UUID | None = None
+
+
 # ---- what comes back ---------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +300,7 @@ class Can:
     claim: bool = False
     assign: bool = False
     release: bool = False
+    share: bool = False
 
 
 @dataclass(slots=True)
@@ -293,6 +323,7 @@ class Record:
     can: Can | None = None  # filled by Get and writes; None in lists
     title: str = ""
     state_since: datetime | None = None
+    in_approval: bool = False  # it waits for a decision and is closed to changes meanwhile
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
 from saas.runtime import quota, timers
 from saas.runtime.acts import Act, ActionRun
+from saas.runtime.approvals.reminding import remind
 from saas.runtime.automations import run_actions
 from saas.runtime.context import Context
 from saas.runtime.env import read_row
@@ -75,6 +76,7 @@ async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
 
     `again`: also those that have: records that match only now are done, those done in this period are not."""
     reports = []
+    await remind(ctx)
     for schedule in ctx.config.schedules:
         if not schedule.active:
             continue
@@ -138,7 +140,7 @@ async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | Non
         if len(ids) < BATCH:
             break
         after = ids[-1]
-    await _log(ctx, report)
+    await write_log(ctx, report)
     return report
 
 
@@ -210,7 +212,8 @@ def as_ran(ctx: Context, report: ScheduleReport) -> timers.Ran:
     return timers.Ran("schedule", report.schedule, ctx.now, report.matched, report.done, report.failed, [e["error"] for e in report.errors])
 
 
-async def _log(ctx: Context, report: ScheduleReport) -> None:
+async def write_log(ctx: Context, report: ScheduleReport) -> None:
+    """Keep what a run did, for the timetable."""
     detail = {"skipped": report.skipped, "effects": report.effects[:200], "errors": report.errors[:50]}
     async with tenant_transaction(ctx.tenant_id) as conn:
         await conn.execute(

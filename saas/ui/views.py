@@ -52,6 +52,8 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    is_portal: bool = False  # somebody outside: their own menu, and little else
+    approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
@@ -321,6 +323,9 @@ class RecordView:
     side_timeline: bool = False
     deleted_text: str = ""
     restore_url: str = ""
+    starts: tuple[Link, ...] = ()  # approvals that can be started
+    approval: Any = None  # the newest one, while it is under way or has just ended
+    approval_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from litestar import Router
 
 from saas.ui.api import (
+    approvals,
     config,
     invitations,
     ledgers,
@@ -14,6 +15,7 @@ from saas.ui.api import (
     records,
     runs,
     schema,
+    shares,
     system,
     tokens,
     usage,
@@ -24,7 +26,7 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
             *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,

@@ -507,7 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice",
+    "message_template": "choice", "invited_role": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice", "approval": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
     "child_fields": "choices", "person_field": "choice",
 }  # fmt: skip
@@ -555,6 +555,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()
     elif hint == "option_set":
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
+    elif hint == "invited_role":
+        pairs = ((r.key, r.label) for r in config.bundle.roles if not r.admin and not r.settings)
     elif hint == "message_template":
         pairs = ((t.key, t.label) for t in config.bundle.templates if not entity_key or t.entity == entity_key)
     elif hint == "pipeline":
@@ -565,6 +567,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((s.key, s.label) for s in entity.pipeline.stages)
     elif hint == "transition" and entity and entity.pipeline:
         pairs = ((t.key, t.label) for t in entity.pipeline.transitions)
+    elif hint == "approval":
+        pairs = ((a.key, a.label) for a in config.bundle.approvals if not entity_key or a.entity == entity_key)
     elif hint == "roles":
         pairs = ((r.key, r.label) for r in config.bundle.roles)
     return tuple(Choice(key, desk.words(label, key)) for key, label in pairs)
