@@ -57,6 +57,23 @@ PLAN = entity(
 CONTRACT = entity("contract", "name", fld("name", "text"), fld("owed", "rollup", of="plans", fn="sum", field="open"))
 PAYMENT = entity("payment", "note", fld("note", "text"), ref("plan", "plan", "payments", required=True), fld("amount", "money", required=True), append_only=True)
 
+CUSTOMER = entity("customer", "name", fld("name", "text", required=True), fld("phone", "phone"), search=["name"], duplicates=[{"key": "name", "match": ["name"], "action": "warn"}])
+CONTACT = entity("contact", "name", fld("name", "text", required=True), fld("phone", "phone"), ref("customer", "customer", "contacts", required=True), search=["name"])
+DEAL = entity("deal", "subject", fld("subject", "text", required=True), ref("customer", "customer", "deals", required=True), ref("contact", "contact", "deals"),
+              fld("total", "rollup", of="sales", fn="sum", field="amount"), owned=True)
+SALE = entity(
+    "sale", "name", fld("name", "text"), ref("deal", "deal", "sales", required=True, on_delete="cascade", detail=True), ref("customer", "customer", "sales"),
+    ref("product", "product", "sales", required=True), fld("quantity", "number", required=True, min=1), fld("price", "money", required=True),
+    fld("amount", "formula", returns="money", expr="quantity * price"),
+)  # fmt: skip
+FORMS = [{
+    "key": "entry", "label": label("Entry"), "entity": "deal", "fields": ["subject"], "only": True,
+    "parts": [
+        {"key": "customer", "ref": "customer", "fields": ["name", "phone"], "only": True}, {"key": "contact", "ref": "contact", "fields": ["name", "phone"], "only": True},
+        {"key": "sales", "list": "sales", "fields": ["product", "quantity", "price", "amount"], "creates": ["product"], "only": True, "min": 1},
+    ],
+}]  # fmt: skip
+
 PIPELINES = [{
     "key": "entry", "entity": "entry", "field": "status", "label": label("Entry"),
     "stages": [{"key": "pending", "label": label("Pending")}, {"key": "approved", "label": label("Approved"), "kind": "won"}, {"key": "rejected", "label": label("Rejected"), "kind": "lost"}],
@@ -93,5 +110,5 @@ def ledger_bundle() -> dict[str, Any]:
     """A fresh copy each time."""
     return copy.deepcopy({
         "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
-        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT], "pipelines": PIPELINES, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, CUSTOMER, CONTACT, DEAL, SALE], "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
     })  # fmt: skip

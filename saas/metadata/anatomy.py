@@ -42,6 +42,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "forms": Part("form"),
         "ledgers": Part("ledger"),
         "examples": Part("example"),
     },
@@ -69,6 +70,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "widget": {"measures": Part("measure", "steps", named=False), "dimensions": Part("dimension", "steps", named=False)},
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
+    "form": {"parts": Part("form_part")},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
 
@@ -142,7 +144,8 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 
 # Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
 # (described.py). Sections of the bundle by kind, and kinds inside these.
-DESCRIBED: Mapping[str, str] = {"ledger": "ledgers"}
+DESCRIBED: Mapping[str, str] = {"form": "forms", "ledger": "ledgers"}
+DESCRIBED_KINDS = frozenset((*DESCRIBED, "form_part"))
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
 WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope_rules", "create", "sort", "widget_sort"))
@@ -159,7 +162,7 @@ def sort_of(kind: str, name: str, definition: Any = None) -> str:
     """What sort of value a property holds; "plain" where nothing special is known. `definition` tells the type, whose own properties
     say it in its schema."""
     found = SORTS.get(kind, {}).get(name) or SORTS["*"].get(name)
-    if kind in DESCRIBED and (own := property_schemas(kind).get(name, {})).get("x-control"):
+    if kind in DESCRIBED_KINDS and (own := property_schemas(kind).get(name, {})).get("x-control"):
         return f"far_{_CONTROLS[own['x-control']]}" if "x-of" in own else _CONTROLS[own["x-control"]]
     if found is None and definition is not None and not is_common(kind, name):
         found = _CONTROLS.get(type_property(kind, name, definition).get("x-control", ""))

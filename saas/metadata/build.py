@@ -32,6 +32,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        forms=tuple(_form(x) for x in raw.get("forms", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -206,6 +207,11 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
 def _plain(kind: type, raw: Raw) -> Any:
     """A definition whose properties are called in the model what they are called in the bundle."""
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+
+
+@shared
+def _form(raw: Raw) -> m.FormDef:
+    return _plain(m.FormDef, {**raw, "parts": [_plain(m.FormPartDef, p) for p in raw.get("parts", ())]})
 
 
 @shared

@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from saas.i18n import LazyString, lazy
 
 HELP: Mapping[str, Mapping[str, LazyString]] = {
+    "form": {
+        "only": lazy("Neither on a page of its own nor by import; rules and sample data still make them."),
+    },
+    "form_part": {
+        "ref": lazy("People pick one that is there or enter a new one."), "list": lazy("Each line becomes a record that belongs to the main one."),
+        "creates": lazy("Where there is no such record yet, a name suffices."),
+    },
     "ledger": {
         "party": lazy("The field of an entry that names the record whose balance it is, such as the member or the product."),
         "balance": lazy("A rollup that adds up the entries. Its condition says which of them count."),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from saas.metadata.anatomy import DESCRIBED, is_required, property_schemas
+from saas.metadata.anatomy import DESCRIBED_KINDS, is_required, property_schemas
 from saas.metadata.far import entity_in
 from saas.metadata.mention_expressions import Names, along, field_path, in_expression, in_filter, in_literal, in_template
 from saas.metadata.naming import Lookup, texts
@@ -58,8 +58,8 @@ def _one(target: Callable[[Lookup, Spot, Any], str | None]) -> Callable[..., Ite
 
 def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
     """What goes when the single thing a property names goes: the property, the definition it is essential to, or nothing."""
-    if spot.kind in DESCRIBED:
-        return spot.at if is_required(spot.kind, name) else at
+    if spot.kind in DESCRIBED_KINDS:  # a part that leads nowhere is nothing
+        return spot.at if is_required(spot.kind, name) or (spot.kind == "form_part" and name in ("ref", "list")) else at
     rule = _SINGLE.get((spot.kind, name))
     if rule == "property":
         return at
@@ -87,7 +87,7 @@ _SINGLE: Mapping[tuple[str, str], str] = {
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
 _ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
 )
 
 
@@ -178,7 +178,7 @@ def _menu_items(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[R
             continue
         path, at = f"{spot.path}.{name}[{number}]", (*spot.at, name, number)
         first, _, second = item.partition(":")
-        if first in ("report", "dashboard") and second:
+        if (first in ("report", "dashboard") or (first == "form" and "form" not in lookup.section("entities"))) and second:
             yield f"{first}s[{second}]", path, at, at
         else:
             yield f"entities[{second if first == 'board' and second else first}]", path, at, at

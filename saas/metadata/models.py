@@ -448,6 +448,38 @@ class ScheduleDef:
     active: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class FormPartDef:
+    """Either `ref`, a field of the main record whose target is picked or made, or `list`, its children that are entered as lines.
+    `creates`: ref fields of a line whose target may be made by its name."""
+
+    key: str
+    fields: tuple[str, ...]
+    label: Label = dataclasses.field(default_factory=dict)
+    ref: str | None = None
+    list: str | None = None
+    creates: tuple[str, ...] = ()
+    only: bool = False
+    min: int = 0
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class FormDef:
+    """A page that makes or edits a record of `entity` with its parts in one act. `only`: records of it are entered nowhere else."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    parts: tuple[FormPartDef, ...] = ()
+    description: Label = field(default_factory=dict)
+    only: bool = False
+    roles: tuple[str, ...] = ()
+
+    def part(self, key: str) -> FormPartDef | None:
+        return next((p for p in self.parts if p.key == key), None)
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LedgerDef:
     """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
@@ -531,5 +563,6 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    forms: tuple[FormDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

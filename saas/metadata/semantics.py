@@ -14,6 +14,7 @@ from saas.metadata import models as m
 from saas.metadata.anatomy import DESCRIBED
 from saas.metadata.check import OWNED, RESERVED, Check
 from saas.metadata.kinds import action_types, field_types, widget_types
+from saas.metadata.semantics_forms import check_forms
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
 from saas.metadata.slots import SLOTS
@@ -36,6 +37,7 @@ def check_meaning(check: Check) -> None:
     for entity in check.bundle.entities:
         _entity(check, entity)
     check_pipelines(check)
+    check_forms(check)
     check_ledgers(check)
     _roles(check)
     for view in check.bundle.views:

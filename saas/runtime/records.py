@@ -84,7 +84,7 @@ def _asking(ctx: Context, entity: Entity, *, lock: bool, deleted: bool, named: b
         return _Asking(sql, tuple(params[1:]), projection, beside), ctx.viewer is None and not statement.is_of_moment
 
     kept = ctx.config.cached("records.asking", lambda: Recent(_KEPT))
-    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.viewer is None, lock, deleted, named), make)
+    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.form, ctx.origin == "sample", ctx.viewer is None, lock, deleted, named), make)
 
 
 async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:

@@ -15,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import SectionDef, TabDef, TimelineSource
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.composing import forms_of
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
 from saas.runtime.postings import reversible, visible
@@ -87,7 +88,7 @@ class RecordPage:
         plural = pick(entity.defn.plural, ctx.locale)
         return RecordView(
             id=str(record.id), entity=entity.key, entity_plural=plural, icon=entity.defn.icon, title=record.title, version=record.version, url=self.url,
-            absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=f"{self.url}/edit" if may.update else "", menu=self._menu(may), stage=stage,
+            absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=self._edit_url(may), menu=self._menu(may), stage=stage,
             age=age or "", late=bool(late), header=tuple(f for f in header if f and f.html != values.EMPTY), path=path,
             transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
             tabs=tuple(TabView(pick(t.label, ctx.locale), self.url + (f"?tab={quote(t.key)}" if i else ""), t is self.tab) for i, t in enumerate(self.tabs)),
@@ -96,6 +97,13 @@ class RecordPage:
             deleted_text=_("This record is in the recycle bin.") if deleted else "",
             restore_url=f"{self.url}/restore" if deleted and permissions.may(ctx, "delete", entity.key) else "",
         )  # fmt: skip
+
+    def _edit_url(self, may: ops.Can) -> str:
+        """The entry form where such records are entered there alone."""
+        form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key and f.only), None)
+        if form is not None and self.record.deleted_at is None and permissions.may(self.ctx.replace(form=form.key), "update", self.entity.key):
+            return f"/forms/{form.key}/{self.record.id}"
+        return f"{self.url}/edit" if may.update else ""
 
     def _stages(self) -> tuple[StageView | None, tuple[StageView, ...]]:
         pipeline, state = self.entity.pipeline, self.record.state

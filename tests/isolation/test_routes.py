@@ -61,7 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
-DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
+DESCRIBED = ("ledgers", "forms")  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -92,6 +92,10 @@ CASES: dict[str, Case] = {
     "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
     "GET /api/v1/records/{entity:str}/{rid:str}/history": Case(params=RECORD),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),
+    "GET /forms/{key:str}": reads({"customer.id": "$record"}, key="entry"), "GET /forms/{key:str}/{record_id:uuid}": reads(key="entry", record_id="$record"),
+    "POST /forms/{key:str}": fills({"customer.id": "$record"}, key="entry"), "POST /forms/{key:str}/{record_id:uuid}": fills({"name": "$word"}, key="entry", record_id="$record"),
+    "POST /forms/{key:str}/live": fills({"customer.id": "$record"}, key="entry"),
     "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
     "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),

@@ -2,13 +2,27 @@
 
 from litestar import Router
 
-from saas.ui.api import config, invitations, ledgers, operators, outbox, people, records, schema, system, tokens, usage, work
+from saas.ui.api import (
+    config,
+    forms,
+    invitations,
+    ledgers,
+    operators,
+    outbox,
+    people,
+    records,
+    schema,
+    system,
+    tokens,
+    usage,
+    work,
+)
 
 routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )
