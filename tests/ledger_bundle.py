@@ -54,7 +54,14 @@ PLAN = entity(
     "plan", "name", fld("name", "text"), ref("contract", "contract", "plans"), fld("due", "date"), fld("amount", "money", required=True),
     fld("paid", "rollup", of="payments", fn="sum", field="amount"), fld("open", "formula", returns="money", expr="amount - coalesce(paid, 0)"),
 )  # fmt: skip
-CONTRACT = entity("contract", "name", fld("name", "text"), fld("owed", "rollup", of="plans", fn="sum", field="open"))
+OFFER = entity("offer", "name", fld("name", "text"), fld("note", "text"), ref("contract", "contract", "offers"), fld("state", "option", options=options("open", "done"), default="open"),
+               editable_if="contract == null")
+OFFER_LINE = entity("offer_line", "name", fld("name", "text"), ref("offer", "offer", "lines", required=True, detail=True), ref("product", "product", "offer_lines"), fld("price", "money"), fld("quantity", "number"))
+CONTRACT_LINE = entity("contract_line", "name", fld("name", "text"), ref("contract", "contract", "lines", required=True, detail=True), ref("product", "product", "contract_lines"), fld("price", "money"),
+                       fld("quantity", "number"), fld("sum", "formula", returns="money", expr="price * quantity"))
+RECEIPT = entity("receipt", "note", fld("note", "text"), ref("contract", "contract", "receipts", required=True), fld("amount", "money", required=True))
+CONTRACT = entity("contract", "name", fld("name", "text"), fld("note", "text"), ref("offer", "offer", "contracts"), fld("number", "auto", pattern="V-{yyyy}-{seq:3}", later=True),
+                  fld("signed", "bool"), fld("total", "rollup", of="lines", fn="sum", field="sum"), fld("owed", "rollup", of="plans", fn="sum", field="open"))
 PAYMENT = entity("payment", "note", fld("note", "text"), ref("plan", "plan", "payments", required=True), fld("amount", "money", required=True), append_only=True)
 
 CUSTOMER = entity("customer", "name", fld("name", "text", required=True), fld("phone", "phone"), search=["name"], duplicates=[{"key": "name", "match": ["name"], "action": "warn"}])
@@ -93,6 +100,11 @@ LEDGERS = [
 AUTOMATIONS = [
     {"key": "rise", "label": label("Rise"), "entity": "member", "on": {"trigger": "ledger_posted", "ledger": "points"}, "if": "points >= 500 and coalesce(old('points'), 0) < 500",
      "do": [{"action": "set", "values": {"level": "'vip'"}}]},
+    {"key": "accept", "label": label("Accept"), "entity": "offer", "on": {"trigger": "update", "fields": ["state"]}, "if": "state == 'done'",
+     "do": [{"action": "create_from", "entity": "contract", "values": {"offer": "id", "note": "concat('From ', name)"}, "lists": ["lines"], "back": "contract"}]},
+    {"key": "sign", "label": label("Sign"), "entity": "contract", "on": {"trigger": "update", "fields": ["signed"]}, "if": "signed", "do": [{"action": "allocate_number"}]},
+    {"key": "receive", "label": label("Receive"), "entity": "receipt", "on": {"trigger": "create"},
+     "do": [{"action": "settle", "entity": "payment", "amount": "amount", "among": "contract == new.contract and open > 0", "order": ["due"], "values": {"note": "note"}}]},
     {"key": "earn", "label": label("Earn"), "entity": "purchase", "on": {"trigger": "update", "fields": ["rate"]}, "if": "rate == 100",
      "do": [{"action": "post_ledger", "entity": "entry", "values": {"member": "member", "amount": "500", "event": "'purchase'", "purchase": "id"}}]},
 ]  # fmt: skip
@@ -110,5 +122,5 @@ def ledger_bundle() -> dict[str, Any]:
     """A fresh copy each time."""
     return copy.deepcopy({
         "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
-        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, CUSTOMER, CONTACT, DEAL, SALE], "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE], "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
     })  # fmt: skip

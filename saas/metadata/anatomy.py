@@ -154,7 +154,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "stage": "stage", "options": "options", "ledger": "ledger",
+    "condition": "expression", "stage": "stage", "options": "options", "ledger": "ledger", "relations": "relations",
 }
 
 

@@ -197,6 +197,10 @@ def _relation(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text
     return lookup.relation_name(entity, value)
 
 
+def _relations(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
+    return Joined(lookup.relation_name(entity, v) for v in texts(value))
+
+
 def _child_fields(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text:
     relation = lookup.relation(entity, definition.get("of") or definition.get("key"))
     return Joined(lookup.field_name(relation.child if relation else None, v) for v in texts(value))
@@ -373,5 +377,5 @@ _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "menu_items": _menu_items, "relation": _relation, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
-    "ledger": _keys("ledgers"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
+    "ledger": _keys("ledgers"), "relations": _relations, "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
 }  # fmt: skip

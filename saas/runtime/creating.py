@@ -365,7 +365,7 @@ async def _tokens(group: _Group, made: Sequence[Row]) -> dict[UUID, set[str]]:
 
 async def _number(group: _Group, made: Sequence[Row]) -> None:
     for declared in group.entity.declared.values():
-        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" else []
+        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" and not declared.options.get("later") else []
         if without:
             given = await numbers.give(group.act.conn, group.ctx, group.entity, declared, [group.ctx.today] * len(without))
             for row, number in zip(without, given, strict=True):

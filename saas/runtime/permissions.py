@@ -173,7 +173,7 @@ def _only_forms(config: Config) -> dict[str, set[str]]:
             inner = [config.entity(target).fields[key].options["to"] for key in part.creates]
             for key in (target, *inner):
                 ways.setdefault(key, set()).add(form.key)
-            only |= {target, *inner} if part.only else set()
+            only |= {target} if part.only else set()
     return {key: ways[key] for key in only}
 
 

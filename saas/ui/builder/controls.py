@@ -476,7 +476,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice",
+    "any_fields": "choices", "ledger": "choice", "relations": "choices", "stage": "choice", "transition": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
@@ -512,7 +512,7 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((f.key, f.label) for f in entity.fields.values() if (is_time if hint == "date_field" else is_summable)(config, f))
     elif hint == "paths":
         return tuple(c for c in insertable(desk, entity_key) if "(" not in c.key)
-    elif hint == "relation" and entity:
+    elif hint in ("relation", "relations") and entity:
         pairs = ((r.key, r.label) for r in entity.children.values())
     elif hint == "child_field" and entity:
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()

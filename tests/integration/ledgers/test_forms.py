@@ -48,7 +48,7 @@ async def test_one_request_makes_all_and_the_next_one_picks(chief):
     deal = answer["record"]
     assert deal["values"]["total"]["amount"] == "8000.00"
     assert {k: v - before[k] for k, v in (await counts(chief)).items()} == dict.fromkeys(before, 1)
-    [contact] = await chief.list("contact", filter=f'{{"field": "name", "op": "eq", "value": "Mr Pei"}}')
+    [contact] = await chief.list("contact", filter='{"field": "name", "op": "eq", "value": "Mr Pei"}')
     assert contact["values"]["customer"] == deal["values"]["customer"]  # known from beside it
     [sale] = await chief.list("sale", filter=f'{{"field": "deal", "op": "eq", "value": "{deal["id"]}"}}')
     assert sale["values"]["customer"] == deal["values"]["customer"]
