@@ -39,7 +39,7 @@ ENTRY = entity(
     append_only=True,
 )  # fmt: skip
 PRODUCT = entity(
-    "product", "name", fld("name", "text", required=True), fld("minimum", "number"),
+    "product", "name", fld("name", "text", required=True), fld("minimum", "number"), fld("price", "money"),
     fld("stock", "rollup", of="moves", fn="sum", field="signed"), fld("reserved", "rollup", of="moves", fn="sum", field="kept"),
     fld("available", "formula", returns="number", expr="coalesce(stock, 0) - coalesce(reserved, 0)"), search=["name"],
 )  # fmt: skip
@@ -73,12 +73,34 @@ SALE = entity(
     ref("product", "product", "sales", required=True), fld("quantity", "number", required=True, min=1), fld("price", "money", required=True),
     fld("amount", "formula", returns="money", expr="quantity * price"),
 )  # fmt: skip
+KINDS = options("volume", "buyer", "promotion", "cash")
+DISCOUNT = entity(
+    "discount", "name", fld("name", "text"), fld("kind", "option", options=KINDS), fld("percent", "percent", scale=1, required=True), fld("least", "number"), fld("begins", "date"), fld("ends", "date"),
+    fld("buyer", "option", options=options("user", "distributor")), fld("term", "option", options=options("credit", "cash")), ref("product", "product", "discounts"),
+)  # fmt: skip
+TARIFF = entity("tariff", "name", fld("name", "text"), ref("product", "product", "tariffs"), fld("price", "money", required=True), fld("begins", "date"), fld("buyer", "option", options=options("user", "distributor")))
+QUOTE = entity("quote", "name", fld("name", "text"), fld("buyer", "option", options=options("user", "distributor")), fld("term", "option", options=options("credit", "cash"), default="credit"),
+               fld("net", "rollup", of="lines", fn="sum", field="amount"), fld("tax", "rollup", of="lines", fn="sum", field="vat"))
+QUOTE_LINE = entity(
+    "quote_line", "name", fld("name", "text"), ref("quote", "quote", "lines", required=True, detail=True), ref("product", "product", "quote_lines", required=True), fld("quantity", "number", required=True),
+    fld("list", "money", read_only=True), fld("suggested", "money", read_only=True), fld("price", "money"), fld("why", "longtext", read_only=True), fld("below", "bool", read_only=True),
+    fld("amount", "formula", returns="money", expr="quantity * price"), fld("vat", "formula", returns="money", expr="quantity * price * 13 / 100"),
+)  # fmt: skip
+PRICING = [{
+    "key": "quotes", "label": label("Quotes"), "entity": "quote_line", "product": "product", "quantity": "quantity", "standard": "price", "list_price": "list", "suggested": "suggested", "price": "price",
+    "explanation": "why", "deviates": "below", "prices": "tariff", "prices_value": "price", "prices_from": "begins", "prices_match": {"product": "product", "buyer": "quote.buyer"},
+    "strategies": "discount", "kind": "kind", "discount": "percent", "minimum": "least", "valid_from": "begins", "valid_to": "ends",
+    "match": {"product": "product", "buyer": "quote.buyer", "term": "quote.term"}, "combine": "best_then", "then": ["cash"],
+}]  # fmt: skip
 FORMS = [{
     "key": "entry", "label": label("Entry"), "entity": "deal", "fields": ["subject"], "only": True,
     "parts": [
         {"key": "customer", "ref": "customer", "fields": ["name", "phone"], "only": True}, {"key": "contact", "ref": "contact", "fields": ["name", "phone"], "only": True},
         {"key": "sales", "list": "sales", "fields": ["product", "quantity", "price", "amount"], "creates": ["product"], "only": True, "min": 1},
     ],
+}, {
+    "key": "offer", "label": label("Offer"), "entity": "quote", "fields": ["name", "buyer", "term"],
+    "parts": [{"key": "lines", "list": "lines", "fields": ["product", "quantity", "suggested", "price", "why", "below", "amount"]}],
 }]  # fmt: skip
 
 PIPELINES = [{
@@ -122,5 +144,5 @@ def ledger_bundle() -> dict[str, Any]:
     """A fresh copy each time."""
     return copy.deepcopy({
         "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
-        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE], "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE], "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
     })  # fmt: skip

@@ -43,6 +43,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "automations": Part("automation"),
         "schedules": Part("schedule"),
         "forms": Part("form"),
+        "pricing": Part("pricing"),
         "ledgers": Part("ledger"),
         "examples": Part("example"),
     },
@@ -144,7 +145,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 
 # Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
 # (described.py). Sections of the bundle by kind, and kinds inside these.
-DESCRIBED: Mapping[str, str] = {"form": "forms", "ledger": "ledgers"}
+DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "ledger": "ledgers"}
 DESCRIBED_KINDS = frozenset((*DESCRIBED, "form_part"))
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
@@ -154,7 +155,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "stage": "stage", "options": "options", "ledger": "ledger", "relations": "relations",
+    "condition": "expression", "stage": "stage", "options": "options", "ledger": "ledger", "relations": "relations", "values": "values",
 }
 
 

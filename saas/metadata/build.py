@@ -33,6 +33,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
         forms=tuple(_form(x) for x in raw.get("forms", ())),
+        pricing=tuple(_pricing(x) for x in raw.get("pricing", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -212,6 +213,11 @@ def _plain(kind: type, raw: Raw) -> Any:
 @shared
 def _form(raw: Raw) -> m.FormDef:
     return _plain(m.FormDef, {**raw, "parts": [_plain(m.FormPartDef, p) for p in raw.get("parts", ())]})
+
+
+@shared
+def _pricing(raw: Raw) -> m.PricingDef:
+    return _plain(m.PricingDef, raw)
 
 
 @shared

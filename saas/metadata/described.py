@@ -52,7 +52,7 @@ def check_described(check: Check) -> None:
     for path, kind, definition, base in definitions(check):
         for name, schema in property_schemas(kind).items():
             value = getattr(definition, name)
-            if value in (None, (), "") or not control_of(kind, name):
+            if value in (None, (), "", {}) or not control_of(kind, name):
                 continue
             _property(check, f"{path}.{name}", kind, name, schema, definition, base, value)
 
@@ -76,6 +76,9 @@ def _property(check: Check, path: str, kind: str, name: str, schema: Mapping[str
             field = check.field(path if isinstance(value, str) else f"{path}[{key}]", entity, key)
             if field is not None and not _fits(check, field, schema.get("x-types")):
                 _misfit(check, path, key, schema["x-types"])
+    elif hint == "values":
+        for key in value:
+            check.field(f"{path}[{key}]", entity, key)
     elif hint == "stage":
         known = [s.key for s in found.pipeline.stages] if found.pipeline else []
         check.known(path, "stage", value, known)
@@ -103,6 +106,8 @@ def expression_places(check: Check) -> Iterator[tuple[str, str, str, str | None]
     for path, kind, definition, base in definitions(check):
         for name, schema in property_schemas(kind).items():
             value = getattr(definition, name)
+            if control_of(kind, name) == "values" and value:  # over the definition's own records
+                yield from ((f"{path}.{name}.{key}", text, base, None) for key, text in value.items() if base in check.entities)
             if control_of(kind, name) in ("condition", "expression") and isinstance(value, str):
                 entity = about(check, kind, name, definition, base)
                 if entity in check.entities:

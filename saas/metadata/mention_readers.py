@@ -320,6 +320,15 @@ def _options(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read
         yield from ((t, f"{spot.path}.{name}[{key}]", at, at) for t in in_literal(lookup, key, spot.entity, str(field)))
 
 
+def _far_values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """Fields of another entity with expressions over the definition's own."""
+    entity = entity_in(lookup, spot.kind, name, spot.raw, spot.entity)
+    for key, text in value.items() if isinstance(value, Mapping) else ():
+        at = (*spot.at, name, key)
+        yield field_path(entity, key), f"{spot.path}.{name}[{key}]", at, at
+        yield from ((target, f"{spot.path}.{name}.{key}", at, None) for target in in_expression(lookup, text, spot.entity))
+
+
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
     "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
@@ -330,6 +339,6 @@ READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
     "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
-    "far_options": _options, "ledger": _one(_in_section("ledgers")), "relations": _many(_relation_of),
+    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")), "relations": _many(_relation_of),
     "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

@@ -481,6 +481,41 @@ class FormDef:
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
+class PricingDef:
+    """Price of a line of `entity`. Of the line are product, quantity, list_price, suggested, price, explanation, deviates; of the product
+    standard; of the records of price lists (`prices`) what begins so; the rest of the discounts (`strategies`). `match` and `prices_match`:
+    field there -> expression over the line; an empty field fits everything."""
+
+    key: str
+    label: Label
+    entity: str
+    product: str
+    quantity: str
+    suggested: str
+    price: str
+    strategies: str
+    discount: str
+    description: Label = field(default_factory=dict)
+    standard: str | None = None
+    list_price: str | None = None
+    explanation: str | None = None
+    deviates: str | None = None
+    day: str | None = None
+    prices: str | None = None
+    prices_value: str | None = None
+    prices_from: str | None = None
+    prices_to: str | None = None
+    prices_match: Mapping[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    minimum: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    match: Mapping[str, str] = field(default_factory=dict)
+    combine: str = "best"  # best sum best_then
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LedgerDef:
     """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
     fields too: of the entry direction, origin, origins, reversal, reason, account, expires; of the party never_negative, limit,
@@ -564,5 +599,6 @@ class Bundle:
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
     forms: tuple[FormDef, ...] = ()
+    pricing: tuple[PricingDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -56,6 +56,7 @@ NOUNS: Mapping[str, LazyString] = {
     "every": lazy("Time"),
     "form": lazy("Entry form"),
     "form_part": lazy("Part of the form"),
+    "pricing": lazy("Pricing"),
     "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
@@ -90,7 +91,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "ledgers": lazy("Ledgers"), "forms": lazy("Entry forms"),
+        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "ledgers": lazy("Ledgers"), "forms": lazy("Entry forms"), "pricing": lazy("Pricing"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -175,6 +176,14 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "form_part": {
         "ref": lazy("Record it refers to"), "list": lazy("Lines"), "creates": lazy("Made by their name in a line"), "only": lazy("Such records are entered only here"),
         "min": lazy("At least so many lines"),
+    },
+    "pricing": {
+        "entity": lazy("Lines"), "product": lazy("Product"), "quantity": lazy("Quantity"), "standard": lazy("Standard price of the product"), "list_price": lazy("Field of the list price"),
+        "suggested": lazy("Field of the recommended price"), "price": lazy("Field of the price asked"), "explanation": lazy("Field of the explanation"),
+        "deviates": lazy("Ticked when less is asked than recommended"), "day": lazy("The day that counts"), "prices": lazy("Price lists"), "prices_value": lazy("Price in the list"),
+        "prices_from": lazy("List holds from"), "prices_to": lazy("List holds until"), "prices_match": lazy("List holds where"), "strategies": lazy("Discounts"),
+        "kind": lazy("Kind of discount"), "discount": lazy("Discount in percent"), "minimum": lazy("From this quantity"), "valid_from": lazy("Discount holds from"),
+        "valid_to": lazy("Discount holds until"), "match": lazy("Discount holds where"), "combine": lazy("Of several discounts"), "then": lazy("Kinds that come on top"),
     },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
@@ -263,6 +272,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
         },
     },
+    "pricing": {"combine": {"best": lazy("the best one"), "sum": lazy("all together"), "best_then": lazy("the best one, then some on top")}},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

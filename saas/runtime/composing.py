@@ -15,7 +15,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FormDef, FormPartDef
-from saas.runtime import permissions
+from saas.runtime import permissions, pricing
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, fill
@@ -233,7 +233,8 @@ async def foresee(conn: Any, ctx: Context, form: FormDef, main: Entered, parts: 
                 lines.append({})
                 continue
             env = await _imagined(conn, ctx, target.entity, {k: v for k, v in line.values.items() if not isinstance(v, Mapping) or "values" not in v}, {target.link: above})
-            lines.append({k: _text(ctx, target.entity, k, env.value((k,))) for k in shown if field_types.get(target.entity.fields[k].type).computed})
+            priced = await pricing.foresee(conn, ctx, env)
+            lines.append({k: _text(ctx, target.entity, k, env.value((k,))) for k in shown if k in priced or field_types.get(target.entity.fields[k].type).computed})
             for key in sums:
                 sums[key] += Decimal(env.value((key,)) or 0)
         found.append(Foreseen(part, target.entity, lines, {k: _text(ctx, target.entity, k, v) for k, v in sums.items()}))

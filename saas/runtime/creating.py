@@ -31,7 +31,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, ledgers, numbers, permissions, quota, records, rollups, search, uniques, validate
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, records, rollups, search, uniques, validate
 from saas.runtime.acts import Act, Happening
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
@@ -133,7 +133,7 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
-    if ledgers.over(ctx, entity.key):  # each starts from the balance the one before it left
+    if ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from the balance the one before it left
         return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
     for kind in ("before_save", "create"):

@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, ledgers, numbers, permissions, quota, rollups, search, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -117,6 +117,7 @@ async def create(
     await defaults(act.conn, ctx, draft)
     await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await ledgers.prepare_entry(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
@@ -327,6 +328,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)

@@ -37,7 +37,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
         lazy("Behaviour"),
         (
             ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"),
-            ("forms", lazy("Entry forms"), "forms", "config"), ("ledgers", lazy("Ledgers"), "coins", "config"), ("examples", lazy("Examples"), "flask", "config"),
+            ("forms", lazy("Entry forms"), "forms", "config"), ("pricing", lazy("Pricing"), "percent", "config"), ("ledgers", lazy("Ledgers"), "coins", "config"), ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
     (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("sso", lazy("Single sign-on"), "passport", ADMIN), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),

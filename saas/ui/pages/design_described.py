@@ -31,7 +31,7 @@ from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import StackCard, StackControl, draw_nested, errors_at, fresh_key, is_gesture, missing, read_nested
 from saas.ui.views import Choice
 
-KINDS = {"roles": "choices", "field": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
+KINDS = {"values": "values", "roles": "choices", "field": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,10 @@ SECTIONS = {
         Section(
             "form", "forms", lazy("Entry form"), lazy("Entry forms"), lazy("One page for a record, the records it belongs to and its lines: picked or made, and saved together."),
             lazy("New entry form"), lazy("Choose what is entered, then the parts: the records it refers to and its lines."),
+        ),
+        Section(
+            "pricing", "percent", lazy("Pricing"), lazy("Pricing"), lazy("What a line should cost: list prices, discounts that apply, and a recommendation that explains itself."),
+            lazy("New pricing"), lazy("Make entities for discounts and, where you need them, price lists; then say here how a line finds its price."),
         ),
         Section(
             "ledger", "coins", lazy("Ledger"), lazy("Ledgers"), lazy("Accounts of points, stock or money: entries are only ever added, and the balance never goes where it must not."),
@@ -111,6 +115,9 @@ def controls_of_kind(desk: Desk, kind: str, values: Mapping[str, Any], base: str
             entity = str(entity_in(lookup, kind, name, values, base) or "")
             choices = _choices(desk, kind, name, schema, entity, values)
             more = {"empty": _("Choose …") if needed else _("None"), "redraw": name in ways}
+            if hint == "values":
+                found.append(Control(name, "values", title, help_, needed, entity=base, advanced=advanced, more={"about": entity, "results": {}, "names": ""}))
+                continue
             found.append(Control(name, KINDS[hint], title, help_, needed, schema.get("default"), choices, entity, str(schema.get("x-result") or ""), advanced=advanced, more=more))
         elif "enum" in schema:
             picks = tuple(Choice(v, str(choice_word(kind, name, v))) for v in schema["enum"])
