@@ -28,6 +28,13 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("tenant_domain", "status"): "pending",
     ("sso_provider", "mode"): "off",
     ("support_access", "mode"): "read",
+    ("message", "status"): "queued",
+    ("message", "channel"): "email",
+    ("opt_out", "channel"): "email",
+    ("integration", "kind"): "webhook",
+    ("form_entry", "status"): "made",
+    ("exchange", "direction"): "out",
+    ("exchange", "status"): "queued",
 }
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,

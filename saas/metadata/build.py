@@ -8,6 +8,7 @@ from typing import Any
 
 from saas.metadata import models as m
 from saas.metadata.kinds import field_types, widget_types
+from saas.metadata.pools import countdown
 from saas.metadata.shape import common_properties, option_defaults
 from saas.metadata.sharing import shared
 
@@ -23,7 +24,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         settings=tuple(_setting(s) for s in raw.get("settings", ())),
         option_sets=tuple(_option_set(s) for s in raw.get("option_sets", ())),
         departments=tuple(_department(d) for d in raw.get("departments", ())),
-        entities=tuple(_entity(e) for e in raw["entities"]),
+        entities=tuple(_entity(e, _released_from(raw, e)) for e in raw["entities"]),
         pipelines=tuple(_pipeline(p) for p in raw.get("pipelines", ())),
         roles=tuple(_role(r) for r in raw["roles"]),
         views=tuple(_view(v) for v in raw.get("views", ())),
@@ -34,6 +35,10 @@ def build_bundle(raw: Raw) -> m.Bundle:
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
         forms=tuple(_form(x) for x in raw.get("forms", ())),
         pricing=tuple(_pricing(x) for x in raw.get("pricing", ())),
+        templates=tuple(_template(t) for t in raw.get("templates", ())),
+        web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
+        webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
+        inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -71,14 +76,26 @@ def _options(raw: Sequence[Raw]) -> tuple[m.OptionDef, ...]:
 # ---- entities -----------------------------------------------------------------------------------------------------------
 
 
+def _released_from(raw: Raw, entity: Raw) -> dict[str, list[str]]:
+    """{pool: [field of the stage, stages]} of pools into which records come by a transition: what stands elsewhere counts no days."""
+    wanted = {p["key"]: p["release_transition"] for p in entity.get("pools", ()) if p.get("release_transition") and p.get("recycle_days") is not None}
+    found = {}
+    for pipeline in raw.get("pipelines", ()) if wanted else ():
+        if pipeline["entity"] == entity["key"]:
+            stages = {t["key"]: t["from"] for t in pipeline.get("transitions", ())}
+            found.update({k: [pipeline["field"], *stages[t]] for k, t in wanted.items() if t in stages and "*" not in stages[t]})
+    return found
+
+
 @shared
-def _entity(raw: Raw) -> m.EntityDef:
+def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
+    pools = tuple(_pool(p) for p in raw.get("pools", ()))
     return m.EntityDef(
         key=intern(raw["key"]),
         label=raw["label"],
         plural=raw["plural"],
         title=intern(raw["title"]),
-        fields=tuple(_field(f) for f in raw["fields"]),
+        fields=(*(_field(f) for f in raw["fields"]), *countdown(pools, released_from, raw.get("countdown_label", NONE))),
         icon=raw.get("icon", "box"),
         subtitle=raw.get("subtitle"),
         owned=raw.get("owned", True),
@@ -88,6 +105,8 @@ def _entity(raw: Raw) -> m.EntityDef:
         rules=tuple(m.RuleDef(r["key"], r["expr"], r["message"], r.get("field")) for r in raw.get("rules", ())),
         unique=tuple(_unique(raw)),
         duplicates=tuple(m.DuplicateDef(d["key"], tuple(d["match"]), d["action"], d.get("message", NONE)) for d in raw.get("duplicates", ())),
+        pools=pools,
+        countdown_label=raw.get("countdown_label", NONE),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -125,6 +144,11 @@ def _field(raw: Raw) -> m.FieldDef:
         indexed=raw.get("indexed", False),
         options=options,
     )
+
+
+def _pool(raw: Raw) -> m.PoolDef:
+    lists = {name: _keys(raw, name) for name in ("see_roles", "claim_roles", "assign_roles", "release_roles", "touch", "touch_lists") if name in raw}
+    return m.PoolDef(**{**raw, **lists, **({"warn_days": tuple(raw["warn_days"])} if "warn_days" in raw else {})})
 
 
 def _unique(entity: Raw) -> Iterator[m.UniqueDef]:
@@ -223,6 +247,36 @@ def _pricing(raw: Raw) -> m.PricingDef:
 @shared
 def _ledger(raw: Raw) -> m.LedgerDef:
     return _plain(m.LedgerDef, raw)
+
+
+@shared
+def _template(raw: Raw) -> m.TemplateDef:
+    return m.TemplateDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
+        language=raw.get("language"), essential=raw.get("essential", False),
+    )  # fmt: skip
+
+
+@shared
+def _web_form(raw: Raw) -> m.WebFormDef:
+    return m.WebFormDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
+        on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
+        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+    )  # fmt: skip
+
+
+@shared
+def _webhook(raw: Raw) -> m.WebhookDef:
+    return m.WebhookDef(raw["key"], raw["label"], raw["entity"], _keys(raw, "events"), raw.get("if"), _keys(raw, "fields"), raw.get("active", True))
+
+
+@shared
+def _inbound_hook(raw: Raw) -> m.InboundHookDef:
+    return m.InboundHookDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
+        signed=raw.get("signed", False), active=raw.get("active", True),
+    )  # fmt: skip
 
 
 @shared

@@ -96,6 +96,20 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
+    for hook in check.bundle.webhooks:
+        if hook.condition:
+            yield Place(f"webhooks[{hook.key}].if", hook.condition, hook.entity, "bool")
+    for section, taken in (*(("web_forms", f) for f in check.bundle.web_forms), *(("inbound_hooks", h) for h in check.bundle.inbound_hooks)):
+        for key, text in taken.values.items():
+            field = check.entities[taken.entity].fields.get(key) if taken.entity in check.entities else None
+            if field is not None:
+                yield Place(f"{section}[{taken.key}].values.{key}", text, taken.entity, wanted(check, field), into=(taken.entity, field))
+    for template in check.bundle.templates:
+        if template.language:
+            yield Place(f"templates[{template.key}].language", template.language, template.entity, "text")
+        for number, text in enumerate(template.to):
+            if not text.startswith("role:"):
+                yield Place(f"templates[{template.key}].to[{number}]", text, template.entity)
     for scene in check.scenes():
         yield from _actions(check, scene)
     for path, text, entity, expect in expression_places(check):
@@ -115,8 +129,13 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for pool in entity.pools:
+        for name in ("when", "held_if", "recycle_unless"):
+            if getattr(pool, name):
+                yield Place(f"{path}.pools[{pool.key}].{name}", getattr(pool, name), entity.key, "bool", stored=True)
     for field in entity.fields:
-        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:

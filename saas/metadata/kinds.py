@@ -268,6 +268,7 @@ class ActionType:
     icon: ClassVar[str] = "bolt"
     options_schema: ClassVar[Mapping[str, Any]]
     before_save: ClassVar[bool] = False  # possible while the record is not written yet
+    internal: ClassVar[bool] = False  # follows from other definitions; nobody chooses it
     posts_entries: ClassVar[bool] = False  # its `entity` must be that of a ledger's entries
     makes_record: ClassVar[bool] = False  # later actions may name what it made, by its `as`
 

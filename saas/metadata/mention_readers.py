@@ -81,13 +81,15 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property",
+    ("webhook", "entity"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
+    ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
-_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
+_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("web_form", "match"), ("inbound_hook", "match")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
+     ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
 )
 
 
@@ -252,6 +254,13 @@ def _values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
             yield target, f"{spot.path}.{name}.{key}", at, None
 
 
+def _field_map(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """What is put into which field."""
+    for key in value if isinstance(value, Mapping) else ():
+        at = (*spot.at, name, key)
+        yield field_path(spot.entity, key), f"{spot.path}.{name}.{key}", at, at
+
+
 def _literals(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
     for key, given in value.items() if isinstance(value, Mapping) else ():
         path, at = f"{spot.path}.{name}.{key}", (*spot.at, name, key)
@@ -290,8 +299,8 @@ def _people(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
 
 
 def _label(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Texts of actions may show fields."""
-    if spot.kind != "action" or not isinstance(value, Mapping):
+    """Texts of actions and messages may show fields."""
+    if spot.kind not in ("action", "template") or not isinstance(value, Mapping):
         return
     for locale, text in value.items():
         for target in in_template(lookup, text, spot.entity, spot.names):
@@ -331,14 +340,14 @@ def _far_values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[R
 
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
-    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
-    "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
+    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "relations": _many(_relation_of), "amount": _one(_in_section("settings")), "entity": _one(_in_section("entities")),
+    "option_set": _one(_in_section("option_sets")), "message_template": _one(_in_section("templates")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
     "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
     "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
-    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")), "relations": _many(_relation_of),
-    "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
+    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")),
+    "values": _values, "field_map": _field_map, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

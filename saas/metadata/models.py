@@ -84,6 +84,7 @@ class FieldDef:
     indexed: bool = False  # an index of its own makes sorting and filtering fast
     options: Mapping[str, Any] = field(default_factory=dict)
     system: bool = False
+    made: bool = False  # follows from another definition of the entity; no bundle writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,36 @@ class DuplicateDef:
     message: Label = field(default_factory=dict)
 
 
+Amount = int | str | None  # a number, or the key of a setting that holds one
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDef:
+    """Records without an owner that people claim. `when` says which records belong to it, owned or not; `see` is the scope over the
+    record's department; the transitions are the stage changes that go along with claiming and giving back."""
+
+    key: str
+    label: Label
+    when: str | None = None
+    see: str = "all"  # none dept dept_tree all
+    see_roles: tuple[str, ...] = ()
+    claimable: bool = True
+    claim_roles: tuple[str, ...] = ()
+    claim_transition: str | None = None
+    assign_roles: tuple[str, ...] = ()
+    release_roles: tuple[str, ...] = ()
+    release_transition: str | None = None
+    max_held: Amount = None
+    held_if: str | None = None
+    cooldown_days: Amount = None
+    claims_per_day: Amount = None
+    recycle_days: Amount = None
+    touch: tuple[str, ...] = ("update", "transition")
+    touch_lists: tuple[str, ...] = ()
+    warn_days: tuple[int, ...] = ()
+    recycle_unless: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineSource:
     entity: str
@@ -136,6 +167,8 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
+    pools: tuple[PoolDef, ...] = ()
+    countdown_label: Label = field(default_factory=dict)
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -164,6 +197,8 @@ TITLES = {
     "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
     "owner": {"en": "Owner", "zh_CN": "负责人"},
     "department": {"en": "Department", "zh_CN": "所属部门"},
+    "touched_at": {"en": "Last worked on", "zh_CN": "最后跟进时间"},
+    "days_left": {"en": "Days left", "zh_CN": "剩余天数"},
 }
 
 
@@ -182,6 +217,8 @@ def system_fields(entity: EntityDef) -> tuple[FieldDef, ...]:
     if entity.owned:
         fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
         fields.append(make("department", "dept", read_only=True))
+    if any(pool.recycle_days is not None for pool in entity.pools):
+        fields.append(make("touched_at", "datetime", read_only=True))
     return tuple(fields)
 
 
@@ -581,6 +618,78 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
+CHANNELS = ("email", "sms", "in_app")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class TemplateDef:
+    """A message about a record. `to`: expressions giving addresses, numbers or people, or "role:key"; `language`: an expression giving a
+    locale; `essential`: also sent to those who opted out."""
+
+    key: str
+    label: Label
+    entity: str
+    channels: tuple[str, ...]
+    body: Label
+    to: tuple[str, ...] = ()
+    subject: Label = field(default_factory=dict)
+    language: str | None = None
+    essential: bool = False
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebFormDef:
+    """A public page whose answers become records. `match`: fields in which a record is the same as one before; `on_match`: fill (what is
+    empty), keep, refuse; `embed_on`: origins that may show it in a frame."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "fill"
+    owner_role: str | None = None
+    intro: Label = field(default_factory=dict)
+    button: Label = field(default_factory=dict)
+    thanks: Label = field(default_factory=dict)
+    redirect: str | None = None
+    embed_on: tuple[str, ...] = ()
+    question: bool = False
+    per_hour: int = 200
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class WebhookDef:
+    """Tells another system of what happens to records. Where, and the secret, belong to an installation (saas.tenants.integrations)."""
+
+    key: str
+    label: Label
+    entity: str
+    events: tuple[str, ...]
+    condition: str | None = None  # "if"
+    fields: tuple[str, ...] = ()  # none: all but sensitive and computed ones
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class InboundHookDef:
+    """Takes what another system says, as records. `map`: {field: path in what is sent}; `once`: the path of what makes a message the same."""
+
+    key: str
+    label: Label
+    entity: str
+    map: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
+    on_match: str = "update"
+    once: str | None = None
+    signed: bool = False
+    active: bool = True
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -600,5 +709,9 @@ class Bundle:
     schedules: tuple[ScheduleDef, ...] = ()
     forms: tuple[FormDef, ...] = ()
     pricing: tuple[PricingDef, ...] = ()
+    templates: tuple[TemplateDef, ...] = ()
+    web_forms: tuple[WebFormDef, ...] = ()
+    webhooks: tuple[WebhookDef, ...] = ()
+    inbound_hooks: tuple[InboundHookDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

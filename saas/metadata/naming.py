@@ -260,6 +260,8 @@ def _system_fields(entity: Raw) -> dict[str, Raw]:
     }  # fmt: skip
     if entity.get("owned", True):
         found |= {"owner": {"type": "user", "label": entity.get("owner_label") or TITLES["owner"]}, "department": {"type": "dept"}}
+    if any(pool.get("recycle_days") is not None for pool in items(entity, "pools")):
+        found |= {"touched_at": {"type": "datetime"}, "days_left": {"type": "formula", "returns": "int", "label": entity.get("countdown_label") or TITLES["days_left"]}}
     return {key: {"key": key, "label": TITLES[key], **field} for key, field in found.items()}
 
 
@@ -291,7 +293,7 @@ def entity_of(lookup: Lookup, kind: str, definition: Any, key: str, outer: Any) 
         return next((w["entity"] for w in items(definition, "widgets") if isinstance(w.get("entity"), str)), None)
     if kind in DESCRIBED_KINDS:
         return definition.get("entity", outer)
-    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "example", "example_record", "source"):
+    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "template", "webhook", "inbound_hook", "web_form", "example", "example_record", "source"):
         return definition.get("entity")
     return outer
 

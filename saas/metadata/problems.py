@@ -26,12 +26,15 @@ UNKNOWN: dict[str, LazyString] = {
     "relation": lazy("There is no such list of related records here."),
     "department": lazy("There is no such department here."),
     "form": lazy("There is no such entry form here."),
+    "setting": lazy("There is no such setting here."),
+    "pool": lazy("There is no such pool here."),
     "ledger": lazy("There is no such ledger here."),
     "property": lazy("There is no such property here."),
     "field_type": lazy("There is no such field type."),
     "widget_type": lazy("There is no such kind of widget."),
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
+    "template": lazy("There is no such message here."),
     "choice": lazy("This is not one of the possible choices."),
 }
 

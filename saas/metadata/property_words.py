@@ -25,6 +25,7 @@ NOUNS: Mapping[str, LazyString] = {
     "rule": lazy("Rule"),
     "unique": lazy("Unique rule"),
     "duplicate": lazy("Duplicate rule"),
+    "pool": lazy("Pool"),
     "tree": lazy("Tree"),
     "timeline": lazy("Timeline"),
     "source": lazy("Source of the timeline"),
@@ -57,6 +58,10 @@ NOUNS: Mapping[str, LazyString] = {
     "form": lazy("Entry form"),
     "form_part": lazy("Part of the form"),
     "pricing": lazy("Pricing"),
+    "template": lazy("Message template"),
+    "web_form": lazy("Web form"),
+    "webhook": lazy("Webhook"),
+    "inbound_hook": lazy("Inbound webhook"),
     "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
@@ -91,7 +96,8 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "ledgers": lazy("Ledgers"), "forms": lazy("Entry forms"), "pricing": lazy("Pricing"),
+        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"), "forms": lazy("Entry forms"), "pricing": lazy("Pricing"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -104,7 +110,15 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"),
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
-        "timeline": lazy("Timeline"), "messages": lazy("Messages"),
+        "timeline": lazy("Timeline"), "messages": lazy("Messages"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
+    },
+    "pool": {
+        "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),
+        "claim_roles": lazy("Roles that may claim"), "claim_transition": lazy("Transition when claimed or assigned"), "assign_roles": lazy("Roles that may assign"),
+        "release_roles": lazy("Roles that may give back"), "release_transition": lazy("Transition when given back"), "max_held": lazy("Records one person may hold"),
+        "held_if": lazy("Records that count as held"), "cooldown_days": lazy("Days before claiming again what was given up"), "claims_per_day": lazy("Claims a day"),
+        "recycle_days": lazy("Back to the pool after days"), "touch": lazy("What counts as work on it"), "touch_lists": lazy("New records that count as work on it"),
+        "warn_days": lazy("Warnings so many days before"), "recycle_unless": lazy("Stays with its owner if"),
     },
     "field": {
         "required": lazy("Must be filled"), "required_if": lazy("Must be filled if"), "visible_if": lazy("Shown if"), "read_only": lazy("Nobody edits it"),
@@ -185,6 +199,21 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "kind": lazy("Kind of discount"), "discount": lazy("Discount in percent"), "minimum": lazy("From this quantity"), "valid_from": lazy("Discount holds from"),
         "valid_to": lazy("Discount holds until"), "match": lazy("Discount holds where"), "combine": lazy("Of several discounts"), "then": lazy("Kinds that come on top"),
     },
+    "webhook": {"events": lazy("Events"), "fields": lazy("Fields that are told"), "active": lazy("Switched on")},
+    "inbound_hook": {
+        "map": lazy("Where values stand"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
+        "once": lazy("Number of the message"), "signed": lazy("Must be signed"), "active": lazy("Switched on"),
+    },
+    "web_form": {
+        "required": lazy("Must be filled in"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
+        "owner_role": lazy("Given in turn to people with the role"), "intro": lazy("Text above"), "button": lazy("Text of the button"), "thanks": lazy("Text afterwards"),
+        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
+        "active": lazy("Switched on"),
+    },
+    "template": {
+        "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
+        "essential": lazy("Also to those who opted out"),
+    },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
         "adds": lazy("These add"), "takes": lazy("These take away"), "holds": lazy("These reserve"), "frees": lazy("These release"),
@@ -244,6 +273,13 @@ SCOPES: Mapping[str, LazyString] = {
     "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
+ON_MATCH: Mapping[str, LazyString] = {
+    "fill": lazy("fill in what is empty in the record there is"), "keep": lazy("leave the record there is as it is"), "refuse": lazy("refuse, and say so"),
+}  # fmt: skip
+EVENTS: Mapping[str, LazyString] = {
+    "create": lazy("created"), "update": lazy("changed"), "transition": lazy("moved along the pipeline"), "delete": lazy("deleted"), "restore": lazy("restored"),
+}  # fmt: skip
+CHANNELS: Mapping[str, LazyString] = {"email": lazy("E-mail"), "sms": lazy("SMS"), "in_app": lazy("In the product")}
 _PERIODS = {"day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}
 _FUNCTIONS = {
     "count": lazy("number of records"), "count_distinct": lazy("number of different values"), "sum": lazy("sum"), "avg": lazy("average"),
@@ -253,6 +289,13 @@ _FUNCTIONS = {
 CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "setting": {
         "type": {"int": lazy("whole number"), "number": lazy("number"), "bool": lazy("yes or no"), "text": lazy("text"), "date": lazy("date")},
+    },
+    "pool": {
+        "see": {
+            "none": lazy("only who may read its records anyway"), "dept": lazy("people of the record's department"), "dept_tree": lazy("people of the record's department and those above"),
+            "all": lazy("everybody who may read such records"),
+        },
+        "touch": {"update": lazy("changing it"), "transition": lazy("moving it to another stage")},
     },
     "duplicate": {"action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")}},
     "stage": {"kind": {"open": lazy("in progress"), "won": lazy("won"), "lost": lazy("lost"), "done": lazy("done")}},
@@ -273,6 +316,10 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
         },
     },
     "pricing": {"combine": {"best": lazy("the best one"), "sum": lazy("all together"), "best_then": lazy("the best one, then some on top")}},
+    "web_form": {"on_match": ON_MATCH},
+    "inbound_hook": {"on_match": {"update": lazy("change the record there is"), **ON_MATCH}},
+    "webhook": {"events": EVENTS},
+    "template": {"channels": CHANNELS},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

@@ -35,6 +35,20 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    for template in check.bundle.templates:
+        _template(check, template)
+    for form in check.bundle.web_forms:
+        _web_form(check, form)
+    for hook in check.bundle.webhooks:
+        if check.known(f"webhooks[{hook.key}].entity", "entity", hook.entity, check.entities):
+            _fields(check, f"webhooks[{hook.key}].fields", hook.entity, hook.fields)
+    for taken in check.bundle.inbound_hooks:
+        path = f"inbound_hooks[{taken.key}]"
+        if check.known(f"{path}.entity", "entity", taken.entity, check.entities):
+            _fields(check, f"{path}.map", taken.entity, taken.map)
+            _fields(check, f"{path}.values", taken.entity, taken.values)
+            for key in taken.match:
+                check.known(f"{path}.match[{key}]", "field", key, {**taken.map, **taken.values})
     check_described(check)
     _actions(check)
 
@@ -79,12 +93,29 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
         _fields(check, f"{path}.duplicates[{duplicate.key}].match", entity.key, duplicate.match)
+    for pool in entity.pools:
+        _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:
         _points_to(check, f"{path}.tree.parent", entity.key, entity.tree["parent"], entity.key, ("ref",))
     for number, source in enumerate(entity.timeline):
         _timeline(check, f"{path}.timeline.sources[{number}]", entity.key, source)
     for field in entity.fields:
-        _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            _field(check, f"{path}.fields[{field.key}]", entity, field)
+
+
+def _pool(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    for name in ("see_roles", "claim_roles", "assign_roles", "release_roles"):
+        _roles(check, f"{path}.{name}", getattr(pool, name))
+    pipeline = check.entities[entity.key].pipeline
+    known = [t.key for t in pipeline.transitions] if pipeline else []
+    for name in ("claim_transition", "release_transition"):
+        check.known(f"{path}.{name}", "transition", getattr(pool, name), known)
+    for key in pool.touch_lists:
+        check.known(f"{path}.touch_lists[{key}]", "relation", key, check.entities[entity.key].children)
+    for name in ("max_held", "cooldown_days", "claims_per_day", "recycle_days"):
+        if isinstance(getattr(pool, name), str):
+            check.known(f"{path}.{name}", "setting", getattr(pool, name), check.config.settings)
 
 
 def _timeline(check: Check, path: str, entity_key: str, source: m.TimelineSource) -> None:
@@ -286,6 +317,70 @@ def _automation(check: Check, rule: m.AutomationDef) -> None:
     check.known(f"{path}.on.key", "transition", rule.on.transition, [t.key for t in pipeline.transitions])
 
 
+def _template(check: Check, template: m.TemplateDef) -> None:
+    path = f"templates[{template.key}]"
+    check.known(f"{path}.entity", "entity", template.entity, check.entities)
+    _role_names(check, f"{path}.to", template.to)
+
+
+# What somebody may fill in who is signed in nowhere: no people, departments, other records or files of the workspace.
+PUBLIC_TYPES = (
+    "text", "longtext", "int", "number", "percent", "bool", "date", "datetime", "time", "phone", "email", "url", "address", "national_id", "code", "money", "option", "multi", "rating", "score",
+)  # fmt: skip
+
+
+def _public_fields(check: Check, path: str, entity: str, keys: Iterable[str]) -> None:
+    for key in keys:
+        field = check.field(f"{path}[{key}]", entity, key)
+        if field is not None and field.type not in PUBLIC_TYPES:
+            check.problems.add(
+                f"{path}[{key}]", "not_public", lazy("“%(field)s” cannot be filled in by somebody who is not signed in.", field=key),
+                lazy("Leave it out, or set it by an expression under “values”."),
+            )  # fmt: skip
+
+
+def _web_form(check: Check, form: m.WebFormDef) -> None:
+    path = f"web_forms[{form.key}]"
+    if not check.known(f"{path}.entity", "entity", form.entity, check.entities):
+        return
+    _public_fields(check, f"{path}.fields", form.entity, form.fields)
+    for name in ("required", "match"):
+        for key in getattr(form, name):
+            check.known(f"{path}.{name}[{key}]", "field", key, form.fields)
+    _fields(check, f"{path}.values", form.entity, form.values)
+    if form.owner_role is not None:
+        check.known(f"{path}.owner_role", "role", form.owner_role, check.roles)
+
+
+def _role_names(check: Check, path: str, names: Iterable[str]) -> None:
+    """The roles among whom somebody is told."""
+    for name in names:
+        if name.startswith("role:"):
+            check.known(path, "role", name.removeprefix("role:").strip(), check.roles)
+
+
+def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> None:
+    """A message that is sent: its template exists, is about the record, and may go that way."""
+    known = {t.key: t for t in check.bundle.templates}
+    if not check.known(f"{path}.template", "template", action.options["template"], known):
+        return
+    template = known[action.options["template"]]
+    if entity is not None and template.entity != entity:
+        check.problems.add(
+            f"{path}.template", "wrong_entity", lazy("The message “%(template)s” is about other records: “%(entity)s”.", template=template.key, entity=template.entity),
+            lazy("Choose a message about “%(entity)s”, or say by “target” which record it is about.", entity=entity),
+        )  # fmt: skip
+    if action.options.get("channel", "email") not in template.channels:
+        check.problems.add(
+            f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
+            lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),
+        )  # fmt: skip
+    if not template.to and not action.options.get("to"):
+        check.problems.add(
+            f"{path}.to", "nobody", lazy("Nobody is named who gets the message."), lazy("Say it here or in the message “%(template)s”, for example by a field that holds an e-mail address.", template=template.key),
+        )  # fmt: skip
+
+
 def _actions(check: Check) -> None:
     for scene in check.scenes():
         aliases: dict[str, str | None] = {}
@@ -299,6 +394,8 @@ def _actions(check: Check) -> None:
             for target in _texts(action.options.get("to")):
                 if target.startswith("role:"):
                     check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("template"), str):
+                _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []

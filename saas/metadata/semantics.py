@@ -14,6 +14,7 @@ from saas.metadata import models as m
 from saas.metadata.anatomy import DESCRIBED
 from saas.metadata.check import OWNED, RESERVED, Check
 from saas.metadata.kinds import action_types, field_types, widget_types
+from saas.metadata.pools import KEYS as POOLED
 from saas.metadata.semantics_forms import check_forms
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
@@ -56,7 +57,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples", *DESCRIBED.values()):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))
@@ -64,7 +65,7 @@ def _duplicate_keys(check: Check) -> None:
         _once(check, f"option_sets[{options.key}].options", (o.key for o in options.options))
     for entity in b.entities:
         path = f"entities[{entity.key}]"
-        for name in ("fields", "rules", "unique", "duplicates"):
+        for name in ("fields", "rules", "unique", "duplicates", "pools"):
             _once(check, f"{path}.{name}", (d.key for d in getattr(entity, name)))
     for pipeline in b.pipelines:
         for name in ("stages", "transitions"):
@@ -173,9 +174,51 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
                 f"{path}.assignees[{key}]", "not_a_user", lazy("“%(field)s” does not hold a person.", field=key),
                 lazy("Name fields that hold people."),
             )  # fmt: skip
+    taken = POOLED if any(pool.recycle_days is not None for pool in entity.pools) else ()
     for field in entity.fields:
-        _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            _field(check, f"{path}.fields[{field.key}]", entity, field)
+            _reserved(check, f"{path}.fields[{field.key}].key", field.key, taken)
+    for pool in entity.pools:
+        _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     _inverse_keys(check, entity)
+
+
+def _pool(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    if not entity.owned:
+        check.problems.add(
+            path, "not_owned", lazy("Records of “%(entity)s” have no owner, so nobody can claim them.", entity=entity.key),
+            lazy("Let the records have an owner: remove \"owned\": false."),
+        )  # fmt: skip
+    for name in ("max_held", "cooldown_days", "claims_per_day", "recycle_days"):
+        setting = check.config.settings.get(str(getattr(pool, name)))
+        if setting is not None and setting.type not in ("int", "number"):
+            check.problems.add(
+                f"{path}.{name}", "not_a_number", lazy("The setting “%(key)s” holds no number.", key=setting.key), lazy("Name a setting of type int, or write a number."),
+            )  # fmt: skip
+    if pool.recycle_days is None and (pool.warn_days or pool.recycle_unless):
+        check.problems.add(
+            f"{path}.{'warn_days' if pool.warn_days else 'recycle_unless'}", "never_returns", lazy("Records of this pool never come back by themselves, so nothing is warned of or excepted."),
+            lazy("Add “recycle_days”, or remove this."),
+        )  # fmt: skip
+    if isinstance(pool.recycle_days, int) and any(days >= pool.recycle_days for days in pool.warn_days):
+        check.problems.add(
+            f"{path}.warn_days", "warns_too_early", lazy("A warning comes before the days even begin to count."), lazy("Warn fewer days before than records are kept."),
+        )  # fmt: skip
+    _pool_moves(check, path, entity, pool)
+
+
+def _pool_moves(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    """What goes along with claiming and giving back runs without asking anybody for anything."""
+    pipeline = check.entities[entity.key].pipeline
+    for name in ("claim_transition", "release_transition"):
+        transition = pipeline.transition(getattr(pool, name) or "") if pipeline else None
+        needed = [key for key in transition.require if key != "owner"] if transition else []
+        if needed:
+            check.problems.add(
+                f"{path}.{name}", "asks_for_fields", lazy("This transition asks for fields (%(fields)s), which nobody fills in when a record is claimed or given back.", fields=", ".join(needed)),
+                lazy("Choose a transition without required fields."),
+            )  # fmt: skip
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> None:

@@ -17,6 +17,7 @@ _NAMES: Mapping[type, Mapping[str, str]] = {
     m.TransitionDef: {"sources": "from"},
     m.BranchDef: {"condition": "if"},
     m.ActionDef: {"condition": "if", "alias": "as"},
+    m.WebhookDef: {"condition": "if"},
     m.AutomationDef: {"condition": "if"},
     m.TriggerDef: {"source": "from", "transition": "key"},
     m.ScopeRule: {"condition": "if"},
@@ -83,7 +84,7 @@ def _entity(value: m.EntityDef) -> Raw:
     fields = {f.key: f for f in value.fields}
     own = {u.key for u in value.unique if u.fields == (u.key,) and u.key in fields and u.when is None and u.message == fields[u.key].message}
     raw = _plain(value, {"unique", "timeline", "fields"})
-    raw["fields"] = [{**_write(f), "unique": True} if f.key in own else _write(f) for f in value.fields]
+    raw["fields"] = [{**_write(f), "unique": True} if f.key in own else _write(f) for f in value.fields if not f.made]
     if rules := [_write(u) for u in value.unique if u.key not in own]:
         raw["unique"] = rules
     if value.timeline:

@@ -23,10 +23,12 @@ class Act:
     effects: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     held: set[tuple[str, UUID]] = field(default_factory=set)  # records it made or locked, by entity: alive until it ends, or until it deletes them
+    deed: str = ""  # what the history calls the next change, and only that: claimed assigned released recycled
+    quiet: bool = False  # who changes hands many records tells people once, not record by record
 
     def under(self, **changes: Any) -> Act:
         """The same act under a changed context; effects, warnings and what it holds stay shared."""
-        return Act(self.conn, self.ctx.replace(**changes), self.effects, self.warnings, self.held)
+        return Act(self.conn, self.ctx.replace(**changes), self.effects, self.warnings, self.held, quiet=self.quiet)
 
     def effect(self, action: str, entity: str, record_id: Any) -> None:
         self.effects.append({"action": action, "entity": entity, "id": str(record_id)})
@@ -43,6 +45,7 @@ class Happening:
     old: Row | None = None
     changed: frozenset[str] = frozenset()
     transition: str | None = None
+    source: str | None = None  # of what came from outside: "form:contact"
     ledger: str | None = None
 
 

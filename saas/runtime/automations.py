@@ -13,6 +13,7 @@ from saas.metadata.models import ActionDef
 from saas.runtime import quota
 from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.validate import Draft
+from saas.runtime.webhooks import announce
 from saas.tenants import new_id
 
 MAX_DEPTH = 5
@@ -20,6 +21,8 @@ MAX_DEPTH = 5
 
 async def dispatch(act: Act, happening: Happening, draft: Draft | None = None) -> None:
     """Run the automations that match, in their order, inside the caller's transaction."""
+    if draft is None and act.ctx.config.bundle.webhooks:
+        await announce(act, happening)
     for automation in act.ctx.config.automations(happening.entity.key):
         if automation.key in act.ctx.running or not trigger_types.get(automation.on.trigger).matches(automation.on, happening):
             continue

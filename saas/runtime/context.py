@@ -15,7 +15,7 @@ from saas.tenants import WRITABLE, KeyScope, Limits, Support, limits_of
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """`clock` shifts the tenant's time for tests and demos (seconds added to the real time)."""
+    """`clock_offset_seconds` is how far the tenant's clock is ahead of real time (saas.runtime.clock)."""
 
     id: UUID
     slug: str
@@ -104,6 +104,11 @@ class Context:
         if self.fixed_now is not None:
             return self.fixed_now
         return datetime.now(UTC) + timedelta(seconds=self.tenant.clock_offset_seconds)
+
+    @property
+    def real_now(self) -> datetime:
+        """Aware UTC; the clock of contracts and security, which nobody moves."""
+        return datetime.now(UTC)
 
     @property
     def today(self) -> date:

@@ -35,9 +35,11 @@ from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, 
 from saas.runtime.acts import Act, Happening
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
+from saas.runtime.pools import holding
 from saas.runtime.rows import EncodedMany, Row, encode_many
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
+from saas.runtime.webhooks import hooks_of
 from saas.tenants import new_id
 
 T = TypeVar("T")
@@ -133,9 +135,11 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
-    if ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from the balance the one before it left
+    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from what the one before it left
         return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
+    if hooks_of(ctx.config, entity.key):  # each tells of itself
+        return False
     for kind in ("before_save", "create"):
         happening = Happening(kind, entity, blank, None, frozenset(entity.fields))
         if any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):
@@ -373,7 +377,8 @@ async def _number(group: _Group, made: Sequence[Row]) -> None:
 
 
 async def _departments(group: _Group, made: Sequence[Row]) -> None:
-    people = {row.id: row.owner if group.entity.defn.owned else row.created_by for row in made}
+    in_pools = bool(group.entity.defn.pools)  # what nobody owns yet lies with the department of whoever brought it
+    people = {row.id: row.owner or (row.created_by if in_pools else None) if group.entity.defn.owned else row.created_by for row in made}
     known = {group.ctx.user.id: group.ctx.user.department_id} if group.ctx.user else {}
     others = list({person for person in people.values() if person} - known.keys())
     if others:

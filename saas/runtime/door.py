@@ -23,6 +23,7 @@ from saas.runtime import aggregates, composing, costs, creating, events, permiss
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
+from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
@@ -35,7 +36,8 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Reverse, Compose -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Compose -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn];
     Aggregate -> [AggregateRow]; History -> [HistoryEntry].
     Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -149,6 +151,24 @@ async def _compose(conn: Any, ctx: Context, entity: Entity, op: ops.Compose) -> 
     form = composing.form_called(ctx, op.form)
     row = await composing.compose(act, form, op.main.id, op.main, op.parts, confirm_duplicates=op.confirm_duplicates)
     return await _change(act, entity, row.id, _said(ctx, entity, "updated" if op.main.id else "created", _("Saved")))
+
+
+async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await (moves.claim(act, entity, op.id) if op.id is not None else moves.claim_next(act, entity, op.pool))
+    return await _change(act, entity, row.id, _("It is yours now"), brief=op.brief)
+
+
+async def _assign(conn: Any, ctx: Context, entity: Entity, op: ops.Assign) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.assign(act, entity, op.id, op.to)
+    return await _change(act, entity, row.id, _("Assigned"), brief=op.brief)
+
+
+async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.release(act, entity, op.id)
+    return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
 
 
 async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
@@ -313,6 +333,9 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
     ops.Compose: (_compose, True),
+    ops.Claim: (_claim, True),
+    ops.Assign: (_assign, True),
+    ops.Release: (_release, True),
     ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),

@@ -24,7 +24,7 @@ from saas.tenants import new_id, support_names
 
 ORIGIN_NAMES = {
     "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
-    "configuration": lazy("Configuration"),
+    "configuration": lazy("Configuration"), "form": lazy("Web form"), "webhook": lazy("Webhook"), "survey": lazy("Survey"),
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from saas.runtime.context import Context, User
 from saas.runtime.door import execute
 from saas.runtime.env import prepare
 from saas.runtime.explain_words import ACCESS, GRANTS, RIGHTS, SCOPES
+from saas.runtime.pools import rights as pools
 from saas.runtime.present import can_flags, display_text, names_for
 from saas.runtime.records import children_of, entity_of, load
 from saas.runtime.rows import Projection, Row
@@ -107,6 +108,8 @@ class _Walk:
         can_flags(self.them, scope, projection.flag)
         for right in ON_RECORDS:
             projection.flag(f"granted {right}", permissions.right_sql(right, scope))
+            for pool in self.entity.defn.pools if right == "read" else ():
+                projection.flag(f"seen {pool.key}", pools.seen_in_sql(scope, pool))
             for role, number, rule in self._rules(right):
                 for part, sql in zip(("scope", "if"), permissions.rule_sql(rule, scope), strict=True):
                     projection.flag(f"{right} {role.key} {number} {part}", sql)
@@ -359,6 +362,10 @@ class _Walk:
             if not rules:
                 found.append(Step(titled(self._whose(role), SCOPES["none"]), False, self._source(role)))
             found += [self._rule(right, role, number, rule) for number, rule in rules]
+        for pool in self.entity.defn.pools if right == "read" else ():
+            holds = pools.sees(self.them, pool) and (None if self.row is None else self.row.holds[f"seen {pool.key}"])
+            detail = "" if holds is not False or pools.sees(self.them, pool) else _("This pool is for other roles.")
+            found.append(Step(_("It lies in the pool “%(name)s”, open to %(person)s", name=pick(pool.label), person=self.name), holds, detail))
         if self.row is None:
             holds = bool(permissions.rules(self.them, right, self.entity.key))
         else:

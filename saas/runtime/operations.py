@@ -98,6 +98,35 @@ class Compose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A record of a pool becomes the asker's: the one named, or the next of `pool` (the only one, if that is None)."""
+
+    entity: str
+    id: UUID | None = None
+    pool: str | None = None
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """A record becomes a person's, out of a pool or from somebody else."""
+
+    entity: str
+    id: UUID
+    to: UUID
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A record goes back to its pool."""
+
+    entity: str
+    id: UUID
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reverse:
     """Post the counter-entry of an entry of a ledger."""
 
@@ -201,6 +230,10 @@ class Can:
     update: bool = False
     delete: bool = False
     transitions: tuple[TransitionOffer, ...] = ()
+    pool: str | None = None  # the pool it lies in
+    claim: bool = False
+    assign: bool = False
+    release: bool = False
 
 
 @dataclass(slots=True)
@@ -274,7 +307,7 @@ class HistoryEntry:
 
     id: str
     at: datetime
-    kind: str  # created updated deleted restored transition
+    kind: str  # created updated deleted restored transition claimed assigned released recycled
     actor_id: UUID | None
     actor: str
     origin: str

@@ -14,6 +14,7 @@ from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context, Tenant
+from saas.runtime.pools.rights import seen_sql
 from saas.runtime.sql import RecordScope, held_sql
 from saas.tenants import WRITABLE, TenantRow
 
@@ -200,7 +201,10 @@ def right_sql(right: str, scope: RecordScope) -> str:
     ctx, entity = scope.ctx, scope.entity
     if ctx.unrestricted:
         return "true"
-    condition = any_of(all_of(*rule_sql(rule, scope)) for rule in rules(ctx, right, entity.key))
+    given = rules(ctx, right, entity.key)
+    # Who may see such records at all also sees those that lie in a pool open to them.
+    pooled = seen_sql(scope) if right == "read" and given and entity.defn.pools else []
+    condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *pooled])
     return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
 
 

@@ -17,6 +17,7 @@ from saas.metadata.models import FieldDef
 from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
+from saas.runtime.pools import rights as pools
 from saas.runtime.recent import Recent
 from saas.runtime.rows import Row, decode
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
@@ -326,6 +327,9 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
     flag("update", permissions.all_of(update, frozen, _condition(ctx, plain, defn.editable_if)))
     flag("delete", permissions.all_of(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
     flag("rights:update", update)
+    for pool in defn.pools:
+        flag(f"pool:{pool.key}", pools.inside_sql(plain, pool))
+        flag(f"home:{pool.key}", pools.home_sql(plain, pool))
     if entity.pipeline:
         for transition in entity.pipeline.transitions:
             verdict = permissions.transition_roles(ctx, entity.pipeline, transition)
@@ -372,10 +376,27 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
 def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
     live = row.deleted_at is None and permissions.is_open(ctx)
     return ops.Can(
+        **(_pooled(ctx, entity, row) if live and entity.defn.pools else {}),
         update=live and row.holds.get("update", False),
         delete=live and row.holds.get("delete", False),
         transitions=offers(ctx, entity, row) if permissions.is_open(ctx) else (),
     )
+
+
+def _pooled(ctx: Context, entity: Entity, row: Row) -> dict[str, Any]:
+    """What a person may do with a record as to pools, by the flags of `can_flags`."""
+    inside = next((p for p in entity.defn.pools if row.holds.get(f"pool:{p.key}")), None)
+    home = next((p for p in entity.defn.pools if row.holds.get(f"home:{p.key}")), None)
+    may_update = row.holds.get("rights:update", False)
+    found: dict[str, Any] = {"pool": inside.key if inside else None}
+    if inside is not None:
+        found["claim"] = pools.claims(ctx, inside, may_update=permissions.may(ctx, "update", entity.key))
+    elif home is not None and row.owner is not None:
+        sources = pools.sources_of(entity, home.release_transition)
+        found["release"] = pools.releases(ctx, home, may_update=may_update) and (sources is None or row.state in sources)
+    if (pool := inside or home) is not None:
+        found["assign"] = pools.assigns(ctx, pool, may_update=may_update) and not entity.defn.read_only
+    return found
 
 
 __all__ = ["Names", "can", "can_flags", "display_text", "names_for", "offers", "present", "title_sql", "titles_of"]

@@ -18,6 +18,7 @@ from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
+from saas.runtime.pools import holding
 from saas.runtime.present import Names, NamesBeside, can_flags
 from saas.runtime.recent import Recent
 from saas.runtime.rows import Encoded, Projection, Row, encode
@@ -125,6 +126,7 @@ async def create(
     if entity.pipeline and (stage := await ledgers.first_stage(act, entity, row)):
         row.state = row.values[entity.pipeline.field] = stage
     act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmed=confirm_duplicates)
+    await holding.refuse(act, entity, row, None)
     await uniques.claim(act.conn, ctx, entity, row, None)
     await numbers.number(act.conn, ctx, entity, row)
     row.department = await _department(act, entity, row)
@@ -133,7 +135,8 @@ async def create(
     changes = first_values(entity, row)
     history = events.appended(ctx, entity, row, "created", changes)
     accounts = await ledgers.opened(act, entity, row)
-    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
+    tokens = search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)
+    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
     act.effect("create", entity.key, row.id)
@@ -194,6 +197,10 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
     """The department a record belongs to: its owner's, or its creator's where it is not owned."""
     user = act.ctx.user
     person = row.owner if entity.defn.owned else row.created_by
+    if person is None and entity.defn.pools:  # what lies in a pool lies with the department it came from
+        if row.version:
+            return row.department
+        person = row.created_by
     if person is None:
         return None
     if user is not None and person == user.id:
@@ -336,11 +343,14 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     if not changes and transition is None:
         return old
     act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates or transition is not None)
+    await holding.refuse(act, entity, row, old)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
-    writes = [*_updated(ctx, entity, row, set(changes)), events.appended(ctx, entity, row, "transition" if transition else "updated", changes, transition)]
+    kind = "transition" if transition else act.deed or "updated"
+    writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, changes, transition)]
+    writes += await holding.noted(act, entity, row, old)
     if row.state != old.state:
         writes += changed_stage(ctx, entity, row)
     accounts = await ledgers.opened(act, entity, row)
@@ -348,6 +358,8 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
         writes += search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=False)
     await write_together(act.conn, writes)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
+    await holding.tell(act, entity, row, old)
+    act.deed = ""
     await ledgers.closed(act, accounts)
     await ledgers.party_changed(act, entity, row, old)
     if not transition:
@@ -356,7 +368,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     return row
 
 
-def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[Write]:
+def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str], touched: str = "") -> list[Write]:
     encoded = encode(ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
     columns: dict[str, tuple[Any, str]] = {
         "version": (row.version, "int4"), "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
@@ -368,6 +380,11 @@ def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[
     for column, (value, pg) in columns.items():
         params.append(value)
         sets.append(f"{column} = ${len(params)}::{pg}")
+    if touched == "now":
+        row.touched_at = row.updated_at
+        sets.append(f"touched_at = ${list(columns).index('updated_at') + 2}::timestamptz")
+    elif touched:  # until it is worked on, the day of its last change before counts
+        sets.append("touched_at = coalesce(touched_at, updated_at)")
     if encoded.doc:
         params.append(json.dumps(encoded.doc, ensure_ascii=False))
         sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")

@@ -30,6 +30,7 @@ SYSTEM_COLUMNS = {
     "updated_by": "updated_by",
     "owner": "owner_id",
     "department": "department_id",
+    "touched_at": "touched_at",
 }
 PG_TYPES = {"text": "text", "int": "int8", "float": "float8", "time": "timestamptz", "uuid": "uuid", "state": "text"}
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1

@@ -28,6 +28,7 @@ from saas.runtime.notifications import Notice, deliver
 from saas.runtime.sql import Statement, field_sql, held_sql
 from saas.runtime.worker import run_for
 from saas.tenants import find_user, list_users, record_audit, update_user
+from saas.tenants.rules import get_security_rules
 from saas.tenants.sso.store import is_emergency
 
 KIND = "hand_over_records"
@@ -109,6 +110,9 @@ async def deactivate(ctx: Context, user_id: UUID, *, successor_id: UUID | None, 
     if successor_id is not None:
         await _successor(ctx, user_id, successor_id)
     found = await duties(ctx, user_id)
+    if successor_id is None and found.open and (await get_security_rules(ctx.tenant_id)).successor_required:
+        message = ngettext("%(count)s open record needs somebody who takes it over.", "%(count)s open records need somebody who takes them over.", found.open)
+        raise InvalidInput([FieldProblem("successor", "required", message, "/successor")])
     count = found.all if scope == "all" else found.open
     job_id = None
     async with tenant_transaction(ctx.tenant_id) as conn:

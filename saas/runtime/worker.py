@@ -16,7 +16,7 @@ from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
 from saas.observe import metrics, tracing
 from saas.observe.seen import Seen, seeing, seen
-from saas.runtime import archive, files, jobs, schedules, usage
+from saas.runtime import archive, files, jobs, timers, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
@@ -215,7 +215,7 @@ async def _next(*, of_idle: bool) -> Claim | None:
 
 async def _tick_schedules(stop: asyncio.Event) -> None:
     while not stop.is_set():
-        await _try(schedules.tick, "schedule.tick_failed")
+        await _try(timers.tick, "schedule.tick_failed")
         await _pause(stop, TICK_SECONDS)
 
 
@@ -257,6 +257,7 @@ async def _keep_house(stop: asyncio.Event) -> None:
             await remove_due()
             await clean_up()
             await archive.sweep_attempts()
+            await jobs.remove_old()
             for tenant in await list_tenants():
                 if tenant.config_revision:
                     await files.tidy(await system_context(tenant.id))

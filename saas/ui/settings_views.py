@@ -9,16 +9,17 @@ from saas.i18n import LOCALE_NAMES, LazyString, lazy, listed, pick
 from saas.i18n import gettext as _
 from saas.metadata.naming import titled
 from saas.runtime import Context, permissions
-from saas.runtime.jobs import job_kinds
+from saas.tenants import clock
 from saas.tenants.mail import ERRORS, KINDS
 from saas.ui import formats
 from saas.ui.support import may_open
 from saas.ui.views import Link, NavGroup
 
 ADMIN = "admin"  # not a part of the settings that a role could be given: administrators only
+CLOCK = "clock"  # administrators, where the clock may be moved or is moved
 # (group, [(address below /settings, name, icon, the right it needs)])
 PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] = (
-    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
+    (lazy("Workspace"), (("first-steps", lazy("First steps"), "check-square", ADMIN), ("brand", lazy("Brand"), "palette", "brand"), ("domain", lazy("Domain"), "world", ADMIN), ("packs", lazy("Packs"), "package-import", "config"), ("plan", lazy("Plan and usage"), "chart-bar", ADMIN), ("billing", lazy("Subscription"), "credit-card", ADMIN), ("sample", lazy("Sample data"), "flask", ADMIN), ("clock", lazy("Clock"), "clock", CLOCK), ("everything", lazy("Export everything"), "archive", ADMIN), ("leave", lazy("Delete the workspace"), "trash", ADMIN))),
     (
         lazy("Data"),
         (
@@ -36,8 +37,14 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
     (
         lazy("Behaviour"),
         (
-            ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"),
+            ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"), ("timetable", lazy("Timetable"), "history", "config"),
             ("forms", lazy("Entry forms"), "forms", "config"), ("pricing", lazy("Pricing"), "percent", "config"), ("ledgers", lazy("Ledgers"), "coins", "config"), ("examples", lazy("Examples"), "flask", "config"),
+        ),
+    ),
+    (
+        lazy("Messages and outside"),
+        (
+            ("templates", lazy("Message texts"), "mail", "config"), ("messages", lazy("Sent messages"), "message", "audit"), ("web-forms", lazy("Web forms"), "list", "config"), ("webhooks", lazy("Webhooks"), "world", "config"), ("inbound-hooks", lazy("Inbound webhooks"), "download", "config"), ("connections", lazy("Connections"), "link", "config"), ("opt-outs", lazy("Who wants none"), "ban", "audit"), ("sms", lazy("SMS"), "phone", "config"),
         ),
     ),
     (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("sso", lazy("Single sign-on"), "passport", ADMIN), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
@@ -58,6 +65,8 @@ def parts_without(right: str) -> list[str]:
 
 
 def _may(ctx: Context, right: str) -> bool:
+    if right == CLOCK:
+        return permissions.is_admin(ctx) and (clock.may_move(ctx.tenant) or ctx.tenant.clock_offset_seconds != 0)
     return permissions.is_admin(ctx) if right == ADMIN else permissions.may_configure(ctx, right)
 
 
@@ -90,6 +99,7 @@ AUDIT_EVENTS = {
     "support.consent_changed": lazy("Consent to support changed"), "support.asked": lazy("Support asked to look in"), "support.approved": lazy("Support access approved"),
     "support.refused": lazy("Support access refused"), "support.opened": lazy("Support looked in"), "support.viewed": lazy("Support opened a page"), "support.acted": lazy("Support sent a form"),
     "support.ended": lazy("Support access ended"),
+    "clock.moved": lazy("Clock moved"), "clock.reset": lazy("Clock put back"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.feature_changed": lazy("Feature switch changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),
@@ -98,6 +108,8 @@ AUDIT_EVENTS = {
     "billing.past_due": lazy("Payment overdue"), "billing.read_only": lazy("Read-only: payment overdue"), "billing.suspended": lazy("Suspended: payment overdue"), "billing.paid": lazy("Paid"),
     "billing.trial_over": lazy("Trial over"), "billing.terms_changed": lazy("Terms of payment changed by the operator"), "billing.invoice_recorded": lazy("Invoice recorded"),
     "billing.invoice_paid": lazy("Invoice marked as paid"), "billing.invoice_void": lazy("Invoice cancelled"), "billing.invoice_open": lazy("Invoice opened again"),
+    "integration.added": lazy("Connection added"), "integration.changed": lazy("Connection changed"), "integration.removed": lazy("Connection removed"), "integration.stopped": lazy("Connection switched off after failing for days"), "integration.secret_changed": lazy("Secret of a connection changed"),
+    "message.sent_again": lazy("Message sent again"), "opt_out.added": lazy("Noted who wants no messages"), "opt_out.removed": lazy("Taken back who wants no messages"),
     "tenant.imported": lazy("Workspace restored from an archive"), "tenant.deletion_requested": lazy("Deletion of the workspace asked for"), "tenant.deletion_taken_back": lazy("Deletion of the workspace taken back"),
 }  # fmt: skip
 
@@ -109,7 +121,7 @@ AUDIT_FACTS = {
     "color": lazy("colour"), "color_dark": lazy("colour in the dark look"), "files": lazy("files"), "plan": lazy("plan"), "entity": lazy("entity"), "count": lazy("records"),
     "email": lazy("e-mail"), "reason": lazy("reason"), "field": lazy("field"), "values": lazy("values"), "records": lazy("records"), "user": lazy("person"), "second_factor": lazy("second factor"), "prefix": lazy("begins with"), "scopes": lazy("scopes"), "entities": lazy("entities"),
     "minimum_length": lazy("minimum length"), "refuse_common": lazy("common passwords refused"), "refuse_personal": lazy("names in passwords refused"), "maximum_days": lazy("maximum age in days"),
-    "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "after": lazy("after"),
+    "second_factor_for_all": lazy("second factor for everybody"), "second_factor_roles": lazy("second factor for roles"), "job": None, "hash": None, "rows": lazy("rows"), "bytes": None, "before": lazy("before"), "after": lazy("after"),
     "login_en": lazy("sign-in text in English"), "login_zh_CN": lazy("sign-in text in Chinese"), "sender_name": lazy("name of the sender"), "reply_to": lazy("address for answers"),
     "redirects": lazy("other addresses lead there"), "way": lazy("by"), "detail": lazy("detail"), "issuer": lazy("issuer"), "client_id": lazy("client id"), "secret": lazy("secret changed"), "email_domains": lazy("e-mail domains"),
     "creates": lazy("makes people"), "default_role": lazy("role of new people"), "role_claim": lazy("claim with roles"), "role_map": lazy("values and roles"),
@@ -208,29 +220,9 @@ def mail(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
     return rows
 
 
-def _job_name(key: str) -> str:
-    kind = job_kinds.find(key)
-    return str(kind.label) if kind else key
-
-
 def job_status(status: str) -> tuple[str, str]:
     """(words, colour) of what a job is doing."""
     return {
         "queued": (_("waiting"), "gray"), "running": (_("running"), "blue"), "paused": (_("paused"), "yellow"), "done": (_("done"), "green"), "failed": (_("failed"), "red"),
         "cancelled": (_("cancelled"), "gray"),
     }.get(status, (status, "gray"))  # fmt: skip
-
-
-def jobs(ctx: Context, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    rows = []
-    for job in found:
-        text, color = job_status(job["status"])
-        rows.append(
-            {
-                "id": str(job["id"]), "kind": _job_name(job["kind"]), "status": text, "color": color, "progress": job["progress"] or 0, "total": job["total"] or 0, "who": job["who"] or "",
-                "error": job["error"] or "", "attempts": job["attempts"], "at": formats.full(ctx, job["created_at"]),
-                "can_pause": job["status"] in ("queued", "running"), "can_resume": job["status"] == "paused",
-                "finished": formats.full(ctx, job["finished_at"]) if job["finished_at"] else "",
-            }
-        )  # fmt: skip
-    return rows

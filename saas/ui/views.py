@@ -161,8 +161,10 @@ class ListView:
     bulk_url: str = ""
     can_select: bool = False
     can_bulk: bool = False
+    can_send: bool = False
     can_delete: bool = False
     bulk_moves: tuple[Choice, ...] = ()
+    pool_acts: tuple[Choice, ...] = ()  # with ticked records
     limit: int = 50
     limits: tuple[int, ...] = (25, 50, 100)
     count_text: str = ""
@@ -171,6 +173,9 @@ class ListView:
     next_url: str = ""
     empty: Empty | None = None
     hint: str = ""  # why it took long
+    claim_url: str = ""  # takes the next one of the pool that is shown
+    claim_pool: str = ""
+    standing: str = ""  # how many one holds, and may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +311,7 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
+    pool_acts: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()
     related: tuple[RelatedView, ...] = ()

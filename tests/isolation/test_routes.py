@@ -61,6 +61,7 @@ OPERATOR = Case(params={"slug": "$slug", "act": "suspend"}, body=({}, {"plan": "
 CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
+SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
 DESCRIBED = ("ledgers", "forms", "pricing")  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
@@ -91,6 +92,13 @@ CASES: dict[str, Case] = {
     "PATCH /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, body=({"values": {"name": "Taken"}}, {"values": {}, "version": 1})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD),
     "GET /api/v1/records/{entity:str}/{rid:str}/history": Case(params=RECORD),
+    "GET /api/v1/records/{entity:str}/pools": reads(**CUSTOMER), "POST /api/v1/records/{entity:str}/claim": sends({}, {"pool": "$word"}, **CUSTOMER),
+    **{f"POST /api/v1/records/{{entity:str}}/{{rid:str}}/{act}": Case(params=RECORD, body=({}, {"owner": "$user"})) for act in ("claim", "release", "assign")},
+    "POST /r/{entity:str}/claim": fills({"pool": "$word", "next": "/r/customer/$record"}, **CUSTOMER),
+    **{f"POST /r/{{entity:str}}/{{record_id:uuid}}/{act}": fills({"owner": "$user"}, **PAGE) for act in ("claim", "release", "assign")},
+    "GET /r/{entity:str}/{record_id:uuid}/assign": Case(params=PAGE),
+    "POST /api/v1/records/{entity:str}/transfer": sends({"ids": ["$record"], "to": "$user"}, {"view": "$view", "to": "$user", "preview": True}, **CUSTOMER), "POST /api/v1/jobs/{jid:str}/undo": sends({}, jid="$job"),
+    "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
     "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),
     "GET /forms/{key:str}": reads({"customer.id": "$record"}, key="entry"), "GET /forms/{key:str}/{record_id:uuid}": reads(key="entry", record_id="$record"),
@@ -186,7 +194,7 @@ CASES: dict[str, Case] = {
     "GET /settings/revisions/compare": reads({"a": "1"}), "GET /settings/builder/condition": reads({"entity": "customer", "name": "x"}), "POST /settings/builder/check": fills({"text": "1"}),
     "GET /settings/brand/contrast": reads({"color": "#123456"}), "GET /brand/{kind:str}": Case(params={"kind": "logo"}, public=True),
     "GET /settings/brand": reads(), "POST /settings/brand": fills({"color": "not a colour", "name": ""}),
-    "GET /settings/jobs": reads({}, {"job": "$job"}),
+    "GET /settings/jobs": reads({}, {"tab": "done", "before": "$job"}, {"kind": "$word"}),
     "GET /settings/revisions": reads(), "GET /settings/plan": reads({}, {"chart": "seats"}), "GET /api/v1/usage": reads(),
     "POST /settings/revisions/{number:int}/revert": fills({"revision": "77"}, number="77"),
     "GET /settings/examples": reads(), "POST /settings/examples/try": fills({}), "GET /settings/examples/new": reads({}, {"entity": "opportunity"}), "POST /settings/examples/new": fills({"entity": "nothing", "given.customer": "$record"}),
@@ -243,6 +251,8 @@ CASES: dict[str, Case] = {
     "GET /billing/workspaces/{slug:str}": Case(params={"slug": "$slug"}, public=True), "POST /billing/workspaces/{slug:str}": fills({"plan": "free"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/refresh": fills({}, public=True, slug="$slug"), "POST /billing/workspaces/{slug:str}/invoices": fills({"number": "1", "amount": "1"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/invoices/{invoice_id:str}": fills({"status": "paid"}, public=True, slug="$slug", invoice_id="$record"),
+    "GET /settings/clock": reads(), "POST /settings/clock": fills({"by": "no"}), "POST /settings/clock/real": fills({}),
+    "GET /settings/timetable": reads(), "GET /settings/timetable/{key:str}": reads({}, {"at": "next"}, key="task_overdue"), "POST /settings/timetable/{key:str}/run": fills({}, key="task_overdue"),
     "GET /settings/leave": reads(), "POST /settings/leave": fills({"name": "$word"}), "POST /settings/leave/undo": fills({}),
     "GET /settings/speed": reads(), "POST /settings/speed/index": fills({"entity": "customer", "field": "name"}),
     "POST /settings/speed/measure": fills({"subject": "views[customer:$view]"}, {"subject": "saved[customer:$view]"}, {"subject": "views[customer:all]"}),
@@ -292,6 +302,23 @@ CASES: dict[str, Case] = {
     **{f"POST /settings/{part}/new-order": fills({"_csrf": ""}) for part in ("automations", "schedules")},
     **{f"GET /settings/{part}/{{key:str}}{end}": reads(key=key) for part, key in (("automations", "low_rating"), ("schedules", "task_overdue")) for end in ("", "/remove")},
     **{f"POST /settings/{part}/{{key:str}}{end}": fills({"label.en": "$word"}, key="nothing") for part in ("automations", "schedules") for end in ("", "/remove", "/switch")},
+    # ---- messages, and what people outside meet
+    **{f"GET /settings/{part}": reads() for part in SECTIONS}, **{f"GET /settings/{part}/new": reads({}, {"entity": "customer"}, {"entity": "$word"}) for part in SECTIONS},
+    **{f"POST /settings/{part}/new": fills({"entity": "customer"}, {"entity": "$record"}) for part in SECTIONS},
+    **{f"GET /settings/{part}/{{key:str}}{rest}": reads(key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    **{f"POST /settings/{part}/{{key:str}}{rest}": fills({"label.en": "$word"}, key="$word") for part in SECTIONS for rest in ("", "/remove")},
+    "GET /r/{entity:str}/messages": reads({"ids": "$record"}, {"q": "$word"}, **CUSTOMER),
+    "POST /r/{entity:str}/messages": fills({"ids": "$record", "template": "x", "channel": "email", "act": "send"}, {"query": "q=$word", "template": "x", "channel": "email", "act": "look"}, **CUSTOMER),
+    "GET /settings/messages": reads({}, {"before": "$sent"}), "GET /settings/messages/{message_id:uuid}": Case(params={"message_id": "$sent"}),
+    "POST /settings/messages/{message_id:uuid}/again": fills({}, message_id="$sent"),
+    "GET /settings/opt-outs": reads(), "POST /settings/opt-outs": fills({"channel": "email", "address": "no address"}),
+    "GET /settings/sms": Case(own=True), "POST /settings/sms": fills({"mode": "http", "url": "no address"}, own=True),
+    "GET /settings/connections": Case(own=True), "GET /settings/connections/{kind:str}/{key:str}": reads(kind="webhook", key="$word"),
+    **{f"POST /settings/connections/{{kind:str}}/{{key:str}}{rest}": fills({"url": "https://x.example/"}, kind="webhook", key="$word") for rest in ("", "/test", "/secret", "/again")},
+    "POST /hooks/in/{token:str}": sends({"id": "x"}, public=True, token="$note"),
+    "GET /f/{key:str}": Case(params={"key": "$word"}, public=True), "POST /f/{key:str}": fills({"name": "$word"}, public=True, key="$word"),
+    "GET /unsubscribe/{token:str}": Case(params={"token": "$note"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$note"),
+    "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$note"), "POST /profile/channels": fills({"channels": "email"}),
 }  # fmt: skip
 
 

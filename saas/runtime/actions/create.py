@@ -49,7 +49,7 @@ class Create(ActionType):
         entity = run.ctx.config.entity(options["entity"])
         values = await run.values(options["values"], entity)
         if options.get("unless_exists"):
-            existing = await _existing(run, entity, {key: values.get(key) for key in options["unless_exists"]})
+            existing = await equal_record(run, entity, {key: values.get(key) for key in options["unless_exists"]})
             if existing is not None:
                 run.act.effect("link", entity.key, existing.id)
                 run.remember(options.get("as"), entity, existing)
@@ -58,7 +58,7 @@ class Create(ActionType):
         run.remember(options.get("as"), entity, row)
 
 
-async def _existing(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -> Row | None:
+async def equal_record(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -> Row | None:
     """The oldest record with equal values, text compared as unique rules do: without case, width and space."""
     if any(v in (None, "", []) for v in values.values()):
         return None

@@ -58,6 +58,7 @@ AFTER_RECORDS = (
     _kept("record_link", "field_key from_id to_id", "entity_id field_key from_id to_id", "from_id to_id", of_entity=True),
     _kept("record_event", "record_id id at actor_id origin kind operation_id transition version changes", "entity_id record_id at id", "record_id id actor_id operation_id", of_entity=True),
     _kept("stage_history", "record_id id stage entered_at left_at user_id", "entity_id record_id id", "record_id id user_id", of_entity=True),
+    _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
@@ -65,6 +66,11 @@ AFTER_RECORDS = (
     _kept("sample_record", "record_id sample_key loaded_at cleared_at", "entity_id record_id", "record_id", of_entity=True),
     _kept("saved_view", "id entity_key key user_id shared definition position created_at", "id", "id user_id"),
     _kept("notification", "id user_id created_at read_at title body entity_key record_id kind", "id", "id user_id record_id"),
+    _kept(
+        "message", "id created_at created_by record_id batch_id template_key channel recipient user_id locale subject body link essential status attempts error reply sent_at delivered_at", "id",
+        "id created_by record_id batch_id user_id", of_entity=True, without={"provider_ref": "what a provider of this installation calls it"},
+    ),
+    _kept("opt_out", "id channel address user_id reason created_at created_by", "id", "id user_id created_by"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
     _kept("schedule_log", "id schedule_key at matched done failed detail", "id", "id"),
     _kept("automation_log", "id automation_key record_id at status detail", "id", "id record_id", of_entity=True),
@@ -74,7 +80,7 @@ KEPT: Mapping[str, Kept] = {kept.table: kept for kept in (*BEFORE_RECORDS, *AFTE
 
 # Tables with a form of their own in the archive: all their columns are named here.
 RECORD_META = (
-    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by",
+    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by", "touched_at",
 )  # fmt: skip
 RECORD_IDS = frozenset({"id", "owner_id", "department_id", "created_by", "updated_by", "deleted_by"})
 TENANT = ("slug", "name", "locale", "time_zone", "currency", "country", "pack_key", "brand", "clock_offset_seconds", "config_revision", "created_at", "security")
@@ -117,6 +123,9 @@ LEFT_OUT: Mapping[str, str] = {
     "sso_provider": "a secret, sealed with this installation's key, and an address of this installation that the provider knows; set up again elsewhere",
     "sso_subject": "who is who at that provider: found again by verified address",
     "sso_used": "who is signing in here at this moment",
+    "form_entry": "who sent what from where, kept to hold programs back; the records themselves go along",
+    "integration": "addresses and secrets, sealed with this installation's key; set up again elsewhere",
+    "exchange": "what was said with other programs from here",
     "search_token": "made anew from the records",
     "unique_value": "made anew from the records",
     "field_index": "indexes of this database; the advisor proposes them again",

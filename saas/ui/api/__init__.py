@@ -10,6 +10,7 @@ from saas.ui.api import (
     operators,
     outbox,
     people,
+    pools,
     records,
     schema,
     system,
@@ -22,6 +23,7 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
+            *pools.HANDLERS,
             *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,

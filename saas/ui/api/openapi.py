@@ -117,6 +117,17 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
     if permissions.may(ctx, "delete", key):
         act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
         act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID])
+    if entity.defn.pools and permissions.may(ctx, "read", key):
+        act(f"{root}/pools", "get", "pools", _("Pools and how you stand to them"), answers(200, page({"type": "object"}), 403, 404))
+        moved = answers(200, ref("Change"), 403, 404, 409, 422)
+        act(f"{root}/claim", "post", "claim_next", _("Claim the next one from a pool"), moved, requestBody=body({"type": "object", "properties": {"pool": {"type": ["string", "null"]}}}, required=False))
+        act(f"{one}/claim", "post", "claim", _("Claim from the pool"), moved, parameters=[ID])
+        act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID])
+        owner: Json = {"type": "object", "properties": {"owner": {"type": "string", "format": "uuid"}}, "required": ["owner"]}
+        act(f"{one}/assign", "post", "assign", _("Assign to somebody"), moved, parameters=[ID], requestBody=body(owner))
+    if entity.defn.owned and permissions.may(ctx, "update", key):
+        asked = {**{n: {"type": "string"} for n in ("view", "q")}, "to": {"type": "string", "format": "uuid"}, "filter": {}, "preview": {"type": "boolean"}, "ids": {"type": "array", "maxItems": 20000, "items": {"type": "string", "format": "uuid"}}, "children": {"type": "array", "items": {"type": "string"}}}
+        act(f"{root}/transfer", "post", "transfer", _("Give records to somebody, with records below them"), answers(200, {"type": "object"}, 403, 404, 409, 422), requestBody=body({"type": "object", "properties": asked}))
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
     for transition in entity.pipeline.transitions if entity.pipeline else ():
@@ -199,6 +210,7 @@ def _fixed(ctx: Context) -> Json:
         "/jobs/{id}/cancel": {"post": {"summary": _("Stop a job"), "operationId": "cancel_job", "parameters": [ID], "responses": answers(200, ref("Job"), 404, 409)}},
         "/jobs/{id}/pause": {"post": {"summary": _("Let a job rest"), "operationId": "pause_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
         "/jobs/{id}/resume": {"post": {"summary": _("Let a paused job go on"), "operationId": "resume_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
+        "/jobs/{id}/undo": {"post": {"summary": _("Take back what such a job gave away"), "operationId": "undo_job", "parameters": [ID], "responses": answers(200, {"type": "object"}, 403, 404, 409)}},
         "/jobs/{id}/retry": {"post": {"summary": _("Let a failed job try again"), "operationId": "retry_job", "parameters": [ID], "responses": answers(200, ref("Job"), 403, 404, 409)}},
         "/files/{id}": {"get": {"summary": _("A file"), "operationId": "file", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
     }  # fmt: skip

@@ -136,7 +136,7 @@ SHARED: Json = {
     "Bulk": {
         "type": "object",
         "properties": {
-            "action": {"type": "string", "enum": ["update", "delete", "restore", "transition", "assign"]},
+            "action": {"type": "string", "enum": ["update", "delete", "restore", "transition", "assign", "claim", "release"]},
             "ids": {"type": "array", "maxItems": 20000, "items": {"type": "string", "format": "uuid"}},
             "filter": {}, "view": {"type": "string"}, "q": {"type": "string"}, "values": {"type": "object"}, "key": {"type": "string"},
         },

@@ -57,7 +57,7 @@ async def bulk_records(request: Request, entity: FromPath[str]) -> Response[Any]
     body = await access.body(request)
     action = _text(body, "action")
     if not action:
-        raise BadRequest(lazy("Say what to do: “action” is update, delete, restore, transition or assign."), field="action")
+        raise BadRequest(lazy("Say what to do: “action” is update, delete, restore, transition, assign, claim or release."), field="action")
     values = body.get("values", {})
     if not isinstance(values, dict):
         raise BadRequest(lazy("“values” must be an object: {\"field\": value}."), field="values")

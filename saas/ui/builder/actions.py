@@ -36,7 +36,7 @@ OWN_FORMULA = "="
 PLACE = re.compile(r"\{\{([^{}]*)\}\}")
 FOLDED_FROM = 4  # cards of longer lists begin folded
 STEPS = 2  # how far a target is offered over references
-_ABOUT = ("values", "any_fields", "transition")  # hints that mean the record the action works on
+_ABOUT = ("values", "any_fields", "transition", "message_template")  # hints that mean the record the action works on
 _REDRAW = ("entity", "target")  # hints whose choice changes other controls
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
@@ -96,7 +96,7 @@ class ActionsControl(StackControl):
 
 def _types() -> list[ActionType]:
     order = ("notify", "set", "create", "transition", "warn", "block", "delete")
-    return sorted(action_types, key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
+    return sorted((k for k in action_types if not k.internal), key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
 
 
 def _clean(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def columns_of(desk: Desk, control: Control, row: Mapping[str, Any], before: Seq
             if control.more["before_save"] and hint == "target":
                 continue
             column = replace(far[column.name], entity=control.entity) if hint in _ABOUT else column
-            more = {**column.more, **common, "about": about, "rows": prop.get("x-rows", 1), "redraw": hint in _REDRAW}
+            more = {**column.more, **common, "about": about, "rows": prop.get("x-rows", 1), "redraw": hint in _REDRAW, "addresses": bool(prop.get("x-addresses"))}
             if column.required and column.kind == "choice" and not row.get(column.name):
                 more["empty"] = _("Choose …")
             found.append(replace(column, more=more))
@@ -235,6 +235,8 @@ def person_paths(desk: Desk, control: Control) -> list[Choice]:
     """Fields that name people: of the record, of those it links to, of records made before; and whoever does it."""
     here = desk.config.entities.get(control.entity)
     found = list(_persons(desk, here, "", ""))
+    if control.more["addresses"]:
+        found += _addresses(desk, here)
     for field in here.fields.values() if here else ():
         if field.type == "ref":
             target = desk.config.entities.get(str(field.options.get("to")))
@@ -244,6 +246,17 @@ def person_paths(desk: Desk, control: Control) -> list[Choice]:
         if made is not None:
             found += _persons(desk, made, f"result.{name}.", f"{made_label(desk, name, made)} → ")
     return [*found, Choice("me()", _("the person doing it"))]
+
+
+def _addresses(desk: Desk, here: Entity | None) -> Iterator[Choice]:
+    """Fields that hold an e-mail address or a number: of the record, and of those it links to."""
+    for field in here.fields.values() if here else ():
+        if field.type in ("email", "phone"):
+            yield Choice(field.key, desk.words(field.label, field.key))
+        target = desk.config.entities.get(str(field.options.get("to"))) if field.type == "ref" else None
+        for far in target.fields.values() if target else ():
+            if far.type in ("email", "phone"):
+                yield Choice(f"{field.key}.{far.key}", f"{desk.words(field.label, field.key)} → {desk.words(far.label, far.key)}")
 
 
 def _persons(desk: Desk, entity: Entity | None, path: str, text: str) -> Iterator[Choice]:

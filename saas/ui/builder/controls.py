@@ -183,6 +183,37 @@ class NumberControl(ControlKind):
 
 
 @control_kinds.register
+class AmountControl(ControlKind):
+    """A whole number, or the setting that holds it. `more`: unit."""
+
+    key = "amount"
+    grouped = True
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        setting = str(form.get(f"{control.name}.setting") or "").strip()
+        if setting:
+            return setting
+        text = str(form.get(control.name) or "").strip()
+        return int(text) if re.fullmatch(r"\d{1,7}", text) else text or None
+
+    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
+        numbers = [s for s in desk.raw.get("settings", ()) if s.get("type") in ("int", "number") and s.get("key")]
+        return {"settings": tuple(Choice(s["key"], desk.words(s.get("label"), s["key"]), s["key"] == value) for s in numbers)}
+
+
+@control_kinds.register
+class NumbersControl(ControlKind):
+    """Several whole numbers, with commas between them."""
+
+    key = "numbers"
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        text = str(form.get(control.name) or "").strip()
+        parts = [p for p in re.split(r"[\s,，、;；]+", text) if p]
+        return [int(p) if re.fullmatch(r"\d{1,7}", p) else p for p in parts] or None
+
+
+@control_kinds.register
 class Switch(ControlKind):
     """True or false; a hidden input tells an unticked box from a form without it."""
 
@@ -476,7 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "any_fields": "choices", "ledger": "choice", "relations": "choices", "stage": "choice", "transition": "choice",
+    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "relations": "choices", "stage": "choice", "transition": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
@@ -518,6 +549,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()
     elif hint == "option_set":
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
+    elif hint == "message_template":
+        pairs = ((t.key, t.label) for t in config.bundle.templates if not entity_key or t.entity == entity_key)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
     elif hint == "ledger":

@@ -23,7 +23,7 @@ from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.views import Choice
 
 LIST = "/settings/entities"
-SECTIONS = ("rules", "unique", "duplicates")
+SECTIONS = ("rules", "unique", "duplicates", "pools")
 MESSAGES = ("created", "updated", "deleted", "confirm_delete")
 
 
@@ -46,6 +46,7 @@ def _section(desk: Desk, key: str, raw: Mapping[str, Any], name: str) -> dict[st
     title, lead, add = {
         "rules": (_("Checks across fields"), _("What must hold when a record is saved, for example that the end is not before the start."), _("Add a check")),
         "unique": (_("Only once"), _("Combinations of values that no two records may share."), _("Add a rule")),
+        "pools": (_("Pools"), _("Records without an owner that people claim, hold for a while and give back."), _("Add a pool")),
         "duplicates": (_("Look-alikes"), _("Warn, or refuse, when a similar record exists already."), _("Add a rule")),
     }[name]
     url = f"{LIST}/{key}/rules/{name}"
@@ -59,13 +60,15 @@ def _section(desk: Desk, key: str, raw: Mapping[str, Any], name: str) -> dict[st
 def _rule_words(desk: Desk, key: str, name: str, rule: Mapping[str, Any]) -> str:
     if name == "rules":
         return desk.words(rule.get("message"), rule["key"])
+    if name == "pools":
+        return desk.words(rule.get("label"), rule["key"])
     return listed(views.field_words(desk, key, f) for f in rule.get("fields" if name == "unique" else "match", ()))
 
 
 def _rule_note(name: str, rule: Mapping[str, Any]) -> str:
     if name == "rules":
         return str(rule.get("expr", ""))
-    if name == "unique":
+    if name in ("unique", "pools"):
         return str(rule.get("when") or "")
     return _("refused") if rule.get("action") == "block" else _("warned")
 
@@ -114,6 +117,8 @@ def _controls(desk: Desk, key: str, section: str) -> list[Control]:
             Control("expr", "condition", _("This must hold"), required=True, entity=key), message,
             Control("field", "choice", _("Shown at the field"), choices=fields, more={"empty": _("at the top of the form")}),
         ]  # fmt: skip
+    if section == "pools":
+        return _pool_controls(desk, key)
     fields = views.field_choices(desk, entity)
     if section == "unique":
         note = _("Capitals and spaces make no difference. Deleted records do not count.")
@@ -123,6 +128,44 @@ def _controls(desk: Desk, key: str, section: str) -> list[Control]:
         Control("match", "sorter", _("Records look alike when these are equal"), required=True, choices=fields),
         Control("action", "choice", _("Then"), choices=acts, default="warn", required=True), message,
     ]  # fmt: skip
+
+
+def _pool_controls(desk: Desk, key: str) -> list[Control]:
+    entity = desk.config.entities.get(key)
+    moves = tuple(Choice(t.key, desk.words(t.label, t.key)) for t in (entity.pipeline.transitions if entity and entity.pipeline else ()))
+    lists = tuple(Choice(r.key, desk.words(r.label, r.key)) for r in (entity.children.values() if entity else ()))
+    sees = (
+        Choice("all", _("Everybody who may read such records")), Choice("dept_tree", _("People of its department and of those above")),
+        Choice("dept", _("People of its department")), Choice("none", _("Only who may read it anyway")),
+    )  # fmt: skip
+    work = (Choice("update", _("Changing it")), Choice("transition", _("Moving it to another stage")))
+    roles, nobody, days = views.role_choices(desk), _("None ticked: everybody."), _("days")
+    found = [
+        Control("label", "label", _("The pool is called"), required=True),
+        Control("when", "condition", _("Records belong to it if"), _("Whether somebody owns them or not. Empty: all. Of several pools the first that fits."), entity=key),
+        Control("see", "choice", _("Who sees what lies in it"), default="all", required=True, choices=sees),
+        Control("see_roles", "choices", _("Only people with these roles"), nobody, choices=roles),
+        Control("claimable", "bool", _("People may claim records"), default=True),
+        Control("claim_roles", "choices", _("Roles that may claim"), _("None ticked: whoever may change records of this kind."), choices=roles, show_if={"claimable": ["on"]}),
+        Control("assign_roles", "choices", _("Roles that may assign"), _("None ticked: whoever may change the record."), choices=roles),
+        Control("release_roles", "choices", _("Roles that may put records back"), _("Only records they may change. None ticked: everybody."), choices=roles),
+        Control("max_held", "amount", _("One person holds at most"), _("Empty: as many as they like."), more={"unit": _("records")}),
+        Control("held_if", "condition", _("Only records count for which"), entity=key),
+        Control("claims_per_day", "amount", _("Claims a day at most"), more={"unit": _("records")}),
+        Control("cooldown_days", "amount", _("Who gave a record up or lost it waits"), _("before they may claim the same one again"), more={"unit": days}),
+        Control("recycle_days", "amount", _("Back to the pool when nobody worked on it for"), _("Counted by the calendar of the company. Empty: never."), more={"unit": days}),
+        Control("touch", "choices", _("What counts as work"), choices=work, default=["update", "transition"]),
+        Control("warn_days", "numbers", _("Warn the owner so many days before"), _("For example: 7, 3, 1")),
+        Control("recycle_unless", "condition", _("It stays with its owner if"), entity=key),
+    ]  # fmt: skip
+    if lists:
+        found.insert(-2, Control("touch_lists", "choices", _("New records that count as work as well"), _("For example follow-ups."), choices=lists))
+    if moves:
+        found[4:4] = [
+            Control("claim_transition", "choice", _("When claimed or assigned, do"), _("A transition that moves the stage along."), choices=moves, more={"empty": _("nothing")}),
+            Control("release_transition", "choice", _("When put back, do"), choices=moves, more={"empty": _("nothing")}),
+        ]  # fmt: skip
+    return found
 
 
 def _known(section: str) -> None:
@@ -177,8 +220,8 @@ def _rule_key(raw: Mapping[str, Any], section: str, values: Mapping[str, Any]) -
     """Keys of unique rules may not be those of fields that are unique by themselves."""
     taken = {r.get("key") for r in raw.get(section, ())} | {"new"} | {f.get("key") for f in raw.get("fields", ())}
     parts = values.get("fields") or values.get("match") or ()
-    label = {"en": "_".join(parts)} if parts else values.get("message") or {}
-    return edits.key_for(label, taken, "rule")
+    label = {"en": "_".join(parts)} if parts else values.get("label") or values.get("message") or {}
+    return edits.key_for(label, taken, "pool" if section == "pools" else "rule")
 
 
 @get("/settings/entities/{key:str}/rules/{section:str}/{name:str}/remove")

@@ -1,0 +1,25 @@
+"""Records are given to somebody, with records below them, or taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas.i18n import lazy
+from saas.runtime.handing_over import KIND, work
+from saas.runtime.jobs import JobInfo, JobKind, JobLine, JobRun, job_kinds
+
+
+@job_kinds.register
+class TransferRecords(JobKind):
+    key = KIND
+    label = lazy("Records are given away")
+    kept_days = None  # it can be taken back, and tells who gave what to whom
+    resumable = True
+
+    async def run(self, job: JobRun) -> Mapping[str, Any]:
+        return await work(job)
+
+    def report(self, info: JobInfo) -> list[JobLine]:
+        failed = (info.result or {}).get("failed", [])
+        return [JobLine(str(f["title"]), "problem", f["message"]) for f in failed if isinstance(f, dict)][:50]

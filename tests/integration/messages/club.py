@@ -1,0 +1,57 @@
+"""A small club that writes to its members: the bundle of these tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.bundles import field as fld
+from tests.bundles import label
+
+
+def club_bundle() -> dict[str, Any]:
+    """A valid bundle; a fresh copy each time."""
+    member = {
+        "key": "member", "label": label("Member"), "plural": label("Members"), "title": "name", "search": ["name", "email"],
+        "fields": [
+            fld("name", "text", required=True, max_length=60), fld("email", "email"), fld("phone", "phone"), fld("note", "text"), fld("lang", "text", max_length=5),
+            fld("birthday", "date"), fld("level", "option", options=[{"key": k, "label": label(k.title())} for k in ("gold", "plain")], default="plain"),
+            fld("referrer", "ref", to="member", inverse={"key": "referred", "label": label("Referred")}, on_delete="set_null"),
+        ],
+        "unique": [{"key": "phone", "fields": ["phone"], "message": label("This number is known")}],
+    }  # fmt: skip
+    texts = [
+        {"key": "welcome", "label": label("Welcome"), "entity": "member", "channels": ["email", "sms"], "to": ["email"],
+         "subject": {"en": "Welcome, {{ name }}", "zh_CN": "欢迎，{{ name }}"}, "body": {"en": "Dear {{ name }},\n\nglad to have you at {{ company }}.", "zh_CN": "{{ name }}，您好！"}, "language": "lang"},
+        {"key": "due", "label": label("Due"), "entity": "member", "channels": ["sms", "in_app"], "to": ["phone"], "subject": label("Due"), "body": label("{{ name }} is due")},
+        {"key": "terms", "label": label("Terms"), "entity": "member", "channels": ["email"], "to": ["email"], "subject": label("New terms"), "body": label("Please read them."), "essential": True},
+    ]  # fmt: skip
+    return {
+        "format": 1, "pack": {"key": "club", "version": "1.0.0", "label": label("Club")},
+        "entities": [member],
+        "roles": [
+            {"key": "admin", "label": label("Administrator"), "admin": True},
+            {"key": "clerk", "label": label("Clerk"), "entities": {"member": {"create": True, "read": "all", "update": "all", "bulk": True, "fields": {"note": "hidden"}}}},
+            {"key": "reader", "label": label("Reader"), "entities": {"member": {"read": "all"}}},
+        ],
+        "templates": texts,
+        "webhooks": [
+            {"key": "crm", "label": label("To the shop"), "entity": "member", "events": ["create", "update", "delete"], "if": "level == 'gold'", "fields": ["name", "email", "level"]},
+        ],
+        "inbound_hooks": [
+            {"key": "shop", "label": label("From the shop"), "entity": "member", "map": {"name": "buyer.name", "email": "buyer.mail", "phone": "buyer.phone", "lang": "lang"}, "values": {"note": "'shop'"},
+             "match": ["email"], "once": "id"},
+            {"key": "signed", "label": label("Signed"), "entity": "member", "map": {"name": "name"}, "signed": True},
+        ],
+        "web_forms": [
+            {"key": "join", "label": label("Join"), "entity": "member", "fields": ["name", "email", "phone", "level"], "required": ["name", "email"], "match": ["email"],
+             "values": {"note": "concat('from the web: ', name)"}, "owner_role": "clerk", "embed_on": ["https://www.club.example"], "thanks": label("See you"), "per_hour": 50},
+            {"key": "ask", "label": label("Ask"), "entity": "member", "fields": ["name", "phone"], "question": True, "redirect": "https://www.club.example/thanks"},
+            {"key": "closed", "label": label("Closed"), "entity": "member", "fields": ["name"], "active": False},
+        ],
+        "automations": [
+            {"key": "greet", "label": label("Greet"), "entity": "member", "on": {"trigger": "create"}, "if": "level == 'gold'", "do": [{"action": "send", "template": "welcome"}]},
+            {"key": "came_in", "label": label("Came in"), "entity": "member", "on": {"trigger": "inbound", "via": "form", "named": "join"}, "do": [{"action": "set", "values": {"lang": "'en'"}}]},
+            {"key": "tell_owner", "label": label("Tell the owner"), "entity": "member", "on": {"trigger": "update", "fields": ["birthday"]},
+             "do": [{"action": "send", "template": "due", "channel": "in_app", "to": ["owner", "role:clerk"]}]},
+        ],
+    }  # fmt: skip
