@@ -73,6 +73,17 @@ SALE = entity(
     ref("product", "product", "sales", required=True), fld("quantity", "number", required=True, min=1), fld("price", "money", required=True),
     fld("amount", "formula", returns="money", expr="quantity * price"),
 )  # fmt: skip
+AGENT = entity("agent", "name", fld("name", "text", required=True), fld("person", "user"), assignees=["person"])
+REFERRAL = entity("referral", "name", fld("name", "text"), ref("agent", "agent", "referrals", required=True), fld("person", "user"), fld("approved_on", "datetime"), fld("worth", "money"), assignees=["person"])
+LEAD_PRICE = entity("lead_price", "name", fld("name", "text"), fld("price", "money", required=True), fld("since", "date", required=True), ref("agent", "agent", "prices"))
+CLOSING = entity(
+    "closing", "period", ref("agent", "agent", "closings", required=True), fld("period", "text", required=True), fld("number", "int"), fld("amount", "money"), fld("person", "user"), assignees=["person"],
+    append_only=True, unique=[{"key": "once", "fields": ["agent", "period"]}],
+)  # fmt: skip
+STATEMENTS = [{
+    "key": "leads", "label": label("Leads"), "entity": "referral", "where": "approved_on != null", "party": "agent", "date": "approved_on", "prices": "lead_price", "prices_value": "price",
+    "prices_from": "since", "prices_party": "agent", "closings": "closing", "closed_party": "agent", "closed_period": "period", "closed_count": "number", "closed_amount": "amount",
+}, {"key": "worth", "label": label("Worth"), "entity": "referral", "party": "agent", "date": "approved_on", "measure": "worth", "period": "quarter"}]  # fmt: skip
 KINDS = options("volume", "buyer", "promotion", "cash")
 DISCOUNT = entity(
     "discount", "name", fld("name", "text"), fld("kind", "option", options=KINDS), fld("percent", "percent", scale=1, required=True), fld("least", "number"), fld("begins", "date"), fld("ends", "date"),
@@ -136,6 +147,7 @@ ROLES = [
     {"key": "admin", "label": label("Administrator"), "admin": True},
     {"key": "chief", "label": label("Chief"), "entities": {"*": {"create": True, "read": "all", "update": "all", "delete": "all"}}},
     {"key": "clerk", "label": label("Clerk"), "entities": {"*": {"create": True, "read": "all", "update": "all", "delete": "all"}, "member": {"read": "all", "fields": {"points": "hidden"}}}},
+    {"key": "partner", "label": label("Partner"), "external": True, "entities": {"referral": {"read": "assigned"}, "agent": {"read": "assigned"}, "closing": {"read": "assigned"}}},
     {"key": "reader", "label": label("Reader"), "entities": {"*": {"read": "all"}}},
 ]  # fmt: skip
 
@@ -144,5 +156,5 @@ def ledger_bundle() -> dict[str, Any]:
     """A fresh copy each time."""
     return copy.deepcopy({
         "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
-        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE], "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE, AGENT, REFERRAL, LEAD_PRICE, CLOSING], "statements": STATEMENTS, "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
     })  # fmt: skip

@@ -48,6 +48,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "web_forms": Part("web_form"),
         "webhooks": Part("webhook"),
         "inbound_hooks": Part("inbound_hook"),
+        "statements": Part("statement"),
         "ledgers": Part("ledger"),
         "examples": Part("example"),
     },
@@ -161,7 +162,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 
 # Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
 # (described.py). Sections of the bundle by kind, and kinds inside these.
-DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "ledger": "ledgers"}
+DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "statement": "statements", "ledger": "ledgers"}
 DESCRIBED_KINDS = frozenset((*DESCRIBED, "form_part"))
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.

@@ -39,6 +39,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
+        statements=tuple(_statement(x) for x in raw.get("statements", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -242,6 +243,11 @@ def _form(raw: Raw) -> m.FormDef:
 @shared
 def _pricing(raw: Raw) -> m.PricingDef:
     return _plain(m.PricingDef, raw)
+
+
+@shared
+def _statement(raw: Raw) -> m.StatementDef:
+    return _plain(m.StatementDef, raw)
 
 
 @shared

@@ -21,6 +21,11 @@ HELP: Mapping[str, Mapping[str, LazyString]] = {
         "prices_match": lazy("Fields of a list entry and what of the line they must be equal to. An empty field fits everything; the entry that says most wins."),
         "then": lazy("For example cash: it is taken off what the best other discount leaves."),
     },
+    "statement": {
+        "measure": lazy("Empty: they are counted."), "prices": lazy("Without prices the sum itself is settled."), "prices_from": lazy("The newest one that holds on the day counts."),
+        "prices_party": lazy("Where it is empty a price is for everybody; a price of one's own goes first."),
+        "closings": lazy("Records that are only added: what was settled with whom. A closed period does not change any more."),
+    },
     "ledger": {
         "party": lazy("The field of an entry that names the record whose balance it is, such as the member or the product."),
         "balance": lazy("A rollup that adds up the entries. Its condition says which of them count."),

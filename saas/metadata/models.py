@@ -553,6 +553,31 @@ class PricingDef:
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
+class StatementDef:
+    """Records of `entity` counted, or their `measure` added up, by `party` and period of `date`, at the price of the day. `closings`:
+    where closed periods are kept, one record a party and period."""
+
+    key: str
+    label: Label
+    entity: str
+    party: str
+    date: str
+    description: Label = field(default_factory=dict)
+    where: str | None = None
+    measure: str | None = None
+    period: str = "month"  # month quarter year
+    prices: str | None = None
+    prices_value: str | None = None
+    prices_from: str | None = None
+    prices_party: str | None = None
+    closings: str | None = None
+    closed_party: str | None = None
+    closed_period: str | None = None
+    closed_count: str | None = None
+    closed_amount: str | None = None
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LedgerDef:
     """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
     fields too: of the entry direction, origin, origins, reversal, reason, account, expires; of the party never_negative, limit,
@@ -713,5 +738,6 @@ class Bundle:
     web_forms: tuple[WebFormDef, ...] = ()
     webhooks: tuple[WebhookDef, ...] = ()
     inbound_hooks: tuple[InboundHookDef, ...] = ()
+    statements: tuple[StatementDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -57,11 +57,12 @@ NOUNS: Mapping[str, LazyString] = {
     "every": lazy("Time"),
     "form": lazy("Entry form"),
     "form_part": lazy("Part of the form"),
-    "pricing": lazy("Pricing"),
+    "pricing": lazy("Pricing"), "statements": lazy("Statements"),
     "template": lazy("Message template"),
     "web_form": lazy("Web form"),
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
+    "statement": lazy("Statement"),
     "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
@@ -214,6 +215,11 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
         "essential": lazy("Also to those who opted out"),
     },
+    "statement": {
+        "entity": lazy("What is settled"), "where": lazy("Only where"), "party": lazy("With whom"), "date": lazy("Day that counts"), "measure": lazy("What is added up"), "period": lazy("Period"),
+        "prices": lazy("Prices"), "prices_value": lazy("Price"), "prices_from": lazy("Price holds from"), "prices_party": lazy("Price for the party"), "closings": lazy("Closed periods"),
+        "closed_party": lazy("Field of the party"), "closed_period": lazy("Field of the period"), "closed_count": lazy("Field of the count"), "closed_amount": lazy("Field of the amount"),
+    },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
         "adds": lazy("These add"), "takes": lazy("These take away"), "holds": lazy("These reserve"), "frees": lazy("These release"),
@@ -320,6 +326,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "inbound_hook": {"on_match": {"update": lazy("change the record there is"), **ON_MATCH}},
     "webhook": {"events": EVENTS},
     "template": {"channels": CHANNELS},
+    "statement": {"period": {"month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

@@ -62,7 +62,7 @@ CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
 SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
-DESCRIBED = ("ledgers", "forms", "pricing")  # settings whose forms are made from schemas
+DESCRIBED = ("ledgers", "forms", "pricing", "statements")  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -100,6 +100,8 @@ CASES: dict[str, Case] = {
     "POST /api/v1/records/{entity:str}/transfer": sends({"ids": ["$record"], "to": "$user"}, {"view": "$view", "to": "$user", "preview": True}, **CUSTOMER), "POST /api/v1/jobs/{jid:str}/undo": sends({}, jid="$job"),
     "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "GET /api/v1/statements": reads(), "GET /api/v1/statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "POST /api/v1/statements/{key:str}/close": sends({"period": "2026-01"}, key="month"),
+    "GET /statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "GET /statements/{key:str}/export": reads(key="month"), "POST /statements/{key:str}/close": fills({"period": "2026-01"}, key="month"),
     "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),
     "GET /forms/{key:str}": reads({"customer.id": "$record"}, key="entry"), "GET /forms/{key:str}/{record_id:uuid}": reads(key="entry", record_id="$record"),
     "POST /forms/{key:str}": fills({"customer.id": "$record"}, key="entry"), "POST /forms/{key:str}/{record_id:uuid}": fills({"name": "$word"}, key="entry", record_id="$record"),

@@ -13,6 +13,7 @@ from saas.metadata.models import FormPartDef, TransitionDef
 from saas.runtime import Context, permissions, reports
 from saas.runtime.composing import forms_of, labels
 from saas.runtime.postings import reversible, visible
+from saas.runtime.statements import statements_of
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
     ID,
@@ -41,6 +42,7 @@ def document(ctx: Context, server: str) -> Json:
             schemas.update(_schemas(ctx, entity))
             paths.update(_entity_paths(ctx, entity))
     paths.update(_form_paths(ctx))
+    paths.update(_statement_paths(ctx))
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{ctx.tenant.name} CRM", "version": str(ctx.config.revision)},
@@ -164,6 +166,19 @@ def _form_paths(ctx: Context) -> Json:
         found[f"/forms/{form.key}"] = {"post": {
             "summary": pick(form.label, ctx.locale), "operationId": f"form_{form.key}", "parameters": [ONCE], "requestBody": body(asked), "responses": answers((200, 201), ref("Change"), 402, 403, 404, 409, 422),
         }}
+    return found
+
+
+def _statement_paths(ctx: Context) -> Json:
+    found: Json = {}
+    if statements_of(ctx):
+        found["/statements"] = {"get": {"summary": _("Statements"), "operationId": "statements", "parameters": [], "responses": answers(200, page({"type": "object"}), 403)}}
+    for statement in statements_of(ctx):
+        named: list[Json] = [{"name": name, "in": "query", "required": False, "schema": {"type": "string"}} for name in ("period", "party")]
+        found[f"/statements/{statement.key}"] = {"get": {"summary": pick(statement.label, ctx.locale), "operationId": f"statement_{statement.key}", "parameters": named, "responses": answers(200, {"type": "object"}, 400, 403, 404, 409)}}
+        if statement.closings and permissions.may(ctx, "create", statement.closings):
+            asked = body({"type": "object", "properties": {"period": {"type": "string"}}, "required": ["period"]})
+            found[f"/statements/{statement.key}/close"] = {"post": {"summary": _("Close the period"), "operationId": f"close_{statement.key}", "parameters": [ONCE], "requestBody": asked, "responses": answers(200, {"type": "object"}, 400, 402, 403, 404, 409, 422)}}
     return found
 
 

@@ -65,6 +65,7 @@ from saas.ui.pages import (
     single_sign_on,
     speed,
     stages,
+    statements,
     support,
     system,
     timetable,
@@ -73,7 +74,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, forms.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
+    system.router, sessions.router, home.router, lists.router, records.router, forms.router, ledgers.router, statements.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router,
     pools.router, handing_over.router,
     transfers.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,

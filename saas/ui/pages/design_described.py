@@ -70,6 +70,10 @@ SECTIONS = {
             lazy("New pricing"), lazy("Make entities for discounts and, where you need them, price lists; then say here how a line finds its price."),
         ),
         Section(
+            "statement", "file-text", lazy("Statement"), lazy("Statements"), lazy("What is settled with each partner for a month: a count or a sum at the price of the day, frozen when it is closed."),
+            lazy("New statement"), lazy("Choose what is settled, with whom, and where prices and closed periods are kept."),
+        ),
+        Section(
             "ledger", "coins", lazy("Ledger"), lazy("Ledgers"), lazy("Accounts of points, stock or money: entries are only ever added, and the balance never goes where it must not."),
             lazy("New ledger"), lazy("Make the entity of the movements first, each linked to the record whose balance it is; then say here what its fields mean."),
         ),
