@@ -91,7 +91,7 @@ async def test_such_records_are_entered_nowhere_else(chief, trade):
     assert await trade.make("customer", by=None, name="By a rule")
     paths = (await chief.get("/openapi.json"))["paths"]
     assert "/forms/entry" in paths and "post" not in paths["/records/customer"]
-    assert [f["key"] for f in (await chief.get("/forms"))["data"]] == ["entry"]
+    assert [f["key"] for f in (await chief.get("/forms"))["data"]] == ["entry", "offer"]
 
 
 async def test_the_reader_of_a_role_without_the_rights_gets_nothing(http, trade):
