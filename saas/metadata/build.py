@@ -105,7 +105,8 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         search=_keys(raw, "search"),
         rules=tuple(m.RuleDef(r["key"], r["expr"], r["message"], r.get("field")) for r in raw.get("rules", ())),
         unique=tuple(_unique(raw)),
-        duplicates=tuple(m.DuplicateDef(d["key"], tuple(d["match"]), d["action"], d.get("message", NONE)) for d in raw.get("duplicates", ())),
+        duplicates=tuple(_duplicate(d) for d in raw.get("duplicates", ())),
+        merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
         read_only=raw.get("read_only", False),
@@ -157,7 +158,29 @@ def _unique(entity: Raw) -> Iterator[m.UniqueDef]:
         if field.get("unique"):
             yield m.UniqueDef(field["key"], (field["key"],), field.get("message", NONE))
     for rule in entity.get("unique", ()):
-        yield m.UniqueDef(rule["key"], tuple(rule["fields"]), rule.get("message", NONE), rule.get("when"))
+        yield m.UniqueDef(
+            rule["key"], tuple(rule["fields"]), rule.get("message", NONE), rule.get("when"), rule.get("loose", False), rule.get("with_deleted", False)
+        )  # fmt: skip
+
+
+def _duplicate(raw: Raw) -> m.DuplicateDef:
+    against = raw.get("against")
+    return m.DuplicateDef(
+        key=raw["key"],
+        match=_keys(raw, "match"),
+        action=raw["action"],
+        message=raw.get("message", NONE),
+        similar=_keys(raw, "similar"),
+        names=_keys(raw, "names"),
+        threshold=raw.get("threshold", 85),
+        where=raw.get("where"),
+        on_update=raw.get("on_update"),
+        confirm_roles=_keys(raw, "confirm_roles"),
+        reason=raw.get("reason", False),
+        reveal=_keys(raw, "reveal"),
+        across=raw.get("across", True),
+        against=m.AgainstDef(against["entity"], _keys(against, "fields"), _keys(against, "reveal"), against.get("where")) if against else None,
+    )
 
 
 # ---- pipelines, actions, automations ------------------------------------------------------------------------------------
@@ -342,6 +365,7 @@ def _rights(raw: Raw) -> m.EntityRights:
         create_if=create["if"] if isinstance(create, Mapping) else None,
         import_=raw.get("import", False),
         bulk=raw.get("bulk", False),
+        merge=raw.get("merge", False),
         fields={k: _field_right(v) for k, v in raw.get("fields", NONE).items()},
     )
 

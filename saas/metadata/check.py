@@ -17,7 +17,7 @@ RESERVED = frozenset(
         *("id", "entity", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "tenant_id"),
         *("new", "old", "and", "or", "not", "in", "if", "true", "false", "null"),
         # What a record's forms send beside its fields, which stand there under their keys.
-        *("act", "choose", "confirm_duplicates", "confirmed", "field", "filter", "ids", "inline", "next", "q"),
+        *("act", "choose", "confirm_duplicates", "confirmed", "duplicate_reason", "field", "filter", "ids", "inline", "next", "q", "use_existing"),
     )
 )
 # Keys of records that are there without being declared; "id" may be filtered and sorted, but is no field.

@@ -129,6 +129,12 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for duplicate in entity.duplicates:
+        here = f"{path}.duplicates[{duplicate.key}]"
+        if duplicate.where:
+            yield Place(f"{here}.where", duplicate.where, entity.key, "bool", stored=True)
+        if duplicate.against is not None and duplicate.against.where:
+            yield Place(f"{here}.against.where", duplicate.against.where, duplicate.against.entity, "bool", stored=True)
     for pool in entity.pools:
         for name in ("when", "held_if", "recycle_unless"):
             if getattr(pool, name):

@@ -74,7 +74,7 @@ def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
 # (kind, property) -> "property", "definition", or the kind of the definition around it that goes with it.
 _SINGLE: Mapping[tuple[str, str], str] = {
     ("entity", "subtitle"): "property", ("rule", "field"): "property", ("tree", "parent"): "definition", ("source", "entity"): "definition",
-    ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
+    ("against", "entity"): "duplicate", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
     ("field", "pipeline"): "definition", ("pipeline", "entity"): "definition", ("pipeline", "field"): "definition",
     ("transition", "to"): "definition", ("view", "entity"): "definition", ("view", "group"): "property", ("board", "sum"): "property",
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
@@ -86,9 +86,9 @@ _SINGLE: Mapping[tuple[str, str], str] = {
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
-_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("web_form", "match"), ("inbound_hook", "match")))
+_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("against", "fields"), ("web_form", "match"), ("inbound_hook", "match")))
 NEVER_EMPTY = frozenset(
-    (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
+    (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("duplicate", "confirm_roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
      ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
 )
 

@@ -103,14 +103,47 @@ class UniqueDef:
     fields: tuple[str, ...]
     message: Label = field(default_factory=dict)
     when: str | None = None
+    loose: bool = False  # only letters and digits count
+    with_deleted: bool = False  # a deleted record keeps its value
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstDef:
+    """Records of another entity that a duplicate rule looks for: `fields` stand in the order of the rule's own."""
+
+    entity: str
+    fields: tuple[str, ...]
+    reveal: tuple[str, ...] = ()
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateDef:
+    """A soft rule. All of `match` must agree: those in `similar` by `threshold` percent, those in `names` as company names without their legal
+    form, the others exactly. `reveal`: what is told of records the person may not see."""
+
     key: str
     match: tuple[str, ...]
     action: str = "warn"  # warn | block
     message: Label = field(default_factory=dict)
+    similar: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    threshold: int = 85
+    where: str | None = None  # must hold for the record that is found
+    on_update: str | None = None  # warn | block | ignore; None: as on creating
+    confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
+    reason: bool = False  # whoever does must say why
+    reveal: tuple[str, ...] = ()
+    across: bool = True  # records the person may not see are found, too
+    against: AgainstDef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeDef:
+    """How records become one. `winner`: whose filled value is proposed, the survivor's or that of the record changed last."""
+
+    winner: str = "survivor"  # survivor | newest
+    undo_days: int = 30
 
 
 Amount = int | str | None  # a number, or the key of a setting that holds one
@@ -167,6 +200,7 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
+    merge: MergeDef = MergeDef()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
     read_only: bool = False
@@ -319,6 +353,7 @@ class EntityRights:
     create_if: str | None = None
     import_: bool = False
     bulk: bool = False
+    merge: bool = False
     fields: Mapping[str, FieldRight] = field(default_factory=dict)
 
 

@@ -92,7 +92,7 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
     for unique in entity.unique:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
-        _fields(check, f"{path}.duplicates[{duplicate.key}].match", entity.key, duplicate.match)
+        _duplicate(check, f"{path}.duplicates[{duplicate.key}]", entity, duplicate)
     for pool in entity.pools:
         _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:
@@ -116,6 +116,15 @@ def _pool(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None
     for name in ("max_held", "cooldown_days", "claims_per_day", "recycle_days"):
         if isinstance(getattr(pool, name), str):
             check.known(f"{path}.{name}", "setting", getattr(pool, name), check.config.settings)
+
+
+def _duplicate(check: Check, path: str, entity: m.EntityDef, rule: m.DuplicateDef) -> None:
+    for name in ("match", "similar", "names", "reveal"):
+        _fields(check, f"{path}.{name}", entity.key, getattr(rule, name))
+    _roles(check, f"{path}.confirm_roles", rule.confirm_roles)
+    if rule.against is not None and check.known(f"{path}.against.entity", "entity", rule.against.entity, check.entities):
+        for name in ("fields", "reveal"):
+            _fields(check, f"{path}.against.{name}", rule.against.entity, getattr(rule.against, name))
 
 
 def _timeline(check: Check, path: str, entity_key: str, source: m.TimelineSource) -> None:
@@ -400,6 +409,13 @@ def _actions(check: Check) -> None:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if isinstance(action.options.get("loser"), str):
+                loser = target_entity(check, f"{path}.loser", scene.entity, action.options["loser"], aliases)
+                if loser is not None and entity is not None and loser != entity:
+                    check.problems.add(
+                        f"{path}.loser", "unlike_records", lazy("Only records of one kind can be merged: “%(one)s” and “%(other)s” are not.", one=entity, other=loser),
+                        lazy("Write a path that leads to a record of “%(one)s”.", one=entity),
+                    )  # fmt: skip
             if action.alias:
                 aliases[action.alias] = entity
 

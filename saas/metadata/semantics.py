@@ -19,6 +19,7 @@ from saas.metadata.semantics_forms import check_forms
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
 from saas.metadata.semantics_statements import check_statements
+from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
@@ -40,6 +41,7 @@ def check_meaning(check: Check) -> None:
         _entity(check, entity)
     check_pipelines(check)
     check_forms(check)
+    check_twins(check)
     check_ledgers(check)
     check_statements(check)
     _roles(check)

@@ -5,7 +5,8 @@ people exist, what is unique, numbers, rows, links, stages, history, tokens and 
 all of them. A record goes the single way instead wherever its outcome, or what follows from it, could depend on the others:
 
 - all of them, where an automation runs before or after a record is created, where field rights have conditions, where an
-  expression looks at parents or children, or where reading a linked record depends on something computed (`goes_together`);
+  expression looks at parents or children, or where reading a linked record depends on something computed (`goes_together`),
+  and where a rule looks for similar records;
 - one that has files, stands below another in a tree, is chosen by a candidate filter, or whose unique value or duplicate rule
   meets another record, in the database or earlier among these: the ones before it are written first;
 - all of a group that could not be written after all, e.g. because somebody else took a unique value at this moment.
@@ -31,7 +32,20 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, records, rollups, search, uniques, validate
+from saas.runtime import (
+    events,
+    ledgers,
+    numbers,
+    permissions,
+    pricing,
+    quota,
+    records,
+    rollups,
+    search,
+    twins,
+    uniques,
+    validate,
+)
 from saas.runtime.acts import Act, Happening
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
@@ -64,7 +78,8 @@ class _Group:
 
 async def create_many(act: Act, entity: Entity, rows: Sequence[Mapping[str, Any]], alone: Alone, *, confirm_duplicates: bool = False) -> list[UUID | AppError]:
     """Create what can be created; for each of `rows` the new id, or why there is none."""
-    if len(rows) < 2 or not permissions.may(act.ctx, "create", entity.key) or not goes_together(act.ctx, entity):
+    alike = any(matcher.similar for _, matcher in _asking_rules(act.ctx, entity, confirm_duplicates))  # no mark tells who is similar
+    if len(rows) < 2 or alike or not permissions.may(act.ctx, "create", entity.key) or not goes_together(act.ctx, entity):
         return [await _tried(alone, values, _moment(act.ctx, place)) for place, values in enumerate(rows)]
     group = _Group(act, entity)
     drafts = []
@@ -282,10 +297,18 @@ async def _claims(group: _Group, drafts: Sequence[Draft], confirmed: bool) -> di
     """{record: {unique rule: value}} of those that meet no other record."""
     ctx, entity = group.ctx, group.entity
     wanted = {d.row.id: uniques.claims_of(entity, d.row, group.env(d.row)) for d in drafts}
-    rules = [rule for rule in entity.defn.duplicates if rule.action == "block" or not (confirmed or ctx.unrestricted)]
-    marked = {d.row.id: set(uniques.marks(entity, d.row, [rule for rule in rules if d.changed & set(rule.match)])) for d in drafts}
+    rules = _asking_rules(ctx, entity, confirmed)
+    marked = {
+        d.row.id: {
+            (ctx.config.entity(matcher.target).number, mark)
+            for rule, matcher in rules
+            if d.changed & set(rule.match)
+            for mark in twins.marks(ctx.config, entity, d.row, [matcher])
+        }
+        for d in drafts
+    }
     seen: set[Any] = await uniques.taken(group.act.conn, ctx, entity, {item for claims in wanted.values() for item in claims.items()})
-    seen |= await uniques.marked(group.act.conn, ctx, entity, set().union(*marked.values()) if marked else set())
+    seen |= await twins.marked(group.act.conn, ctx, set().union(*marked.values()) if marked else set())
     free = {}
     for draft in drafts:
         mine = {*wanted[draft.row.id].items(), *marked[draft.row.id]}
@@ -293,6 +316,15 @@ async def _claims(group: _Group, drafts: Sequence[Draft], confirmed: bool) -> di
             free[draft.row.id] = wanted[draft.row.id]
         seen |= mine
     return free
+
+
+def _asking_rules(ctx: Context, entity: Entity, confirmed: bool) -> list[Any]:
+    """The duplicate rules that could refuse a record, with their matchers."""
+    return [
+        (rule, matcher)
+        for rule, matcher in twins.own_rules(ctx.config, entity)
+        if rule.action == "block" or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
+    ]
 
 
 # ---- writing ------------------------------------------------------------------------------------------------------------------
@@ -362,7 +394,7 @@ async def _tokens(group: _Group, made: Sequence[Row]) -> dict[UUID, set[str]]:
     ctx, entity = group.ctx, group.entity
     found = {}
     for place, row in enumerate(made):
-        found[row.id] = search.tokens(search.searchable_text(ctx, entity, row)).union(uniques.marks(entity, row))
+        found[row.id] = search.tokens(search.searchable_text(ctx, entity, row)).union(twins.tokens(ctx.config, entity, row))
         await let_others(place)
     return found
 

@@ -3,6 +3,7 @@ with what the person may see."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,14 +13,26 @@ from uuid import UUID
 import asyncpg
 
 from saas.db import in_transaction, limits, tenant_transaction
-from saas.errors import AppError, BadRequest, Conflict, NotFound, TooSlow
+from saas.errors import AppError, BadRequest, Conflict, NotFound, RecordMerged, TooSlow
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, composing, costs, creating, events, permissions, pipelines, postings, records, search
+from saas.runtime import (
+    aggregates,
+    composing,
+    costs,
+    creating,
+    events,
+    merging,
+    permissions,
+    pipelines,
+    postings,
+    records,
+    search,
+)
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
@@ -36,10 +49,9 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Compose -> Change; Get -> Record; List -> Page;
-    Board -> [BoardColumn];
-    Aggregate -> [AggregateRow]; History -> [HistoryEntry].
-    Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge.
+    Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
     """
     handler, writes = _HANDLERS[type(operation)]
@@ -53,7 +65,11 @@ async def execute(ctx: Context, operation: Any) -> Any:
     for attempt in range(ATTEMPTS):
         try:
             async with _transaction(ctx, writes) as conn:
-                return await handler(conn, ctx, entity, operation)
+                try:
+                    return await handler(conn, ctx, entity, operation)
+                except NotFound as error:
+                    await _lead_on(conn, ctx, entity, operation, error)
+                    raise
         except Conflict as error:
             # Two acts waited for each other and the database ended one of them: nothing of it is left, so it is done again.
             if error.data.get("reason") != "deadlock" or in_transaction() or attempt == ATTEMPTS - 1:
@@ -65,6 +81,16 @@ async def execute(ctx: Context, operation: Any) -> Any:
         except asyncpg.DataError as error:
             raise BadRequest(lazy("A value is outside of what can be computed or stored.")) from error
     raise AssertionError("unreachable")
+
+
+async def _lead_on(conn: Any, ctx: Context, entity: Entity, operation: Any, error: NotFound) -> None:
+    """An id that was merged away leads to the record it lives on in, for those who may see that one. Raises RecordMerged, or nothing."""
+    record_id = getattr(operation, "id", None)
+    if isinstance(error, RecordMerged) or not isinstance(record_id, UUID):
+        return
+    survivor = await merging.survivor_of(conn, ctx, entity, record_id)
+    if survivor is not None and await records.find(conn, ctx, entity, survivor) is not None:
+        raise RecordMerged(entity=entity.key, merged_into=str(survivor)) from error
 
 
 @asynccontextmanager
@@ -106,7 +132,7 @@ async def _shown(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, de
 
 async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
     act = Act(conn, ctx)
-    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, record_id=op.id)
+    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, reason=op.reason, record_id=op.id)
     return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")), brief=op.brief)
 
 
@@ -124,7 +150,7 @@ async def _create_many(conn: Any, ctx: Context, entity: Entity, op: ops.CreateMa
 
 async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> ops.Change:
     act = Act(conn, ctx)
-    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates)
+    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates, reason=op.reason)
     return await _change(act, entity, op.id, _said(ctx, entity, "updated", _("Saved")), brief=op.brief)
 
 
@@ -136,8 +162,30 @@ async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> op
 
 async def _restore(conn: Any, ctx: Context, entity: Entity, op: ops.Restore) -> ops.Change:
     act = Act(conn, ctx)
+    await merging.refuse_traced(conn, ctx, entity, op.id)
     await records.restore(act, entity, op.id)
     return await _change(act, entity, op.id, _("Restored"))
+
+
+async def _merge(conn: Any, ctx: Context, entity: Entity, op: ops.Merge) -> ops.Change:
+    act = Act(conn, ctx)
+    merged = await merging.merge(act, entity, op.survivor, op.losers, op.choices, winner=op.winner, versions=op.versions)
+    change = await _change(act, entity, merged.survivor, _("Merged"))
+    return dataclasses.replace(change, merge=merged.id)
+
+
+async def _undo_merge(conn: Any, ctx: Context, entity: Entity, op: ops.UndoMerge) -> ops.Change:
+    act = Act(conn, ctx)
+    survivor = await merging.undo(act, entity, op.merge)
+    return dataclasses.replace(await _change(act, entity, survivor, _("The merge was undone")), merge=op.merge)
+
+
+async def _compare_for_merge(conn: Any, ctx: Context, entity: Entity, op: ops.CompareForMerge) -> ops.MergeSheet:
+    return await merging.sheet(Act(conn, ctx), entity, op.survivor, op.losers, op.choices, op.winner)
+
+
+async def _get_merge(conn: Any, ctx: Context, entity: Entity, op: ops.GetMerge) -> merging.PastMerge:
+    return await merging.past_merge(conn, ctx, entity, op.merge)
 
 
 async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transition) -> ops.Change:
@@ -190,7 +238,8 @@ def _may_look(ctx: Context, entity: Entity, *, deleted: bool) -> None:
 
 async def _get(conn: Any, ctx: Context, entity: Entity, op: ops.Get) -> ops.Record:
     _may_look(ctx, entity, deleted=op.deleted)
-    record = await _shown(conn, ctx, entity, op.id, deleted=op.deleted)
+    merged = op.deleted and await merging.survivor_of(conn, ctx, entity, op.id) is not None
+    record = None if merged else await _shown(conn, ctx, entity, op.id, deleted=op.deleted)
     if record is None:
         raise NotFound(lazy("This record does not exist, or you may not see it."))
     return record
@@ -212,6 +261,8 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
     _may_look(ctx, entity, deleted=op.deleted)
     view = await _view(conn, ctx, entity, op.view)
     query = Query(ctx, entity, right=op.right, deleted=op.deleted)
+    if op.deleted:  # what was merged comes back by undoing the merge
+        query.where.append(merging.untraced_sql(entity, query.scope.param(ctx.tenant_id, "uuid")))
     if op.right == "export":  # what may leave is never more than what may be seen
         query.where.append(permissions.right_sql("read", query.scope))
     within, filter_ = _filters(view, op.filter)
@@ -333,6 +384,10 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
     ops.Compose: (_compose, True),
+    ops.Merge: (_merge, True),
+    ops.UndoMerge: (_undo_merge, True),
+    ops.CompareForMerge: (_compare_for_merge, False),
+    ops.GetMerge: (_get_merge, False),
     ops.Claim: (_claim, True),
     ops.Assign: (_assign, True),
     ops.Release: (_release, True),

@@ -33,8 +33,8 @@ from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import EMPTY
 
 ON_RECORDS = ("read", "update", "delete", "export")
-BY_ROLES = ("create", "import", "bulk")  # no record is asked
-WRITES = ("create", "update", "delete", "restore", "import", "bulk", "transition", "change_field")
+BY_ROLES = ("create", "import", "bulk", "merge")  # no record is asked
+WRITES = ("create", "update", "delete", "restore", "import", "bulk", "merge", "transition", "change_field")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def explain(
 ) -> Verdict:  # fmt: skip
     """Walk the rules for `person` under the configuration of `ctx`, whose user asks; no value is named that they may not see.
 
-    right: read create update delete restore export import bulk transition see_field change_field. Without a record it is asked
+    right: read create update delete restore export import bulk merge transition see_field change_field. Without a record it is asked
     whether the person may do so at all. `say` puts a condition over an entity into words. The transaction must be one that may write. Errors: NotFound for what does not exist,
     and for a record that who asks may not see.
     """
@@ -147,6 +147,8 @@ class _Walk:
             steps = self._new("import", lambda r: (r.import_, None))
         elif right == "bulk":
             steps = [*self._new("bulk", lambda r: (r.bulk, None)), self._grant("update")]
+        elif right == "merge":
+            steps = [*self._new("merge", lambda r: (r.merge, None)), self._grant("update")]
         elif right == "restore":
             steps = await self._restore()
         else:
@@ -180,7 +182,7 @@ class _Walk:
         return steps + await self._attempt(steps, lambda found: ops.Restore(entity=self.entity.key, id=found.id))
 
     def _new(self, right: str, given: Callable[[EntityRights], tuple[bool, str | None]]) -> list[Step]:
-        """create, import, bulk: by the roles alone."""
+        """create, import, bulk, merge: by the roles alone."""
         found = []
         for role, rights in self._by_role():
             yes, condition = given(rights)
@@ -188,7 +190,7 @@ class _Walk:
             found.append(Step(self._whose(role), None if condition and not yes else yes, self._source(role, detail)))
         holds = any(s.holds is not False for s in found)
         steps = [Step(_(GRANTS[right], name=self.name, records=self._plural), holds, steps=tuple(found))]
-        return [*(self._changeable() if right == "bulk" else self._outside()), *steps]
+        return [*(self._changeable() if right in ("bulk", "merge") else self._outside()), *steps]
 
     # ---- transitions
 

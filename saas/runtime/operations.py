@@ -24,6 +24,7 @@ class Create:
     entity: str
     values: Values
     confirm_duplicates: bool = False
+    reason: str = ""  # why somebody saves although a similar record exists
     id: UUID | None = None
     brief: bool = False
 
@@ -47,6 +48,7 @@ class Update:
     values: Values
     version: int | None = None
     confirm_duplicates: bool = False
+    reason: str = ""
     brief: bool = False
 
 
@@ -64,6 +66,42 @@ class Delete:
 class Restore:
     entity: str
     id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Records of one entity become one: `survivor` stays, `losers` lead to it. `choices`: {field: the record whose value wins, or "all"};
+    what is not chosen follows the entity's strategy (`winner`: another one). `versions`: what the caller saw of each."""
+
+    entity: str
+    survivor: UUID
+    losers: Sequence[UUID]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
+    versions: Mapping[UUID, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoMerge:
+    entity: str
+    merge: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareForMerge:
+    """What a merge would make of each field, without doing it."""
+
+    entity: str
+    survivor: UUID
+    losers: Sequence[UUID]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetMerge:
+    entity: str
+    merge: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +317,7 @@ class Change:
     effects: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     message: str = ""
+    merge: UUID | None = None  # the merge that was done or undone
 
 
 @dataclass(slots=True)
@@ -301,15 +340,40 @@ class AggregateRow:
     values: list[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class MergeField:
+    """A field of records that are to be merged. `texts`: what each says, by id; `chosen`: the id whose value is proposed, or "all"."""
+
+    key: str
+    label: str
+    texts: Mapping[UUID, str]
+    chosen: str
+    holds_several: bool
+    may_choose: bool
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSheet:
+    """What stands to be chosen before a merge. `children`: for each record the names and numbers of what belongs to it and may be seen."""
+
+    survivor: UUID
+    records: list[Record]
+    fields: list[MergeField]
+    children: Mapping[UUID, list[tuple[str, int]]]
+    undo_days: int
+
+
 @dataclass(slots=True)
 class HistoryEntry:
     """One event. `changes` is [{"field", "label", "old", "new"}] with displayed texts; hidden fields are left out."""
 
     id: str
     at: datetime
-    kind: str  # created updated deleted restored transition claimed assigned released recycled
+    kind: str  # created updated deleted restored transition claimed assigned released recycled merged unmerged
     actor_id: UUID | None
     actor: str
     origin: str
     changes: list[dict[str, Any]]
     transition: str | None = None
+    merge: str | None = None  # the merge it speaks of

@@ -21,7 +21,7 @@ from saas.tenants import WRITABLE, TenantRow
 ALL = (ScopeRule("all"),)
 LEVELS = {"hidden": 0, "masked": 1, "read": 2, "write": 3}
 NO_RIGHTS = EntityRights()
-ADMIN_RIGHTS = EntityRights(read=ALL, update=ALL, delete=ALL, export=ALL, create=True, import_=True, bulk=True)
+ADMIN_RIGHTS = EntityRights(read=ALL, update=ALL, delete=ALL, export=ALL, create=True, import_=True, bulk=True, merge=True)
 
 
 def roles(ctx: Context) -> list[RoleDef]:
@@ -113,7 +113,7 @@ def _within_key(ctx: Context, entity_key: str, rights: EntityRights) -> EntityRi
         return NO_RIGHTS
     if "write" in key.scopes:
         return rights
-    return replace(rights, update=(), delete=(), create=False, create_if=None, import_=False, bulk=False)
+    return replace(rights, update=(), delete=(), create=False, create_if=None, import_=False, bulk=False, merge=False)
 
 
 def deciding_fields(ctx: Context, entity_key: str) -> list[tuple[RoleDef, EntityRights]]:
@@ -134,7 +134,7 @@ def rules(ctx: Context, right: str, entity_key: str) -> list[ScopeRule]:
 
 
 def may(ctx: Context, right: str, entity_key: str) -> bool:
-    """May the person use this right on some record at all? right: create read update delete export import bulk."""
+    """May the person use this right on some record at all? right: create read update delete export import bulk merge."""
     entity = ctx.config.entities.get(entity_key)
     if entity is None:
         return False
@@ -148,6 +148,8 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
         return any(r.import_ for r in entity_rights(ctx, entity_key))
     if right == "bulk":
         return any(r.bulk for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
+    if right == "merge":
+        return any(r.merge for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
     return bool(rules(ctx, right, entity_key))
 
 

@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -102,7 +102,7 @@ def refuse_stale(row: Row, version: int | None) -> None:
 
 
 async def create(
-    act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, record_id: UUID | None = None
+    act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, reason: str = "", record_id: UUID | None = None
 ) -> Row:
     ctx = act.ctx
     permissions.require(ctx, "create", entity.key)
@@ -125,7 +125,9 @@ async def create(
         raise InvalidInput(draft.problems)
     if entity.pipeline and (stage := await ledgers.first_stage(act, entity, row)):
         row.state = row.values[entity.pipeline.field] = stage
-    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmed=confirm_duplicates)
+    confirmation = twins.Confirmation(confirm_duplicates, reason)
+    told = await twins.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmation, is_new=True)
+    act.warnings += told
     await holding.refuse(act, entity, row, None)
     await uniques.claim(act.conn, ctx, entity, row, None)
     await numbers.number(act.conn, ctx, entity, row)
@@ -133,9 +135,9 @@ async def create(
     row.version = 1
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
-    history = events.appended(ctx, entity, row, "created", changes)
+    history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told else ""))
     accounts = await ledgers.opened(act, entity, row)
-    tokens = search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)
+    tokens = search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=True)
     await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
@@ -292,16 +294,17 @@ async def update(
     *,
     version: int | None = None,
     confirm_duplicates: bool = False,
+    reason: str = "",
 ) -> Row:
     """Errors: NotFound, PermissionDenied, StaleVersion, InvalidInput, DuplicateFound."""
-    row = await update_if_there(act, entity, record_id, values, version=version, confirm_duplicates=confirm_duplicates)
+    row = await update_if_there(act, entity, record_id, values, version=version, confirm_duplicates=confirm_duplicates, reason=reason)
     if row is None:
         raise NotFound(lazy("This record does not exist, or you may not see it."))
     return row
 
 
 async def update_if_there(
-    act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False
+    act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False, reason: str = ""
 ) -> Row | None:
     """`update`, but None for a record that there is not, that was deleted, or that the person may not see."""
     ctx = act.ctx
@@ -317,7 +320,7 @@ async def update_if_there(
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     take(ctx, draft, values)
     await take_links(act.conn, ctx, draft)
-    return await save(act, draft, confirm_duplicates=confirm_duplicates)
+    return await save(act, draft, confirm_duplicates=confirm_duplicates, reason=reason)
 
 
 def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
@@ -330,7 +333,7 @@ def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
     return lazy("Your role does not allow this for this record.")
 
 
-async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, transition: str | None = None) -> Row:
+async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reason: str = "", transition: str | None = None) -> Row:
     """Check and write a draft of an existing record, with all that follows from it."""
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
     if draft.changed or transition:
@@ -342,20 +345,24 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, tran
     changes = {k: (old.get(k), row.get(k)) for k in sorted(draft.changed) if old.get(k) != row.get(k)}
     if not changes and transition is None:
         return old
-    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates or transition is not None)
+    # A transition cannot be asked to confirm: a rule that only warns must not end it.
+    confirmation = twins.Confirmation(confirm_duplicates, reason, unasked=transition is not None)
+    told = await twins.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmation, is_new=False)
+    act.warnings += told
     await holding.refuse(act, entity, row, old)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
+    history = events.with_reason(changes, reason if told else "")
     kind = "transition" if transition else act.deed or "updated"
-    writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, changes, transition)]
+    writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, history, transition)]
     writes += await holding.noted(act, entity, row, old)
     if row.state != old.state:
         writes += changed_stage(ctx, entity, row)
     accounts = await ledgers.opened(act, entity, row)
-    if set(changes) & search_keys(entity):
-        writes += search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=False)
+    if set(changes) & search_keys(ctx, entity):
+        writes += search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=False)
     await write_together(act.conn, writes)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
     await holding.tell(act, entity, row, old)
@@ -519,7 +526,7 @@ async def follow_configuration(conn: Any, ctx: Context, entity: Entity, rewrites
     history = [(r.row, {k: (r.told.get(k, old), new) for k, (old, new) in r.changes.items()}) for r in changed]
     await events.append_many(conn, ctx, entity, history)
     collisions = await uniques.sync(conn, ctx, entity, ids, uniques.rules_about(ctx, entity, keys))
-    if keys & search_keys(entity):
+    if keys & search_keys(ctx, entity):
         await reindex(conn, ctx, entity, ids)
     before = {key: [UUID(v) for r in changed if key in r.changes for v in _ids_in(r.changes[key][0])] for key in keys if field_types.get(entity.fields[key].type).holds == "record"}
     await rollups.refresh_above(conn, ctx, entity, ids, keys, also=before)
@@ -543,19 +550,19 @@ def _ids_in(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def search_keys(entity: Entity) -> set[str]:
-    """Fields whose values stand in the search index, as words or as marks of the duplicate rules."""
-    return {*search.searched(entity), *(key for rule in entity.defn.duplicates for key in rule.match)}
+def search_keys(ctx: Context, entity: Entity) -> set[str]:
+    """Fields whose values stand in the search index, as words or as tokens of the duplicate rules."""
+    return {*search.searched(entity), *twins.fields_looked_at(ctx.config, entity)}
 
 
 async def reindex(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) -> None:
     """Make the tokens of locked records anew."""
     statement = Statement(ctx)
     scope = RecordScope(statement, entity, "t")
-    projection = Projection(scope, search_keys(entity))
+    projection = Projection(scope, search_keys(ctx, entity))
     sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
     rows = projection.rows(await conn.fetch(*statement.finish(sql)))
-    wanted = {row.id: search.tokens(search.searchable_text(ctx, entity, row)) | set(uniques.marks(entity, row)) for row in rows}
+    wanted = {row.id: search.tokens(search.searchable_text(ctx, entity, row)) | twins.tokens(ctx.config, entity, row) for row in rows}
     await search.index_many(conn, ctx, entity, wanted)
 
 

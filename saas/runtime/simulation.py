@@ -237,7 +237,7 @@ def _access(ctx: Context, entity: Entity | None, name: str) -> tuple[str, str]:
 
 
 def _actions(before: Context, after: Context, key: str) -> Iterable[Flip]:
-    names = {"create": _("Create"), "import": _("Import"), "export": _("Export"), "bulk": _("Change many at once")}
+    names = {"create": _("Create"), "import": _("Import"), "export": _("Export"), "bulk": _("Change many at once"), "merge": _("Merge records")}
     for right, label in names.items():
         yield Flip(right, label, permissions.may(before, right, key), permissions.may(after, right, key))
     moves = [_moves(c, key) for c in (before, after)]

@@ -27,7 +27,7 @@ from saas.ui.guards import whole_number
 from saas.ui.plan_views import way_to_more
 from saas.ui.render import markup
 from saas.ui.values import is_wide
-from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Link, Problem
+from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Problem, TwinView
 
 PLAIN_SELECT = 30  # up to so many candidates stand in a select; beyond, the select becomes a search box
 PICKED = ("record", "user", "dept")  # what is held where candidates are asked for
@@ -229,16 +229,14 @@ def shown_problems(entity: Entity, error: AppError, drawn: set[str], prefix: str
     return tuple(found)
 
 
-def duplicates_view(error: DuplicateFound) -> DuplicatesView:
-    entity = error.data.get("entity", "")
-    links = []
+def duplicates_view(error: DuplicateFound, reason: str = "") -> DuplicatesView:
+    found = []
     for match in error.data.get("matches") or ():
-        owner = f" · {match['owner']}" if match.get("owner") else ""
-        if match.get("id"):
-            links.append(Link(f"{match['title']}{owner}", f"/r/{entity}/{match['id']}"))
-        else:
-            links.append(Link(_("A record you may not see") + owner, ""))
-    return DuplicatesView(str(error.message), tuple(links), error.data.get("action") != "block")
+        lines = tuple((line["label"], line["text"]) for line in match.get("shown") or ())
+        score = _("%(percent)s %% alike", percent=match["score"]) if match.get("score") not in (None, 100) else ""
+        url = f"/r/{match['entity']}/{match['id']}" if match.get("id") else ""
+        found.append(TwinView(match["title"] or _("A record you may not see"), match.get("id") or "", url, match.get("owner") or "", score, lines))
+    return DuplicatesView(str(error.message), tuple(found), error.data.get("action") != "block", bool(error.data.get("needs_reason")), reason)
 
 
 def conflict_view(ctx: Context, entity: Entity, drawing: Drawing, current: ops.Record, typed: Mapping[str, Any]) -> ConflictView:
@@ -259,7 +257,7 @@ def conflict_view(ctx: Context, entity: Entity, drawing: Drawing, current: ops.R
 
 async def build_form(
     conn: Any, ctx: Context, entity: Entity, state: FormState, *, new: bool, error: AppError | None = None, typed: Mapping[str, Any] | None = None,
-    current: ops.Record | None = None, prefix: str = "f", **shown: Any,
+    current: ops.Record | None = None, prefix: str = "f", reason: str = "", **shown: Any,
 ) -> FormView:  # fmt: skip
     """The create or edit form. After a refusal: `error`, and what was typed; after a stale version also the `current` record."""
     sections = form_sections(ctx, entity, state, new=new)
@@ -275,7 +273,7 @@ async def build_form(
     if isinstance(error, StaleVersion) and current is not None:
         more["conflict"] = conflict_view(ctx, entity, drawing, current, typed or {})
     elif isinstance(error, DuplicateFound):
-        more["duplicates"] = duplicates_view(error)
+        more["duplicates"] = duplicates_view(error, reason)
     elif error is not None:
         more["problem_title"] = str(type(error).title) if error.problems else str(error.message)
         more["problems"] = shown_problems(entity, error, set(keys), prefix, ctx.locale)

@@ -224,12 +224,12 @@ class Listing:
         hint = await advisor.hint(self.ctx, self.entity, time.perf_counter() - started, (self.view.filter, filter_), self.order() or ())
         rows = self.grouped([self.row(record, keys) for record in page.records], page.records)
         common = await self.common(conn, adding)
-        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
+        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import", "merge")}
         pooled = self.pool_acts(may)
         return ListView(
             columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
             reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
-            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"] or bool(pooled), pool_acts=pooled, can_bulk=may["bulk"], can_send=may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates), can_delete=may["delete"],
+            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"] or may["merge"] or bool(pooled), pool_acts=pooled, can_bulk=may["bulk"], can_merge=may["merge"], can_send=may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates), can_delete=may["delete"],
             bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint,
             **common, **self.paging(page), **await self.claiming(conn),
         )  # fmt: skip
@@ -306,6 +306,8 @@ class Listing:
         found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
         if self.view.key.startswith("u_"):
             found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))
+        if may["merge"] and self.entity.defn.duplicates:
+            found.append(Link(_("Possible duplicates"), f"{self.url}/twins", "copy"))
         if may["delete"]:
             found.append(Link(_("Recycle bin"), f"{self.url}/bin", "trash"))
         return tuple(found)

@@ -43,7 +43,7 @@ from saas.ui.views import (
 )
 
 RELATED_ROWS, TIMELINE_ROWS, SOURCE_ROWS = 10, 30, 20
-EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox"}
+EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox", "merged": "copy", "unmerged": "restore"}
 CSS = {"primary": "primary", "danger": "danger", "default": ""}
 
 
@@ -265,7 +265,7 @@ class RecordPage:
 
     def _event(self, entry: ops.HistoryEntry) -> EventView:
         changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes)
-        count = len(changes)
+        count = sum(1 for c in entry.changes if c["field"])
         text = {
             "created": _("created this record"),
             "updated": ngettext("changed %(count)s field", "changed %(count)s fields", count),
@@ -276,12 +276,14 @@ class RecordPage:
             "released": _("put this record into the pool"),
             "recycled": _("took this record back into the pool"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
+            "merged": _("merged other records into this one"),
+            "unmerged": _("undid a merge"),
         }.get(entry.kind, entry.kind)
-        if entry.kind == "created":
-            changes = ()
+        if entry.kind == "created":  # but not why it was saved although there was one like it
+            changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes if not c["field"])
         return EventView(
             kind=entry.kind, icon=EVENT_ICONS.get(entry.kind, "circle-dot"), actor=entry.actor, text=text, iso=entry.at.isoformat(), time=formats.clock(self.ctx, entry.at),
-            full=formats.full(self.ctx, entry.at), changes=changes,
+            full=formats.full(self.ctx, entry.at), changes=changes, url=f"/r/{self.entity.key}/merges/{entry.merge}" if entry.merge else "",
         )  # fmt: skip
 
     async def _messages(self) -> list[tuple[datetime, EventView]]:

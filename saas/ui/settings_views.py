@@ -82,6 +82,7 @@ def navigation(ctx: Context, current: str) -> tuple[NavGroup, ...]:
 
 # What the audit log calls its events; others show their key.
 AUDIT_EVENTS = {
+    "records.merged": lazy("Records merged"), "records.unmerged": lazy("Merge of records undone"),
     "sign_in.succeeded": lazy("Signed in"), "sign_in.failed": lazy("Sign-in failed"), "password.changed": lazy("Password changed"),
     "password_reset.asked": lazy("New password asked for"), "password_reset.done": lazy("New password chosen by link"),
     "invitation.sent": lazy("Invitation sent"), "invitation.resent": lazy("Invitation sent again"), "invitation.withdrawn": lazy("Invitation withdrawn"),

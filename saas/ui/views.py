@@ -161,6 +161,7 @@ class ListView:
     bulk_url: str = ""
     can_select: bool = False
     can_bulk: bool = False
+    can_merge: bool = False
     can_send: bool = False
     can_delete: bool = False
     bulk_moves: tuple[Choice, ...] = ()
@@ -364,10 +365,24 @@ class ConflictView:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinView:
+    """A record that may be the same. Without `id` the reader may not see it, and `lines` are what the rule reveals all the same."""
+
+    title: str
+    id: str = ""
+    url: str = ""
+    owner: str = ""
+    score: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatesView:
     text: str
-    matches: tuple[Link, ...] = ()
+    matches: tuple[TwinView, ...] = ()
     may_confirm: bool = True
+    needs_reason: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

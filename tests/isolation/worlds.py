@@ -78,6 +78,8 @@ async def _fill(world: World, word: str) -> None:
     things["cursor"] = (await admin.get("/records/customer", limit=1))["next"]
     things["opportunity"] = (await admin.create("opportunity", name=f"{word} deal", customer=things["record"], expected_amount="1000"))["id"]
     await admin.create("task", subject=f"{word} task", assignee=world.low.id, due="2030-01-01")
+    twins = [(await admin.create("customer", name=f"{word} Twin {i}"))["id"] for i in (1, 2)]
+    things["merge"] = (await admin.call("POST", "/records/customer/merge", {"survivor": twins[0], "losers": twins[1:]}))["merge"]
     headers = {"host": world.host, "authorization": f"Bearer {admin.token}"}
     upload = await admin.client.post("/api/v1/files", files={"file": (f"{word}.txt", f"{word} content".encode())}, data={"entity": "interaction", "field": "attachments"}, headers=headers)
     assert upload.status_code == 201, upload.text

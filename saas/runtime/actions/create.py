@@ -75,7 +75,7 @@ async def equal_record(run: ActionRun, entity: Entity, values: Mapping[str, Any]
     if rule is not None:
         where.append(
             f"t.id = (SELECT u.record_id FROM unique_value u WHERE u.tenant_id = {scope.param(ctx.tenant_id, 'uuid')} AND u.entity_id = {entity.number} "
-            f"AND u.rule_key = {scope.param(rule.key, 'text')} AND u.value = {scope.param(unique_key(wanted, rule.fields), 'text')})"
+            f"AND u.rule_key = {scope.param(rule.key, 'text')} AND u.value = {scope.param(unique_key(wanted, rule.fields, loose=rule.loose), 'text')})"
         )
     else:
         where += [_equal(scope, entity, key, wanted.values[key]) for key in values]

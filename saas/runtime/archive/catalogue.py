@@ -58,6 +58,9 @@ AFTER_RECORDS = (
     _kept("record_link", "field_key from_id to_id", "entity_id field_key from_id to_id", "from_id to_id", of_entity=True),
     _kept("record_event", "record_id id at actor_id origin kind operation_id transition version changes", "entity_id record_id at id", "record_id id actor_id operation_id", of_entity=True),
     _kept("stage_history", "record_id id stage entered_at left_at user_id", "entity_id record_id id", "record_id id user_id", of_entity=True),
+    _kept("record_merge", "id survivor_id merged_at merged_by undo_until undone_at undone_by detail", "entity_id id", "id survivor_id merged_by undone_by", of_entity=True),
+    _kept("twin_dismissed", "one_id other_id dismissed_at dismissed_by", "entity_id one_id other_id", "one_id other_id dismissed_by", of_entity=True),
+    _kept("record_trace", "loser_id survivor_id merge_id", "entity_id loser_id", "loser_id survivor_id merge_id", of_entity=True),
     _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
@@ -127,6 +130,7 @@ LEFT_OUT: Mapping[str, str] = {
     "integration": "addresses and secrets, sealed with this installation's key; set up again elsewhere",
     "exchange": "what was said with other programs from here",
     "search_token": "made anew from the records",
+    "twin_pair": "found anew when somebody searches",
     "unique_value": "made anew from the records",
     "field_index": "indexes of this database; the advisor proposes them again",
     "view_measure": "how fast this database was",

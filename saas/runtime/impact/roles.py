@@ -148,7 +148,7 @@ def loses(before: Context, after: Context) -> bool:
 
 
 def _loses_in(before: Context, after: Context, entity_key: str) -> bool:
-    for right in ("create", "import", "bulk"):
+    for right in ("create", "import", "bulk", "merge"):
         if permissions.may(before, right, entity_key) and not permissions.may(after, right, entity_key):
             return True
     for right in ("read", "update", "delete", "export"):

@@ -17,6 +17,7 @@ from saas.runtime.statements import statements_of
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
     ID,
+    LED_ON,
     ONCE,
     SHARED,
     TOO_SLOW,
@@ -80,7 +81,8 @@ def _schemas(ctx: Context, entity: Entity) -> Json:
 
 
 def _values(schema: Json, *more: str) -> Json:
-    extra: Json = {name: {"type": "boolean"} if name == "confirm_duplicates" else {"type": "integer"} for name in more}
+    kinds = {"confirm_duplicates": {"type": "boolean"}, "duplicate_reason": {"type": "string", "maxLength": 500}}
+    extra: Json = {name: kinds.get(name, {"type": "integer"}) for name in more}
     return body({"type": "object", "properties": {"values": schema, **extra}, "required": ["values"]})
 
 
@@ -98,13 +100,14 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         found = {**page(ref(key)), "properties": {**page(ref(key))["properties"], "count": {"type": ["object", "null"]}}}
         names = ("filter", "sort", "fields", "limit", "after", "count", "q", "view", "deleted")
         act(root, "get", "list", _("List"), answers(200, found, 403) | TOO_SLOW, parameters=query(*names))
-        got = answers(200, ref(key), 403, 404)
+        got = {**answers(200, ref(key), 403, 404), "308": LED_ON}
         act(one, "get", "get", _("Get one"), {**got, "200": tagged(got["200"], _("The record's version, for If-Match."))}, parameters=[ID, *query("deleted")])
-        act(f"{one}/history", "get", "history", _("History"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID, *query("limit", "before")])
+        act(f"{one}/history", "get", "history", _("History"), {**answers(200, page({"type": "object"}), 403, 404), "308": LED_ON}, parameters=[ID, *query("limit", "before")])
+        act(f"{root}/merges/{{id}}", "get", "merge", _("A merge of records"), answers(200, {"type": "object"}, 403, 404), parameters=[ID])
         act(f"{root}/aggregate", "post", "aggregate", _("Group and measure"), answers(200, {"type": "object"}, 403, 422), requestBody=body(ref("Aggregate")))
         act(f"/views/{key}", "get", "views", _("Views"), answers(200, page({"type": "object"}), 404))
     if permissions.may(ctx, "create", key):
-        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates"))
+        act(root, "post", "create", _("Create"), answers(201, ref(key), 402, 403, 404, 409, 422), parameters=[ONCE], requestBody=_values(ref(f"{key}.new"), "confirm_duplicates", "duplicate_reason"))
     if visible(ctx, entity):
         act(f"{one}/ledgers", "get", "ledgers", _("Accounts"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID])
         for ledger in visible(ctx, entity):
@@ -114,10 +117,10 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         reason = body({"type": "object", "properties": {"reason": {"type": ["string", "null"]}}}, required=False)
         act(f"{one}/reverse", "post", "reverse", _("Reverse"), answers(201, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE], requestBody=reason)
     if permissions.may(ctx, "update", key):
-        change = _values(ref(f"{key}.change"), "confirm_duplicates", "version")
-        act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID, match()], requestBody=change)
+        change = _values(ref(f"{key}.change"), "confirm_duplicates", "duplicate_reason", "version")
+        act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 410, 422), parameters=[ID, match()], requestBody=change)
     if permissions.may(ctx, "delete", key):
-        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409), parameters=[ID, match()])
+        act(one, "delete", "delete", _("Delete (into the recycle bin)"), answers(204, None, 403, 404, 409, 410), parameters=[ID, match()])
         act(f"{one}/restore", "post", "restore", _("Restore"), answers(200, ref(key), 402, 403, 404, 409, 422), parameters=[ID])
     if entity.defn.pools and permissions.may(ctx, "read", key):
         act(f"{root}/pools", "get", "pools", _("Pools and how you stand to them"), answers(200, page({"type": "object"}), 403, 404))
@@ -132,9 +135,22 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{root}/transfer", "post", "transfer", _("Give records to somebody, with records below them"), answers(200, {"type": "object"}, 403, 404, 409, 422), requestBody=body({"type": "object", "properties": asked}))
     if permissions.may(ctx, "bulk", key):
         act(f"{root}/bulk", "post", "bulk", _("The same with many records"), answers((200, 202), {"type": "object"}, 403, 422), requestBody=body(ref("Bulk")))
+    if permissions.may(ctx, "merge", key):
+        ids: Json = {"type": "array", "minItems": 1, "maxItems": 4, "items": {"type": "string", "format": "uuid"}}
+        asked = {
+            "survivor": {"type": "string", "format": "uuid"}, "losers": ids, "choices": {"type": "object", "additionalProperties": {"type": "string"}},
+            "winner": {"type": "string", "enum": ["survivor", "newest"]}, "versions": {"type": "object", "additionalProperties": {"type": "integer"}}, "preview": {"type": "boolean"},
+        }  # fmt: skip
+        merged = answers(200, {"type": "object"}, 402, 403, 404, 409, 410, 422)
+        act(f"{root}/merge", "post", "merge_records", _("Merge records"), merged, requestBody=body({"type": "object", "properties": asked, "required": ["survivor", "losers"]}))
+        settled = {"type": "object", "properties": {"ids": {**ids, "minItems": 2, "maxItems": 20}}, "required": ["ids"]}
+        act(f"{root}/twins", "get", "twins", _("Records that may be the same"), answers(200, {"type": "object"}, 403, 404))
+        act(f"{root}/twins/search", "post", "search_twins", _("Look for records that may be the same"), answers(202, {"type": "object"}, 403, 404))
+        act(f"{root}/twins/dismiss", "post", "dismiss_twins", _("Say that records are not the same"), answers(204, None, 403, 404), requestBody=body(settled))
+        act(f"{root}/merges/{{id}}/undo", "post", "undo_merge", _("Undo a merge"), answers(200, {"type": "object"}, 402, 403, 404, 409, 422), parameters=[ID])
     for transition in entity.pipeline.transitions if entity.pipeline else ():
         if _may_move(ctx, entity, transition):
-            answered = answers(200, ref("Change"), 402, 403, 404, 409, 422)
+            answered = answers(200, ref("Change"), 402, 403, 404, 409, 410, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
             act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
     return {path: item for path, item in paths.items() if item}

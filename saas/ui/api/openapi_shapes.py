@@ -34,6 +34,7 @@ def answers(status: int | tuple[int, ...], schema: Json | None, *errors: int, me
     return found
 
 
+LED_ON: Json = {"$ref": "#/components/responses/LedOn"}  # of reading a record that was merged into another
 TOO_SLOW: Json = {"422": {"$ref": "#/components/responses/TooSlow"}}  # of reads, which have nothing else to refuse with it
 _NAMES = {402: "LimitReached", 409: "Conflict", 422: "Invalid", 429: "TooMany", 503: "Unavailable"}
 
@@ -53,6 +54,7 @@ def responses() -> Json:
         "LimitReached": _problem(_("A limit of the workspace's plan is reached (`limit_reached`): `limit` names it, `allowed` and `used` say how many. GET /usage shows all of them."), ref("LimitReached")),
         "TooMany": {**_problem(_("Too many attempts, or more requests in this minute than the plan allows (`limit_reached`). Answers tell in X-RateLimit-Limit, -Remaining and -Reset how many are left, and for how many seconds."), ref("Problem")), "headers": later},
         "Unavailable": {**_problem(away, ref("Problem")), "headers": later},
+        "LedOn": {"description": _("The record was merged into another one; Location leads there."), "headers": {"Location": {"schema": {"type": "string"}}}},
         "NotModified": {"description": _("Nothing changed since the answer whose ETag was sent."), "headers": {"ETag": {"schema": {"type": "string"}}}},
     }
 

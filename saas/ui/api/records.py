@@ -20,7 +20,7 @@ from saas.runtime import operations as ops
 from saas.runtime.aggregates import MAX_ROWS
 from saas.ui.api import access, shapes
 
-_META = {"values", "version", "confirm_duplicates"}
+_META = {"values", "version", "confirm_duplicates", "duplicate_reason"}
 
 
 def record_id(text: str) -> UUID:
@@ -42,7 +42,7 @@ def ids_of(body: Mapping[str, Any], name: str, *, most: int) -> list[UUID]:
 def values_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """`{"values": {…}}`, or the values themselves."""
     if "values" not in body or not set(body) <= _META:
-        return {k: v for k, v in body.items() if k not in ("version", "confirm_duplicates")}
+        return {k: v for k, v in body.items() if k not in ("version", "confirm_duplicates", "duplicate_reason")}
     if not isinstance(body["values"], dict):
         raise BadRequest(lazy("“values” must be an object: {\"field\": value}."), field="values")
     return body["values"]
@@ -66,6 +66,14 @@ def confirmed(body: Mapping[str, Any]) -> bool:
     found = body.get("confirm_duplicates", False)
     if not isinstance(found, bool):
         raise BadRequest(lazy("“%(name)s” must be true or false.", name="confirm_duplicates"), field="confirm_duplicates")
+    return found
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    """Why somebody goes on although there is a similar record; kept in the record's history."""
+    found = body.get("duplicate_reason", "")
+    if not isinstance(found, str) or len(found) > 500:
+        raise BadRequest(lazy("“%(name)s” must be a text of at most 500 characters.", name="duplicate_reason"), field="duplicate_reason")
     return found
 
 
@@ -107,7 +115,7 @@ async def create_record(request: Request, entity: FromPath[str]) -> Response[Any
     body = await access.body(request)
 
     async def run() -> tuple[int, dict[str, Any]]:
-        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=confirmed(body)))
+        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=confirmed(body), reason=_reason(body)))
         created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
         content = shapes.record(change.record) if change.record else {"id": created, "entity": entity}
         return 201, {**content, "effects": [e for e in change.effects if e["id"] != created], "warnings": change.warnings, "message": change.message}
@@ -158,6 +166,7 @@ async def update_record(request: Request, entity: FromPath[str], rid: FromPath[s
         ctx,
         ops.Update(
             entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=confirmed(body),
+            reason=_reason(body),
         ),
     )  # fmt: skip
     content = shapes.record(change.record) if change.record else {"id": rid, "entity": entity}

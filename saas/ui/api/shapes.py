@@ -79,5 +79,5 @@ def entity_summary(ctx: Context, entity: Entity) -> dict[str, Any]:
     return {
         "key": entity.key, "label": pick(entity.defn.label, ctx.locale), "plural": pick(entity.defn.plural, ctx.locale), "icon": entity.defn.icon,
         "title": entity.defn.title, "owned": entity.defn.owned, "read_only": entity.defn.read_only,
-        "can": {right: permissions.may(ctx, right, entity.key) for right in ("read", "create", "update", "delete", "export", "import", "bulk")},
+        "can": {right: permissions.may(ctx, right, entity.key) for right in ("read", "create", "update", "delete", "export", "import", "bulk", "merge")},
     }  # fmt: skip

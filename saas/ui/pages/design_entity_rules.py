@@ -24,6 +24,8 @@ from saas.ui.views import Choice
 
 LIST = "/settings/entities"
 SECTIONS = ("rules", "unique", "duplicates", "pools")
+LETTERS = ("text", "longtext", "email", "url", "code")
+_FLAT = {"against.entity": "against_entity", "against.fields": "against_fields", "against.where": "where", "against.reveal": "reveal"}
 MESSAGES = ("created", "updated", "deleted", "confirm_delete")
 
 
@@ -108,7 +110,8 @@ async def save_rules(request: Request, key: FromPath[str]) -> Response[Any]:
 # ---- one rule -----------------------------------------------------------------------------------------------------------
 
 
-def _controls(desk: Desk, key: str, section: str) -> list[Control]:
+def _controls(desk: Desk, key: str, section: str, values: Mapping[str, Any] | None = None) -> list[Control]:
+    """`values`: what stands there or was posted; which fields of another entity there are depends on it."""
     entity = desk.config.entities.get(key)
     message = Control("message", "label", _("Message"), _("What people read when it happens."), required=section == "rules")
     if section == "rules":
@@ -121,13 +124,61 @@ def _controls(desk: Desk, key: str, section: str) -> list[Control]:
         return _pool_controls(desk, key)
     fields = views.field_choices(desk, entity)
     if section == "unique":
-        note = _("Capitals and spaces make no difference. Deleted records do not count.")
-        return [Control("fields", "sorter", _("No two records share all of these"), note, required=True, choices=fields), message, Control("when", "condition", _("Only among records for which"), entity=key)]
+        note = _("Capitals, spaces and full or half width make no difference.")
+        return [
+            Control("fields", "sorter", _("No two records share all of these"), note, required=True, choices=fields), message, Control("when", "condition", _("Only among records for which"), entity=key),
+            Control("loose", "bool", _("Only letters and digits count"), _("“AB-12/3” and “ab 123” are the same."), default=False),
+            Control("with_deleted", "bool", _("Deleted records keep their values"), _("Otherwise a value is free again once its record was deleted."), default=False),
+        ]  # fmt: skip
+    return _duplicate_controls(desk, key, fields, message, values or {})
+
+
+def _duplicate_controls(desk: Desk, key: str, fields: tuple[Choice, ...], message: Control, values: Mapping[str, Any]) -> list[Control]:
     acts = (Choice("warn", _("Warn; people may save all the same")), Choice("block", _("Refuse to save")))
-    return [
-        Control("match", "sorter", _("Records look alike when these are equal"), required=True, choices=fields),
-        Control("action", "choice", _("Then"), choices=acts, default="warn", required=True), message,
+    later = (Choice("warn", _("Warn")), Choice("block", _("Refuse")), Choice("ignore", _("Do not look")))
+    entity, other = desk.config.entities.get(key), values.get("against_entity")
+    letters = views.field_choices(desk, entity, of=LETTERS)
+    there = desk.config.entities.get(str(other))
+    found = other if there is not None else key
+    controls = [
+        Control("match", "sorter", _("Records look alike when these agree"), _("Telephone numbers compare by their digits, all else without capitals, spaces and width."), required=True, choices=fields),
+        Control("similar", "choices", _("Of these, similar is enough for"), _("Names with a typing error or in another order are found as well."), choices=letters),
+        Control("threshold", "number", _("How alike they must be, in percent"), default=85, more={"min": 50, "max": 100}),
+        Control("names", "choices", _("Of these, company names"), _("“Co., Ltd.”, “GmbH” and other legal forms make no difference."), choices=letters),
+        Control("against_entity", "choice", _("Look among"), choices=tuple(c for c in views.entity_choices(desk) if c.key != key), more={"empty": _("records of the same entity")}),
     ]  # fmt: skip
+    if there is not None:
+        controls.append(Control("against_fields", "sorter", _("Fields there, in the same order"), required=True, choices=views.field_choices(desk, there)))
+    return [
+        *controls,
+        Control("where", "condition", _("Only records found for which"), entity=str(found)),
+        Control("action", "choice", _("When creating"), choices=acts, default="warn", required=True),
+        Control("on_update", "choice", _("When changing"), choices=later, more={"empty": _("as when creating")}), message,
+        Control("across", "bool", _("Also among records the person may not see"), default=True),
+        Control("reveal", "choices", _("Told of records the person may not see"), _("Nothing ticked: only that there is one."), choices=views.field_choices(desk, there or entity)),
+        Control("confirm_roles", "choices", _("Who may save all the same"), _("Nothing ticked: everybody."), choices=views.role_choices(desk)),
+        Control("reason", "bool", _("Whoever does must say why"), _("The reason stands in the record's history."), default=False),
+    ]  # fmt: skip
+
+
+def _drawn_values(section: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as the form's controls name its properties."""
+    against = raw.get("against") if section == "duplicates" else None
+    if not isinstance(against, Mapping):
+        return dict(raw)
+    flat = {"against_entity": against.get("entity"), "against_fields": against.get("fields"), "where": against.get("where"), "reveal": against.get("reveal")}
+    return {**{k: v for k, v in raw.items() if k != "against"}, **flat}
+
+
+def _laid_rule(section: str, before: Mapping[str, Any], controls: list[Control], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition that the form's values make."""
+    made = laid(_drawn_values(section, before), controls, values)
+    other = made.pop("against_entity", None)
+    fields = made.pop("against_fields", None)
+    if other:
+        inner = {"entity": other, "fields": fields, "reveal": made.pop("reveal", None), "where": made.pop("where", None)}
+        made["against"] = {k: v for k, v in inner.items() if v}
+    return made
 
 
 def _pool_controls(desk: Desk, key: str) -> list[Control]:
@@ -183,7 +234,9 @@ async def show_rule(request: Request, key: FromPath[str], section: FromPath[str]
 
 
 async def _rule(desk: Desk, key: str, section: str, name: str, values: Mapping[str, Any], errors: Errors | None = None) -> Response[Any]:
-    controls = _controls(desk, key, section)
+    values = _drawn_values(section, values)
+    controls = _controls(desk, key, section, values)
+    errors = {_FLAT.get(path, path): text for path, text in errors.items()} if errors else errors
     head = views.head(desk, key, "rules")
     url = f"{head['url']}/rules/{section}/{name}"
     shown = _section(desk, key, desk.find(f"entities[{key}]"), section)
@@ -199,7 +252,7 @@ async def save_rule(request: Request, key: FromPath[str], section: FromPath[str]
     _known(section)
     form = await desk.ask.form()
     raw = desk.find(f"entities[{key}]")
-    controls = _controls(desk, key, section)
+    controls = _controls(desk, key, section, {"against_entity": str(form.get("against_entity") or "")})
     values = {"action": "warn", **read(desk, controls, form)} if section == "duplicates" else read(desk, controls, form)
     missing = {c.name: _("Please fill this in.") for c in controls if c.required and not values.get(c.name)}
     if missing:
@@ -207,7 +260,7 @@ async def save_rule(request: Request, key: FromPath[str], section: FromPath[str]
     is_new = name == "new"
     rule_key = _rule_key(raw, section, values) if is_new else name
     before = {"key": rule_key} if is_new else desk.find(f"entities[{key}].{section}[{name}]")
-    made = laid(before, controls, values)
+    made = _laid_rule(section, before, controls, values)
     place = (views.entity_words(desk, key), _section(desk, key, raw, section)["title"], _rule_words(desk, key, section, made))
     title = words.added(*place) if is_new else words.changed(*place)
     errors = await desk.save(f"entities[{key}].{section}[{rule_key}]", made, title, mark=str(form.get("_mark") or "") or None)

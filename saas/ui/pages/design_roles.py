@@ -30,7 +30,7 @@ URL = "/settings/roles"
 EVERY = "*"
 KEPT = "="  # a cell that says more than a choice can: it stays as it is
 SCOPED = ("read", "update", "delete", "export")
-RIGHTS = ("create", "read", "update", "delete", "export", "import", "bulk")
+RIGHTS = ("create", "read", "update", "delete", "export", "import", "bulk", "merge")
 FED = ("create", "update", "delete", "import")  # what nobody does with records that come from outside
 SCOPES = {
     "none": lazy("None"), "own": lazy("Own"), "assigned": lazy("Assigned to them"), "participant": lazy("Where they take part"), "team": lazy("Own and their team's"),
@@ -59,7 +59,7 @@ def _path(key: str) -> str:
 
 
 def _right_names() -> dict[str, str]:
-    return {"create": _("Create"), "read": _("Read"), "update": _("Edit"), "delete": _("Delete"), "export": _("Export"), "import": _("Import"), "bulk": _("Many at once")}
+    return {"create": _("Create"), "read": _("Read"), "update": _("Edit"), "delete": _("Delete"), "export": _("Export"), "import": _("Import"), "bulk": _("Many at once"), "merge": _("Merge")}
 
 
 # ---- the list -----------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def _matrix_row(desk: Desk, raw: Mapping[str, Any], key: str, entity: Entity | N
 
 def _cell(right: str, rights: Mapping[str, Any], entity: str, label: str) -> dict[str, Any]:
     value = _plain(right, rights.get(right))
-    if right in ("import", "bulk"):
+    if right in ("import", "bulk", "merge"):
         choices = [Choice("no", _("No")), Choice("yes", _("Yes"))]
     elif right == "create":
         choices = [Choice("no", _("No")), Choice("yes", _("Yes")), *([Choice(KEPT, _("If …"))] if value == KEPT else [])]
@@ -186,7 +186,7 @@ def _in_words(value: Any) -> str:
 
 def _plain(right: str, value: Any) -> str:
     """A right as one choice; "=" where it is more than that."""
-    if right in ("import", "bulk"):
+    if right in ("import", "bulk", "merge"):
         return "yes" if value else "no"
     if right == "create":
         return KEPT if isinstance(value, Mapping) else "yes" if value else "no"
@@ -203,7 +203,7 @@ def _css(right: str, value: str) -> str:
 
 def _json(right: str, text: str) -> Any:
     """The reverse of `_plain`; None for what need not be said."""
-    if right in ("create", "import", "bulk"):
+    if right in ("create", "import", "bulk", "merge"):
         return True if text == "yes" else None
     return True if text == AS_READING else None if text == "none" else text
 
@@ -250,7 +250,7 @@ def _with_cells(desk: Desk, raw: Mapping[str, Any], form: FormMultiDict) -> tupl
 
 
 def _is_choice(right: str, text: str) -> bool:
-    return text in (("no", "yes") if right in ("create", "import", "bulk") else (*SCOPES, AS_READING) if right == "export" else SCOPES)
+    return text in (("no", "yes") if right in ("create", "import", "bulk", "merge") else (*SCOPES, AS_READING) if right == "export" else SCOPES)
 
 
 # ---- one entity ---------------------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def _entity_groups(desk: Desk, raw: Mapping[str, Any], key: str) -> list[tuple[s
     if entity:
         records.append(Control("create_if", "condition", _("Condition on new records"), _("Looked at with the values that the new record gets."), entity=key, result="bool", show_if={**own, "create": ["if"]}))
     records += [_scopes_control(right, names[right], key if entity else "", own) for right in SCOPED]
-    records += [Control("import", "bool", names["import"], show_if=own), Control("bulk", "bool", _("Change many at once"), show_if=own)]
+    records += [Control("import", "bool", names["import"], show_if=own), Control("bulk", "bool", _("Change many at once"), show_if=own), Control("merge", "bool", _("Merge records that are the same"), show_if=own)]
     groups.append((_("Records"), records))
     if entity:
         note = _("Fields that are not listed are as editable as the record. A hidden field can be neither filtered nor guessed.")
@@ -319,7 +319,7 @@ def _move_controls(desk: Desk, entity: Entity) -> list[Control]:
 def _entity_values(desk: Desk, raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The rights on an entity as their controls see them."""
     rights, entity = _effective(raw, key), desk.config.entities.get(key)
-    values: dict[str, Any] = {"rights": "own" if key in (raw.get("entities") or {}) else "inherit", "import": bool(rights.get("import")), "bulk": bool(rights.get("bulk"))}
+    values: dict[str, Any] = {"rights": "own" if key in (raw.get("entities") or {}) else "inherit", "import": bool(rights.get("import")), "bulk": bool(rights.get("bulk")), "merge": bool(rights.get("merge"))}
     create = rights.get("create")
     values |= {"create": "if", "create_if": create.get("if")} if isinstance(create, Mapping) else {"create": "yes" if create else "no"}
     for right in SCOPED:
@@ -352,7 +352,7 @@ def _entity_rights(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict
             found[right] = plain[0] if len(plain) == 1 else plain
         if right in before and right in found and scope_rules_of(before[right]) == scope_rules_of(found[right]):
             found[right] = before[right]
-    found |= {name: True for name in ("import", "bulk") if values.get(name)}
+    found |= {name: True for name in ("import", "bulk", "merge") if values.get(name)}
     found |= {name: before[name] for name in RIGHTS if name in before and name not in found and _plain(name, before[name]) in ("no", "none")}
     fields = {r["field"]: {k: v for k, v in r.items() if k != "field"} for r in values.get("fields", ()) if r.get("field")}
     if fields:

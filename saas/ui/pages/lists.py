@@ -24,6 +24,7 @@ from saas.ui.forms import Drawing, form_values
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.listing import is_uuid, open_listing
 from saas.ui.pages.handing_over import page as hand_over_page
+from saas.ui.pages.merging import merge_url
 from saas.ui.pages.messages import sending_page
 from saas.ui.views import BulkView, Choice, Empty, ListView, Toast
 
@@ -105,6 +106,8 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
     if not ids:
         return ask.redirect(back, Toast(_("Tick at least one record first."), "warn"))
     kind, _colon, key = act.partition(":")
+    if kind == "merge":
+        return ask.redirect(merge_url(found.key, list(ids), ids[0], back))
     if act == "send":
         return await sending_page(ask, found.key, ids, "", {})
     if kind in ("claim", "release"):

@@ -1,0 +1,16 @@
+"""Records that may be the same thing: how values are compared, what of them is indexed, who is found, and what is told of them.
+
+`forms` makes values comparable, `rules` says which comparisons a configuration asks for, `index` keeps the tokens by which records are
+found, `looking` finds them and decides what a person may learn.
+"""
+
+from __future__ import annotations
+
+from saas.runtime.twins.index import fields_looked_at, marked, marks, signature, tokens
+from saas.runtime.twins.looking import Confirmation, found_twins, look_for_duplicates, told
+from saas.runtime.twins.pairs import TwinGroup, dismiss, keep_pairs, start_search, twin_groups
+from saas.runtime.twins.rules import Matcher, own_rules
+
+__all__ = [
+    "Confirmation", "Matcher", "TwinGroup", "dismiss", "fields_looked_at", "found_twins", "keep_pairs", "look_for_duplicates", "marked", "marks", "own_rules", "signature", "start_search", "tokens", "told", "twin_groups",
+]  # fmt: skip

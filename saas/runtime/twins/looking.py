@@ -1,0 +1,223 @@
+"""Finding records that may be the same, and saying no more of them than the rule and the person's rights allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from saas.errors import DuplicateFound
+from saas.i18n import LazyString, lazy, pick, titled
+from saas.metadata import expressions as ex
+from saas.metadata.config import Entity
+from saas.metadata.models import DuplicateDef
+from saas.runtime import permissions
+from saas.runtime.context import Context
+from saas.runtime.present import present
+from saas.runtime.rows import Projection, Row
+from saas.runtime.sql import RecordScope, Statement
+from saas.runtime.twins.forms import grams, similarity
+from saas.runtime.twins.index import GRAM, mark_of, part_value
+from saas.runtime.twins.pairs import keep_pairs, not_dismissed_sql
+from saas.runtime.twins.rules import Matcher, own_rules
+
+MOST = 20  # records named
+EQUAL = 500  # records with the same mark that are looked at
+FREQUENT = 1000  # a piece of a name that so many have says little
+WEIGHED = 3000  # records with rare pieces that are counted
+COMPARED = 100  # of these, the ones that share most are compared letter by letter
+RECORD_NOT_SEEN = lazy("A record you may not see")
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Whether a person saves all the same, and why. `unasked`: nobody can be asked, so what would only be asked about is a warning."""
+
+    given: bool = False
+    reason: str = ""
+    unasked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A record found, and how alike it is in percent. `row.holds["read"]`: whether the person may see it."""
+
+    row: Row
+    score: int
+
+
+async def found_twins(
+    conn: Any, ctx: Context, matcher: Matcher, row: Row, *, only_readable: bool = False, fields: Iterable[str] = (), also: str | None = None, limit: int = MOST
+) -> list[Hit]:
+    """Living records like `row` by a matcher, the most alike first; whoever they belong to, unless `only_readable`. `fields` are read of them
+    beside the compared ones; `also` is a further condition on them."""
+    target = ctx.config.entity(matcher.target)
+    if any(row.get(part.own) in (None, "", []) for part in matcher.parts):
+        return []
+    mark = mark_of(ctx.config, matcher, row, other=False)
+    if matcher.exact and mark is None:
+        return []
+    ids = await _candidates(conn, ctx, target, matcher, row, mark)
+    if not ids:
+        return []
+    statement = Statement(ctx)
+    scope = RecordScope(statement, target, "t")
+    projection = Projection(scope, {target.defn.title, *(part.other for part in matcher.parts), *fields})
+    readable = permissions.right_sql("read", scope)
+    projection.flag("read", readable)
+    for condition in permissions.conditions(ctx, target):
+        projection.flag(condition, ex.to_where(ex.parse(condition), scope))
+    where = [f"t.entity_id = {target.number}", "t.deleted_at IS NULL", f"t.id = ANY({scope.param(ids, 'uuid[]')})"]
+    if matcher.source == matcher.target:
+        me = scope.param(row.id, "uuid")
+        where += [f"t.id <> {me}", not_dismissed_sql(target, scope.param(ctx.tenant_id, "uuid"), "t.id", me)]
+    where += [ex.to_where(ex.parse(text), scope) for text in (matcher.where, also) if text]
+    if only_readable:
+        where.append(readable)
+    rows = projection.rows(await conn.fetch(*statement.finish(f"SELECT {projection.sql} FROM record t WHERE {' AND '.join(where)} ORDER BY t.id LIMIT {EQUAL}")))
+    hits = [Hit(other, score) for other in rows if (score := _score(ctx, matcher, row, other)) >= matcher.threshold or (score == 100)]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.row.id))[:limit]
+
+
+def _score(ctx: Context, matcher: Matcher, row: Row, other: Row) -> int:
+    """100 where all parts are equal; 0 where one that must be equal is not, or a similar one is far off."""
+    source, config = ctx.config.entity(matcher.source), ctx.config
+    if any(part_value(config, source, p, row.get(p.own)) != part_value(config, source, p, other.get(p.other)) for p in matcher.exact):
+        return 0
+    scores = [similarity(str(row.get(p.own)), str(other.get(p.other) or "")) for p in matcher.similar]
+    return 0 if scores and min(scores) < matcher.threshold else min(scores, default=100)
+
+
+async def _candidates(conn: Any, ctx: Context, target: Entity, matcher: Matcher, row: Row, mark: str | None) -> list[UUID]:
+    """Ids of records worth comparing. All by the primary key of the tokens; its plan is that of a few index scans, however many records
+    there are (tests/integration/runtime/test_twins_plan.py)."""
+    if mark is not None:
+        sql = "SELECT s.record_id FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = $3 LIMIT $4"
+        equal = [r[0] for r in await conn.fetch(sql, ctx.tenant_id, target.number, mark, EQUAL + 1)]
+        if not matcher.similar or len(equal) <= EQUAL:
+            return equal[:EQUAL]
+    part = matcher.similar[0]
+    wanted = [f"{GRAM}{part.other}:{gram}" for gram in grams(str(row.get(part.own)))]
+    rare = await _rarest(conn, ctx, target, wanted)
+    if not rare:
+        return []
+    beside = "" if mark is None else "AND EXISTS (SELECT 1 FROM search_token m WHERE m.tenant_id = $1 AND m.entity_id = $2 AND m.token = $6 AND m.record_id = s.record_id) "
+    found = await conn.fetch(
+        "SELECT s.record_id FROM (SELECT g.token, s.record_id FROM unnest($3::text[]) AS g (token) CROSS JOIN LATERAL ("
+        "SELECT s.record_id FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = g.token LIMIT $4) s) s "
+        f"WHERE true {beside}GROUP BY s.record_id ORDER BY count(*) DESC, s.record_id LIMIT $5",
+        ctx.tenant_id, target.number, rare, WEIGHED, COMPARED, *([] if mark is None else [mark]),
+    )  # fmt: skip
+    return [r[0] for r in found]
+
+
+async def _rarest(conn: Any, ctx: Context, target: Entity, wanted: Sequence[str]) -> list[str]:
+    """The pieces that fewest records have, as many as together name not too many records; at least the rarest that any has."""
+    counted = await conn.fetch(
+        "SELECT g.token, (SELECT count(*) FROM (SELECT 1 FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = g.token LIMIT $4) c) "
+        "FROM unnest($3::text[]) AS g (token)",
+        ctx.tenant_id, target.number, wanted, FREQUENT + 1,
+    )  # fmt: skip
+    chosen: list[str] = []
+    total = 0
+    for token, count in sorted(((r[0], r[1]) for r in counted if r[1]), key=lambda c: (c[1], c[0])):
+        if chosen and total + count > WEIGHED:
+            break
+        chosen.append(token)
+        total += count
+    return chosen
+
+
+# ---- when something is saved -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one rule has to say."""
+
+    rule: DuplicateDef
+    matcher: Matcher
+    hits: list[Hit]
+    refuses: bool
+    may_confirm: bool
+    matches: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def message(self) -> str | LazyString:
+        return pick(self.rule.message) or lazy("A similar record already exists")
+
+
+async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row, changed: set[str], confirmation: Confirmation, *, is_new: bool) -> list[str]:
+    """Apply the soft rules to a record that is about to be saved. Returns the warnings that were confirmed; raises DuplicateFound with all
+    that may be told where one refuses, or was not confirmed."""
+    found: list[_Found] = []
+    # What an automation does is ordered by the configuration, but what it meets is told to the person who set it off.
+    asker = ctx.replace(elevated=False) if ctx.user is not None else ctx
+    unasked = ctx.unrestricted or confirmation.unasked
+    for rule, matcher in own_rules(ctx.config, entity):
+        act = rule.action if is_new else rule.on_update or rule.action
+        if act == "ignore" or not changed & set(rule.match):
+            continue
+        hits = await found_twins(conn, asker, matcher, row, only_readable=not rule.across and not ctx.unrestricted, fields=reveal_of(rule))
+        if hits:
+            may_confirm = act != "block" and (unasked or _may_confirm(ctx, rule))
+            agreed = unasked or (confirmation.given and (bool(confirmation.reason.strip()) or not rule.reason))
+            found.append(_Found(rule, matcher, hits, not (may_confirm and agreed), may_confirm))
+    refusing = [item for item in found if item.refuses]
+    if refusing:
+        await _tell(conn, asker, entity, refusing)
+    alike = [(row.id, hit.row.id, item.rule.key, hit.score) for item in found if item.matcher.target == entity.key for hit in item.hits]
+    await keep_pairs(conn, ctx, entity, alike)
+    return [str(item.message) for item in found]
+
+
+async def _tell(conn: Any, ctx: Context, entity: Entity, refusing: list[_Found]) -> None:
+    """Raise what the person may know: the strictest rule gives the message, all of them the records."""
+    first = next((item for item in refusing if not item.may_confirm), refusing[0])
+    matches: list[dict[str, Any]] = []
+    seen: set[UUID] = set()
+    for item in [first, *(other for other in refusing if other is not first)]:
+        hits = [hit for hit in item.hits if hit.row.id not in seen]
+        seen |= {hit.row.id for hit in hits}
+        matches += await shown(conn, ctx, item.rule, item.matcher, hits)
+    raise DuplicateFound(
+        first.message, matches=matches[:MOST], rule=first.rule.key, action="warn" if first.may_confirm else "block", entity=entity.key,
+        needs_reason=any(item.rule.reason for item in refusing) and first.may_confirm,
+    )  # fmt: skip
+
+
+def told(error: DuplicateFound) -> str:
+    """A refusal in one line: the rule's message, and what may be told of the records that were found."""
+    named = [", ".join(filter(None, (m["title"], m["owner"], *(s["text"] for s in m["shown"] if m["id"] is None)))) for m in error.data.get("matches") or ()]
+    return titled(str(error.message), "; ".join(text for text in named if text)) if any(named) else str(error.message)
+
+
+def _may_confirm(ctx: Context, rule: DuplicateDef) -> bool:
+    return not rule.confirm_roles or permissions.is_admin(ctx) or bool(ctx.user and set(rule.confirm_roles) & set(ctx.user.role_keys))
+
+
+def reveal_of(rule: DuplicateDef) -> tuple[str, ...]:
+    return rule.against.reveal if rule.against else rule.reveal
+
+
+async def shown(conn: Any, ctx: Context, rule: DuplicateDef, matcher: Matcher, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """What a person learns of records found: of those they may see name, link, compared and revealed fields; of the others the fields the rule
+    reveals, as far as their role sees such fields at all. Records of which nothing may be told are one entry, however many they are."""
+    target = ctx.config.entity(matcher.target)
+    reveal = tuple(key for key in reveal_of(rule) if key in target.fields)
+    keys = dict.fromkeys((target.defn.title, *(part.other for part in matcher.parts), *reveal, *(("owner",) if target.defn.owned else ())))
+    records = await present(conn, ctx, target, [hit.row for hit in hits], list(keys))
+    found = []
+    for hit, record in zip(hits, records, strict=True):
+        readable = bool(hit.row.holds.get("read"))
+        told = keys if readable else reveal
+        texts = {key: record.display[key] for key in told if record.display.get(key)}
+        entry = {
+            "entity": target.key, "id": str(record.id) if readable else None, "title": record.title if readable else texts.get(target.defn.title),
+            "owner": texts.get("owner"), "score": hit.score if readable else None,
+            "shown": [{"field": key, "label": pick(target.fields[key].label, ctx.locale), "text": text} for key, text in texts.items() if key not in ("owner", target.defn.title)],
+        }  # fmt: skip
+        if readable or texts or entry not in found:
+            found.append(entry)
+    return found
