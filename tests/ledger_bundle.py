@@ -80,6 +80,8 @@ CLOSING = entity(
     "closing", "period", ref("agent", "agent", "closings", required=True), fld("period", "text", required=True), fld("number", "int"), fld("amount", "money"), fld("person", "user"), assignees=["person"],
     append_only=True, unique=[{"key": "once", "fields": ["agent", "period"]}],
 )  # fmt: skip
+FACT = entity("fact", "name", fld("name", "text"), ref("agent", "agent", "facts", required=True), fld("day", "date", required=True), fld("amount", "number", required=True, min=0),
+              unique=[{"key": "daily", "fields": ["agent", "day"]}])
 STATEMENTS = [{
     "key": "leads", "label": label("Leads"), "entity": "referral", "where": "approved_on != null", "party": "agent", "date": "approved_on", "prices": "lead_price", "prices_value": "price",
     "prices_from": "since", "prices_party": "agent", "closings": "closing", "closed_party": "agent", "closed_period": "period", "closed_count": "number", "closed_amount": "amount",
@@ -156,5 +158,5 @@ def ledger_bundle() -> dict[str, Any]:
     """A fresh copy each time."""
     return copy.deepcopy({
         "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
-        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE, AGENT, REFERRAL, LEAD_PRICE, CLOSING], "statements": STATEMENTS, "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE, AGENT, REFERRAL, LEAD_PRICE, CLOSING, FACT], "statements": STATEMENTS, "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
     })  # fmt: skip

@@ -32,6 +32,7 @@ from saas.runtime import (
     postings,
     records,
     search,
+    upserts,
 )
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
@@ -49,7 +50,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    CreateMany -> [id or AppError]; UpsertMany -> [Loaded or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
     Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge.
     Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -192,6 +193,10 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _upsert_many(conn: Any, ctx: Context, entity: Entity, op: ops.UpsertMany) -> list[upserts.Loaded | AppError]:
+    return await upserts.upsert_many(conn, ctx, entity, op.by, op.rows)
 
 
 async def _compose(conn: Any, ctx: Context, entity: Entity, op: ops.Compose) -> ops.Change:
@@ -384,6 +389,7 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
     ops.Compose: (_compose, True),
+    ops.UpsertMany: (_upsert_many, True),
     ops.Merge: (_merge, True),
     ops.UndoMerge: (_undo_merge, True),
     ops.CompareForMerge: (_compare_for_merge, False),

@@ -115,6 +115,16 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertMany:
+    """Rows that change the record with the same values in the unique rule `by`, or make it; each stands or falls alone. The answer is a
+    list of upserts.Loaded or AppError."""
+
+    entity: str
+    by: str
+    rows: Sequence[Values]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
     """One record of an entry form: an id alone picks it, values alone make it, both change it."""
 

@@ -107,6 +107,7 @@ CASES: dict[str, Case] = {
     "POST /api/v1/records/{entity:str}/transfer": sends({"ids": ["$record"], "to": "$user"}, {"view": "$view", "to": "$user", "preview": True}, **CUSTOMER), "POST /api/v1/jobs/{jid:str}/undo": sends({}, jid="$job"),
     "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "POST /api/v1/records/{entity:str}/upsert": sends({"by": "name", "rows": [{"name": "$word Ltd", "owner": "$user"}]}, entity="customer"),
     "GET /api/v1/statements": reads(), "GET /api/v1/statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "POST /api/v1/statements/{key:str}/close": sends({"period": "2026-01"}, key="month"),
     "GET /statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "GET /statements/{key:str}/export": reads(key="month"), "POST /statements/{key:str}/close": fills({"period": "2026-01"}, key="month"),
     "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),

@@ -116,6 +116,9 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
     if reversible(ctx, entity) is not None and permissions.may(ctx, "create", key) and permissions.may(ctx, "read", key):
         reason = body({"type": "object", "properties": {"reason": {"type": ["string", "null"]}}}, required=False)
         act(f"{one}/reverse", "post", "reverse", _("Reverse"), answers(201, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE], requestBody=reason)
+    if rules := [u.key for u in entity.defn.unique if u.when is None] if permissions.may(ctx, "create", key) and permissions.may(ctx, "update", key) and permissions.may(ctx, "read", key) else []:
+        asked = {"by": {"type": "string", "enum": rules}, "rows": {"type": "array", "maxItems": 1000, "items": {"type": "object"}}}
+        act(f"{root}/upsert", "post", "upsert", _("Load facts: change or make by a key"), answers(200, {"type": "object"}, 400, 402, 403, 404, 422), requestBody=body({"type": "object", "properties": asked, "required": ["by", "rows"]}))
     if permissions.may(ctx, "update", key):
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "duplicate_reason", "version")
         act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 410, 422), parameters=[ID, match()], requestBody=change)
