@@ -41,7 +41,7 @@ def is_outsider(ctx: Context) -> bool:
 
 
 def may_configure(ctx: Context, what: str) -> bool:
-    """`what`: config users audit jobs brand import export api security."""
+    """`what`: config users audit jobs brand import export api security forms."""
     if ctx.key is not None and not ctx.unrestricted and "config" not in ctx.key.scopes:
         return False
     return is_admin(ctx) or any(what in role.settings or "*" in role.settings for role in roles(ctx))

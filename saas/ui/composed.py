@@ -135,9 +135,9 @@ async def view(
     problems = [p for p in error.problems if isinstance(p, FieldProblem)] if isinstance(error, InvalidInput) else []
     drawn = await _record(conn, ctx, entity, main, form_def.fields, "", problems)
     views = [await _part(conn, ctx, form_def, main, part, target, label, parts.get(part.key), problems, more=more == part.key) for part, target, label in composing.labels(ctx, form_def)]
-    url = f"/forms/{form_def.key}" + (f"/{main.id}" if main.id else "")
+    url = f"/entry/{form_def.key}" + (f"/{main.id}" if main.id else "")
     return ComposedView(
-        title or pick(form_def.label, ctx.locale), url, f"/forms/{form_def.key}/live", f"/r/{entity.key}/{main.id}" if main.id else f"/r/{entity.key}", f"/r/{entity.key}",
+        title or pick(form_def.label, ctx.locale), url, f"/entry/{form_def.key}/live", f"/r/{entity.key}/{main.id}" if main.id else f"/r/{entity.key}", f"/r/{entity.key}",
         pick(entity.defn.plural, ctx.locale), _("Save"), drawn, views, main.version, _problem_title(error), tuple(_summary(ctx, form_def, problems)),
         duplicates_view(error) if isinstance(error, DuplicateFound) else None,
     )  # fmt: skip

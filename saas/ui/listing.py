@@ -100,7 +100,7 @@ class Listing:
     def new(self) -> dict[str, str]:
         if not permissions.may(self.ctx, "create", self.entity.key):
             form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key), None)
-            return {"new_url": f"/forms/{form.key}", "new_text": pick(form.label, self.ctx.locale)} if form else {}
+            return {"new_url": f"/entry/{form.key}", "new_text": pick(form.label, self.ctx.locale)} if form else {}
         return {"new_url": f"{self.url}/new", "new_text": _("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
 
     async def chips(self, conn: Any) -> tuple[Chip, ...]:

@@ -10,7 +10,7 @@ from saas.i18n import gettext as _
 from saas.i18n import pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
-from saas.runtime import Context, permissions
+from saas.runtime import Context, permissions, user_forms
 from saas.runtime.composing import forms_of
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
@@ -36,8 +36,19 @@ def shell_of(ask: Ask) -> Shell:
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
         logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
-        is_support=ctx.support is not None,
+        approvals=_own(ask), is_support=ctx.support is not None,
     )  # fmt: skip
+
+
+def _own(ask: Ask) -> tuple[Link, ...]:
+    """Where approvals are used at all, with the number of decisions that wait; and forms."""
+    found, path = [], ask.request.url.path
+    if ask.ctx.support is None and (ask.ctx.config.bundle.approvals or ask.waiting):
+        count = "99+" if ask.waiting > 99 else str(ask.waiting or "")
+        found.append(Link(_("Approvals"), "/approvals", "shield", path.startswith("/approvals"), count=count))
+    if user_forms.forms(ask.ctx) or (ask.ctx.support is None and user_forms.may_make(ask.ctx)):
+        found.append(Link(_("Forms"), "/forms", "forms", path.startswith("/forms")))
+    return tuple(found)
 
 
 def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
@@ -79,7 +90,7 @@ def _menus(ctx: Context) -> Iterable[MenuGroup]:
     menus = [group for role in permissions.roles(ctx) for group in role.menu]
     if menus:
         return menus
-    readable = [e for e in ctx.config.entities.values() if permissions.may(ctx, "read", e.key) and not is_detail(ctx, e)]
+    readable = [e for e in ctx.config.entities.values() if permissions.may(ctx, "read", e.key) and not is_detail(ctx, e) and not e.defn.form]
     return [
         MenuGroup({}, tuple(f"dashboard:{d}" for d in ctx.config.dashboards)),
         MenuGroup({"en": "Records", "zh_CN": "数据"}, tuple(e.key for e in readable)),
@@ -103,7 +114,7 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
         return Link(pick(report.label, ctx.locale), f"/reports/{key}", "chart-bar", path == f"/reports/{key}") if report and permissions.may_report(ctx, key) else None
     if kind == "form" and colon and "form" not in ctx.config.entities:
         form = next((f for f in forms_of(ctx) if f.key == key), None)
-        return Link(pick(form.label, ctx.locale), f"/forms/{key}", ctx.config.entity(form.entity).defn.icon, path == f"/forms/{key}") if form else None
+        return Link(pick(form.label, ctx.locale), f"/entry/{key}", ctx.config.entity(form.entity).defn.icon, path == f"/entry/{key}") if form else None
     entity_key, view = (key, "") if kind == "board" else (kind, key)
     entity = ctx.config.entities.get(entity_key)
     if entity is None or not permissions.may(ctx, "read", entity_key):
@@ -126,7 +137,7 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
 
 def creates(ctx: Context) -> list[Link]:
     return [
-        *(Link(pick(f.label, ctx.locale), f"/forms/{f.key}", "plus") for f in forms_of(ctx)),
+        *(Link(pick(f.label, ctx.locale), f"/entry/{f.key}", "plus") for f in forms_of(ctx)),
         *(Link(_("New %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
         for e in ctx.config.entities.values()
         if permissions.may(ctx, "create", e.key) and not is_detail(ctx, e)),

@@ -23,7 +23,7 @@ async def trade(served: int, lab: Lab) -> Company:
 async def test_a_day_of_a_trade(lab, trade, visit):
     visitor = await visit(trade, "admin")
     page = await visitor.go("/r/deal")
-    await page.locator("main a[href='/forms/entry']").first.click()
+    await page.locator("main a[href='/entry/entry']").first.click()
     await page.locator("[name='subject']").fill("School desks")
     await page.locator("[name='customer.name']").fill("Hongguang School")
     await page.locator("[name='sales.0.product.new']").fill("Desk")
@@ -46,7 +46,7 @@ async def test_a_day_of_a_trade(lab, trade, visit):
     for amount, direction in ((500, "add"), (30, "subtract")):
         entry = await lab.make("entry", member=str(member), amount=amount, direction=direction, event="issue", way="automatic", note=f"{direction} {amount}")
     page = await visitor.go(f"/r/entry/{entry}")
-    await page.locator("details.menu summary").first.click()
+    await page.locator(".page-head details.menu summary").click()
     await page.get_by_role("link", name="Reverse …").click()
     await page.locator("dialog [name='reason']").fill("Typed twice")
     await page.locator("dialog [data-reverse]").click()
@@ -66,7 +66,7 @@ async def test_a_day_of_a_trade(lab, trade, visit):
     await expect(page.locator(".badge-green")).to_be_visible()
 
     phone = await visit(trade, "admin", locale="zh-CN", phone=True)
-    pages = ("/forms/entry", "/forms/offer", f"/r/member/{member}/ledgers/points", "/statements/leads?period=2020-03", "/settings/ledgers", "/settings/ledgers/points", "/settings/forms/entry", "/settings/pricing/quotes", "/settings/statements/leads")
+    pages = ("/entry/entry", "/entry/offer", f"/r/member/{member}/ledgers/points", "/statements/leads?period=2020-03", "/settings/ledgers", "/settings/ledgers/points", "/settings/forms/entry", "/settings/pricing/quotes", "/settings/statements/leads")
     for path in pages:
         page = await phone.go(path)
         await expect(page.locator("h1, h2").first).to_be_visible()

@@ -37,6 +37,7 @@ def record(found: ops.Record) -> dict[str, Any]:
                 {"key": t.key, "label": t.label, "to": t.to, "style": t.style, "confirm": t.confirm, "missing": list(t.missing), "ask": list(t.ask)}
                 for t in found.can.transitions
             ],
+            "buttons": [{"key": b.key, "label": b.label, "style": b.style, "confirm": b.confirm} for b in found.can.buttons],
         }  # fmt: skip
     return shape
 

@@ -24,7 +24,7 @@ from saas.ui.pages.records import toasts
 ADD, DROP = "add:", "drop:"
 
 
-@get("/forms/{key:str}")
+@get("/entry/{key:str}")
 async def new(request: Request, key: FromPath[str]) -> Response[Any]:
     ask = await signed_in(request)
     form = composing.form_called(ask.ctx, key)
@@ -35,7 +35,7 @@ async def new(request: Request, key: FromPath[str]) -> Response[Any]:
     return ask.page("records/compose.html", form=view)
 
 
-@get("/forms/{key:str}/{record_id:uuid}")
+@get("/entry/{key:str}/{record_id:uuid}")
 async def edit(request: Request, key: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     form = composing.form_called(ask.ctx, key)
@@ -47,12 +47,12 @@ async def edit(request: Request, key: FromPath[str], record_id: FromPath[UUID]) 
     return ask.page("records/compose.html", form=view)
 
 
-@post("/forms/{key:str}", status_code=200)
+@post("/entry/{key:str}", status_code=200)
 async def create(request: Request, key: FromPath[str]) -> Response[Any]:
     return await _send(await signed_in(request), key, None)
 
 
-@post("/forms/{key:str}/{record_id:uuid}", status_code=200)
+@post("/entry/{key:str}/{record_id:uuid}", status_code=200)
 async def update(request: Request, key: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     return await _send(await signed_in(request), key, record_id)
 
@@ -76,7 +76,7 @@ async def _send(ask: Ask, key: str, record_id: UUID | None) -> Response[Any]:
     return ask.redirect(f"/r/{form.entity}/{change.record.id}" if change.record else f"/r/{form.entity}", *toasts(change))
 
 
-@post("/forms/{key:str}/live", status_code=200)
+@post("/entry/{key:str}/live", status_code=200)
 async def live(request: Request, key: FromPath[str]) -> Response[Any]:
     """What the lines would come to, while they are typed. Nothing is written."""
     ask = await signed_in(request)

@@ -101,24 +101,24 @@ async def test_the_reader_of_a_role_without_the_rights_gets_nothing(http, trade)
 
 
 async def test_the_page_keeps_what_was_typed_and_counts_along(desk, chief):
-    page = (await desk.get("/forms/entry")).text
+    page = (await desk.get("/entry/entry")).text
     assert 'name="customer.id"' in page and 'name="sales.0.quantity"' in page and 'name="sales.0.product.new"' in page
     typed = {"subject": "Desks", "customer.name": "Ninghai Works", "sales.0.product.new": "Bench", "sales.0.quantity": "3", "sales.0.price": "20"}
-    live = await desk.post("/forms/entry/live", typed)
+    live = await desk.post("/entry/entry/live", typed)
     assert "60.00" in live.text
-    more = await desk.post("/forms/entry", {**typed, "act": "add:sales"})
+    more = await desk.post("/entry/entry", {**typed, "act": "add:sales"})
     assert more.status_code == 200 and 'name="sales.1.quantity"' in more.text and "Ninghai Works" in more.text and "Bench" in more.text
-    wrong = await desk.post("/forms/entry", {**typed, "sales.1.quantity": "2"})
+    wrong = await desk.post("/entry/entry", {**typed, "sales.1.quantity": "2"})
     assert wrong.status_code == 422 and error_for(wrong, "sales.1.product") and "Bench" in wrong.text and "Sales 2 · Price" in wrong.text
-    saved = await desk.post("/forms/entry", typed)
+    saved = await desk.post("/entry/entry", typed)
     assert saved.status_code == 303
     url = saved.headers["location"]
     record = (await desk.get(url)).text
-    assert f"/forms/entry/{url.rpartition('/')[2]}" in record and f"{url}/edit" not in record
-    edited = await desk.fill(f"/forms/entry/{url.rpartition('/')[2]}", {"sales.0.quantity": "4"})
+    assert f"/entry/entry/{url.rpartition('/')[2]}" in record and f"{url}/edit" not in record
+    edited = await desk.fill(f"/entry/entry/{url.rpartition('/')[2]}", {"sales.0.quantity": "4"})
     assert edited.status_code == 303, edited.text[-3000:]
     assert (await chief.get(f"/records/deal/{url.rpartition('/')[2]}"))["values"]["total"]["amount"] == "80.00"
-    assert "/forms/entry" in (await desk.get("/r/deal")).text and "/r/customer/new" not in (await desk.get("/r/customer")).text
+    assert "/entry/entry" in (await desk.get("/r/deal")).text and "/r/customer/new" not in (await desk.get("/r/customer")).text
 
 
 async def test_an_admin_puts_a_form_together(desk):

@@ -84,10 +84,10 @@ async def test_a_form_recommends_while_it_is_typed(trade, pump, http):
     desk = Designer(http, SimpleNamespace(slug=trade.slug, id=trade.tenant_id, admin_id=trade.people["admin"]))
     assert (await desk.sign_in(f"admin@{trade.slug}.example", PASSWORD)).status_code == 303
     typed = {"name": "Kaida", "buyer": "distributor", "term": "cash", "lines.0.product": pump, "lines.0.quantity": "60"}
-    await desk.get("/forms/offer")
-    live = (await desk.post("/forms/offer/live", typed)).text
+    await desk.get("/entry/offer")
+    live = (await desk.post("/entry/offer/live", typed)).text
     assert "901.60" in live and "54,096.00" in live and "✓ Cash" in live and form.entity == "quote"
-    saved = await desk.post("/forms/offer", typed)
+    saved = await desk.post("/entry/offer", typed)
     assert saved.status_code == 303
     assert (await trade.get("quote", UUID(saved.headers["location"].rpartition("/")[2]))).values["net"]["amount"] == "54096.00"
     page = (await desk.get("/settings/pricing/quotes")).text
