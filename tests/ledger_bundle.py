@@ -82,6 +82,9 @@ CLOSING = entity(
 )  # fmt: skip
 FACT = entity("fact", "name", fld("name", "text"), ref("agent", "agent", "facts", required=True), fld("day", "date", required=True), fld("amount", "number", required=True, min=0),
               unique=[{"key": "daily", "fields": ["agent", "day"]}])
+# A card of a member: replacing it makes its sub-cards void. A gift costs points and takes one from stock.
+CARD = entity("card", "number", fld("number", "text", required=True, unique=True), ref("member", "member", "cards", required=True), ref("main", "card", "subs"), fld("state", "pipeline", pipeline="card"))
+GIFT = entity("gift", "name", fld("name", "text"), ref("member", "member", "gifts", required=True), ref("product", "product", "gifts", required=True), fld("cost", "int", required=True, min=1))
 STATEMENTS = [{
     "key": "leads", "label": label("Leads"), "entity": "referral", "where": "approved_on != null", "party": "agent", "date": "approved_on", "prices": "lead_price", "prices_value": "price",
     "prices_from": "since", "prices_party": "agent", "closings": "closing", "closed_party": "agent", "closed_period": "period", "closed_count": "number", "closed_amount": "amount",
@@ -123,6 +126,14 @@ PIPELINES = [{
         {"key": "approve", "label": label("Approve"), "from": ["pending"], "to": "approved", "roles": ["admin", "chief"]},
         {"key": "reject", "label": label("Reject"), "from": ["pending"], "to": "rejected", "roles": ["admin", "chief"]},
     ],
+}, {
+    "key": "card", "entity": "card", "field": "state", "label": label("Card"),
+    "stages": [{"key": "active", "label": label("Active")}, {"key": "replaced", "label": label("Replaced"), "kind": "done"}, {"key": "void", "label": label("Void"), "kind": "lost"}],
+    "transitions": [
+        {"key": "replace", "label": label("Replace"), "from": ["active"], "to": "replaced",
+         "effects": [{"action": "each", "of": "subs", "where": "state == 'active'", "do": [{"action": "transition", "transition": "cancel"}]}]},
+        {"key": "cancel", "label": label("Cancel"), "from": ["active"], "to": "void"},
+    ],
 }]  # fmt: skip
 LEDGERS = [
     {"key": "points", "label": label("Points"), "entity": "entry", "party": "member", "amount": "amount", "balance": "points", "direction": "direction", "adds": ["add"], "takes": ["subtract"],
@@ -135,6 +146,9 @@ LEDGERS = [
 AUTOMATIONS = [
     {"key": "rise", "label": label("Rise"), "entity": "member", "on": {"trigger": "ledger_posted", "ledger": "points"}, "if": "points >= 500 and coalesce(old('points'), 0) < 500",
      "do": [{"action": "set", "values": {"level": "'vip'"}}]},
+    {"key": "redeem", "label": label("Redeem"), "entity": "gift", "on": {"trigger": "create"},
+     "do": [{"action": "post_ledger", "entity": "entry", "values": {"member": "member", "amount": "cost", "direction": "'subtract'", "event": "'redeem'", "way": "'automatic'"}},
+            {"action": "post_ledger", "entity": "move", "values": {"product": "product", "kind": "'out'", "quantity": "1"}}]},
     {"key": "accept", "label": label("Accept"), "entity": "offer", "on": {"trigger": "update", "fields": ["state"]}, "if": "state == 'done'",
      "do": [{"action": "create_from", "entity": "contract", "values": {"offer": "id", "note": "concat('From ', name)"}, "lists": ["lines"], "back": "contract"}]},
     {"key": "sign", "label": label("Sign"), "entity": "contract", "on": {"trigger": "update", "fields": ["signed"]}, "if": "signed", "do": [{"action": "allocate_number"}]},
@@ -158,5 +172,5 @@ def ledger_bundle() -> dict[str, Any]:
     """A fresh copy each time."""
     return copy.deepcopy({
         "format": 1, "pack": {"key": "trade", "version": "1.0.0", "label": label("Trade"), "icon": "coins"},
-        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE, AGENT, REFERRAL, LEAD_PRICE, CLOSING, FACT], "statements": STATEMENTS, "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
+        "entities": [MEMBER, PURCHASE, ENTRY, PRODUCT, MOVE, CONTRACT, PLAN, PAYMENT, OFFER, OFFER_LINE, CONTRACT_LINE, RECEIPT, CUSTOMER, CONTACT, DEAL, SALE, DISCOUNT, TARIFF, QUOTE, QUOTE_LINE, AGENT, REFERRAL, LEAD_PRICE, CLOSING, FACT, CARD, GIFT], "statements": STATEMENTS, "pricing": PRICING, "pipelines": PIPELINES, "forms": FORMS, "ledgers": LEDGERS, "roles": ROLES, "automations": AUTOMATIONS, "schedules": SCHEDULES,
     })  # fmt: skip
