@@ -70,7 +70,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "field": {"options": Part("option"), "bands": Part("band", "steps", named=False), "inverse": Part("inverse", "one", named=False)},
     "pipeline": {"stages": Part("stage"), "transitions": Part("transition")},
     "transition": {"branches": Part("branch", "steps", named=False), "effects": Part("action", "steps", named=False)},
-    "role": {"entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
+    "role": {"portal": Part("portal", "one", named=False), "notice": Part("notice", "one", named=False), "entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
     "right": {"fields": Part("field_right", "map", named=False)},
     "view": {"board": Part("board", "one", named=False)},
     "layout": {"tabs": Part("tab")},
@@ -144,8 +144,10 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template", "approval": "approval", "loser": "target",
+        "target": "target", "to": "people", "template": "message_template", "role": "role", "approval": "approval", "loser": "target",
     },
+    "portal": {"link": "field", "email": "field"},
+    "notice": {"text": "field"},
     "webhook": {"fields": "fields"},
     "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
     "web_form": {
@@ -190,7 +192,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "stage": "stage", "options": "options", "ledger": "ledger", "relations": "relations", "values": "values",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "options": "options", "ledger": "ledger", "relations": "relations", "values": "values",
 }
 
 

@@ -81,7 +81,7 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("approval", "entity"): "definition", ("action", "approval"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("webhook", "entity"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
+    ("webhook", "entity"): "definition", ("portal", "email"): "property", ("action", "role"): "definition", ("notice", "entity"): "definition", ("notice", "text"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
     ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
     **{("approval_outcome", name): "property" for name in ("approved", "rejected", "withdrawn", "returned")},
 }  # fmt: skip

@@ -203,6 +203,7 @@ class EntityDef:
     merge: MergeDef = MergeDef()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
+    sharing: bool = False
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -374,6 +375,25 @@ class MenuGroup:
     items: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PortalDef:
+    """People with the role are a record of `entity` each, whose field `link` holds their account; `email`: the field by whose address an
+    account finds its record."""
+
+    entity: str
+    link: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDef:
+    """Records whose `text` people with the role read after signing in, until they said that they did."""
+
+    entity: str
+    text: str
+    where: Any = None
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class RoleDef:
     key: str
@@ -381,6 +401,8 @@ class RoleDef:
     description: Label = field(default_factory=dict)
     admin: bool = False
     external: bool = False
+    portal: PortalDef | None = None
+    notice: NoticeDef | None = None
     entities: Mapping[str, EntityRights] = field(default_factory=dict)  # "*" = default
     transitions: Mapping[str, tuple[str, ...]] | None = None  # pipeline -> keys or ("*",); None = pipelines decide
     reports: tuple[str, ...] = ()  # ("*",) = all

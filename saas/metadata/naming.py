@@ -303,7 +303,7 @@ def entity_of(lookup: Lookup, kind: str, definition: Any, key: str, outer: Any) 
         return next((w["entity"] for w in items(definition, "widgets") if isinstance(w.get("entity"), str)), None)
     if kind in DESCRIBED_KINDS:
         return definition.get("entity", outer)
-    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "approval", "template", "webhook", "inbound_hook", "web_form", "example", "example_record", "source", "against"):
+    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "approval", "template", "webhook", "inbound_hook", "web_form", "portal", "notice", "example", "example_record", "source", "against"):
         return definition.get("entity")
     return outer
 

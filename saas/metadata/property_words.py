@@ -70,6 +70,8 @@ NOUNS: Mapping[str, LazyString] = {
     "approver": lazy("Approver"),
     "template": lazy("Message template"),
     "web_form": lazy("Web form"),
+    "portal": lazy("For people who are a record"),
+    "notice": lazy("To be read after signing in"),
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
     "statement": lazy("Statement"),
@@ -122,6 +124,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
         "timeline": lazy("Timeline"), "messages": lazy("Messages"), "form": lazy("Filled in as a form"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
+        "sharing": lazy("Single records can be shared"),
     },
     "pool": {
         "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),
@@ -171,6 +174,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     },
     "retry": {"times": lazy("How often"), "minutes": lazy("Minutes before the first time")},
     "role": {
+        "portal": lazy("For people who are a record"), "notice": lazy("To be read after signing in"),
         "admin": lazy("Every right on everything"), "external": lazy("For people outside the company"), "entities": lazy("Rights per entity"),
         "transitions": lazy("Transitions it may do"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "settings": lazy("Settings pages"),
         "home": lazy("Start page"), "menu": lazy("Menu"),
@@ -224,6 +228,8 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "kind": lazy("Kind of discount"), "discount": lazy("Discount in percent"), "minimum": lazy("From this quantity"), "valid_from": lazy("Discount holds from"),
         "valid_to": lazy("Discount holds until"), "match": lazy("Discount holds where"), "combine": lazy("Of several discounts"), "then": lazy("Kinds that come on top"),
     },
+    "portal": {"link": lazy("Field of the account"), "email": lazy("Field of the e-mail address")},
+    "notice": {"text": lazy("Field of the text"), "where": lazy("Only those where")},
     "approval": {
         "active": lazy("Switched on"), "model": lazy("Model"), "start": lazy("Start"), "steps": lazy("Steps"), "ways": lazy("Paths to pick from"),
         "people": lazy("People the applicant may name"), "open_fields": lazy("Fields that stay open"), "shown": lazy("Shown to approvers"),
@@ -323,7 +329,7 @@ ICONS: Mapping[str, LazyString] = {
 SCOPES: Mapping[str, LazyString] = {
     "none": lazy("none"), "own": lazy("own records"), "assigned": lazy("records assigned to them"), "participant": lazy("records they take part in"),
     "team": lazy("records of their team"), "dept": lazy("records of their department"), "dept_tree": lazy("records of their department and those below"),
-    "all": lazy("all records"),
+    "portal_self": lazy("their own record and what belongs to it"), "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
 ON_MATCH: Mapping[str, LazyString] = {

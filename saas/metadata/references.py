@@ -201,8 +201,22 @@ def _pipeline(check: Check, pipeline: m.PipelineDef) -> None:
         _fields(check, f"{here}.set", pipeline.entity, transition.set)
 
 
+def _portal(check: Check, role: m.RoleDef) -> None:
+    path, portal, notice = f"roles[{role.key}]", role.portal, role.notice
+    if portal is not None and check.known(f"{path}.portal.entity", "entity", portal.entity, check.entities):
+        link = check.field(f"{path}.portal.link", portal.entity, portal.link)
+        if link is not None and (field_types.get(link.type).holds != "user" or field_types.get(link.type).many or link.system):
+            check.problems.add(
+                f"{path}.portal.link", "not_a_person", lazy("“%(field)s” does not hold one person.", field=portal.link), lazy("Write a field of type user that holds the account of the record's person.")
+            )
+        check.field(f"{path}.portal.email", portal.entity, portal.email)
+    if notice is not None and check.known(f"{path}.notice.entity", "entity", notice.entity, check.entities):
+        check.field(f"{path}.notice.text", notice.entity, notice.text)
+
+
 def _role(check: Check, role: m.RoleDef) -> None:
     path = f"roles[{role.key}]"
+    _portal(check, role)
     for key, rights in role.entities.items():
         if key != "*" and check.known(f"{path}.entities.{key}", "entity", key, check.entities):
             _fields(check, f"{path}.entities.{key}.fields", key, rights.fields)
@@ -347,6 +361,10 @@ def _trigger(check: Check, path: str, rule: m.AutomationDef) -> None:
         field = check.field(f"{path}.person", rule.entity, options["person"])
         if field is not None and field_types.get(field.type).holds != "user":
             check.problems.add(f"{path}.person", "not_a_person", lazy("“%(field)s” does not name a person.", field=field.key), lazy("Write a field of type user, or owner."))
+    if options.get("date"):
+        field = check.field(f"{path}.date", rule.entity, options["date"])
+        if field is not None and (field.options.get("returns") if field.type == "formula" else field.type) not in ("date", "datetime"):
+            check.problems.add(f"{path}.date", "not_a_date", lazy("“%(field)s” is no date.", field=field.key), lazy("Write a field that holds a date, or a date and a time."))
 
 
 def _template(check: Check, template: m.TemplateDef) -> None:
@@ -429,9 +447,15 @@ def _actions(check: Check) -> None:
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
-            for target in _texts(action.options.get("to")):
-                if target.startswith("role:"):
-                    check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("role"), str):
+                check.known(f"{path}.role", "role", action.options["role"], check.roles)
+            for name in ("to", "otherwise"):
+                for target in _texts(action.options.get(name)):
+                    if target.startswith("role:"):
+                        check.known(f"{path}.{name}", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("skill_entity"), str) and check.known(f"{path}.skill_entity", "entity", action.options["skill_entity"], check.entities):
+                for name in ("skill_person", "skill_field"):
+                    check.field(f"{path}.{name}", action.options["skill_entity"], action.options.get(name))
             if isinstance(action.options.get("template"), str):
                 _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:

@@ -352,6 +352,18 @@ def _roles(check: Check) -> None:
             lazy("Give one role every right: \"admin\": true."),
         )  # fmt: skip
     for role in check.bundle.roles:
+        if role.portal is not None and (role.admin or role.settings or not role.external):
+            check.problems.add(
+                f"roles[{role.key}].portal", "portal_staff", lazy("A role for people who are a record gives no part of the settings, and is for people outside."),
+                lazy("Remove “admin”, “settings” and “external”, or “portal”."),
+            )  # fmt: skip
+        for key, rights in role.entities.items():
+            for right in ("read", "update", "delete", "export"):
+                if role.portal is None and any(rule.scope == "portal_self" for rule in getattr(rights, right)):
+                    check.problems.add(
+                        f"roles[{role.key}].entities.{key}.{right}", "no_portal", lazy("The role does not say which record a person is."),
+                        lazy("Give the role “portal”, or choose another scope."),
+                    )  # fmt: skip
         if role.admin and role.external:
             check.problems.add(
                 f"roles[{role.key}].external", "external_admin", lazy("People outside the company cannot have every right."),

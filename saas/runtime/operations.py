@@ -331,6 +331,7 @@ class Can:
     claim: bool = False
     assign: bool = False
     release: bool = False
+    share: bool = False
 
 
 @dataclass(slots=True)

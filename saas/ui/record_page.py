@@ -44,7 +44,7 @@ from saas.ui.views import (
 )
 
 RELATED_ROWS, TIMELINE_ROWS, SOURCE_ROWS = 10, 30, 20
-EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox", "merged": "copy", "unmerged": "restore"}
+EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox", "merged": "copy", "unmerged": "restore", "shared": "users", "unshared": "lock"}
 CSS = {"primary": "primary", "danger": "danger", "default": ""}
 
 
@@ -167,6 +167,8 @@ class RecordPage:
         ledger = reversible(self.ctx, self.entity)
         if ledger is not None and self.record.deleted_at is None and not self.record.values.get(ledger.defn.reversal or "") and permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("Reverse …"), f"{self.url}/reverse", "undo", dialog=True))
+        if self.entity.defn.sharing:
+            found.append(Link(_("Sharing …"), f"{self.url}/shares", "users"))
         if may.update and self.entity.defn.owned and self.record.owner:
             found.append(Link(_("Hand over …"), f"/r/{self.entity.key}/transfer?ids={self.record.id}", "exchange"))
         if may.delete:
@@ -301,6 +303,8 @@ class RecordPage:
             "assigned": _("assigned this record"),
             "released": _("put this record into the pool"),
             "recycled": _("took this record back into the pool"),
+            "shared": _("shared this record"),
+            "unshared": _("stopped sharing this record"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
             "merged": _("merged other records into this one"),
             "unmerged": _("undid a merge"),

@@ -12,6 +12,7 @@ from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
 from saas.runtime import Context, permissions, user_forms
 from saas.runtime.composing import forms_of
+from saas.runtime.portal import is_portal
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
 
@@ -36,7 +37,7 @@ def shell_of(ask: Ask) -> Shell:
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
         logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
-        approvals=_own(ask), is_support=ctx.support is not None,
+        approvals=_own(ask), is_support=ctx.support is not None, is_portal=is_portal(ctx),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from saas.ui.api import (
     records,
     runs,
     schema,
+    shares,
     statements,
     system,
     tokens,
@@ -27,7 +28,7 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS, *approvals.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
             *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *statements.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,

@@ -134,6 +134,13 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID])
         owner: Json = {"type": "object", "properties": {"owner": {"type": "string", "format": "uuid"}}, "required": ["owner"]}
         act(f"{one}/assign", "post", "assign", _("Assign to somebody"), moved, parameters=[ID], requestBody=body(owner))
+    if entity.defn.sharing and permissions.may(ctx, "read", key):
+        act(f"{one}/shares", "get", "shares", _("With whom it is shared"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID])
+        if permissions.may(ctx, "update", key):
+            asked = {"with": {"type": "string"}, "level": {"type": "string", "enum": ["read", "edit"]}, "until": {"type": ["string", "null"], "format": "date-time"}, "part": {"type": "string", "maxLength": 60}}
+            act(f"{one}/shares", "post", "share", _("Share it"), answers(200, page({"type": "object"}), 403, 404, 422), parameters=[ID], requestBody=body({"type": "object", "properties": asked, "required": ["with"]}))
+            whom: Json = {"name": "subject", "in": "path", "required": True, "schema": {"type": "string"}}
+            act(f"{one}/shares/{{subject}}", "delete", "revoke_share", _("Stop sharing"), answers(204, None, 403, 404), parameters=[ID, whom])
     if entity.defn.owned and permissions.may(ctx, "update", key):
         asked = {**{n: {"type": "string"} for n in ("view", "q")}, "to": {"type": "string", "format": "uuid"}, "filter": {}, "preview": {"type": "boolean"}, "ids": {"type": "array", "maxItems": 20000, "items": {"type": "string", "format": "uuid"}}, "children": {"type": "array", "items": {"type": "string"}}}
         act(f"{root}/transfer", "post", "transfer", _("Give records to somebody, with records below them"), answers(200, {"type": "object"}, 403, 404, 409, 422), requestBody=body({"type": "object", "properties": asked}))

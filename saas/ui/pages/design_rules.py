@@ -12,7 +12,7 @@ from litestar.datastructures import FormMultiDict
 from litestar.params import FromPath
 
 from saas.errors import NotFound
-from saas.i18n import LazyString, lazy, listed, titled
+from saas.i18n import LazyString, lazy, listed, ngettext, titled
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.anatomy import fixed_values
@@ -302,7 +302,7 @@ def _columns(desk: Desk, control: Control, trigger: str) -> list[Control]:
 
 def _triggers(entity: Entity | None, chosen: str) -> list[TriggerType]:
     """In the order in which people think of them; moving along a pipeline only where there is one."""
-    order = ("create", "update", "transition", "child_change", "before_save", "button", "delete", "restore", "login")
+    order = ("create", "update", "transition", "date_reached", "child_change", "before_save", "button", "delete", "restore", "login")
     found = sorted(trigger_types, key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
     return [k for k in found if k.key == chosen or entity is None or entity.pipeline is not None or not _needs_stages(k)]
 
@@ -323,8 +323,26 @@ def trigger_words(desk: Desk, entity: Entity | None, on: Mapping[str, Any]) -> s
     if on.get("from") or on.get("to"):
         ends = [(pipeline.stage(key) if pipeline and key else None, key) for key in (on.get("from"), on.get("to"))]
         details.append(" → ".join(desk.words(stage.label, stage.key) if stage else str(key or "…") for stage, key in ends))
+    if on.get("date"):
+        details.append(date_words(desk.words(fields[on["date"]].label, on["date"]) if on["date"] in fields else str(on["date"]), on))
     detail = listed(d for d in details if d)
     return titled(name, detail) if detail else name
+
+
+def date_words(name: str, on: Mapping[str, Any]) -> str:
+    """A date and how far from it: “Due, 3 days before”."""
+    parts = [name]
+    for key in ("days", "hours"):
+        count = on.get(key)
+        if isinstance(count, int) and count:
+            size = abs(count)
+            if key == "days":
+                parts.append(ngettext("%(count)s day before", "%(count)s days before", size) if count < 0 else ngettext("%(count)s day after", "%(count)s days after", size))
+            else:
+                parts.append(ngettext("%(count)s hour before", "%(count)s hours before", size) if count < 0 else ngettext("%(count)s hour after", "%(count)s hours after", size))
+    if on.get("at"):
+        parts.append(_("at %(time)s", time=str(on["at"])))
+    return listed(parts)
 
 
 router = Router("", route_handlers=[listing, reorder, switch, new, create, show, save, ask_remove, remove])
