@@ -33,11 +33,14 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        forms=tuple(_form(x) for x in raw.get("forms", ())),
+        pricing=tuple(_pricing(x) for x in raw.get("pricing", ())),
         approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
+        statements=tuple(_statement(x) for x in raw.get("statements", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -267,6 +270,21 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
 def _plain(kind: type, raw: Raw) -> Any:
     """A definition whose properties are called in the model what they are called in the bundle."""
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+
+
+@shared
+def _form(raw: Raw) -> m.FormDef:
+    return _plain(m.FormDef, {**raw, "parts": [_plain(m.FormPartDef, p) for p in raw.get("parts", ())]})
+
+
+@shared
+def _pricing(raw: Raw) -> m.PricingDef:
+    return _plain(m.PricingDef, raw)
+
+
+@shared
+def _statement(raw: Raw) -> m.StatementDef:
+    return _plain(m.StatementDef, raw)
 
 
 @shared

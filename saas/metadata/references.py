@@ -242,6 +242,8 @@ def _menu_item(check: Check, path: str, item: str) -> None:
         check.known(path, "report", second, check.config.reports)
     elif first == "dashboard" and second:
         check.known(path, "dashboard", second, check.config.dashboards)
+    elif first == "form" and second and "form" not in check.entities:
+        check.known(path, "form", second, {f.key for f in check.bundle.forms})
     elif first == "board" and second:
         check.known(path, "entity", second, check.entities)
     elif check.known(path, "entity", first, check.entities) and second:
