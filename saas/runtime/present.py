@@ -327,6 +327,9 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
     flag("update", permissions.all_of(update, frozen, _condition(ctx, plain, defn.editable_if)))
     flag("delete", permissions.all_of(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
     flag("rights:update", update)
+    if defn.sharing:
+        own = permissions.right_sql("update", plain, shares=False) if permissions.may(ctx, "update", entity.key) else "false"
+        flag("own:update", own)
     for pool in defn.pools:
         flag(f"pool:{pool.key}", pools.inside_sql(plain, pool))
         flag(f"home:{pool.key}", pools.home_sql(plain, pool))
@@ -391,6 +394,7 @@ def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
         update=live and row.holds.get("update", False) and row.frozen != [],
         delete=live and row.holds.get("delete", False) and row.frozen is None,
         transitions=offers(ctx, entity, row) if permissions.is_open(ctx) and row.frozen is None else (),
+        share=live and entity.defn.sharing and row.holds.get("own:update", False),
     )
 
 

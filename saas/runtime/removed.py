@@ -376,7 +376,7 @@ async def _purge_links(conn: Any, ctx: Context, item: Mapping[str, Any], state: 
 
 _AROUND = {
     "record_link": "from_id", "unique_value": "record_id", "search_token": "record_id", "stage_history": "record_id", "sample_record": "record_id",
-    "ownership_event": "record_id",
+    "ownership_event": "record_id", "record_share": "record_id",
 }  # fmt: skip
 
 

@@ -62,6 +62,10 @@ AFTER_RECORDS = (
     _kept("twin_dismissed", "one_id other_id dismissed_at dismissed_by", "entity_id one_id other_id", "one_id other_id dismissed_by", of_entity=True),
     _kept("record_trace", "loser_id survivor_id merge_id", "entity_id loser_id", "loser_id survivor_id merge_id", of_entity=True),
     _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
+    _kept(
+        "record_share", "record_id user_id department_id role_key level part until created_at created_by", "entity_id record_id subject",
+        "record_id user_id department_id created_by", of_entity=True, without={"subject": "made of whom it names"},
+    ),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
@@ -73,6 +77,7 @@ AFTER_RECORDS = (
         "message", "id created_at created_by record_id batch_id template_key channel recipient user_id locale subject body link essential status attempts error reply sent_at delivered_at", "id",
         "id created_by record_id batch_id user_id", of_entity=True, without={"provider_ref": "what a provider of this installation calls it"},
     ),
+    _kept("notice_seen", "user_id record_id version at", "user_id entity_id record_id", "user_id record_id", of_entity=True),
     _kept("opt_out", "id channel address user_id reason created_at created_by", "id", "id user_id created_by"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
     _kept("schedule_log", "id schedule_key at matched done failed detail", "id", "id"),

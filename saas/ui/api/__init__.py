@@ -5,6 +5,7 @@ from litestar import Router
 from saas.ui.api import (
     approvals,
     config,
+    forms,
     invitations,
     ledgers,
     merging,
@@ -15,6 +16,8 @@ from saas.ui.api import (
     records,
     runs,
     schema,
+    shares,
+    statements,
     system,
     tokens,
     usage,
@@ -25,8 +28,8 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS, *approvals.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *statements.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )
