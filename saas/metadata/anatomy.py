@@ -47,6 +47,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "webhooks": Part("webhook"),
         "inbound_hooks": Part("inbound_hook"),
         "ledgers": Part("ledger"),
+        "reviews": Part("review"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -163,7 +164,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 
 # Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
 # (described.py). Sections of the bundle by kind, and kinds inside these.
-DESCRIBED: Mapping[str, str] = {"ledger": "ledgers"}
+DESCRIBED: Mapping[str, str] = {"ledger": "ledgers", "review": "reviews"}
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
 WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope_rules", "create", "sort", "widget_sort"))
@@ -172,7 +173,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "stage": "stage", "options": "options", "ledger": "ledger",
+    "condition": "expression", "stage": "stage", "transition": "transition", "options": "options", "ledger": "ledger", "review": "review",
 }
 
 

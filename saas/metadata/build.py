@@ -38,6 +38,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
+        reviews=tuple(_review(x) for x in raw.get("reviews", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -288,6 +289,11 @@ def _inbound_hook(raw: Raw) -> m.InboundHookDef:
         key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
         signed=raw.get("signed", False), active=raw.get("active", True),
     )  # fmt: skip
+
+
+@shared
+def _review(raw: Raw) -> m.ReviewDef:
+    return _plain(m.ReviewDef, raw)
 
 
 @shared

@@ -339,6 +339,6 @@ READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
     "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
-    "far_options": _options, "ledger": _one(_in_section("ledgers")),
+    "far_options": _options, "ledger": _one(_in_section("ledgers")), "review": _one(_in_section("reviews")),
     "values": _values, "field_map": _field_map, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

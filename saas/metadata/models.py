@@ -554,6 +554,34 @@ class LedgerDef:
     expires: str | None = None
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class ReviewDef:
+    """Records of `entity` wait in `stage` and are compared with those its field `target` can name, and with others that wait. `exact` and
+    `similar` are fields of it, each compared by itself with the one at the same place in `exact_there` and `similar_there`. What follows are
+    transitions of its pipeline, by what was ticked; `each_source` is done with every other one that was ticked, whose field `source` names
+    the record then."""
+
+    key: str
+    label: Label
+    entity: str
+    stage: str
+    description: Label = field(default_factory=dict)
+    target: str | None = None
+    source: str | None = None
+    target_if: str | None = None
+    exact: tuple[str, ...] = ()
+    exact_there: tuple[str, ...] = ()
+    similar: tuple[str, ...] = ()
+    similar_there: tuple[str, ...] = ()
+    threshold: int = 80
+    exact_found: str | None = None
+    both: str | None = None
+    target_only: str | None = None
+    sources_only: str | None = None
+    nothing: str | None = None
+    each_source: str | None = None
+
+
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
 SYSTEM = "system"  # in the place of a role: no rights are asked
 
@@ -680,4 +708,5 @@ class Bundle:
     webhooks: tuple[WebhookDef, ...] = ()
     inbound_hooks: tuple[InboundHookDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
+    reviews: tuple[ReviewDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

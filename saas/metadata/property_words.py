@@ -62,6 +62,7 @@ NOUNS: Mapping[str, LazyString] = {
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
     "ledger": lazy("Ledger"),
+    "review": lazy("Review"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
@@ -96,7 +97,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
         "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
-        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"), "reviews": lazy("Reviews"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -206,6 +207,14 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "template": {
         "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
         "essential": lazy("Also to those who opted out"),
+    },
+    "review": {
+        "entity": lazy("Whose records wait"), "stage": lazy("Stage in which they wait"), "target": lazy("Field that names what it is matched to"),
+        "source": lazy("Field that names what it was merged into"), "target_if": lazy("Matched only to records for which"), "exact": lazy("Compared exactly"),
+        "exact_there": lazy("… with these fields there, in the same order"), "similar": lazy("Compared for being similar"),
+        "similar_there": lazy("… with these fields there, in the same order"), "threshold": lazy("How alike, in percent"), "exact_found": lazy("When an exact match is found at once"),
+        "both": lazy("A match and others that wait are ticked"), "target_only": lazy("Only a match is ticked"), "sources_only": lazy("Only others that wait are ticked"),
+        "nothing": lazy("Nothing is ticked"), "each_source": lazy("With each of the others that were ticked"),
     },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),

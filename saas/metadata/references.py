@@ -407,6 +407,8 @@ def _actions(check: Check) -> None:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if "review" in action.options:
+                check.known(f"{path}.review", "review", action.options["review"], [r.key for r in check.bundle.reviews])
             if isinstance(action.options.get("loser"), str):
                 loser = target_entity(check, f"{path}.loser", scene.entity, action.options["loser"], aliases)
                 if loser is not None and entity is not None and loser != entity:

@@ -11,6 +11,7 @@ from saas.i18n import pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
 from saas.runtime import Context, permissions
+from saas.runtime.reviews import may_review
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
 
@@ -56,6 +57,9 @@ def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
             items.append(replace(link, go=letter))
         if items:
             groups.append(NavGroup(pick(group.label, ctx.locale), tuple(items)))
+    if queues := [r for r in ctx.config.bundle.reviews if r.entity in ctx.config.entities and may_review(ctx, r)]:
+        links = tuple(Link(pick(r.label, ctx.locale), f"/reviews/{r.key}", "list-details", here.startswith(f"/reviews/{r.key}")) for r in queues)
+        groups.append(NavGroup(_("Reviews"), links))
     return _only_best_current([NavGroup(g.title, tuple(_clear(i, groups) for i in g.items)) for g in groups])
 
 

@@ -24,7 +24,7 @@ TABLES = {
     "schedule_log", "schedule_run", "search_token", "session", "slow_query", "stage_history", "tenant", "unique_value", "user_department",
     "usage_day", "usage_delta", "usage_notice", "user_role", "view_measure", "second_factor", "recovery_code", "sign_in_step", "announcement_dismissed", "support_access", "hand_over", "sample_record", "first_steps",
     "message", "opt_out", "integration", "exchange", "form_entry",
-    "record_merge", "record_trace", "twin_pair", "twin_dismissed", "sso_provider", "sso_subject", "sso_used", "tenant_domain",
+    "record_merge", "record_trace", "twin_pair", "twin_dismissed", "review_item", "sso_provider", "sso_subject", "sso_used", "tenant_domain",
     "outbox",
 }  # fmt: skip
 

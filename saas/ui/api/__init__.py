@@ -12,6 +12,7 @@ from saas.ui.api import (
     people,
     pools,
     records,
+    reviews,
     schema,
     system,
     tokens,
@@ -24,7 +25,7 @@ routers = [
         path="/api/v1",
         route_handlers=[
             *pools.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *reviews.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

@@ -507,7 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice",
+    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "review": "choice", "stage": "choice", "transition": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter",
 }  # fmt: skip
 
@@ -553,6 +553,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((t.key, t.label) for t in config.bundle.templates if not entity_key or t.entity == entity_key)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
+    elif hint == "review":
+        pairs = ((x.key, x.label) for x in config.bundle.reviews)
     elif hint == "ledger":
         pairs = ((x.key, x.label) for x in config.bundle.ledgers)
     elif hint == "stage" and entity and entity.pipeline:
