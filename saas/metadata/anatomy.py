@@ -112,7 +112,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "rule": {"field": "field"},
     "unique": {"fields": "fields"},
     "duplicate": {
-        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles",
+        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles", "review": "review",
     },
     "against": {"fields": "fields", "reveal": "fields", "where": "expression"},
     "tree": {"parent": "field"},

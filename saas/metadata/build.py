@@ -173,6 +173,7 @@ def _duplicate(raw: Raw) -> m.DuplicateDef:
         threshold=raw.get("threshold", 85),
         where=raw.get("where"),
         on_update=raw.get("on_update"),
+        review=raw.get("review"),
         confirm_roles=_keys(raw, "confirm_roles"),
         reason=raw.get("reason", False),
         reveal=_keys(raw, "reveal"),

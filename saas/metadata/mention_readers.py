@@ -74,7 +74,7 @@ def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
 # (kind, property) -> "property", "definition", or the kind of the definition around it that goes with it.
 _SINGLE: Mapping[tuple[str, str], str] = {
     ("entity", "subtitle"): "property", ("rule", "field"): "property", ("tree", "parent"): "definition", ("source", "entity"): "definition",
-    ("against", "entity"): "duplicate", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
+    ("against", "entity"): "duplicate", ("duplicate", "review"): "definition", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
     ("field", "pipeline"): "definition", ("pipeline", "entity"): "definition", ("pipeline", "field"): "definition",
     ("transition", "to"): "definition", ("view", "entity"): "definition", ("view", "group"): "property", ("board", "sum"): "property",
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",

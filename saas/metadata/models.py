@@ -124,13 +124,14 @@ class DuplicateDef:
 
     key: str
     match: tuple[str, ...]
-    action: str = "warn"  # warn | block
+    action: str = "warn"  # warn | block | queue
     message: Label = field(default_factory=dict)
     similar: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     threshold: int = 85
     where: str | None = None  # must hold for the record that is found
-    on_update: str | None = None  # warn | block | ignore; None: as on creating
+    on_update: str | None = None  # warn | block | queue | ignore; None: as on creating
+    review: str | None = None  # queue: saved, and put into this review
     confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
     reason: bool = False  # whoever does must say why
     reveal: tuple[str, ...] = ()

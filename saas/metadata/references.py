@@ -122,6 +122,7 @@ def _duplicate(check: Check, path: str, entity: m.EntityDef, rule: m.DuplicateDe
     for name in ("match", "similar", "names", "reveal"):
         _fields(check, f"{path}.{name}", entity.key, getattr(rule, name))
     _roles(check, f"{path}.confirm_roles", rule.confirm_roles)
+    check.known(f"{path}.review", "review", rule.review, [r.key for r in check.bundle.reviews])
     if rule.against is not None and check.known(f"{path}.against.entity", "entity", rule.against.entity, check.entities):
         for name in ("fields", "reveal"):
             _fields(check, f"{path}.against.{name}", rule.against.entity, getattr(rule.against, name))

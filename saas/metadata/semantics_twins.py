@@ -23,6 +23,11 @@ def check_twins(check: Check) -> None:
                         f"{path}.where", "where_of_whom", lazy("This rule looks for records of another entity."),
                         lazy("Write the condition inside “against”, over the records that are found."),
                     )  # fmt: skip
+            review = next((r for r in check.bundle.reviews if r.key == rule.review), None)
+            if "queue" in (rule.action, rule.on_update) and (rule.review is None or (review is not None and review.entity != entity.key)):
+                check.problems.add(
+                    f"{path}.review", "no_review", lazy("It does not say in which review such a record waits."), lazy("Name a review of “%(entity)s”.", entity=entity.key)
+                )
             if rule.reveal and not rule.across:
                 check.problems.add(
                     f"{path}.reveal", "reveals_nothing", lazy("This rule finds only records that the person may see, so nothing is revealed of others."),

@@ -205,6 +205,20 @@ async def test_pages_and_program(desk, http):
     assert (await api.call("POST", f"/reviews/membership/{waits[second]}", {"target": target}))["case"] == "target_only"
 
 
+async def test_a_rule_lets_look_alikes_wait(database):
+    raw = club_bundle()
+    raw["automations"] = []
+    raw["entities"][1]["duplicates"] = [{"key": "mobile", "match": ["mobile"], "action": "queue", "review": "membership"}]
+    lab = await make_lab(raw, people=False)
+    for name, role in {"hu": "service", "jin": "site"}.items():
+        await lab.person(name, [role])
+    phone = number()
+    first = await apply(lab, name="Queue one", mobile=phone)
+    assert await items(lab) == {}
+    change = await execute(await lab.ctx("jin"), ops.Create(entity="application", values={"name": "Queue two", "mobile": phone}))
+    assert change.warnings == [] and set(await items(lab)) == {change.record.id} and first != change.record.id
+
+
 def test_what_does_not_fit_is_told():
     raw = club_bundle()
     review = raw["reviews"][0]
