@@ -219,7 +219,7 @@ def _schema_hash() -> str:
 
 async def _drop_leftovers(admin: asyncpg.Connection) -> None:
     """Databases of test processes that were killed, half-made templates, and templates of older schemas: a server looks after each."""
-    made = "(pg_stat_file('base/' || oid || '/PG_VERSION')).modification < now() - interval '6 hours' AS is_old"
+    made = "(pg_stat_file('base/' || oid || '/PG_VERSION', true)).modification < now() - interval '6 hours' AS is_old"
     for row in await admin.fetch(f"SELECT datname, {made} FROM pg_database WHERE datname LIKE 'saas\\_te%'"):  # noqa: S608  no value in it
         name = row["datname"]
         parts = name.split("_")

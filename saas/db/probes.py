@@ -37,7 +37,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("exchange", "status"): "queued",
 }
 _COLUMNS = """
-SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' OR a.attgenerated <> '' AS generated,
        a.attnotnull AND a.atthasdef = false AS needed
 FROM pg_attribute a WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from saas.metadata.kinds import action_types, field_types, trigger_types, widget_types
+from saas.metadata.kinds import NESTS, action_types, field_types, trigger_types, widget_types
 from saas.metadata.problems import PER_ENTITY
 from saas.metadata.shape import common_properties, schemas
 
@@ -42,6 +42,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "approvals": Part("approval"),
         "templates": Part("template"),
         "web_forms": Part("web_form"),
         "webhooks": Part("webhook"),
@@ -76,7 +77,14 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "dashboard": {"widgets": Part("widget")},
     "widget": {"measures": Part("measure", "steps", named=False), "dimensions": Part("dimension", "steps", named=False)},
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
+    "action": {**{name: Part("action", "steps", named=False) for name in NESTS}, "retry": Part("retry", "one", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
+    "approval": {
+        "start": Part("approval_start", "one", named=False), "steps": Part("approval_step"), "ways": Part("approval_way"),
+        "people": Part("approval_people", "one", named=False), "outcome": Part("approval_outcome", "one", named=False),
+    },
+    "approval_way": {"steps": Part("approval_step")},
+    "approval_step": {"approvers": Part("approver", "steps", named=False)},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
 
@@ -133,7 +141,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template", "loser": "target",
+        "target": "target", "to": "people", "template": "message_template", "approval": "approval", "loser": "target",
     },
     "webhook": {"fields": "fields"},
     "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
@@ -156,6 +164,11 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     },
     "measure": {"field": "field"},
     "dimension": {"field": "path"},
+    "approval": {"open_fields": "fields", "shown": "fields"},
+    "approval_start": {"transitions": "transitions", "guards": "transitions"},
+    "approval_step": {"fallback": "role"},
+    "approval_outcome": {"approved": "transition", "rejected": "transition", "withdrawn": "transition", "returned": "transition"},
+    "approver": {"role": "role", "field": "field", "department": "department"},
     "example": {"as": "role", "given": "literals", "state": "stage", "message": "plain", "then": "expressions"},
     "example_record": {"values": "literals"},
     "example_act": {"create": "literals", "update": "literals", "values": "literals", "transition": "transition"},
@@ -173,7 +186,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "stage": "stage", "transition": "transition", "options": "options", "ledger": "ledger", "review": "review",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "stage": "stage", "transition": "transition", "options": "options", "ledger": "ledger", "review": "review",
 }
 
 
@@ -257,6 +270,8 @@ def _kinds_below(kind: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Ma
         properties.update(schema.get(branch, {}).get("properties", {}))
     yield kind, schema, properties
     for name, part in PARTS.get(kind, {}).items():
+        if part.kind == kind:  # steps within steps: told already
+            continue
         below = _resolved(properties.get(name, {}))
         if part.form in ("list", "steps"):
             below = _resolved(below.get("items", {}))

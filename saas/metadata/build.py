@@ -33,6 +33,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
@@ -107,6 +108,7 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
+        sharing=raw.get("sharing", False),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -118,6 +120,7 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         ),
         messages=raw.get("messages", NONE),
         description=raw.get("description", NONE),
+        form=raw.get("form"),
     )
 
 
@@ -224,7 +227,18 @@ def _transition(raw: Raw) -> m.TransitionDef:
 
 def _actions(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
     common = common_properties("action")
-    return tuple(m.ActionDef(a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as")) for a in raw)
+    return tuple(
+        m.ActionDef(
+            a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as"),
+            _actions(a.get("then", ())), _actions(a.get("else", ())), _actions(a.get("do", ())), a.get("retry"),
+        )
+        for a in raw
+    )  # fmt: skip
+
+
+def build_steps(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
+    """Steps from their JSON, which was checked before."""
+    return _actions(raw)
 
 
 _TRIGGER = frozenset(("trigger", "fields", "from", "to", "key"))
@@ -235,7 +249,7 @@ def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
     own = {k: v for k, v in on.items() if k not in _TRIGGER}
     trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), own)
-    return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
+    return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True), raw.get("stop", False), raw.get("on_error", "undo"), raw.get("overlap", "each"))
 
 
 @shared
@@ -260,6 +274,43 @@ def _plain(kind: type, raw: Raw) -> Any:
 @shared
 def _ledger(raw: Raw) -> m.LedgerDef:
     return _plain(m.LedgerDef, raw)
+
+
+@shared
+def approval_of(raw: Raw) -> m.ApprovalDef:
+    """One approval as written; a running one keeps its own."""
+    start, people, outcome = raw.get("start", NONE), raw.get("people", NONE), raw.get("outcome", NONE)
+    return m.ApprovalDef(
+        key=raw["key"],
+        label=raw["label"],
+        entity=raw["entity"],
+        description=raw.get("description", NONE),
+        active=raw.get("active", True),
+        model=raw.get("model", "fixed"),
+        start=m.ApprovalStartDef(start.get("button", True), _keys(start, "roles"), start.get("if"), _keys(start, "transitions"), _keys(start, "guards")),
+        steps=_approval_steps(raw),
+        ways=tuple(m.ApprovalWayDef(w["key"], w["label"], _approval_steps(w), w.get("description", NONE), w.get("if")) for w in raw.get("ways", ())),
+        people=m.ApprovalPeopleDef(_keys(people, "roles"), people.get("least", 1), people.get("most", 5)),
+        open_fields=_keys(raw, "open_fields"),
+        shown=_keys(raw, "shown"),
+        outcome=m.ApprovalOutcomeDef(outcome.get("approved"), outcome.get("rejected"), outcome.get("withdrawn"), outcome.get("returned")),
+        may=_keys(raw, "may") if "may" in raw else m.APPROVER_ACTS,
+    )
+
+
+def _approval_steps(raw: Raw) -> tuple[m.ApprovalStepDef, ...]:
+    return tuple(
+        m.ApprovalStepDef(
+            s["key"], s["label"],
+            tuple(
+                m.ApproverDef(a["by"], a.get("level", 1), a.get("role"), a.get("department"), a.get("field"), a.get("person"), a.get("each", False))
+                for a in s["approvers"]
+            ),
+            s.get("if"), s.get("mode", "all"), s.get("count"), s.get("if_nobody", "refuse"), s.get("fallback"), s.get("if_applicant", "superior"),
+            s.get("due_hours"), s.get("remind_hours", 0),
+        )
+        for s in raw.get("steps", ())
+    )  # fmt: skip
 
 
 @shared

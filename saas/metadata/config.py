@@ -131,6 +131,12 @@ class Config:
             lambda: [a for a in self.bundle.automations if a.entity == entity_key and a.active],
         )
 
+    def approvals(self, entity_key: str) -> list[m.ApprovalDef]:
+        return self.cached(
+            ("config.approvals", entity_key),
+            lambda: [a for a in self.bundle.approvals if a.entity == entity_key and a.active],
+        )
+
     @property
     def schedules(self) -> tuple[m.ScheduleDef, ...]:
         """The scheduled rules that are written, then those that follow from pools."""

@@ -12,6 +12,7 @@ from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.calendar import PERIODS
 from saas.metadata.expressions.filters import OPS
 from saas.metadata.far import entity_in
+from saas.metadata.kinds import NESTS
 from saas.metadata.naming import Joined, Lookup, Name, Short, Text, crumbs, definition_name, entity_of, items, texts, titled
 from saas.metadata.property_words import ACCESS, NO, SCOPES, YES, choice_word, property_word
 
@@ -108,6 +109,14 @@ def action_words(lookup: Lookup, action: Any, entity: Any, target: Any) -> Text:
     for key, value in raw.items():
         if key in ("action", "if", "as"):
             continue
+        if key in NESTS:
+            inner = lookup.inner_entity(entity, raw)
+            steps = zip(value, lookup.action_entities(inner, value), strict=True) if isinstance(value, list) else ()
+            told.append(titled(property_word("action", key, raw), Joined((action_words(lookup, a, inner, e) for a, e in steps), SEMICOLON)))
+            continue
+        if key == "retry" and isinstance(value, Mapping):
+            told.append(titled(property_word("action", key, raw), lazy("%(count)s times", count=value.get("times"))))
+            continue
         sort = sort_of("action", key, raw)
         seen_from = entity if sort in ("target", "people", "expression") else target
         words = titled_values(lookup, value, target, entity) if sort == "values" else value_words(lookup, "action", key, value, raw, seen_from)
@@ -152,6 +161,10 @@ def _stages(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text | 
 
 def _transition(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
     return lookup.transition_name(lookup.pipeline(entity)[1], value)
+
+
+def _transitions(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
+    return Joined(lookup.transition_name(lookup.pipeline(entity)[1], v) for v in texts(value))
 
 
 def _transition_rights(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
@@ -378,7 +391,7 @@ _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "label": _label, "field": _fields, "fields": _fields, "path": _fields, "paths": _fields, "sort": _sort, "widget_sort": _sort,
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
     "message_template": _keys("templates"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
-    "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transition_rights": _transition_rights,
+    "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transitions": _transitions, "approval": _keys("approvals"), "transition_rights": _transition_rights,
     "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,

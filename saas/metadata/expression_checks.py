@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as x
 from saas.metadata import models as m
+from saas.metadata.approval_checks import steps_of
 from saas.metadata.check import Check, Scene
 from saas.metadata.described import expression_places
 from saas.metadata.kinds import action_types, field_types
@@ -96,6 +97,8 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
+    for approval in check.bundle.approvals:
+        yield from _approval(approval)
     for hook in check.bundle.webhooks:
         if hook.condition:
             yield Place(f"webhooks[{hook.key}].if", hook.condition, hook.entity, "bool")
@@ -191,6 +194,18 @@ def _transition(check: Check, pipeline: m.PipelineDef, transition: m.TransitionD
     yield from _values(check, f"{path}.set", pipeline.entity, transition.set, pipeline.entity, None)
 
 
+def _approval(approval: m.ApprovalDef) -> Iterator[Place]:
+    path = f"approvals[{approval.key}]"
+    if approval.start.condition:
+        yield Place(f"{path}.start.if", approval.start.condition, approval.entity, "bool")
+    for way in approval.ways:
+        if way.condition:
+            yield Place(f"{path}.ways[{way.key}].if", way.condition, approval.entity, "bool")
+    for here, step in steps_of(approval):
+        if step.condition:
+            yield Place(f"{here}.if", step.condition, approval.entity, "bool")
+
+
 def _role(role: m.RoleDef) -> Iterator[Place]:
     for key, rights in role.entities.items():
         path = f"roles[{role.key}].entities.{key}"
@@ -216,7 +231,7 @@ def _values(
 
 
 def _actions(check: Check, scene: Scene) -> Iterator[Place]:
-    aliases: dict[str, str | None] = {}
+    aliases: dict[str, str | None] = dict(scene.known)
     for number, action in enumerate(scene.actions):
         path: str = f"{scene.path}[{number}]"
         names: Names = {f"result.{alias}": ("ref", entity) for alias, entity in aliases.items()}
@@ -227,7 +242,8 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
             yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
         for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
             if not where.startswith("values."):  # those were checked against their fields above
-                yield Place(f"{path}.{where}", text, hint or scene.entity, expect, names)
+                about = check.inner_entity(scene.entity, action) if where == "where" or where.startswith("map.") else hint
+                yield Place(f"{path}.{where}", text, about or scene.entity, expect, names)
         if action.alias:
             aliases[action.alias] = entity
 

@@ -80,16 +80,17 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
-    ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
+    ("schedule", "entity"): "definition", ("approval", "entity"): "definition", ("action", "approval"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
     ("webhook", "entity"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
     ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
+    **{("approval_outcome", name): "property" for name in ("approved", "rejected", "withdrawn", "returned")},
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
 _ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("against", "fields"), ("web_form", "match"), ("inbound_hook", "match")))
 NEVER_EMPTY = frozenset(
     (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("duplicate", "confirm_roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
-     ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
+     ("approval_start", "roles"), ("approval_people", "roles"), ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
 )
 
 
@@ -336,7 +337,7 @@ READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
-    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
+    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transitions": _many(_transition_of, named=False), "approval": _one(_in_section("approvals")), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
     "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
     "far_options": _options, "ledger": _one(_in_section("ledgers")), "review": _one(_in_section("reviews")),

@@ -204,6 +204,7 @@ class EntityDef:
     merge: MergeDef = MergeDef()
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
+    sharing: bool = False
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -213,6 +214,7 @@ class EntityDef:
     timeline: tuple[TimelineSource, ...] = ()
     messages: Mapping[str, Label] = field(default_factory=dict)
     description: Label = field(default_factory=dict)
+    form: str | None = None  # data process: it stands in the menu of forms
 
     @cached_property
     def declared(self) -> dict[str, FieldDef]:
@@ -299,12 +301,22 @@ class TransitionDef:
 
 @dataclass(frozen=True, slots=True)
 class ActionDef:
-    """One action. `options` holds everything but `action`, `if` and `as`, as written."""
+    """One step: an action, or one that holds further steps (branch: `then` and `otherwise`; each: `do`). `options` holds everything
+    that only its type knows, as written. `retry`: {"times", "minutes"}."""
 
     action: str
     options: Mapping[str, Any] = field(default_factory=dict)
     condition: str | None = None  # "if"
     alias: str | None = None  # "as"
+    then: tuple[ActionDef, ...] = ()
+    otherwise: tuple[ActionDef, ...] = ()  # "else"
+    do: tuple[ActionDef, ...] = ()
+    retry: Mapping[str, Any] | None = None
+
+    @property
+    def inside(self) -> tuple[tuple[str, tuple[ActionDef, ...]], ...]:
+        """The lists of steps in it that hold any, by their property."""
+        return tuple((name, steps) for name, steps in (("then", self.then), ("else", self.otherwise), ("do", self.do)) if steps)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -507,6 +519,9 @@ class AutomationDef:
     do: tuple[ActionDef, ...]
     condition: str | None = None  # "if"
     active: bool = True
+    stop: bool = False  # later ones for the same event do not run
+    on_error: str = "undo"  # undo: what caused it is undone, too; keep: it stands, and the run can be done again
+    overlap: str = "each"  # while a run for the record waits: each, skip, restart
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -519,6 +534,105 @@ class ScheduleDef:
     where: Any = None
     once_per: str = "run"  # run day week month year ever
     active: bool = True
+
+
+APPROVER_ACTS = ("return", "countersign", "delegate", "withdraw")
+
+
+@dataclass(frozen=True, slots=True)
+class ApproverDef:
+    """Who decides. `level`: how many levels up a superior or head stands, 1 being the next one; `each`: everybody it stands for."""
+
+    by: str  # superior role head department field person
+    level: int = 1
+    role: str | None = None
+    department: str | None = None  # its key; its head decides
+    field: str | None = None
+    person: str | None = None  # an e-mail address, or the id of a person the applicant named
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStepDef:
+    """`mode`: all, any or `count` of the approvers agree. Times are hours from when the step begins, and before its end."""
+
+    key: str
+    label: Label
+    approvers: tuple[ApproverDef, ...]
+    condition: str | None = None  # "if"
+    mode: str = "all"
+    count: int | None = None
+    if_nobody: str = "refuse"  # refuse fallback skip
+    fallback: str | None = None
+    if_applicant: str = "superior"  # superior skip decide
+    due_hours: int | None = None
+    remind_hours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalWayDef:
+    """One of several paths the applicant picks from."""
+
+    key: str
+    label: Label
+    steps: tuple[ApprovalStepDef, ...]
+    description: Label = field(default_factory=dict)
+    condition: str | None = None  # "if"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStartDef:
+    """`transitions`: it begins after these; `guards`: they are done by this approval only, where its condition holds."""
+
+    button: bool = True
+    roles: tuple[str, ...] = ()
+    condition: str | None = None  # "if"
+    transitions: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPeopleDef:
+    """Whom the applicant of an ad-hoc approval may name, and how many."""
+
+    roles: tuple[str, ...] = ()
+    least: int = 1
+    most: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalOutcomeDef:
+    """Transitions done with the last decision; None leaves the stage alone."""
+
+    approved: str | None = None
+    rejected: str | None = None
+    withdrawn: str | None = None
+    returned: str | None = None
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class ApprovalDef:
+    """`open_fields` may be changed while it runs; `shown` are told to approvers who may not see the record otherwise."""
+
+    key: str
+    label: Label
+    entity: str
+    description: Label = field(default_factory=dict)
+    active: bool = True
+    model: str = "fixed"  # fixed predefined adhoc
+    start: ApprovalStartDef = field(default_factory=ApprovalStartDef)
+    steps: tuple[ApprovalStepDef, ...] = ()
+    ways: tuple[ApprovalWayDef, ...] = ()
+    people: ApprovalPeopleDef = field(default_factory=ApprovalPeopleDef)
+    open_fields: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    outcome: ApprovalOutcomeDef = field(default_factory=ApprovalOutcomeDef)
+    may: tuple[str, ...] = APPROVER_ACTS
+
+    @property
+    def all_steps(self) -> tuple[ApprovalStepDef, ...]:
+        """Of all its paths."""
+        return (*self.steps, *(step for way in self.ways for step in way.steps))
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -704,6 +818,7 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
+    approvals: tuple[ApprovalDef, ...] = ()
     templates: tuple[TemplateDef, ...] = ()
     web_forms: tuple[WebFormDef, ...] = ()
     webhooks: tuple[WebhookDef, ...] = ()

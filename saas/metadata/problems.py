@@ -32,6 +32,7 @@ UNKNOWN: dict[str, LazyString] = {
     "property": lazy("There is no such property here."),
     "field_type": lazy("There is no such field type."),
     "widget_type": lazy("There is no such kind of widget."),
+    "approval": lazy("There is no such approval here."),
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
     "template": lazy("There is no such message here."),

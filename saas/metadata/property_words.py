@@ -37,6 +37,7 @@ NOUNS: Mapping[str, LazyString] = {
     "transition": lazy("Transition"),
     "branch": lazy("Branch"),
     "action": lazy("Action"),
+    "retry": lazy("Trying again"),
     "role": lazy("Role"),
     "right": lazy("Rights"),
     "field_right": lazy("Right on a field"),
@@ -57,6 +58,13 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "approval": lazy("Approval"),
+    "approval_start": lazy("Start"),
+    "approval_step": lazy("Step"),
+    "approval_way": lazy("Path"),
+    "approval_people": lazy("People the applicant may name"),
+    "approval_outcome": lazy("Outcome"),
+    "approver": lazy("Approver"),
     "template": lazy("Message template"),
     "web_form": lazy("Web form"),
     "webhook": lazy("Webhook"),
@@ -96,7 +104,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "$schema": lazy("JSON Schema"), "format": lazy("Format"), "pack": lazy("Pack"), "settings": lazy("Settings"), "option_sets": lazy("Option lists"),
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
-        "schedules": lazy("Schedules"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
+        "schedules": lazy("Schedules"), "approvals": lazy("Approvals"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
         "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"), "reviews": lazy("Reviews"),
     },
     "pack": {"version": lazy("Version")},
@@ -110,7 +118,8 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "search": lazy("Searched fields"), "rules": lazy("Rules"), "unique": lazy("Unique rules"), "duplicates": lazy("Duplicate rules"), "merge": lazy("Merging"),
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
-        "timeline": lazy("Timeline"), "messages": lazy("Messages"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
+        "timeline": lazy("Timeline"), "messages": lazy("Messages"), "form": lazy("Filled in as a form"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
+        "sharing": lazy("Single records can be shared"),
     },
     "pool": {
         "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),
@@ -154,7 +163,11 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "confirm": lazy("Question before"), "done": lazy("Text afterwards"), "style": lazy("Look of the button"), "effects": lazy("What follows"),
     },
     "branch": {"to": lazy("To stage")},
-    "action": {"action": lazy("Action"), "as": lazy("Name for later actions")},
+    "action": {
+        "action": lazy("Action"), "as": lazy("Name for later actions"), "then": lazy("Then"), "else": lazy("Otherwise"), "do": lazy("For each of them"),
+        "retry": lazy("When it fails, try again"),
+    },
+    "retry": {"times": lazy("How often"), "minutes": lazy("Minutes before the first time")},
     "role": {
         "admin": lazy("Every right on everything"), "external": lazy("For people outside the company"), "entities": lazy("Rights per entity"),
         "transitions": lazy("Transitions it may do"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "settings": lazy("Settings pages"),
@@ -186,13 +199,39 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "measure": {"fn": lazy("Function"), "field": lazy("Field")},
     "dimension": {"field": lazy("Field"), "bucket": lazy("Period")},
     "dashboard": {},
-    "automation": {"on": lazy("When"), "active": lazy("Switched on"), "do": lazy("What happens")},
+    "automation": {
+        "on": lazy("When"), "active": lazy("Switched on"), "do": lazy("What happens"), "stop": lazy("Then no further rule"), "on_error": lazy("When a step fails"),
+        "overlap": lazy("While a run for the record waits"),
+    },
     "trigger": {"trigger": lazy("When")},
     "schedule": {
         "every": lazy("Time"), "where": lazy("For records where"), "once_per": lazy("At most once per"), "active": lazy("Switched on"),
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "approval": {
+        "active": lazy("Switched on"), "model": lazy("Model"), "start": lazy("Start"), "steps": lazy("Steps"), "ways": lazy("Paths to pick from"),
+        "people": lazy("People the applicant may name"), "open_fields": lazy("Fields that stay open"), "shown": lazy("Shown to approvers"),
+        "outcome": lazy("Outcome"), "may": lazy("What approvers may do besides"),
+    },
+    "approval_start": {
+        "button": lazy("With a button on the record"), "roles": lazy("Roles that may start it"), "transitions": lazy("Starts by itself after"),
+        "guards": lazy("Transitions only through this approval"),
+    },
+    "approval_step": {
+        "approvers": lazy("Approvers"), "mode": lazy("How many must agree"), "count": lazy("Number that must agree"), "if_nobody": lazy("If nobody fits"),
+        "fallback": lazy("Role that decides instead"), "if_applicant": lazy("If it is the applicant"), "due_hours": lazy("Hours to decide"),
+        "remind_hours": lazy("Hours before the end to remind"),
+    },
+    "approval_way": {"steps": lazy("Steps")},
+    "approval_people": {"roles": lazy("Only people with these roles"), "least": lazy("At least so many"), "most": lazy("At most so many")},
+    "approval_outcome": {
+        "approved": lazy("When approved"), "rejected": lazy("When rejected"), "withdrawn": lazy("When withdrawn"), "returned": lazy("When returned to the applicant"),
+    },
+    "approver": {
+        "by": lazy("Who"), "level": lazy("Levels up"), "role": lazy("Role"), "department": lazy("Department"), "field": lazy("Field"),
+        "person": lazy("E-mail address"), "each": lazy("Each of them"),
+    },
     "webhook": {"events": lazy("Events"), "fields": lazy("Fields that are told"), "active": lazy("Switched on")},
     "inbound_hook": {
         "map": lazy("Where values stand"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
@@ -292,6 +331,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "setting": {
         "type": {"int": lazy("whole number"), "number": lazy("number"), "bool": lazy("yes or no"), "text": lazy("text"), "date": lazy("date")},
     },
+    "entity": {"form": {"data": lazy("a form that is kept"), "process": lazy("a form that somebody decides about")}},
     "pool": {
         "see": {
             "none": lazy("only who may read its records anyway"), "dept": lazy("people of the record's department"), "dept_tree": lazy("people of the record's department and those above"),
@@ -310,8 +350,12 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "role": {
         "settings": {
             "config": lazy("Configuration"), "users": lazy("People"), "audit": lazy("Audit log"), "jobs": lazy("Jobs"), "brand": lazy("Name and colour"),
-            "import": lazy("Import"), "export": lazy("Export"), "api": lazy("API"), "*": lazy("all"),
+            "import": lazy("Import"), "export": lazy("Export"), "api": lazy("API"), "forms": lazy("Forms"), "*": lazy("all"),
         },
+    },
+    "automation": {
+        "on_error": {"undo": lazy("what caused it is undone, too"), "keep": lazy("the change stays, and the run can be done again")},
+        "overlap": {"each": lazy("another one begins"), "skip": lazy("no other one begins"), "restart": lazy("it begins anew")},
     },
     "param": {"kind": {"year": lazy("year"), "period": lazy("period"), "option": lazy("choice"), "user": lazy("person")}},
     "measure": {"fn": _FUNCTIONS},
@@ -319,6 +363,23 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "schedule": {
         "once_per": {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
+        },
+    },
+    "approval": {
+        "model": {"fixed": lazy("one fixed path"), "predefined": lazy("the applicant picks a path"), "adhoc": lazy("the applicant names the people")},
+        "may": {
+            "return": lazy("return it"), "countersign": lazy("ask somebody else as well"), "delegate": lazy("pass it on"), "withdraw": lazy("the applicant may withdraw it"),
+        },
+    },
+    "approval_step": {
+        "mode": {"all": lazy("all of them"), "any": lazy("any one of them"), "count": lazy("a certain number")},
+        "if_nobody": {"refuse": lazy("it cannot be started"), "fallback": lazy("a role decides instead"), "skip": lazy("the step is skipped")},
+        "if_applicant": {"superior": lazy("their superior decides"), "skip": lazy("it counts as agreed"), "decide": lazy("they decide themselves")},
+    },
+    "approver": {
+        "by": {
+            "superior": lazy("superior of the applicant"), "role": lazy("people with a role"), "head": lazy("head of the applicant's department"),
+            "department": lazy("head of a department"), "field": lazy("person named in a field"), "person": lazy("a certain person"),
         },
     },
     "web_form": {"on_match": ON_MATCH},

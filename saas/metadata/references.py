@@ -7,9 +7,10 @@ from typing import Any
 
 from saas.i18n import lazy
 from saas.metadata import models as m
+from saas.metadata.approval_checks import check_approval_references
 from saas.metadata.check import Check
 from saas.metadata.described import check_described
-from saas.metadata.kinds import field_types
+from saas.metadata.kinds import action_types, field_types, trigger_types
 
 SOURCES_OF_TIME = ("date", "datetime")
 
@@ -35,6 +36,7 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    check_approval_references(check)
     for template in check.bundle.templates:
         _template(check, template)
     for form in check.bundle.web_forms:
@@ -306,11 +308,18 @@ def _dashboard_references(check: Check, raw: Mapping[str, Any]) -> None:
 # ---- automations and actions --------------------------------------------------------------------------------------------
 
 
+def check_automation(check: Check, rule: m.AutomationDef) -> None:
+    """The references of one automation; the check's bundle has no other."""
+    _automation(check, rule)
+    _actions(check)
+
+
 def _automation(check: Check, rule: m.AutomationDef) -> None:
     path = f"automations[{rule.key}]"
     if not check.known(f"{path}.entity", "entity", rule.entity, check.entities):
         return
     _fields(check, f"{path}.on.fields", rule.entity, rule.on.fields)
+    _trigger(check, f"{path}.on", rule)
     if not (rule.on.source or rule.on.to or rule.on.transition):
         return
     pipeline = check.entities[rule.entity].pipeline
@@ -323,6 +332,20 @@ def _automation(check: Check, rule: m.AutomationDef) -> None:
     for name, stage in (("from", rule.on.source), ("to", rule.on.to)):
         check.known(f"{path}.on.{name}", "stage", stage, [s.key for s in pipeline.stages])
     check.known(f"{path}.on.key", "transition", rule.on.transition, [t.key for t in pipeline.transitions])
+
+
+def _trigger(check: Check, path: str, rule: m.AutomationDef) -> None:
+    """What only some triggers have."""
+    kind, options = trigger_types.get(rule.on.trigger), rule.on.options
+    if (relation := kind.relation(rule.on)) is not None:
+        children = check.entities[rule.entity].children
+        if check.known(f"{path}.of", "relation", relation, children):
+            _fields(check, f"{path}.changed", children[relation].child, options.get("changed") or ())
+    _roles(check, f"{path}.roles", options.get("roles") or ())
+    if options.get("person"):
+        field = check.field(f"{path}.person", rule.entity, options["person"])
+        if field is not None and field_types.get(field.type).holds != "user":
+            check.problems.add(f"{path}.person", "not_a_person", lazy("“%(field)s” does not name a person.", field=field.key), lazy("Write a field of type user, or owner."))
 
 
 def _template(check: Check, template: m.TemplateDef) -> None:
@@ -391,17 +414,27 @@ def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> N
 
 def _actions(check: Check) -> None:
     for scene in check.scenes():
-        aliases: dict[str, str | None] = {}
+        aliases: dict[str, str | None] = dict(scene.known)
         for number, action in enumerate(scene.actions):
             path = f"{scene.path}[{number}]"
+            if (relation := action_types.get(action.action).relation(action.options)) is not None and scene.entity in check.entities:
+                check.known(f"{path}.of", "relation", relation, check.entities[scene.entity].children)
             entity = action_entity(check, path, scene.entity, action, aliases)
+            if entity in check.entities and isinstance(action.options.get("into") or action.options.get("map"), (str, Mapping)):
+                _copied(check, path, entity, action.options)
+            if isinstance(action.options.get("field"), str) and is_of_target(action.action, "field"):
+                check.field(f"{path}.field", entity or "", action.options["field"])
             if entity is not None and isinstance(action.options.get("values"), Mapping):
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
-            for target in _texts(action.options.get("to")):
-                if target.startswith("role:"):
-                    check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            for name in ("to", "otherwise"):
+                for target in _texts(action.options.get(name)):
+                    if target.startswith("role:"):
+                        check.known(f"{path}.{name}", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("skill_entity"), str) and check.known(f"{path}.skill_entity", "entity", action.options["skill_entity"], check.entities):
+                for name in ("skill_person", "skill_field"):
+                    check.field(f"{path}.{name}", action.options["skill_entity"], action.options.get(name))
             if isinstance(action.options.get("template"), str):
                 _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:
@@ -410,6 +443,8 @@ def _actions(check: Check) -> None:
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
             if "review" in action.options:
                 check.known(f"{path}.review", "review", action.options["review"], [r.key for r in check.bundle.reviews])
+            if isinstance(action.options.get("approval"), str):
+                check.known(f"{path}.approval", "approval", action.options["approval"], [a.key for a in check.bundle.approvals if entity in (None, a.entity)])
             if isinstance(action.options.get("loser"), str):
                 loser = target_entity(check, f"{path}.loser", scene.entity, action.options["loser"], aliases)
                 if loser is not None and entity is not None and loser != entity:
@@ -419,6 +454,23 @@ def _actions(check: Check) -> None:
                     )  # fmt: skip
             if action.alias:
                 aliases[action.alias] = entity
+
+
+def _copied(check: Check, path: str, entity: str, options: Mapping[str, Any]) -> None:
+    """The list of another record that copies go into, and the fields they get."""
+    relation = str(options.get("into") or options.get("of") or "")
+    found = check.config.relation(entity, relation)
+    if found is None:
+        check.known(f"{path}.into", "relation", relation, check.entities[entity].children)
+    else:
+        _fields(check, f"{path}.map", found.child, options.get("map") or {})
+
+
+def is_of_target(action: str, name: str) -> bool:
+    """Whether a property of an action names a field of the record it works on."""
+    kind = action_types.find(action)
+    prop = kind.options_schema.get("properties", {}).get(name) if kind is not None else None
+    return isinstance(prop, Mapping) and prop.get("x-control") == "target_field"
 
 
 def _texts(value: Any) -> list[str]:

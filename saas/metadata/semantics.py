@@ -12,7 +12,8 @@ from cronsim import CronSim, CronSimError
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
 from saas.metadata.anatomy import DESCRIBED
-from saas.metadata.check import OWNED, RESERVED, Check
+from saas.metadata.approval_checks import check_approvals
+from saas.metadata.check import OWNED, RESERVED, Check, Scene
 from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.pools import KEYS as POOLED
 from saas.metadata.semantics_ledgers import check_ledgers
@@ -47,7 +48,9 @@ def check_meaning(check: Check) -> None:
         _widget(check, path, widget)
     for schedule in check.bundle.schedules:
         _cron(check, schedule)
+    check_approvals(check)
     for scene in check.scenes():
+        _steps(check, scene)
         if scene.before_save:
             _before_save(check, scene.path, scene.actions)
 
@@ -57,7 +60,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "approvals", "templates", "webhooks", "inbound_hooks", "web_forms", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))
@@ -419,6 +422,33 @@ def _cron(check: Check, schedule: m.ScheduleDef) -> None:
             f"schedules[{schedule.key}].every.cron", "bad_cron", lazy("“%(cron)s” is not a point in time.", cron=schedule.cron),
             lazy("Write minute, hour, day, month and weekday, for example “0 2 * * *” for every night at two."),
         )  # fmt: skip
+
+
+MOST_INSIDE = 5  # steps within steps
+
+
+def _steps(check: Check, scene: Scene) -> None:
+    """What holds steps has some, what waits may wait, what tries again can."""
+    for number, action in enumerate(scene.actions):
+        path, kind = f"{scene.path}[{number}]", action_types.get(action.action)
+        if kind.nests and not any(getattr(action, name) for name in ("then", "otherwise", "do")):
+            check.problems.add(path, "no_steps", lazy("There is no step in it."), lazy("Put a step into it, or remove it."))
+        for name, code, message, hint in kind.problems(action.options):
+            check.problems.add(f"{path}.{name}" if name else path, code, message, hint)
+        if "then" in kind.nests and not action.condition:
+            check.problems.add(path, "no_condition", lazy("It does not say which way to go."), lazy("Write a condition (\"if\"), or use the steps without a branch."))
+        if kind.waits and not scene.may_wait:
+            check.problems.add(
+                f"{path}.action", "cannot_wait", lazy("Nothing can wait here."),
+                lazy("A step waits in an automation only: not before saving, not for each of several records, not in a transition or a schedule."),
+            )  # fmt: skip
+        if action.retry and not (scene.may_wait and kind.can_retry):
+            check.problems.add(
+                f"{path}.retry", "cannot_retry", lazy("This step cannot be tried again later."),
+                lazy("Only actions of an automation can, outside of a loop and not before saving."),
+            )  # fmt: skip
+        if action.inside and len(scene.inside) >= MOST_INSIDE:
+            check.problems.add(path, "too_deep", lazy("Steps are nested too deeply."), lazy("At most %(count)s steps can stand in each other.", count=MOST_INSIDE))
 
 
 def _before_save(check: Check, path: str, actions: Iterable[m.ActionDef]) -> None:

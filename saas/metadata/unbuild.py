@@ -16,7 +16,7 @@ Raw = dict[str, Any]
 _NAMES: Mapping[type, Mapping[str, str]] = {
     m.TransitionDef: {"sources": "from"},
     m.BranchDef: {"condition": "if"},
-    m.ActionDef: {"condition": "if", "alias": "as"},
+    m.ActionDef: {"condition": "if", "alias": "as", "otherwise": "else"},
     m.WebhookDef: {"condition": "if"},
     m.AutomationDef: {"condition": "if"},
     m.TriggerDef: {"source": "from", "transition": "key"},
@@ -24,6 +24,9 @@ _NAMES: Mapping[type, Mapping[str, str]] = {
     m.FieldRight: {"condition": "if"},
     m.EntityRights: {"import_": "import"},
     m.ExampleDef: {"role": "as"},
+    m.ApprovalStartDef: {"condition": "if"},
+    m.ApprovalStepDef: {"condition": "if"},
+    m.ApprovalWayDef: {"condition": "if"},
 }
 # What must be written even where it says what is assumed anyway.
 _KEPT: Mapping[type, Iterable[str]] = {m.DuplicateDef: ("action",), m.SettingDef: ("default",), m.OptionSetDef: ("options",)}
@@ -36,6 +39,16 @@ def bundle_to_raw(bundle: m.Bundle) -> Raw:
     raw.setdefault("roles", [])
     raw["dashboards"] = [_dashboard(d, bundle.reports) for d in bundle.dashboards]
     return raw
+
+
+def definition_to_raw(value: Any) -> Raw:
+    """The JSON of one definition."""
+    return _write(value)
+
+
+def steps_to_raw(steps: Iterable[m.ActionDef]) -> list[Raw]:
+    """The JSON of steps."""
+    return [_write(step) for step in steps]
 
 
 def _write(value: Any) -> Any:

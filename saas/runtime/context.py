@@ -76,6 +76,7 @@ class Context:
     operation_id: UUID | None = None  # groups the events of one act
     elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
     running: tuple[str, ...] = ()  # automations being run, outermost first
+    granted: tuple[UUID, str] | None = None  # the transition of a record that an approval has just agreed to
     key: KeyScope | None = None  # the limits of the API key that asks; None: a person, or a program with all their rights
     support: Support | None = None  # an operator who looks in, with the tenant's leave
     viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves

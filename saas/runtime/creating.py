@@ -34,6 +34,7 @@ from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
 from saas.runtime import events, ledgers, numbers, permissions, quota, records, rollups, search, twins, uniques, validate
 from saas.runtime.acts import Act, Happening
+from saas.runtime.automations import of_children
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
 from saas.runtime.pools import holding
@@ -144,7 +145,7 @@ def _is_plain(ctx: Context, entity: Entity) -> bool:
         return False
     for kind in ("before_save", "create"):
         happening = Happening(kind, entity, blank, None, frozenset(entity.fields))
-        if any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):
+        if of_children(ctx.config, entity.key) or any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):
             return False
     texts = [
         *validate.own_texts(entity), *(f.read_only_if for f in entity.declared.values()), *(rule.when for rule in entity.defn.unique),

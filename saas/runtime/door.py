@@ -22,6 +22,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
 from saas.runtime import (
     aggregates,
+    buttons,
     costs,
     creating,
     events,
@@ -31,10 +32,12 @@ from saas.runtime import (
     postings,
     records,
     reviews,
+    runs,
     search,
 )
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
+from saas.runtime.approvals import flows
 from saas.runtime.context import Context
 from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
@@ -49,7 +52,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Claim, Assign, Release, Reverse, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
     Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge; Decide -> Change.
     Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -62,6 +65,15 @@ async def execute(ctx: Context, operation: Any) -> Any:
         ctx = ctx.replace(fixed_now=now, operation_id=ctx.operation_id or new_id(now))
     else:
         ctx = ctx.replace(fixed_now=now)
+    try:
+        return await _execute(ctx, handler, entity, operation, writes=writes)
+    except AppError as error:
+        if writes:
+            await runs.keep_undone(ctx, error)
+        raise
+
+
+async def _execute(ctx: Context, handler: Callable[..., Awaitable[Any]], entity: Entity, operation: Any, *, writes: bool) -> Any:
     for attempt in range(ATTEMPTS):
         try:
             async with _transaction(ctx, writes) as conn:
@@ -127,7 +139,15 @@ async def _shown(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, de
         return None
     [record] = await present(conn, ctx, entity, [row], names=names)
     record.can = can(ctx, entity, row)
+    if not deleted and buttons.buttons_of(ctx, entity):
+        record.can.buttons = await buttons.offers(conn, ctx, entity, record)
     return record
+
+
+async def _press(conn: Any, ctx: Context, entity: Entity, op: ops.Press) -> ops.Change:
+    act = Act(conn, ctx)
+    await buttons.press(act, entity, op.id, op.key)
+    return await _change(act, entity, op.id, _("Done"))
 
 
 async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
@@ -201,6 +221,18 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _start_approval(conn: Any, ctx: Context, entity: Entity, op: ops.StartApproval) -> ops.Change:
+    act = Act(conn, ctx)
+    await flows.start(act, entity, op.id, op.approval, way=op.way, people=op.people, together=op.together, comment=op.comment)
+    return await _change(act, entity, op.id, _("The approval has been started"))
+
+
+async def _act_on_approval(conn: Any, ctx: Context, entity: Entity, op: ops.ActOnApproval) -> ops.Change:
+    act = Act(conn, ctx)
+    message = await flows.act_on(act, entity, op.id, op.flow, op.act, task_id=op.task, comment=op.comment, to=op.to, person=op.person)
+    return await _change(act, entity, op.id, message)
 
 
 async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
@@ -385,6 +417,9 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.StartApproval: (_start_approval, True),
+    ops.ActOnApproval: (_act_on_approval, True),
+    ops.Press: (_press, True),
     ops.Merge: (_merge, True),
     ops.UndoMerge: (_undo_merge, True),
     ops.CompareForMerge: (_compare_for_merge, False),

@@ -29,6 +29,7 @@ from saas.runtime.pools import rights as pools
 from saas.runtime.present import can_flags, display_text, names_for
 from saas.runtime.records import children_of, entity_of, load
 from saas.runtime.rows import Projection, Row
+from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import EMPTY
 
@@ -108,6 +109,8 @@ class _Walk:
         can_flags(self.them, scope, projection.flag)
         for right in ON_RECORDS:
             projection.flag(f"granted {right}", permissions.right_sql(right, scope))
+            if self.entity.defn.sharing and right in ("read", "update"):
+                projection.flag(f"shared {right}", shared_sql(scope, edit=right == "update"))
             for pool in self.entity.defn.pools if right == "read" else ():
                 projection.flag(f"seen {pool.key}", pools.seen_in_sql(scope, pool))
             for role, number, rule in self._rules(right):
@@ -364,6 +367,9 @@ class _Walk:
             if not rules:
                 found.append(Step(titled(self._whose(role), SCOPES["none"]), False, self._source(role)))
             found += [self._rule(right, role, number, rule) for number, rule in rules]
+        if self.entity.defn.sharing and right in ("read", "update"):
+            text = _("Somebody shared it with %(name)s", name=self.name) if right == "read" else _("Somebody shared it with %(name)s, to be changed", name=self.name)
+            found.append(Step(text, None if self.row is None else self.row.holds[f"shared {right}"]))
         for pool in self.entity.defn.pools if right == "read" else ():
             holds = pools.sees(self.them, pool) and (None if self.row is None else self.row.holds[f"seen {pool.key}"])
             detail = "" if holds is not False or pools.sees(self.them, pool) else _("This pool is for other roles.")

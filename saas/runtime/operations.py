@@ -127,6 +127,15 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """A button of an automation on the record's page."""
+
+    entity: str
+    id: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A record of a pool becomes the asker's: the one named, or the next of `pool` (the only one, if that is None)."""
 
@@ -238,6 +247,35 @@ class History:
     before: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartApproval:
+    """Begin an approval of the record, or send one that was returned again. `way` is the path picked of a predefined one; `people` are
+    those the applicant names for an ad-hoc one, asked one after the other, or `together`."""
+
+    entity: str
+    id: UUID
+    approval: str
+    way: str | None = None
+    people: Sequence[UUID] = ()
+    together: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActOnApproval:
+    """`act`: approve reject return before after delegate (these need the `task`), withdraw resubmit comment. `to` is the key of the step
+    to return to (None: the applicant), `person` who is asked as well or instead."""
+
+    entity: str
+    id: UUID
+    flow: UUID
+    act: str
+    task: UUID | None = None
+    comment: str = ""
+    to: str | None = None
+    person: UUID | None = None
+
+
 # ---- what comes back ---------------------------------------------------------------------------------------------------
 
 
@@ -254,15 +292,27 @@ class TransitionOffer:
     ask: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ButtonOffer:
+    """A button of an automation that this person may press now."""
+
+    key: str
+    label: str
+    style: str = "default"
+    confirm: str = ""
+
+
 @dataclass(slots=True)
 class Can:
     update: bool = False
     delete: bool = False
     transitions: tuple[TransitionOffer, ...] = ()
+    buttons: tuple[ButtonOffer, ...] = ()  # filled by Get and writes
     pool: str | None = None  # the pool it lies in
     claim: bool = False
     assign: bool = False
     release: bool = False
+    share: bool = False
 
 
 @dataclass(slots=True)
@@ -285,6 +335,7 @@ class Record:
     can: Can | None = None  # filled by Get and writes; None in lists
     title: str = ""
     state_since: datetime | None = None
+    in_approval: bool = False  # it waits for a decision and is closed to changes meanwhile
 
 
 @dataclass(frozen=True, slots=True)

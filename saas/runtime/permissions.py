@@ -15,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context, Tenant
 from saas.runtime.pools.rights import seen_sql
+from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, held_sql
 from saas.tenants import WRITABLE, TenantRow
 
@@ -41,7 +42,7 @@ def is_outsider(ctx: Context) -> bool:
 
 
 def may_configure(ctx: Context, what: str) -> bool:
-    """`what`: config users audit jobs brand import export api security."""
+    """`what`: config users audit jobs brand import export api security forms."""
     if ctx.key is not None and not ctx.unrestricted and "config" not in ctx.key.scopes:
         return False
     return is_admin(ctx) or any(what in role.settings or "*" in role.settings for role in roles(ctx))
@@ -169,15 +170,18 @@ def create_conditions(ctx: Context, entity_key: str) -> list[str] | None:
 # ---- records -----------------------------------------------------------------------------------------------------------
 
 
-def right_sql(right: str, scope: RecordScope) -> str:
-    """SQL condition: the person may use `right` on the scope's record. "true" and "false" stand alone where constant."""
+def right_sql(right: str, scope: RecordScope, *, shares: bool = True) -> str:
+    """SQL condition: the person may use `right` on the scope's record. "true" and "false" stand alone where constant. Without `shares`: by
+    their roles alone, not because somebody opened it to them."""
     ctx, entity = scope.ctx, scope.entity
     if ctx.unrestricted:
         return "true"
     given = rules(ctx, right, entity.key)
     # Who may see such records at all also sees those that lie in a pool open to them.
-    pooled = seen_sql(scope) if right == "read" and given and entity.defn.pools else []
-    condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *pooled])
+    also = seen_sql(scope) if right == "read" and given and entity.defn.pools else []
+    if shares and right in ("read", "update") and given:
+        also.append(shared_sql(scope, edit=right == "update"))
+    condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *also])
     return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
 
 
@@ -225,7 +229,10 @@ def _scope_sql(name: str, scope: RecordScope) -> str:
         people = [entity.fields[key] for key in entity.defn.assignees]
         if name == "participant":
             people = [f for f in entity.fields.values() if field_types.get(f.type).holds == "user" and f.key != "updated_by"]
-        return any_of(held_sql(scope.config, entity, f, a, me) for f in people)
+        found = [held_sql(scope.config, entity, f, a, me) for f in people]
+        if name == "participant":  # and who belongs to its team
+            found.append(shared_sql(scope, subjects=[f"user:{user.id}"]))
+        return any_of(found)
     if name == "team":
         return f"{own} = ANY({scope.param([user.id, *user.team_ids], 'uuid[]')})"
     ids = user.department_ids if name == "dept" else user.department_tree_ids

@@ -306,7 +306,7 @@ def _record(
     record = ops.Record(
         id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
         updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at, values=values,
-        display=display, title=title or str(row.id)[:8], state_since=row.state_since,
+        display=display, title=title or str(row.id)[:8], state_since=row.state_since, in_approval=row.frozen is not None,
     )  # fmt: skip
     for name in BESIDE:  # what stands beside the values is kept back with the field it belongs to
         if access.get(name) in KEPT_BACK:
@@ -327,6 +327,9 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
     flag("update", permissions.all_of(update, frozen, _condition(ctx, plain, defn.editable_if)))
     flag("delete", permissions.all_of(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
     flag("rights:update", update)
+    if defn.sharing:
+        own = permissions.right_sql("update", plain, shares=False) if permissions.may(ctx, "update", entity.key) else "false"
+        flag("own:update", own)
     for pool in defn.pools:
         flag(f"pool:{pool.key}", pools.inside_sql(plain, pool))
         flag(f"home:{pool.key}", pools.home_sql(plain, pool))
@@ -337,8 +340,19 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
                 continue
             base = "true" if verdict else update
             flag(f"t:{transition.key}", permissions.all_of(base, _condition(ctx, plain, transition.allow_if)))
+        for key, texts in guarded(ctx.config, entity).items():
+            flag(f"g:{key}", permissions.any_of(ex.to_where(ex.parse(text), plain) if text else "true" for text in texts))
     for condition in permissions.conditions(ctx, entity):
         flag(condition, _condition(ctx, plain, condition))
+
+
+def guarded(config: Config, entity: Entity) -> dict[str, list[str | None]]:
+    """Transitions that wait for an approval, with the conditions under which they do."""
+    found: dict[str, list[str | None]] = {}
+    for approval in config.approvals(entity.key):
+        for key in approval.start.guards:
+            found.setdefault(key, []).append(approval.start.condition)
+    return found
 
 
 def _condition(ctx: Context, scope: RecordScope, text: str | None) -> str:
@@ -356,7 +370,7 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
     for transition in pipeline.transitions:
         if row.state not in transition.sources and "*" not in transition.sources:
             continue
-        if not row.holds.get(f"t:{transition.key}"):
+        if not row.holds.get(f"t:{transition.key}") or row.holds.get(f"g:{transition.key}"):
             continue
         missing = tuple(k for k in transition.require if row.get(k) in (None, "", []))
         found.append(
@@ -376,10 +390,11 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
 def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
     live = row.deleted_at is None and permissions.is_open(ctx)
     return ops.Can(
-        **(_pooled(ctx, entity, row) if live and entity.defn.pools else {}),
-        update=live and row.holds.get("update", False),
-        delete=live and row.holds.get("delete", False),
-        transitions=offers(ctx, entity, row) if permissions.is_open(ctx) else (),
+        **(_pooled(ctx, entity, row) if live and entity.defn.pools and row.frozen is None else {}),
+        update=live and row.holds.get("update", False) and row.frozen != [],
+        delete=live and row.holds.get("delete", False) and row.frozen is None,
+        transitions=offers(ctx, entity, row) if permissions.is_open(ctx) and row.frozen is None else (),
+        share=live and entity.defn.sharing and row.holds.get("own:update", False),
     )
 
 

@@ -98,6 +98,11 @@ def refuse_stale(row: Row, version: int | None) -> None:
         raise StaleVersion(current=row.version, yours=version)
 
 
+def in_approval(entity: Entity, row: Row) -> Conflict:
+    """What whoever would change a record is told while an approval of it runs."""
+    return Conflict(lazy("This record waits for an approval and cannot be changed until it is decided."), reason="in_approval", entity=entity.key, id=str(row.id))
+
+
 # ---- create ------------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +349,8 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     changes = {k: (old.get(k), row.get(k)) for k in sorted(draft.changed) if old.get(k) != row.get(k)}
     if not changes and transition is None:
         return old
+    if old.frozen is not None and (transition is not None or not set(changes) <= set(old.frozen)):
+        raise in_approval(entity, old)
     # A transition cannot be asked to confirm: a rule that only warns must not end it.
     confirmation = twins.Confirmation(confirm_duplicates, reason, unasked=transition is not None)
     told = await twins.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmation, is_new=False)
@@ -410,6 +417,8 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
     if not row.holds["delete"] or (entity.defn.append_only and not along):
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
     refuse_stale(row, version)
+    if row.frozen is not None:
+        raise in_approval(entity, row)
     for relation in entity.children.values():
         if relation.on_delete == "restrict" and not relation.many:
             await _refuse_children(act, relation, row)

@@ -20,6 +20,7 @@ from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
 from saas.runtime import quota, timers
 from saas.runtime.acts import Act, ActionRun
+from saas.runtime.approvals.reminding import remind
 from saas.runtime.automations import run_actions
 from saas.runtime.context import Context
 from saas.runtime.env import read_row
@@ -75,6 +76,7 @@ async def run_due(ctx: Context, *, again: bool = False) -> list[ScheduleReport]:
 
     `again`: also those that have: records that match only now are done, those done in this period are not."""
     reports = []
+    await remind(ctx)
     for schedule in ctx.config.schedules:
         if not schedule.active:
             continue

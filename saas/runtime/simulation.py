@@ -22,7 +22,7 @@ from saas.tenants import load_user
 
 MOST = 200_000  # records of one entity that a comparison looks at
 SAMPLES = 20
-PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api")
+PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api", "forms")
 RIGHTS = ("read", "update", "delete")
 
 

@@ -234,6 +234,8 @@ class RecordScope(Constants, ex.SqlScope):
 
     def _new_value(self, parts: tuple[str, ...]) -> tuple[str, str]:
         entity, values = self.new["entity"], self.new["values"]
+        if parts[1] == "id":
+            return self.param(self.new["id"], "uuid"), "ref"
         field = entity.fields[parts[1]]
         value = values.get(field.key)
         kind = expr_type(self.config, field)

@@ -146,7 +146,7 @@ class Drawing:
         kind = field_types.get(field.type)
         if kind.holds not in PICKED:
             return [], ""
-        found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, limit=PLAIN_SELECT + 1)
+        found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, record_id=self.state.record_id, limit=PLAIN_SELECT + 1)
         options = [Option(c.id, f"{c.label} · {c.detail}" if c.detail else c.label, selected=c.id in chosen) for c in found]
         known = {o.key for o in options}
         for item in chosen:
@@ -154,7 +154,7 @@ class Drawing:
                 options.insert(0, Option(item, self.text(field, [item] if isinstance(value, list) else item) or item, selected=True))
         if len(found) <= PLAIN_SELECT and not kind.many:  # several are chosen more easily by searching
             return options, ""
-        return options, f"/lookup/{self.entity.key}/{field.key}"
+        return options, f"/lookup/{self.entity.key}/{field.key}" + (f"?id={self.state.record_id}" if self.state.record_id else "")
 
     def _create_url(self, field: FieldDef) -> str:
         target = field.options.get("to")

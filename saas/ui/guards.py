@@ -19,7 +19,7 @@ from saas.errors import NotAuthenticated, NotFound, PermissionDenied
 from saas.i18n import lazy, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
-from saas.runtime.notifications import unread_count
+from saas.runtime.notifications import waiting
 from saas.runtime.permissions import closed, is_admin
 from saas.tenants import SessionInfo, find_session
 from saas.tenants.platform import Announcement, announcements_for
@@ -47,7 +47,7 @@ class Ask:
 
     def __init__(self, request: Request, ctx: Context, session: SessionInfo) -> None:
         self.request, self.ctx, self.session = request, ctx, session
-        self.unread = 0
+        self.unread = self.waiting = 0
         self.viewing: viewing.Viewing | None = None  # through whose eyes
         self.announcements: list[Announcement] = []  # of the operator
 
@@ -80,7 +80,7 @@ class Ask:
         async with tenant_transaction(self.ctx.tenant_id) as conn:
             yield conn
             if not self.is_fragment and self.request.method in SAFE_METHODS:
-                self.unread = await unread_count(conn, self.ctx)
+                self.unread, self.waiting = await waiting(conn, self.ctx)
 
     async def form(self) -> FormMultiDict:
         return await self.request.form()

@@ -38,7 +38,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
         lazy("Behaviour"),
         (
             ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"), ("timetable", lazy("Timetable"), "history", "config"),
-            ("ledgers", lazy("Ledgers"), "coins", "config"), ("reviews", lazy("Reviews"), "list-details", "config"), ("examples", lazy("Examples"), "flask", "config"),
+            ("approvals", lazy("Approvals"), "shield", "config"), ("ledgers", lazy("Ledgers"), "coins", "config"), ("reviews", lazy("Reviews"), "list-details", "config"), ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
     (
@@ -47,7 +47,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("templates", lazy("Message texts"), "mail", "config"), ("messages", lazy("Sent messages"), "message", "audit"), ("web-forms", lazy("Web forms"), "list", "config"), ("webhooks", lazy("Webhooks"), "world", "config"), ("inbound-hooks", lazy("Inbound webhooks"), "download", "config"), ("connections", lazy("Connections"), "link", "config"), ("opt-outs", lazy("Who wants none"), "ban", "audit"), ("sms", lazy("SMS"), "phone", "config"),
         ),
     ),
-    (lazy("People"), (("users", lazy("People"), "users", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("sso", lazy("Single sign-on"), "passport", ADMIN), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
+    (lazy("People"), (("users", lazy("People"), "users", "users"), ("departments", lazy("Departments"), "sitemap", "users"), ("roles", lazy("Roles"), "shield", "config"), ("simulator", lazy("Access simulator"), "simulate", "config"), ("security", lazy("Security"), "lock", "security"), ("sso", lazy("Single sign-on"), "passport", ADMIN), ("keys", lazy("API keys"), "key", "users"), ("support", lazy("Support access"), "eye", ADMIN))),
     (
         lazy("Changes"),
         (
@@ -55,7 +55,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
             ("removed", lazy("Removed"), "archive", "config"),
         ),
     ),
-    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("mail", lazy("Mail"), "mail", "audit"), ("outbox", lazy("Outbox"), "exchange", "jobs"), ("jobs", lazy("Jobs"), "server", "jobs"))),
+    (lazy("Watch"), (("speed", lazy("Speed"), "gauge", "config"), ("audit", lazy("Audit log"), "eye", "audit"), ("mail", lazy("Mail"), "mail", "audit"), ("runs", lazy("Automation runs"), "bolt", "jobs"), ("outbox", lazy("Outbox"), "exchange", "jobs"), ("jobs", lazy("Jobs"), "server", "jobs"))),
 )  # fmt: skip
 
 
@@ -93,6 +93,7 @@ AUDIT_EVENTS = {
     "second_factor.enabled": lazy("Second factor set up"), "second_factor.disabled": lazy("Second factor switched off"), "second_factor.reset": lazy("Second factor reset by an administrator"),
     "recovery_codes.renewed": lazy("New recovery codes made"), "security.changed": lazy("Security rules changed"), "session.ended": lazy("Sessions ended"),
     "api_key.created": lazy("API key made"), "api_key.revoked": lazy("API key revoked"),
+    "deputy.set": lazy("Deputy named"), "deputy.removed": lazy("Deputy ended"),
     "department.created": lazy("Department added"), "department.changed": lazy("Department changed"), "department.deleted": lazy("Department deleted"),
     "simulation.started": lazy("Started to look as somebody else"), "simulation.ended": lazy("Stopped looking as somebody else"),
     "user.roles_changed": lazy("Role replaced by another"), "config.planned": lazy("Change of the configuration planned"), "config.published": lazy("Configuration published"), "config.reverted": lazy("Configuration reverted"), "config.purged": lazy("Removed values purged"), "brand.changed": lazy("Name or colour changed"), "numbers.continued": lazy("Next number set"),

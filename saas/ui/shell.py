@@ -10,7 +10,7 @@ from saas.i18n import gettext as _
 from saas.i18n import pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
-from saas.runtime import Context, permissions
+from saas.runtime import Context, permissions, user_forms
 from saas.runtime.reviews import may_review
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
@@ -36,8 +36,19 @@ def shell_of(ask: Ask) -> Shell:
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
         logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
-        is_support=ctx.support is not None,
+        approvals=_own(ask), is_support=ctx.support is not None,
     )  # fmt: skip
+
+
+def _own(ask: Ask) -> tuple[Link, ...]:
+    """Where approvals are used at all, with the number of decisions that wait; and forms."""
+    found, path = [], ask.request.url.path
+    if ask.ctx.support is None and (ask.ctx.config.bundle.approvals or ask.waiting):
+        count = "99+" if ask.waiting > 99 else str(ask.waiting or "")
+        found.append(Link(_("Approvals"), "/approvals", "shield", path.startswith("/approvals"), count=count))
+    if user_forms.forms(ask.ctx) or (ask.ctx.support is None and user_forms.may_make(ask.ctx)):
+        found.append(Link(_("Forms"), "/forms", "forms", path.startswith("/forms")))
+    return tuple(found)
 
 
 def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
@@ -82,7 +93,7 @@ def _menus(ctx: Context) -> Iterable[MenuGroup]:
     menus = [group for role in permissions.roles(ctx) for group in role.menu]
     if menus:
         return menus
-    readable = [e for e in ctx.config.entities.values() if permissions.may(ctx, "read", e.key) and not is_detail(ctx, e)]
+    readable = [e for e in ctx.config.entities.values() if permissions.may(ctx, "read", e.key) and not is_detail(ctx, e) and not e.defn.form]
     return [
         MenuGroup({}, tuple(f"dashboard:{d}" for d in ctx.config.dashboards)),
         MenuGroup({"en": "Records", "zh_CN": "数据"}, tuple(e.key for e in readable)),

@@ -20,7 +20,7 @@ from saas.ui.middleware import SAFE_METHODS
 LEAVE = "/support/leave"
 # Parts of the settings a look may go to. Not: people's accounts, keys, security, messages' texts, exports, deletion.
 SETTINGS = (
-    "entities", "relations", "option-sets", "numbering", "values", "labels", "views", "layouts", "menus", "reports", "dashboards", "pipelines", "automations", "schedules", "timetable", "ledgers", "reviews",
+    "entities", "relations", "option-sets", "numbering", "values", "labels", "views", "layouts", "menus", "reports", "dashboards", "pipelines", "automations", "approvals", "schedules", "timetable", "ledgers", "reviews",
     "examples", "roles", "draft", "revisions", "data-changes", "speed", "audit", "jobs",
 )  # fmt: skip
 _UUID = r"[0-9a-fA-F-]{32,36}"
@@ -31,7 +31,7 @@ _SEEN = re.compile(
 )
 _ASKED_BY_POST = re.compile(r"/api/v1/records/[^/]+/aggregate\Z|/r/[^/]+/form\Z|/r/[^/]+/[^/]+/transitions/[^/]+/form\Z")  # these only read
 _CHANGED = re.compile(
-    rf"/r/[a-z][a-z0-9_]*/(?:new|bulk|merge|merges/{_UUID}/undo|twins/dismiss|{_UUID}/(?:edit|delete|restore|move|reverse|transitions/[^/]+))\Z|/api/v1/records/[^/]+(?:/bulk|/merge|/merges/{_UUID}/undo|/twins/dismiss|/{_UUID}(?:/restore|/reverse|/transitions/[^/]+)?)?\Z"
+    rf"/r/[a-z][a-z0-9_]*/(?:new|bulk|merge|merges/{_UUID}/undo|twins/dismiss|{_UUID}/(?:edit|delete|restore|move|reverse|transitions/[^/]+|buttons/[^/]+))\Z|/api/v1/records/[^/]+(?:/bulk|/merge|/merges/{_UUID}/undo|/twins/dismiss|/{_UUID}(?:/restore|/reverse|/(?:transitions|buttons)/[^/]+)?)?\Z"
 )
 
 

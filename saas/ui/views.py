@@ -52,6 +52,7 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
@@ -312,6 +313,7 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
+    buttons: tuple[Button, ...] = ()
     pool_acts: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()
@@ -320,6 +322,9 @@ class RecordView:
     side_timeline: bool = False
     deleted_text: str = ""
     restore_url: str = ""
+    starts: tuple[Link, ...] = ()  # approvals that can be started
+    approval: Any = None  # the newest one, while it is under way or has just ended
+    approval_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

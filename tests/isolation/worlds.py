@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -108,6 +109,14 @@ async def _fill(world: World, word: str) -> None:
         things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)
         things["queued"] = str(await jobs.enqueue(conn, ctx, "bulk_edit", {"plan": {"entity": "customer", "action": "update", "values": {"needs": word}, "key": None}, "ids": [things["record"]], "locale": "en"}))
         things["message"] = str(await outbox.put(conn, kind="http", key=f"{word} effect", payload={"url": f"https://{word}.example/"}, due_at=datetime.now(UTC) + timedelta(hours=1)))
+        run = new_id()
+        entity = ctx.config.entity("customer")
+        state = {"place": [0], "began": None, "attempt": 0, "steps": [], "results": {}, "depth": 1, "running": [], "deleted": False, "old": None}
+        await conn.execute(
+            "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, status, error, state) VALUES ($1, $2, 'low_rating', $3, $4, 'failed', $5, $6::jsonb)",
+            world.tenant.id, run, entity.number, UUID(things["record"]), f"{word} went wrong", json.dumps(state),
+        )  # fmt: skip
+        things["run"] = str(run)
         things["sent"] = str(await conn.fetchval(
             "INSERT INTO message (tenant_id, id, created_at, template_key, channel, recipient, locale, subject, body, status, provider_ref) "
             "VALUES ($1, $2, now(), 'greeting', 'sms', $3, 'en', $4, $4, 'failed', 'ref') RETURNING id",
@@ -118,7 +127,28 @@ async def _fill(world: World, word: str) -> None:
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
 
 
+    await _ask_to_decide(world, word)
     await _ask_for_support(world, word)
+
+
+async def _ask_to_decide(world: World, word: str) -> None:
+    """An approval of the record that waits for a person, who has a deputy."""
+    from saas.metadata.models import ApprovalDef, ApprovalStepDef, ApproverDef
+    from saas.runtime.approvals import store
+    from saas.runtime.approvals.deputies import set_deputy
+
+    ctx = await context_for_user(world.tenant.id, UUID(world.low.id))
+    step = ApprovalStepDef("one", {"en": f"{word} step"}, (ApproverDef("person", person=f"{word}@x.example"),))
+    definition = ApprovalDef("agree", {"en": f"{word} approval"}, "customer", steps=(step,))
+    number, record_id = ctx.config.entity("customer").number, UUID(world.things["record"])
+    flow = store.Flow(new_id(), "agree", number, record_id, "running", definition, "", UUID(world.admin.id), ctx.now, None, 1, 0, 1, word)
+    async with tenant_transaction(world.tenant.id) as conn:
+        await store.insert_flow(conn, ctx, flow)
+        world.things["decision"] = str(await store.ask(conn, ctx, flow, [UUID(world.low.id)]))
+        await store.note(conn, ctx, flow, "started", comment=word)
+        world.things["department"] = str(await conn.fetchval("SELECT id FROM department WHERE tenant_id = $1 LIMIT 1", world.tenant.id))
+    world.things["flow"] = str(flow.id)
+    world.things["deputy"] = str(await set_deputy(ctx, UUID(world.admin.id), ctx.today, ctx.today))
 
 
 async def _ask_for_support(world: World, word: str) -> None:

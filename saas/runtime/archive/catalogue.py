@@ -45,7 +45,7 @@ BEFORE_RECORDS = (
         without={"password_hash": "a secret; only with the operator's --with-passwords", "failed_count": _SIGN_IN, "locked_until": _SIGN_IN},
     ),
     _kept("first_steps", "user_id put_away_at", "user_id", "user_id"),
-    _kept("department", "id key name parent_id position", "id", "id parent_id", whole=True),
+    _kept("department", "id key name parent_id position head_id", "id", "id parent_id head_id", whole=True),
     _kept("user_role", "user_id role_key", "user_id role_key", "user_id"),
     _kept("user_department", "user_id department_id is_primary title", "user_id department_id", "user_id department_id"),
     _kept("config_revision", "number hash bundle message author_id created_at data", "number", "author_id"),
@@ -63,6 +63,10 @@ AFTER_RECORDS = (
     _kept("review_item", "id review_key record_id enqueued_at decided_at decided_by outcome target_id sources", "entity_id id", "id record_id decided_by target_id", of_entity=True),
     _kept("record_trace", "loser_id survivor_id merge_id", "entity_id loser_id", "loser_id survivor_id merge_id", of_entity=True),
     _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
+    _kept(
+        "record_share", "record_id user_id department_id role_key level part until created_at created_by", "entity_id record_id subject",
+        "record_id user_id department_id created_by", of_entity=True, without={"subject": "made of whom it names"},
+    ),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
@@ -77,14 +81,28 @@ AFTER_RECORDS = (
     _kept("opt_out", "id channel address user_id reason created_at created_by", "id", "id user_id created_by"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
     _kept("schedule_log", "id schedule_key at matched done failed detail", "id", "id"),
-    _kept("automation_log", "id automation_key record_id at status detail", "id", "id record_id", of_entity=True),
+    _kept(
+        "approval_flow", "id approval_key record_id status definition way_key applicant_id started_at ended_at round step needed comment", "entity_id record_id id",
+        "id record_id applicant_id", of_entity=True,
+    ),
+    _kept(
+        "approval_task", "id flow_id round step seat kind parent_id status created_at remind_at due_at reminded_at decided_at decided_by for_id comment", "flow_id id",
+        "id flow_id parent_id decided_by for_id",
+    ),
+    _kept("approval_person", "user_id task_id is_open", "task_id user_id", "user_id task_id"),
+    _kept("approval_event", "id flow_id record_id number at actor_id act step for_id to_id comment", "entity_id record_id at id", "id flow_id record_id actor_id for_id to_id", of_entity=True),
+    _kept("approval_deputy", "id user_id deputy_id first_day last_day created_at", "id", "id user_id deputy_id"),
+    _kept(
+        "automation_log", "id automation_key record_id at status detail trigger revision actor_id ended_at work_us error steps", "id", "id record_id actor_id", of_entity=True, only="t.status NOT IN ('waiting', 'queued')",
+        without={"state": "what a run needs to go on belongs to this installation; one that waits is not taken along", "due_at": "of a run that waits", "watches": "of a run that waits"},
+    ),
     _kept("audit_event", "id at actor_id kind target ip request_id data", "id", "id actor_id"),
 )  # fmt: skip
 KEPT: Mapping[str, Kept] = {kept.table: kept for kept in (*BEFORE_RECORDS, *AFTER_RECORDS)}
 
 # Tables with a form of their own in the archive: all their columns are named here.
 RECORD_META = (
-    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by", "touched_at",
+    "id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "deleted_by", "frozen", "touched_at",
 )  # fmt: skip
 RECORD_IDS = frozenset({"id", "owner_id", "department_id", "created_by", "updated_by", "deleted_by"})
 TENANT = ("slug", "name", "locale", "time_zone", "currency", "country", "pack_key", "brand", "clock_offset_seconds", "config_revision", "created_at", "security")

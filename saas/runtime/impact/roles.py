@@ -138,7 +138,7 @@ def loses(before: Context, after: Context) -> bool:
     """Whether a person is left with less under `after`, as far as that can be told without looking at records."""
     if permissions.is_admin(after):
         return False
-    parts = ("config", "users", "audit", "jobs", "brand", "import", "export", "api")
+    parts = ("config", "users", "audit", "jobs", "brand", "import", "export", "api", "forms")
     if any(permissions.may_configure(before, part) and not permissions.may_configure(after, part) for part in parts):
         return True
     for may, known in ((permissions.may_report, after.config.reports), (permissions.may_dashboard, after.config.dashboards)):

@@ -3,6 +3,7 @@
 from litestar import Router
 
 from saas.ui.api import (
+    approvals,
     config,
     invitations,
     ledgers,
@@ -13,7 +14,9 @@ from saas.ui.api import (
     pools,
     records,
     reviews,
+    runs,
     schema,
+    shares,
     system,
     tokens,
     usage,
@@ -24,8 +27,8 @@ routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *reviews.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *operators.HANDLERS,
+            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *reviews.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from saas.i18n import gettext as _
@@ -9,7 +10,8 @@ from saas.i18n import pick
 from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
-from saas.runtime import Context, permissions, reports
+from saas.runtime import Context, buttons, permissions, reports
+from saas.runtime.approvals import flows
 from saas.runtime.postings import reversible, visible
 from saas.runtime.reviews import may_review
 from saas.ui.api.openapi_shapes import (
@@ -128,6 +130,13 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID])
         owner: Json = {"type": "object", "properties": {"owner": {"type": "string", "format": "uuid"}}, "required": ["owner"]}
         act(f"{one}/assign", "post", "assign", _("Assign to somebody"), moved, parameters=[ID], requestBody=body(owner))
+    if entity.defn.sharing and permissions.may(ctx, "read", key):
+        act(f"{one}/shares", "get", "shares", _("With whom it is shared"), answers(200, page({"type": "object"}), 403, 404), parameters=[ID])
+        if permissions.may(ctx, "update", key):
+            asked = {"with": {"type": "string"}, "level": {"type": "string", "enum": ["read", "edit"]}, "until": {"type": ["string", "null"], "format": "date-time"}, "part": {"type": "string", "maxLength": 60}}
+            act(f"{one}/shares", "post", "share", _("Share it"), answers(200, page({"type": "object"}), 403, 404, 422), parameters=[ID], requestBody=body({"type": "object", "properties": asked, "required": ["with"]}))
+            whom: Json = {"name": "subject", "in": "path", "required": True, "schema": {"type": "string"}}
+            act(f"{one}/shares/{{subject}}", "delete", "revoke_share", _("Stop sharing"), answers(204, None, 403, 404), parameters=[ID, whom])
     if entity.defn.owned and permissions.may(ctx, "update", key):
         asked = {**{n: {"type": "string"} for n in ("view", "q")}, "to": {"type": "string", "format": "uuid"}, "filter": {}, "preview": {"type": "boolean"}, "ids": {"type": "array", "maxItems": 20000, "items": {"type": "string", "format": "uuid"}}, "children": {"type": "array", "items": {"type": "string"}}}
         act(f"{root}/transfer", "post", "transfer", _("Give records to somebody, with records below them"), answers(200, {"type": "object"}, 403, 404, 409, 422), requestBody=body({"type": "object", "properties": asked}))
@@ -151,7 +160,39 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
             answered = answers(200, ref("Change"), 402, 403, 404, 409, 410, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
             act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
+    if ctx.config.approvals(key) and permissions.may(ctx, "read", key):
+        asked = {"approval": {"type": "string", "enum": [a.key for a in ctx.config.approvals(key)]}, **_approval_words("way", "comment"), "people": {"type": "array", "maxItems": 20, "items": {"type": "string", "format": "uuid"}}, "together": {"type": "boolean"}, "preview": {"type": "boolean"}}
+        act(f"{one}/approvals", "get", "approvals", _("Approvals of a record, and those that may be started"), answers(200, {"type": "object"}, 403, 404), parameters=[ID])
+        act(f"{one}/approvals", "post", "start_approval", _("Start an approval, or preview its steps"), answers((200, 201), {"type": "object"}, 402, 403, 404, 409, 422), parameters=[ID], requestBody=body({"type": "object", "properties": asked, "required": ["approval"]}))
+    for automation in buttons.buttons_of(ctx, entity):
+        if buttons.may_press(ctx, automation):
+            act(f"{one}/buttons/{automation.key}", "post", f"press_{automation.key}", buttons.text_of(ctx, automation), answers(200, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE])
     return {path: item for path, item in paths.items() if item}
+
+
+def _approval_words(*names: str) -> Json:
+    return {name: {"type": ["string", "null"]} for name in names}
+
+
+def _approvals() -> Json:
+    """What waits for the caller, whatever it is about."""
+    acts = [key for key in flows.ACTS if key not in flows.OF_TASK]
+    done = answers(200, {"type": "object"}, 402, 403, 404, 409, 422)
+
+    def decision(known: Sequence[str]) -> Json:
+        return body({"type": "object", "properties": {"act": {"type": "string", "enum": list(known)}, **_approval_words("comment", "to", "person")}, "required": ["act"]})
+
+    days: Json = {"deputy": {"type": "string", "format": "uuid"}, "first_day": {"type": "string", "format": "date"}, "last_day": {"type": "string", "format": "date"}}
+    return {
+        "/approvals/tasks": {"get": {"summary": _("What waits for your decision, what you started, what you decided"), "operationId": "approval_tasks", "parameters": query("box", "approval", "limit", "before"), "responses": answers(200, page({"type": "object"}), 403)}},
+        "/approvals/tasks/{id}": {"post": {"summary": _("Decide"), "operationId": "decide", "parameters": [ID], "requestBody": decision(flows.OF_TASK), "responses": done}},
+        "/approvals/{id}": {"post": {"summary": _("Withdraw an approval, send it again, comment on it"), "operationId": "act_on_approval", "parameters": [ID], "requestBody": decision(acts), "responses": done}},
+        "/deputies": {
+            "get": {"summary": _("Who decides for you, and for whom you decide"), "operationId": "deputies", "responses": answers(200, page({"type": "object"}), 403)},
+            "post": {"summary": _("Let somebody decide for you on some days"), "operationId": "set_deputy", "requestBody": body({"type": "object", "properties": days, "required": list(days)}), "responses": answers(201, {"type": "object"}, 403, 422)},
+        },
+        "/deputies/{id}": {"delete": {"summary": _("Decide yourself again"), "operationId": "remove_deputy", "parameters": [ID], "responses": answers(204, None, 403, 404)}},
+    }
 
 
 def _may_move(ctx: Context, entity: Entity, transition: TransitionDef) -> bool:
@@ -209,6 +250,7 @@ def _fixed(ctx: Context) -> Json:
         "/files/{id}": {"get": {"summary": _("A file"), "operationId": "file", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")}},
     }  # fmt: skip
     found.update(_reports(ctx))
+    found.update(_approvals())
     if fields := _file_fields(ctx):
         parts = {"entity": {"type": "string", "enum": sorted({e for e, _f in fields})}, "field": {"type": "string", "enum": sorted({f for _e, f in fields})}}
         upload = {"type": "object", "properties": {**parts, "file": {"type": "string", "contentMediaType": "application/octet-stream"}}, "required": ["entity", "field", "file"]}
@@ -220,6 +262,10 @@ def _fixed(ctx: Context) -> Json:
     if keys := [e for e in ctx.config.entities if permissions.may(ctx, "import", e)]:
         asked = {"entity": {"type": "string", "enum": keys}, "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "mapping": {"type": "object", "additionalProperties": {"type": "string"}}, "duplicates": {"type": "string", "enum": ["create", "update", "skip"]}, "match": {"type": "string"}, "confirm": {"type": "boolean"}, "preview": {"type": "boolean"}}
         found["/imports"] = {"post": {"summary": _("Import a table"), "operationId": "import", "requestBody": body({"type": "object", "properties": asked, "required": ["entity", "rows"]}), "responses": job}}
+    for rule in ctx.config.bundle.automations if permissions.is_admin(ctx) else ():
+        asked = body({"type": "object", "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 366}, "bundle": {"type": "object"}}}, required=False)
+        summary = _("What “%(name)s” would have done lately", name=pick(rule.label, ctx.locale))
+        found[f"/automations/{rule.key}/rehearse"] = {"post": {"summary": summary, "operationId": f"rehearse_{rule.key}", "requestBody": asked, "responses": answers(200, {"type": "object"}, 403, 404, 422) | TOO_SLOW}}
     if permissions.is_admin(ctx):
         started = answers(202, {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}, 403)
         found["/archives"] = {"post": {"summary": _("Export the whole workspace"), "operationId": "export_everything", "responses": started}}
@@ -227,6 +273,7 @@ def _fixed(ctx: Context) -> Json:
         found["/archives/{id}"] = {"get": {"summary": _("The file of such an export"), "operationId": "archive", "parameters": [ID], "responses": answers(200, {}, 403, 404, media="*/*")}}
     if permissions.may_configure(ctx, "jobs"):
         found.update(_outbox())
+        found.update(_runs())
     if permissions.may_configure(ctx, "users"):
         found.update(_invitations(ctx))
         found.update(_people())
@@ -256,6 +303,16 @@ def _outbox() -> Json:
         "/outbox/{id}": {"get": {"summary": _("One message to another system"), "operationId": "outbox_message", "parameters": [ID], "responses": answers(200, message, 403, 404)}},
         "/outbox/{id}/retry": {"post": {"summary": _("Send a message again now"), "operationId": "retry_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
         "/outbox/{id}/cancel": {"post": {"summary": _("Call a message off"), "operationId": "cancel_message", "parameters": [ID], "responses": answers(200, message, 403, 404, 409)}},
+    }
+
+
+def _runs() -> Json:
+    run: Json = {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "automation": {"type": "string"}, "status": {"type": "string"}, "steps": {"type": "array", "items": {"type": "object"}}}, "required": ["id", "automation", "status"]}
+    return {
+        "/runs": {"get": {"summary": _("Runs of automations"), "operationId": "runs", "parameters": query("automation", "status", "record", "before", "limit"), "responses": answers(200, page(run), 403)}},
+        "/runs/{id}": {"get": {"summary": _("One run with its steps"), "operationId": "run", "parameters": [ID], "responses": answers(200, run, 403, 404)}},
+        "/runs/{id}/replay": {"post": {"summary": _("Let a run that failed go on from the failed step"), "operationId": "replay_run", "parameters": [ID], "responses": answers(200, run, 403, 404, 409)}},
+        "/runs/{id}/cancel": {"post": {"summary": _("Call a run off"), "operationId": "cancel_run", "parameters": [ID], "responses": answers(200, run, 403, 404, 409)}},
     }
 
 

@@ -129,7 +129,7 @@ SHARED: Json = {
             "created_at": {"type": ["string", "null"], "format": "date-time"}, "created_by": {"type": ["string", "null"]},
             "updated_at": {"type": ["string", "null"], "format": "date-time"}, "owner": {"type": ["string", "null"]}, "state": {"type": "string"},
             "values": {"type": "object"}, "display": {"type": "object", "additionalProperties": {"type": "string"}},
-            "can": {"type": "object", "properties": {"update": {"type": "boolean"}, "delete": {"type": "boolean"}, "transitions": {"type": "array", "items": {"type": "string"}}}},
+            "can": {"type": "object", "properties": {"update": {"type": "boolean"}, "delete": {"type": "boolean"}, "transitions": {"type": "array", "items": {"type": "string"}}, "buttons": {"type": "array", "items": {"type": "object"}}}},
         },
         "required": ["id", "entity"],
     },

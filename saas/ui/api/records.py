@@ -207,6 +207,20 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
     return access.answer(content, status)
 
 
+@post("/records/{entity:str}/{rid:str}/buttons/{key:str}", status_code=200)
+async def press_button(request: Request, entity: FromPath[str], rid: FromPath[str], key: FromPath[str]) -> Response[Any]:
+    """What an automation does when its button is pressed (`can.buttons` of the record says which there are)."""
+    ctx = await access.context(request)
+    body = await access.body(request)
+    asked = ops.Press(entity=entity, id=record_id(rid), key=key)
+
+    async def run() -> tuple[int, dict[str, Any]]:
+        return 200, shapes.change(await execute(ctx, asked))
+
+    status, content = await once(ctx, request, body, run)
+    return access.answer(content, status)
+
+
 @post("/records/{entity:str}/aggregate", status_code=200, limit="report")
 async def aggregate_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx = await access.context(request)
@@ -247,5 +261,5 @@ def _objects(body: Mapping[str, Any], name: str, needed: str) -> list[dict[str, 
 
 
 HANDLERS = [
-    list_records, create_record, get_record, update_record, delete_record, restore_record, record_history, run_transition, aggregate_records,
+    list_records, create_record, get_record, update_record, delete_record, restore_record, record_history, run_transition, press_button, aggregate_records,
 ]  # fmt: skip

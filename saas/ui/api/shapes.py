@@ -31,12 +31,13 @@ def record(found: ops.Record) -> dict[str, Any]:
         shape["deleted_at"] = moment(found.deleted_at)
     if found.can is not None:
         shape["can"] = {
-            "update": found.can.update, "delete": found.can.delete, "claim": found.can.claim, "assign": found.can.assign, "release": found.can.release, "pool": found.can.pool,
+            "update": found.can.update, "delete": found.can.delete, "claim": found.can.claim, "assign": found.can.assign, "release": found.can.release, "share": found.can.share, "pool": found.can.pool,
             "transitions": [t.key for t in found.can.transitions],
             "offers": [
                 {"key": t.key, "label": t.label, "to": t.to, "style": t.style, "confirm": t.confirm, "missing": list(t.missing), "ask": list(t.ask)}
                 for t in found.can.transitions
             ],
+            "buttons": [{"key": b.key, "label": b.label, "style": b.style, "confirm": b.confirm} for b in found.can.buttons],
         }  # fmt: skip
     return shape
 

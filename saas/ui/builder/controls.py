@@ -507,8 +507,9 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "review": "choice", "stage": "choice", "transition": "choice",
-    "date_field": "choice", "number_field": "choice", "paths": "sorter",
+    "message_template": "choice", "any_fields": "choices", "ledger": "choice", "review": "choice", "stage": "choice", "transition": "choice", "approval": "choice",
+    "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
+    "child_fields": "choices", "person_field": "choice",
 }  # fmt: skip
 
 
@@ -543,9 +544,14 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((f.key, f.label) for f in entity.fields.values() if (is_time if hint == "date_field" else is_summable)(config, f))
     elif hint == "paths":
         return tuple(c for c in insertable(desk, entity_key) if "(" not in c.key)
-    elif hint == "relation" and entity:
+    elif hint == "choices":
+        labels = prop.get("x-labels", {})
+        return tuple(Choice(str(v), _(str(labels.get(v, v)))) for v in prop.get("items", {}).get("enum", ()))
+    elif hint == "person_field" and entity:
+        pairs = ((f.key, f.label) for f in entity.fields.values() if field_types.get(f.type).holds == "user" and not field_types.get(f.type).many)
+    elif hint in ("relation", "target_relation") and entity:
         pairs = ((r.key, r.label) for r in entity.children.values())
-    elif hint == "child_field" and entity:
+    elif hint in ("child_field", "child_fields") and entity:
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()
     elif hint == "option_set":
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
@@ -561,6 +567,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((s.key, s.label) for s in entity.pipeline.stages)
     elif hint == "transition" and entity and entity.pipeline:
         pairs = ((t.key, t.label) for t in entity.pipeline.transitions)
+    elif hint == "approval":
+        pairs = ((a.key, a.label) for a in config.bundle.approvals if not entity_key or a.entity == entity_key)
     elif hint == "roles":
         pairs = ((r.key, r.label) for r in config.bundle.roles)
     return tuple(Choice(key, desk.words(label, key)) for key, label in pairs)

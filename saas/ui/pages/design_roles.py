@@ -49,7 +49,7 @@ SCOPE_NOTES = {
 AS_READING = "as_reading"
 PARTS = {
     "config": lazy("Configuration"), "users": lazy("People"), "audit": lazy("Audit log"), "jobs": lazy("Jobs"), "brand": lazy("Appearance"), "import": lazy("Import"),
-    "export": lazy("Export"), "api": lazy("API"),
+    "export": lazy("Export"), "api": lazy("API"), "forms": lazy("Making forms"),
 }  # fmt: skip
 ACCESS = {"write": lazy("Editable"), "read": lazy("Read-only"), "masked": lazy("Masked"), "hidden": lazy("Hidden")}
 

@@ -15,8 +15,10 @@ from saas.errors import NotFound
 from saas.i18n import LazyString, lazy, listed, titled
 from saas.i18n import gettext as _
 from saas.metadata import edits
+from saas.metadata.anatomy import fixed_values
 from saas.metadata.config import Entity
 from saas.metadata.kinds import TriggerType, trigger_types
+from saas.metadata.property_words import choice_word
 from saas.ui.builder import conditions, words
 from saas.ui.builder.actions import action_words, actions_control, settled
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, in_order, laid, left_over, read
@@ -130,7 +132,10 @@ def _controls(desk: Desk, rules: Rules, entity: str, key: str, trigger: str) -> 
         return [
             name, Control("on", "trigger", _("When"), required=True, entity=entity),
             Control("if", "condition", _("Only if"), _("Without a condition it happens every time."), entity=entity, result="bool"),
-            actions_control("do", _("Then"), entity, required=True, before_save=trigger == "before_save"), switched, _place(desk, rules, key),
+            actions_control("do", _("Then"), entity, required=True, before_save=trigger == "before_save", may_wait=trigger != "before_save"), switched,
+            Control("stop", "bool", _("Then no further rule"), _("Later rules for the same event do not run after this one."), default=False, advanced=True),
+            Control("on_error", "choice", _("When a step fails"), default="undo", choices=_words_of("on_error"), advanced=True),
+            Control("overlap", "choice", _("While a run for the record waits"), default="each", choices=_words_of("overlap"), advanced=True), _place(desk, rules, key),
         ]  # fmt: skip
     return [
         name, Control("cron", "times", _("When"), required=True),
@@ -138,6 +143,10 @@ def _controls(desk: Desk, rules: Rules, entity: str, key: str, trigger: str) -> 
         Control("once_per", "choice", _("At most, for each record"), _("However often it runs, a record is not done twice within this time."), False, "run", tuple(Choice(k, str(t)) for k, t in ONCE)),
         actions_control("do", _("Then, for each record"), entity, required=True), switched, _place(desk, rules, key),
     ]  # fmt: skip
+
+
+def _words_of(name: str) -> tuple[Choice, ...]:
+    return tuple(Choice(value, str(choice_word("automation", name, value))) for value in fixed_values("automation", name))
 
 
 def _place(desk: Desk, rules: Rules, key: str) -> Control:
@@ -293,7 +302,7 @@ def _columns(desk: Desk, control: Control, trigger: str) -> list[Control]:
 
 def _triggers(entity: Entity | None, chosen: str) -> list[TriggerType]:
     """In the order in which people think of them; moving along a pipeline only where there is one."""
-    order = ("create", "update", "transition", "before_save", "delete", "restore")
+    order = ("create", "update", "transition", "child_change", "before_save", "button", "delete", "restore", "login")
     found = sorted(trigger_types, key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
     return [k for k in found if k.key == chosen or entity is None or entity.pipeline is not None or not _needs_stages(k)]
 

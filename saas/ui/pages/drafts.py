@@ -76,7 +76,7 @@ def page_of(raw: Mapping[str, Any], path: str) -> str:
     section, key = keys[0] if keys else "", keys[1] if len(keys) > 1 else ""
     pages = {
         "entities": "entities", "option_sets": "option-sets", "pipelines": "pipelines", "roles": "roles", "reports": "reports", "dashboards": "dashboards", "automations": "automations",
-        "schedules": "schedules", "examples": "examples", **{s: s.replace("_", "-") for s in DESCRIBED.values()},
+        "schedules": "schedules", "approvals": "approvals", "examples": "examples", **{s: s.replace("_", "-") for s in DESCRIBED.values()},
     }  # fmt: skip
     if section in ("views", "layouts") and ":" in key:
         entity, _colon, name = key.partition(":")

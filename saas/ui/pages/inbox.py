@@ -12,6 +12,7 @@ from saas.errors import BadRequest, InvalidInput, TooManyRequests
 from saas.i18n import LOCALES, listed, pick
 from saas.i18n import gettext as _
 from saas.metadata.property_words import CHANNELS
+from saas.runtime.approvals.notices import KIND as APPROVAL
 from saas.runtime.finding import find_everywhere
 from saas.runtime.messages.opt_outs import channels_off, opt_in, opt_out
 from saas.runtime.notifications import inbox, mark_read
@@ -53,6 +54,8 @@ async def open_notification(request: Request, note_id: FromPath[UUID]) -> Respon
         row = await conn.fetchrow("SELECT entity_key, record_id, kind FROM notification WHERE tenant_id = $1 AND user_id = $2 AND id = $3", ask.ctx.tenant_id, ask.ctx.user_id, note_id)
         await mark_read(conn, ask.ctx, [note_id])
     there = row is not None and row["entity_key"] in ask.ctx.config.entities and row["record_id"]
+    if there and row is not None and row["kind"] == APPROVAL:
+        return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}/approval")
     if row is not None and row["kind"] in PLACES:
         return ask.redirect(PLACES[row["kind"]])
     return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}" if there else "/notifications")

@@ -79,14 +79,14 @@ async def message(request: Request, message_id: FromPath[UUID]) -> Response[Any]
 async def retry(request: Request, message_id: FromPath[UUID]) -> Response[Any]:
     ask = await open_settings(request, PART)
     await outbox.retry(ask.ctx, message_id)
-    return ask.redirect(f"/settings/outbox/{message_id}", Toast("success", _("It will be sent again in a moment.")))
+    return ask.redirect(f"/settings/outbox/{message_id}", Toast(_("It will be sent again in a moment.")))
 
 
 @post("/settings/outbox/{message_id:uuid}/cancel", status_code=200)
 async def cancel(request: Request, message_id: FromPath[UUID]) -> Response[Any]:
     ask = await open_settings(request, PART)
     await outbox.cancel(ask.ctx, message_id)
-    return ask.redirect(f"/settings/outbox/{message_id}", Toast("success", _("Called off.")))
+    return ask.redirect(f"/settings/outbox/{message_id}", Toast(_("Called off.")))
 
 
 router = Router("", route_handlers=[listing, message, retry, cancel])

@@ -222,12 +222,20 @@ async def lookup(request: Request, entity: FromPath[str], field: FromPath[str]) 
     found = entity_of(ask.ctx, entity)
     query = request.query_params
     typed = form_values(ask.ctx, found, query)  # type: ignore[arg-type]
-    items = await choices(ask.ctx, found.key, field, q=query.get("q", "")[:100], values=typed, limit=20)
+    record_id = _uuid(query.get("id"))  # of the record on the form, if it is there already
+    items = await choices(ask.ctx, found.key, field, q=query.get("q", "")[:100], values=typed, record_id=record_id, limit=20)
     offered = [{"value": c.id, "text": c.label, "note": c.detail} for c in items]
     declared = found.fields.get(field)
     if query.get("filter") and not query.get("q") and declared is not None and field_types.get(declared.type).holds == "user":
         offered.insert(0, {"value": "me()", "text": _("me"), "note": ""})
     return Response({"items": offered}, headers={"cache-control": "no-store"})
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
 
 
 # ---- delete, restore ---------------------------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ async def test_a_person_holds_no_more_than_the_setting_says_by_any_way(firm):
     await execute(await firm.ctx("ann"), ops.Claim(entity="client", id=more))
 
 
-async def test_what_was_given_up_waits_and_a_day_has_so_many_claims():
+async def test_what_was_given_up_waits_and_a_day_has_so_many_claims(database):
     bundle = pool_bundle()
     bundle["settings"][1]["default"] = 4
     firm = await make_lab(bundle, people=False)
@@ -162,7 +162,7 @@ async def _told(lab: Lab, who: str, record_id: UUID) -> list[str]:
     return [r["title"] for r in rows]
 
 
-async def test_records_nobody_works_on_are_warned_of_once_and_come_back():
+async def test_records_nobody_works_on_are_warned_of_once_and_come_back(database):
     lab = await make_lab(pool_bundle(), people=False)
     await lab.person("ann", ["seller"], "north")
     mine, worked, kept = [await _held(lab, name, "ann") for name in ("Idle", "Worked on", "Key account")]
