@@ -180,7 +180,7 @@ def _menu_items(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> T
     found: list[Text] = []
     for item in texts(value):
         first, _, second = item.partition(":")
-        if first in ("report", "dashboard") and second:
+        if (first in ("report", "dashboard") or (first == "form" and "form" not in lookup.section("entities"))) and second:
             found.append(lookup.name(f"{first}s", second))
         elif first == "board" and second:
             found.append(lazy("%(name)s as a board", name=Name((lookup.entity(second) or {}).get("plural"), second)))

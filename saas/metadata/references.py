@@ -202,8 +202,22 @@ def _pipeline(check: Check, pipeline: m.PipelineDef) -> None:
         _fields(check, f"{here}.set", pipeline.entity, transition.set)
 
 
+def _portal(check: Check, role: m.RoleDef) -> None:
+    path, portal, notice = f"roles[{role.key}]", role.portal, role.notice
+    if portal is not None and check.known(f"{path}.portal.entity", "entity", portal.entity, check.entities):
+        link = check.field(f"{path}.portal.link", portal.entity, portal.link)
+        if link is not None and (field_types.get(link.type).holds != "user" or field_types.get(link.type).many or link.system):
+            check.problems.add(
+                f"{path}.portal.link", "not_a_person", lazy("“%(field)s” does not hold one person.", field=portal.link), lazy("Write a field of type user that holds the account of the record's person.")
+            )
+        check.field(f"{path}.portal.email", portal.entity, portal.email)
+    if notice is not None and check.known(f"{path}.notice.entity", "entity", notice.entity, check.entities):
+        check.field(f"{path}.notice.text", notice.entity, notice.text)
+
+
 def _role(check: Check, role: m.RoleDef) -> None:
     path = f"roles[{role.key}]"
+    _portal(check, role)
     for key, rights in role.entities.items():
         if key != "*" and check.known(f"{path}.entities.{key}", "entity", key, check.entities):
             _fields(check, f"{path}.entities.{key}.fields", key, rights.fields)
@@ -229,6 +243,8 @@ def _menu_item(check: Check, path: str, item: str) -> None:
         check.known(path, "report", second, check.config.reports)
     elif first == "dashboard" and second:
         check.known(path, "dashboard", second, check.config.dashboards)
+    elif first == "form" and second and "form" not in check.entities:
+        check.known(path, "form", second, {f.key for f in check.bundle.forms})
     elif first == "board" and second:
         check.known(path, "entity", second, check.entities)
     elif check.known(path, "entity", first, check.entities) and second:
@@ -346,6 +362,10 @@ def _trigger(check: Check, path: str, rule: m.AutomationDef) -> None:
         field = check.field(f"{path}.person", rule.entity, options["person"])
         if field is not None and field_types.get(field.type).holds != "user":
             check.problems.add(f"{path}.person", "not_a_person", lazy("“%(field)s” does not name a person.", field=field.key), lazy("Write a field of type user, or owner."))
+    if options.get("date"):
+        field = check.field(f"{path}.date", rule.entity, options["date"])
+        if field is not None and (field.options.get("returns") if field.type == "formula" else field.type) not in ("date", "datetime"):
+            check.problems.add(f"{path}.date", "not_a_date", lazy("“%(field)s” is no date.", field=field.key), lazy("Write a field that holds a date, or a date and a time."))
 
 
 def _template(check: Check, template: m.TemplateDef) -> None:
@@ -428,6 +448,8 @@ def _actions(check: Check) -> None:
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
+            if isinstance(action.options.get("role"), str):
+                check.known(f"{path}.role", "role", action.options["role"], check.roles)
             for name in ("to", "otherwise"):
                 for target in _texts(action.options.get(name)):
                     if target.startswith("role:"):

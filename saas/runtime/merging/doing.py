@@ -72,7 +72,7 @@ async def merge(
     for row in (survivor, *losers):
         records.refuse_stale(row, (versions or {}).get(row.id))
         if row.frozen is not None:
-            raise Conflict(lazy("An approval of one of these records is under way. Merge them when it is over."), reason="approval")
+            raise records.in_approval(entity, row)
     chosen = compare(ctx, entity, survivor, losers, choices, winner)
     titles = await _titles(act, entity, [row.id for row in losers])
     detail = _Detail([str(row.id) for row in losers], {str(i): t for i, t in titles.items()})
