@@ -141,6 +141,8 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
         return False
     if entity.defn.read_only and right in ("create", "update", "delete", "import") and not ctx.unrestricted:
         return False
+    if right in ("create", "update", "import", "bulk") and not _enters_here(ctx, entity_key):
+        return False
     if right == "create":
         return any(r.create or r.create_if for r in entity_rights(ctx, entity_key))
     if right == "import":
@@ -150,6 +152,33 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
     if right == "merge":
         return any(r.merge for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
     return bool(rules(ctx, right, entity_key))
+
+
+def _enters_here(ctx: Context, entity_key: str) -> bool:
+    """Some records are entered through their form alone: neither on pages of their own nor by import. What the configuration itself
+    orders, and sample data, need no form."""
+    if ctx.unrestricted or ctx.origin == "sample":
+        return True
+    wanted = ctx.config.cached("permissions.only_forms", lambda: _only_forms(ctx.config))
+    return entity_key not in wanted or ctx.form in wanted[entity_key]
+
+
+def _only_forms(config: Config) -> dict[str, set[str]]:
+    """{entity: the forms it is entered through} of those that are entered nowhere else. A form that enters them without insisting on it
+    is a way, too."""
+    ways: dict[str, set[str]] = {}
+    only: set[str] = set()
+    for form in config.bundle.forms:
+        main = config.entity(form.entity)
+        ways.setdefault(main.key, set()).add(form.key)
+        only |= {main.key} if form.only else set()
+        for part in form.parts:
+            target = main.fields[part.ref].options["to"] if part.ref else main.children[part.list or ""].child
+            inner = [config.entity(target).fields[key].options["to"] for key in part.creates]
+            for key in (target, *inner):
+                ways.setdefault(key, set()).add(form.key)
+            only |= {target} if part.only else set()
+    return {key: ways[key] for key in only}
 
 
 def require(ctx: Context, right: str, entity_key: str) -> None:

@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, ledgers, numbers, permissions, quota, rollups, search, twins, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -86,7 +86,7 @@ def _asking(ctx: Context, entity: Entity, *, lock: bool, deleted: bool, named: b
         return _Asking(sql, tuple(params[1:]), projection, beside), ctx.viewer is None and not statement.is_of_moment
 
     kept = ctx.config.cached("records.asking", lambda: Recent(_KEPT))
-    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.viewer is None, lock, deleted, named), make)
+    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.form, ctx.origin == "sample", ctx.viewer is None, lock, deleted, named), make)
 
 
 async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:
@@ -145,6 +145,7 @@ async def create(
     await stamp(act, draft)
     await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await ledgers.prepare_entry(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
@@ -366,6 +367,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)

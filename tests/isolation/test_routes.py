@@ -62,7 +62,7 @@ CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
 SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
-DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
+DESCRIBED = ("ledgers", "forms", "pricing", "statements")  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -110,6 +110,13 @@ CASES: dict[str, Case] = {
     "GET /r/{entity:str}/{record_id:uuid}/shares": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/shares": fills({"subject": "user:$user"}, {"revoke": "user:$user"}, **PAGE),
     "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "POST /api/v1/records/{entity:str}/upsert": sends({"by": "name", "rows": [{"name": "$word Ltd", "owner": "$user"}]}, entity="customer"),
+    "GET /api/v1/statements": reads(), "GET /api/v1/statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "POST /api/v1/statements/{key:str}/close": sends({"period": "2026-01"}, key="month"),
+    "GET /statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "GET /statements/{key:str}/export": reads(key="month"), "POST /statements/{key:str}/close": fills({"period": "2026-01"}, key="month"),
+    "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),
+    "GET /entry/{key:str}": reads({"customer.id": "$record"}, key="entry"), "GET /entry/{key:str}/{record_id:uuid}": reads(key="entry", record_id="$record"),
+    "POST /entry/{key:str}": fills({"customer.id": "$record"}, key="entry"), "POST /entry/{key:str}/{record_id:uuid}": fills({"name": "$word"}, key="entry", record_id="$record"),
+    "POST /entry/{key:str}/live": fills({"customer.id": "$record"}, key="entry"),
     "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
     "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),

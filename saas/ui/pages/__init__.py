@@ -36,6 +36,7 @@ from saas.ui.pages import (
     examples,
     figures,
     first_steps,
+    forms,
     handing_over,
     home,
     inbox,
@@ -73,6 +74,7 @@ from saas.ui.pages import (
     single_sign_on,
     speed,
     stages,
+    statements,
     support,
     system,
     timetable,
@@ -83,7 +85,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
+    system.router, sessions.router, home.router, lists.router, records.router, forms.router, ledgers.router, statements.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
     pools.router, handing_over.router, shares.router, approvals.router, departments.router, design_approvals.router, user_forms.router,
     transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
