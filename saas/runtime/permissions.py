@@ -15,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context, Tenant
 from saas.runtime.pools.rights import seen_sql
+from saas.runtime.segment_sql import within_sql
 from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, held_sql
 from saas.tenants import WRITABLE, TenantRow
@@ -182,6 +183,7 @@ def right_sql(right: str, scope: RecordScope, *, shares: bool = True) -> str:
     if shares and right in ("read", "update") and given:
         also.append(shared_sql(scope, edit=right == "update"))
     condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *also])
+    condition = all_of(condition, within_sql(scope))
     return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from saas.errors import Conflict, NotFound, PermissionDenied
+from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import lazy, pick
 from saas.metadata.config import Entity
 from saas.metadata.models import PoolDef
-from saas.runtime import permissions
+from saas.runtime import permissions, segments
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.pipelines import move_record
@@ -109,6 +109,8 @@ async def assign(act: Act, entity: Entity, record_id: UUID, person: UUID) -> Row
     may_update = row.holds.get("rights:update", False)
     if not (assigns(act.ctx, pool, may_update=may_update) if pool else may_update or act.ctx.unrestricted):
         raise PermissionDenied(lazy("Your role may not give this record to somebody."), right="assign", entity=entity.key)
+    if not await segments.fits(act.conn, act.ctx, entity, row.get(entity.defn.segment_field or ""), person):
+        raise InvalidInput([FieldProblem("owner", "other_segment", lazy("This person does not belong to the record's segment."), "/owner")])
     if pool is not None and person != row.owner:
         await holding.refuse_more(act, entity, pool, person)
     return await _give(act, entity, row, person, "assigned", inside.claim_transition if inside else None)
