@@ -310,7 +310,15 @@ def conditions(ctx: Context, entity: Entity) -> list[str]:
 
 
 def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
-    """{field: access} for one record; `holds` says which of `conditions` are true for it."""
+    """{field: access} for one record; `holds` says which of `conditions` are true for it. Who may change it only because it was shared
+    with them does not give it away."""
+    if entity.defn.sharing and holds.get("own:update") is False and not ctx.unrestricted:
+        found = _access(ctx, entity, holds)
+        return {**found, "owner": "read"} if found.get("owner") == "write" else found
+    return _access(ctx, entity, holds)
+
+
+def _access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
     if not conditions(ctx, entity):
         return static_access(ctx, entity)
     result = dict(static_access(ctx, entity))
