@@ -33,11 +33,14 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        forms=tuple(_form(x) for x in raw.get("forms", ())),
+        pricing=tuple(_pricing(x) for x in raw.get("pricing", ())),
         approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
+        statements=tuple(_statement(x) for x in raw.get("statements", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
@@ -272,6 +275,21 @@ def _plain(kind: type, raw: Raw) -> Any:
 
 
 @shared
+def _form(raw: Raw) -> m.FormDef:
+    return _plain(m.FormDef, {**raw, "parts": [_plain(m.FormPartDef, p) for p in raw.get("parts", ())]})
+
+
+@shared
+def _pricing(raw: Raw) -> m.PricingDef:
+    return _plain(m.PricingDef, raw)
+
+
+@shared
+def _statement(raw: Raw) -> m.StatementDef:
+    return _plain(m.StatementDef, raw)
+
+
+@shared
 def _ledger(raw: Raw) -> m.LedgerDef:
     return _plain(m.LedgerDef, raw)
 
@@ -326,7 +344,7 @@ def _web_form(raw: Raw) -> m.WebFormDef:
     return m.WebFormDef(
         key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
         on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
-        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+        answers_to=raw.get("answers_to"), days=raw.get("days", 30), redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
     )  # fmt: skip
 
 
@@ -376,7 +394,9 @@ def _role(raw: Raw) -> m.RoleDef:
         label=raw["label"],
         description=raw.get("description", NONE),
         admin=raw.get("admin", False),
-        external=raw.get("external", False),
+        external=raw.get("external", "portal" in raw),
+        portal=m.PortalDef(raw["portal"]["entity"], raw["portal"]["link"], raw["portal"].get("email")) if raw.get("portal") else None,
+        notice=m.NoticeDef(raw["notice"]["entity"], raw["notice"]["text"], as_filter(raw["notice"].get("where"))) if raw.get("notice") else None,
         entities={k: _rights(v) for k, v in raw.get("entities", NONE).items()},
         transitions=None if transitions is None else {k: _keys(transitions, k) for k in transitions},
         reports=_keys(raw, "reports"),

@@ -259,6 +259,9 @@ def _target(check: Check, scene: Scene, path: str, action: m.ActionDef, aliases:
 
 
 def _filters(check: Check) -> None:
+    for role in check.bundle.roles:
+        if role.notice is not None:
+            _filter(check, f"roles[{role.key}].notice.where", role.notice.entity, role.notice.where)
     for view in check.bundle.views:
         _filter(check, f"views[{view.entity}:{view.key}].filter", view.entity, view.filter)
     for path, widget in check.widgets():

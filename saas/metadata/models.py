@@ -377,6 +377,25 @@ class MenuGroup:
     items: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PortalDef:
+    """People with the role are a record of `entity` each, whose field `link` holds their account; `email`: the field by whose address an
+    account finds its record."""
+
+    entity: str
+    link: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDef:
+    """Records whose `text` people with the role read after signing in, until they said that they did."""
+
+    entity: str
+    text: str
+    where: Any = None
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class RoleDef:
     key: str
@@ -384,6 +403,8 @@ class RoleDef:
     description: Label = field(default_factory=dict)
     admin: bool = False
     external: bool = False
+    portal: PortalDef | None = None
+    notice: NoticeDef | None = None
     entities: Mapping[str, EntityRights] = field(default_factory=dict)  # "*" = default
     transitions: Mapping[str, tuple[str, ...]] | None = None  # pipeline -> keys or ("*",); None = pipelines decide
     reports: tuple[str, ...] = ()  # ("*",) = all
@@ -636,6 +657,98 @@ class ApprovalDef:
         return (*self.steps, *(step for way in self.ways for step in way.steps))
 
 
+@dataclass(frozen=True, slots=True)
+class FormPartDef:
+    """Either `ref`, a field of the main record whose target is picked or made, or `list`, its children that are entered as lines.
+    `creates`: ref fields of a line whose target may be made by its name."""
+
+    key: str
+    fields: tuple[str, ...]
+    label: Label = dataclasses.field(default_factory=dict)
+    ref: str | None = None
+    list: str | None = None
+    creates: tuple[str, ...] = ()
+    only: bool = False
+    min: int = 0
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class FormDef:
+    """A page that makes or edits a record of `entity` with its parts in one act. `only`: records of it are entered nowhere else."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    parts: tuple[FormPartDef, ...] = ()
+    description: Label = field(default_factory=dict)
+    only: bool = False
+    roles: tuple[str, ...] = ()
+
+    def part(self, key: str) -> FormPartDef | None:
+        return next((p for p in self.parts if p.key == key), None)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class PricingDef:
+    """Price of a line of `entity`. Of the line are product, quantity, list_price, suggested, price, explanation, deviates; of the product
+    standard; of the records of price lists (`prices`) what begins so; the rest of the discounts (`strategies`). `match` and `prices_match`:
+    field there -> expression over the line; an empty field fits everything."""
+
+    key: str
+    label: Label
+    entity: str
+    product: str
+    quantity: str
+    suggested: str
+    price: str
+    strategies: str
+    discount: str
+    description: Label = field(default_factory=dict)
+    standard: str | None = None
+    list_price: str | None = None
+    explanation: str | None = None
+    deviates: str | None = None
+    day: str | None = None
+    prices: str | None = None
+    prices_value: str | None = None
+    prices_from: str | None = None
+    prices_to: str | None = None
+    prices_match: Mapping[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    minimum: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    match: Mapping[str, str] = field(default_factory=dict)
+    combine: str = "best"  # best sum best_then
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class StatementDef:
+    """Records of `entity` counted, or their `measure` added up, by `party` and period of `date`, at the price of the day. `closings`:
+    where closed periods are kept, one record a party and period."""
+
+    key: str
+    label: Label
+    entity: str
+    party: str
+    date: str
+    description: Label = field(default_factory=dict)
+    where: str | None = None
+    measure: str | None = None
+    period: str = "month"  # month quarter year
+    prices: str | None = None
+    prices_value: str | None = None
+    prices_from: str | None = None
+    prices_party: str | None = None
+    closings: str | None = None
+    closed_party: str | None = None
+    closed_period: str | None = None
+    closed_count: str | None = None
+    closed_amount: str | None = None
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LedgerDef:
     """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
@@ -740,6 +853,8 @@ class WebFormDef:
     thanks: Label = field(default_factory=dict)
     redirect: str | None = None
     embed_on: tuple[str, ...] = ()
+    answers_to: str | None = None  # a survey: the field that refers to the record it asks about
+    days: int = 30
     question: bool = False
     per_hour: int = 200
     active: bool = True
@@ -796,5 +911,8 @@ class Bundle:
     web_forms: tuple[WebFormDef, ...] = ()
     webhooks: tuple[WebhookDef, ...] = ()
     inbound_hooks: tuple[InboundHookDef, ...] = ()
+    forms: tuple[FormDef, ...] = ()
+    pricing: tuple[PricingDef, ...] = ()
+    statements: tuple[StatementDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

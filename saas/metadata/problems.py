@@ -25,6 +25,7 @@ UNKNOWN: dict[str, LazyString] = {
     "example_record": lazy("No record of this example that stands earlier has this name."),
     "relation": lazy("There is no such list of related records here."),
     "department": lazy("There is no such department here."),
+    "form": lazy("There is no such entry form here."),
     "setting": lazy("There is no such setting here."),
     "pool": lazy("There is no such pool here."),
     "ledger": lazy("There is no such ledger here."),
@@ -35,6 +36,7 @@ UNKNOWN: dict[str, LazyString] = {
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
     "template": lazy("There is no such message here."),
+    "web_form": lazy("There is no such survey here."),
     "choice": lazy("This is not one of the possible choices."),
 }
 

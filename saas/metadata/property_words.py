@@ -58,6 +58,9 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "form": lazy("Entry form"),
+    "form_part": lazy("Part of the form"),
+    "pricing": lazy("Pricing"),
     "approval": lazy("Approval"),
     "approval_start": lazy("Start"),
     "approval_step": lazy("Step"),
@@ -67,8 +70,11 @@ NOUNS: Mapping[str, LazyString] = {
     "approver": lazy("Approver"),
     "template": lazy("Message template"),
     "web_form": lazy("Web form"),
+    "portal": lazy("For people who are a record"),
+    "notice": lazy("To be read after signing in"),
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
+    "statement": lazy("Statement"),
     "ledger": lazy("Ledger"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
@@ -104,7 +110,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
         "schedules": lazy("Schedules"), "approvals": lazy("Approvals"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
-        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"), "forms": lazy("Entry forms"), "pricing": lazy("Pricing"), "statements": lazy("Statements"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -168,6 +174,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     },
     "retry": {"times": lazy("How often"), "minutes": lazy("Minutes before the first time")},
     "role": {
+        "portal": lazy("For people who are a record"), "notice": lazy("To be read after signing in"),
         "admin": lazy("Every right on everything"), "external": lazy("For people outside the company"), "entities": lazy("Rights per entity"),
         "transitions": lazy("Transitions it may do"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "settings": lazy("Settings pages"),
         "home": lazy("Start page"), "menu": lazy("Menu"),
@@ -208,6 +215,21 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "form": {"parts": lazy("Parts"), "only": lazy("Such records are entered only here"), "roles": lazy("For the roles")},
+    "form_part": {
+        "ref": lazy("Record it refers to"), "list": lazy("Lines"), "creates": lazy("Made by their name in a line"), "only": lazy("Such records are entered only here"),
+        "min": lazy("At least so many lines"),
+    },
+    "pricing": {
+        "entity": lazy("Lines"), "product": lazy("Product"), "quantity": lazy("Quantity"), "standard": lazy("Standard price of the product"), "list_price": lazy("Field of the list price"),
+        "suggested": lazy("Field of the recommended price"), "price": lazy("Field of the price asked"), "explanation": lazy("Field of the explanation"),
+        "deviates": lazy("Ticked when less is asked than recommended"), "day": lazy("The day that counts"), "prices": lazy("Price lists"), "prices_value": lazy("Price in the list"),
+        "prices_from": lazy("List holds from"), "prices_to": lazy("List holds until"), "prices_match": lazy("List holds where"), "strategies": lazy("Discounts"),
+        "kind": lazy("Kind of discount"), "discount": lazy("Discount in percent"), "minimum": lazy("From this quantity"), "valid_from": lazy("Discount holds from"),
+        "valid_to": lazy("Discount holds until"), "match": lazy("Discount holds where"), "combine": lazy("Of several discounts"), "then": lazy("Kinds that come on top"),
+    },
+    "portal": {"link": lazy("Field of the account"), "email": lazy("Field of the e-mail address")},
+    "notice": {"text": lazy("Field of the text"), "where": lazy("Only those where")},
     "approval": {
         "active": lazy("Switched on"), "model": lazy("Model"), "start": lazy("Start"), "steps": lazy("Steps"), "ways": lazy("Paths to pick from"),
         "people": lazy("People the applicant may name"), "open_fields": lazy("Fields that stay open"), "shown": lazy("Shown to approvers"),
@@ -239,12 +261,17 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "web_form": {
         "required": lazy("Must be filled in"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
         "owner_role": lazy("Given in turn to people with the role"), "intro": lazy("Text above"), "button": lazy("Text of the button"), "thanks": lazy("Text afterwards"),
-        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
+        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "answers_to": lazy("Answers are about"), "days": lazy("Days the link is good for"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
         "active": lazy("Switched on"),
     },
     "template": {
         "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
         "essential": lazy("Also to those who opted out"),
+    },
+    "statement": {
+        "entity": lazy("What is settled"), "where": lazy("Only where"), "party": lazy("With whom"), "date": lazy("Day that counts"), "measure": lazy("What is added up"), "period": lazy("Period"),
+        "prices": lazy("Prices"), "prices_value": lazy("Price"), "prices_from": lazy("Price holds from"), "prices_party": lazy("Price for the party"), "closings": lazy("Closed periods"),
+        "closed_party": lazy("Field of the party"), "closed_period": lazy("Field of the period"), "closed_count": lazy("Field of the count"), "closed_amount": lazy("Field of the amount"),
     },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
@@ -302,7 +329,7 @@ ICONS: Mapping[str, LazyString] = {
 SCOPES: Mapping[str, LazyString] = {
     "none": lazy("none"), "own": lazy("own records"), "assigned": lazy("records assigned to them"), "participant": lazy("records they take part in"),
     "team": lazy("records of their team"), "dept": lazy("records of their department"), "dept_tree": lazy("records of their department and those below"),
-    "all": lazy("all records"),
+    "portal_self": lazy("their own record and what belongs to it"), "all": lazy("all records"),
 }  # fmt: skip
 ACCESS: Mapping[str, LazyString] = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read only"), "write": lazy("editable")}
 ON_MATCH: Mapping[str, LazyString] = {
@@ -356,6 +383,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
         },
     },
+    "pricing": {"combine": {"best": lazy("the best one"), "sum": lazy("all together"), "best_then": lazy("the best one, then some on top")}},
     "approval": {
         "model": {"fixed": lazy("one fixed path"), "predefined": lazy("the applicant picks a path"), "adhoc": lazy("the applicant names the people")},
         "may": {
@@ -377,6 +405,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "inbound_hook": {"on_match": {"update": lazy("change the record there is"), **ON_MATCH}},
     "webhook": {"events": EVENTS},
     "template": {"channels": CHANNELS},
+    "statement": {"period": {"month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

@@ -203,8 +203,22 @@ def _pipeline(check: Check, pipeline: m.PipelineDef) -> None:
         _fields(check, f"{here}.set", pipeline.entity, transition.set)
 
 
+def _portal(check: Check, role: m.RoleDef) -> None:
+    path, portal, notice = f"roles[{role.key}]", role.portal, role.notice
+    if portal is not None and check.known(f"{path}.portal.entity", "entity", portal.entity, check.entities):
+        link = check.field(f"{path}.portal.link", portal.entity, portal.link)
+        if link is not None and (field_types.get(link.type).holds != "user" or field_types.get(link.type).many or link.system):
+            check.problems.add(
+                f"{path}.portal.link", "not_a_person", lazy("“%(field)s” does not hold one person.", field=portal.link), lazy("Write a field of type user that holds the account of the record's person.")
+            )
+        check.field(f"{path}.portal.email", portal.entity, portal.email)
+    if notice is not None and check.known(f"{path}.notice.entity", "entity", notice.entity, check.entities):
+        check.field(f"{path}.notice.text", notice.entity, notice.text)
+
+
 def _role(check: Check, role: m.RoleDef) -> None:
     path = f"roles[{role.key}]"
+    _portal(check, role)
     for key, rights in role.entities.items():
         if key != "*" and check.known(f"{path}.entities.{key}", "entity", key, check.entities):
             _fields(check, f"{path}.entities.{key}.fields", key, rights.fields)
@@ -230,6 +244,8 @@ def _menu_item(check: Check, path: str, item: str) -> None:
         check.known(path, "report", second, check.config.reports)
     elif first == "dashboard" and second:
         check.known(path, "dashboard", second, check.config.dashboards)
+    elif first == "form" and second and "form" not in check.entities:
+        check.known(path, "form", second, {f.key for f in check.bundle.forms})
     elif first == "board" and second:
         check.known(path, "entity", second, check.entities)
     elif check.known(path, "entity", first, check.entities) and second:
@@ -347,6 +363,10 @@ def _trigger(check: Check, path: str, rule: m.AutomationDef) -> None:
         field = check.field(f"{path}.person", rule.entity, options["person"])
         if field is not None and field_types.get(field.type).holds != "user":
             check.problems.add(f"{path}.person", "not_a_person", lazy("“%(field)s” does not name a person.", field=field.key), lazy("Write a field of type user, or owner."))
+    if options.get("date"):
+        field = check.field(f"{path}.date", rule.entity, options["date"])
+        if field is not None and (field.options.get("returns") if field.type == "formula" else field.type) not in ("date", "datetime"):
+            check.problems.add(f"{path}.date", "not_a_date", lazy("“%(field)s” is no date.", field=field.key), lazy("Write a field that holds a date, or a date and a time."))
 
 
 def _template(check: Check, template: m.TemplateDef) -> None:
@@ -380,6 +400,11 @@ def _web_form(check: Check, form: m.WebFormDef) -> None:
         for key in getattr(form, name):
             check.known(f"{path}.{name}[{key}]", "field", key, form.fields)
     _fields(check, f"{path}.values", form.entity, form.values)
+    about = check.field(f"{path}.answers_to", form.entity, form.answers_to)
+    if about is not None and about.type != "ref":
+        check.problems.add(
+            f"{path}.answers_to", "not_a_reference", lazy("“%(field)s” does not refer to another record.", field=about.key), lazy("Write a field of type ref: it will hold the record that was asked about.")
+        )
     if form.owner_role is not None:
         check.known(f"{path}.owner_role", "role", form.owner_role, check.roles)
 
@@ -407,6 +432,15 @@ def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> N
             f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
             lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),
         )  # fmt: skip
+    if isinstance(action.options.get("survey"), str):
+        surveys = {f.key: f for f in check.bundle.web_forms if f.answers_to}
+        if check.known(f"{path}.survey", "web_form", action.options["survey"], surveys) and entity in check.entities:
+            survey = surveys[action.options["survey"]]
+            about = check.entities[survey.entity].fields.get(survey.answers_to or "") if survey.entity in check.entities else None
+            if about is not None and about.options.get("to") != entity:
+                check.problems.add(
+                    f"{path}.survey", "wrong_entity", lazy("The survey “%(survey)s” asks about other records.", survey=survey.key), lazy("Choose a survey whose answers are about “%(entity)s”.", entity=entity or "")
+                )
     if not template.to and not action.options.get("to"):
         check.problems.add(
             f"{path}.to", "nobody", lazy("Nobody is named who gets the message."), lazy("Say it here or in the message “%(template)s”, for example by a field that holds an e-mail address.", template=template.key),
@@ -429,6 +463,8 @@ def _actions(check: Check) -> None:
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
+            if isinstance(action.options.get("role"), str):
+                check.known(f"{path}.role", "role", action.options["role"], check.roles)
             for name in ("to", "otherwise"):
                 for target in _texts(action.options.get(name)):
                     if target.startswith("role:"):

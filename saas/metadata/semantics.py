@@ -16,8 +16,10 @@ from saas.metadata.approval_checks import check_approvals
 from saas.metadata.check import OWNED, RESERVED, Check, Scene
 from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.pools import KEYS as POOLED
+from saas.metadata.semantics_forms import check_forms
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
+from saas.metadata.semantics_statements import check_statements
 from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
 
@@ -39,8 +41,10 @@ def check_meaning(check: Check) -> None:
     for entity in check.bundle.entities:
         _entity(check, entity)
     check_pipelines(check)
+    check_forms(check)
     check_twins(check)
     check_ledgers(check)
+    check_statements(check)
     _roles(check)
     for view in check.bundle.views:
         _view(check, view)
@@ -354,6 +358,18 @@ def _roles(check: Check) -> None:
             lazy("Give one role every right: \"admin\": true."),
         )  # fmt: skip
     for role in check.bundle.roles:
+        if role.portal is not None and (role.admin or role.settings or not role.external):
+            check.problems.add(
+                f"roles[{role.key}].portal", "portal_staff", lazy("A role for people who are a record gives no part of the settings, and is for people outside."),
+                lazy("Remove “admin”, “settings” and “external”, or “portal”."),
+            )  # fmt: skip
+        for key, rights in role.entities.items():
+            for right in ("read", "update", "delete", "export"):
+                if role.portal is None and any(rule.scope == "portal_self" for rule in getattr(rights, right)):
+                    check.problems.add(
+                        f"roles[{role.key}].entities.{key}.{right}", "no_portal", lazy("The role does not say which record a person is."),
+                        lazy("Give the role “portal”, or choose another scope."),
+                    )  # fmt: skip
         if role.admin and role.external:
             check.problems.add(
                 f"roles[{role.key}].external", "external_admin", lazy("People outside the company cannot have every right."),

@@ -32,7 +32,20 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, ledgers, numbers, permissions, quota, records, rollups, search, twins, uniques, validate
+from saas.runtime import (
+    events,
+    ledgers,
+    numbers,
+    permissions,
+    pricing,
+    quota,
+    records,
+    rollups,
+    search,
+    twins,
+    uniques,
+    validate,
+)
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import of_children
 from saas.runtime.context import Context
@@ -131,7 +144,7 @@ async def let_others(place: int) -> None:
 
 def goes_together(ctx: Context, entity: Entity) -> bool:
     """Whether new records of this entity can be checked and written together for this person."""
-    if ctx.viewer is not None or permissions.conditions(ctx, entity):
+    if ctx.viewer is not None or permissions.conditions(ctx, entity) or permissions.portals(ctx):
         return False
     key = ("creating.together", entity.key, None if ctx.unrestricted else (ctx.user.role_keys, ctx.key))
     return ctx.config.cached(key, lambda: _is_plain(ctx, entity) and all(_is_settled(ctx, target) for target in _targets(ctx, entity)))
@@ -141,7 +154,9 @@ def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
     if isolates(ctx, entity):  # what nobody names is filled in from the maker's segments
         return False
-    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key):  # each starts from what the one before it left
+    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from what the one before it left
+        return False
+    if any(a.entity == whole.key for whole in records.wholes(ctx, entity).values() for a in ctx.config.bundle.approvals):
         return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
     if hooks_of(ctx.config, entity.key):  # each tells of itself
@@ -392,7 +407,7 @@ async def _tokens(group: _Group, made: Sequence[Row]) -> dict[UUID, set[str]]:
 
 async def _number(group: _Group, made: Sequence[Row]) -> None:
     for declared in group.entity.declared.values():
-        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" else []
+        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" and not declared.options.get("later") else []
         if without:
             given = await numbers.give(group.act.conn, group.ctx, group.entity, declared, [group.ctx.today] * len(without))
             for row, number in zip(without, given, strict=True):

@@ -23,6 +23,7 @@ from saas.metadata.models import OptionDef, ViewDef
 from saas.runtime import (
     aggregates,
     buttons,
+    composing,
     costs,
     creating,
     events,
@@ -33,6 +34,7 @@ from saas.runtime import (
     records,
     runs,
     search,
+    upserts,
 )
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
@@ -51,7 +53,7 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    CreateMany -> [id or AppError]; UpsertMany -> [Loaded or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
     Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge.
     Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
@@ -211,6 +213,17 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _upsert_many(conn: Any, ctx: Context, entity: Entity, op: ops.UpsertMany) -> list[upserts.Loaded | AppError]:
+    return await upserts.upsert_many(conn, ctx, entity, op.by, op.rows)
+
+
+async def _compose(conn: Any, ctx: Context, entity: Entity, op: ops.Compose) -> ops.Change:
+    act = Act(conn, ctx)
+    form = composing.form_called(ctx, op.form)
+    row = await composing.compose(act, form, op.main.id, op.main, op.parts, confirm_duplicates=op.confirm_duplicates)
+    return await _change(act, entity, row.id, _said(ctx, entity, "updated" if op.main.id else "created", _("Saved")))
 
 
 async def _start_approval(conn: Any, ctx: Context, entity: Entity, op: ops.StartApproval) -> ops.Change:
@@ -407,6 +420,8 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.Compose: (_compose, True),
+    ops.UpsertMany: (_upsert_many, True),
     ops.StartApproval: (_start_approval, True),
     ops.ActOnApproval: (_act_on_approval, True),
     ops.Press: (_press, True),

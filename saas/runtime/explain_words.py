@@ -18,6 +18,6 @@ GRANTS = {
 SCOPES = {
     "none": lazy("none"), "own": lazy("own records"), "assigned": lazy("records assigned to them"), "participant": lazy("records they take part in"),
     "team": lazy("their own records and their team's"), "dept": lazy("records of their department"), "dept_tree": lazy("records of their department and those below"),
-    "all": lazy("all records"),
+    "portal_self": lazy("their own record and what belongs to it"), "all": lazy("all records"),
 }  # fmt: skip
 ACCESS = {"hidden": lazy("hidden"), "masked": lazy("masked"), "read": lazy("read-only"), "write": lazy("editable")}

@@ -115,6 +115,37 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertMany:
+    """Rows that change the record with the same values in the unique rule `by`, or make it; each stands or falls alone. The answer is a
+    list of upserts.Loaded or AppError."""
+
+    entity: str
+    by: str
+    rows: Sequence[Values]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """One record of an entry form: an id alone picks it, values alone make it, both change it."""
+
+    values: Values = field(default_factory=dict)
+    id: UUID | None = None
+    version: int | None = None
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """An entry form sent: the main record and its parts by key, those that are lines as lists."""
+
+    entity: str
+    form: str
+    main: Entered
+    parts: Mapping[str, Entered | Sequence[Entered] | None] = field(default_factory=dict)
+    confirm_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Press:
     """A button of an automation on the record's page."""
 

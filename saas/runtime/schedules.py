@@ -140,7 +140,7 @@ async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | Non
         if len(ids) < BATCH:
             break
         after = ids[-1]
-    await _log(ctx, report)
+    await write_log(ctx, report)
     return report
 
 
@@ -212,7 +212,8 @@ def as_ran(ctx: Context, report: ScheduleReport) -> timers.Ran:
     return timers.Ran("schedule", report.schedule, ctx.now, report.matched, report.done, report.failed, [e["error"] for e in report.errors])
 
 
-async def _log(ctx: Context, report: ScheduleReport) -> None:
+async def write_log(ctx: Context, report: ScheduleReport) -> None:
+    """Keep what a run did, for the timetable."""
     detail = {"skipped": report.skipped, "effects": report.effects[:200], "errors": report.errors[:50]}
     async with tenant_transaction(ctx.tenant_id) as conn:
         await conn.execute(

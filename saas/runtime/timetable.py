@@ -12,8 +12,8 @@ from uuid import UUID
 from saas.db import tenant_transaction
 from saas.errors import Conflict, NotFound, PermissionDenied
 from saas.i18n import lazy
-from saas.metadata.models import ScheduleDef
-from saas.runtime import jobs, permissions, schedules, timers
+from saas.metadata.models import AutomationDef, ScheduleDef
+from saas.runtime import date_rules, jobs, permissions, schedules, timers
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.door import execute
@@ -39,11 +39,17 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A schedule of the published configuration. `next`: moments (UTC); none while it is switched off."""
+    """A schedule, or an automation that waits for a date, of the published configuration. `key` names it in addresses; `next`: moments
+    (UTC), none while it is switched off."""
 
-    schedule: ScheduleDef
+    key: str
+    definition: ScheduleDef | AutomationDef
     next: Sequence[datetime]
     last: LastRun | None
+
+    @property
+    def schedule(self) -> ScheduleDef | None:
+        return self.definition if isinstance(self.definition, ScheduleDef) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +69,51 @@ def _require(ctx: Context) -> None:
 
 
 async def entries(ctx: Context) -> list[Entry]:
-    """All schedules, in their order. Errors: PermissionDenied."""
+    """All of them, schedules first, in their order. Errors: PermissionDenied."""
     _require(ctx)
-    every = ctx.config.bundle.schedules
+    found = [*((s.key, s) for s in ctx.config.bundle.schedules), *((rule.key, rule.automation) for rule in date_rules.rules(ctx, active=False))]
     async with tenant_transaction(ctx.tenant_id) as conn:
         rows = await conn.fetch(
             "SELECT l.* FROM unnest($2::text[]) k (key) CROSS JOIN LATERAL (SELECT * FROM schedule_log WHERE tenant_id = $1 AND schedule_key = k.key ORDER BY at DESC LIMIT 1) l",
-            ctx.tenant_id, [s.key for s in every],
+            ctx.tenant_id, [key for key, _ in found],
         )  # fmt: skip
     last = {row["schedule_key"]: _run(row) for row in rows}
-    return [Entry(s, _next(ctx, s), last.get(s.key)) for s in every]
+    return [Entry(key, definition, await _next(ctx, key, definition), last.get(key)) for key, definition in found]
 
 
 async def entry(ctx: Context, key: str) -> tuple[Entry, list[LastRun]]:
-    """One schedule and its latest runs, newest first. Errors: PermissionDenied, NotFound."""
+    """One of them and its latest runs, newest first. Errors: PermissionDenied, NotFound."""
     _require(ctx)
-    schedule = _find(ctx, key)
+    definition = _find(ctx, key)
     async with tenant_transaction(ctx.tenant_id) as conn:
         rows = await conn.fetch("SELECT * FROM schedule_log WHERE tenant_id = $1 AND schedule_key = $2 ORDER BY at DESC, id DESC LIMIT $3", ctx.tenant_id, key, RUNS)
     runs = [_run(row) for row in rows]
-    return Entry(schedule, _next(ctx, schedule), runs[0] if runs else None), runs
+    return Entry(key, definition, await _next(ctx, key, definition), runs[0] if runs else None), runs
 
 
-def _find(ctx: Context, key: str) -> ScheduleDef:
+def _find(ctx: Context, key: str) -> ScheduleDef | AutomationDef:
     for schedule in ctx.config.bundle.schedules:
         if schedule.key == key:
             return schedule
+    return _rule(ctx, key).automation
+
+
+def _rule(ctx: Context, key: str) -> date_rules.Rule:
+    for rule in date_rules.rules(ctx, active=False):
+        if rule.key == key:
+            return rule
     raise NotFound(lazy("There is no such schedule."))
 
 
-def _next(ctx: Context, schedule: ScheduleDef) -> list[datetime]:
-    return [tick.astimezone(UTC) for tick in schedules.next_ticks(schedule.cron, ctx.now.astimezone(ctx.zone), NEXT)] if schedule.active else []
+async def _next(ctx: Context, key: str, definition: ScheduleDef | AutomationDef) -> list[datetime]:
+    if not definition.active:
+        return []
+    if isinstance(definition, ScheduleDef):
+        return [tick.astimezone(UTC) for tick in schedules.next_ticks(definition.cron, ctx.now.astimezone(ctx.zone), NEXT)]
+    try:
+        return await date_rules.upcoming(ctx, _rule(ctx, key), NEXT)
+    except PermissionDenied:
+        return []
 
 
 def _run(row: Any) -> LastRun:
@@ -104,18 +124,30 @@ def _run(row: Any) -> LastRun:
 async def preview(ctx: Context, key: str, at: datetime | None = None) -> Preview:
     """What would match now, or as if the clock stood `at`. Nothing is changed. Errors: PermissionDenied, NotFound."""
     _require(ctx)
-    schedule = _find(ctx, key)
+    definition = _find(ctx, key)
     then = ctx.replace(fixed_now=at) if at is not None else ctx
+    if isinstance(definition, ScheduleDef):
+        within: Any = definition.where
+    else:
+        rule = _rule(ctx, key)
+        bounds = date_rules.within(rule, then, ctx.now if at is not None else await date_rules.since_of(ctx, rule), then.now)
+        within = {"and": [bounds, {"expr": definition.condition}]} if definition.condition else bounds
     try:
-        page = await execute(then, ops.List(entity=schedule.entity, within=schedule.where, fields=[], limit=SHOWN, count="capped"))
+        page = await execute(then, ops.List(entity=definition.entity, within=within, fields=[], limit=SHOWN, count="capped"))
     except PermissionDenied:
         return Preview((), 0, False, frozenset(), closed=True)
-    period = schedules.period_of(then, schedule, at)
+    return Preview(page.records, page.count.value if page.count else len(page.records), bool(page.count and not page.count.exact), await _done(then, key, definition, [r.id for r in page.records], at))
+
+
+async def _done(ctx: Context, key: str, definition: ScheduleDef | AutomationDef, ids: list[UUID], at: datetime | None) -> frozenset[UUID]:
+    """Those that were done already in the same period, or for the present value of their date."""
     async with tenant_transaction(ctx.tenant_id) as conn:
-        done = await conn.fetch(
-            "SELECT record_id FROM schedule_run WHERE tenant_id = $1 AND schedule_key = $2 AND record_id = ANY($3::uuid[]) AND period = $4", ctx.tenant_id, key, [r.id for r in page.records], period
+        if not isinstance(definition, ScheduleDef):
+            return frozenset(await date_rules.done_of(conn, ctx, _rule(ctx, key), ids))
+        rows = await conn.fetch(
+            "SELECT record_id FROM schedule_run WHERE tenant_id = $1 AND schedule_key = $2 AND record_id = ANY($3::uuid[]) AND period = $4", ctx.tenant_id, key, ids, schedules.period_of(ctx, definition, at)
         )
-    return Preview(page.records, page.count.value if page.count else len(page.records), bool(page.count and not page.count.exact), frozenset(row["record_id"] for row in done))
+    return frozenset(row["record_id"] for row in rows)
 
 
 async def run_now(ctx: Context, key: str) -> UUID:
@@ -125,10 +157,12 @@ async def run_now(ctx: Context, key: str) -> UUID:
     permissions.require_active(ctx)
     if ctx.viewer is not None:
         raise PermissionDenied()
-    if not _find(ctx, key).active:
+    definition = _find(ctx, key)
+    if not definition.active:
         raise Conflict(lazy("This schedule is switched off."))
+    payload = {"only": key} if isinstance(definition, ScheduleDef) else {"only_rule": definition.key}
     async with tenant_transaction(ctx.tenant_id) as conn:
-        job_id = await jobs.enqueue(conn, ctx, timers.JOB, {"only": key}, priority=jobs.WAITED_FOR)
+        job_id = await jobs.enqueue(conn, ctx, timers.JOB, payload, priority=jobs.WAITED_FOR)
     jobs.ring()
     return job_id
 

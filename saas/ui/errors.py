@@ -30,7 +30,7 @@ from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
 from saas.log import get_logger
 from saas.tenants.rates import Rate
-from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
+from saas.ui.guards import NOTICE, SECOND_FACTOR, NoticeDue, PasswordDue, SecondFactorDue, html, page_data, redirect
 from saas.ui.plan_views import way_to_more
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
@@ -109,6 +109,9 @@ def _answer(request: Request, error: AppError) -> Response[Any]:
         return _to_sign_in(request)
     if isinstance(error, PasswordDue):
         return redirect(request, "/profile", Toast(str(error.message), "warn"))
+    if isinstance(error, NoticeDue):
+        here = request.url.path if request.method == "GET" else "/"
+        return redirect(request, NOTICE + (f"?next={quote(here)}" if here != "/" else ""))
     if isinstance(error, SecondFactorDue):
         return redirect(request, str(error.data.get("setup", SECOND_FACTOR)), Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":

@@ -11,6 +11,8 @@ from saas.i18n import pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
 from saas.runtime import Context, permissions, user_forms
+from saas.runtime.composing import forms_of
+from saas.runtime.portal import is_portal
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
 
@@ -35,7 +37,7 @@ def shell_of(ask: Ask) -> Shell:
         unread_text="99+" if ask.unread > 99 else str(ask.unread), settings=any(permissions.may_configure(ctx, part) for part in SETTINGS_PARTS),
         in_settings=path.startswith("/settings"), keys=ask.request.scope["state"]["cookies"].get("keys") != "off",
         logo=f"/brand/logo?v={ctx.tenant.brand['logo']}" if ctx.tenant.brand.get("logo") else "",
-        approvals=_own(ask), is_support=ctx.support is not None,
+        approvals=_own(ask), is_support=ctx.support is not None, is_portal=is_portal(ctx),
     )  # fmt: skip
 
 
@@ -111,6 +113,9 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
     if kind == "report" and colon:
         report = ctx.config.reports.get(key)
         return Link(pick(report.label, ctx.locale), f"/reports/{key}", "chart-bar", path == f"/reports/{key}") if report and permissions.may_report(ctx, key) else None
+    if kind == "form" and colon and "form" not in ctx.config.entities:
+        form = next((f for f in forms_of(ctx) if f.key == key), None)
+        return Link(pick(form.label, ctx.locale), f"/entry/{key}", ctx.config.entity(form.entity).defn.icon, path == f"/entry/{key}") if form else None
     entity_key, view = (key, "") if kind == "board" else (kind, key)
     entity = ctx.config.entities.get(entity_key)
     if entity is None or not permissions.may(ctx, "read", entity_key):
@@ -133,9 +138,10 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
 
 def creates(ctx: Context) -> list[Link]:
     return [
-        Link(_("New %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
+        *(Link(pick(f.label, ctx.locale), f"/entry/{f.key}", "plus") for f in forms_of(ctx)),
+        *(Link(_("New %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
         for e in ctx.config.entities.values()
-        if permissions.may(ctx, "create", e.key) and not is_detail(ctx, e)
+        if permissions.may(ctx, "create", e.key) and not is_detail(ctx, e)),
     ]
 
 

@@ -52,6 +52,7 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    is_portal: bool = False  # somebody outside: their own menu, and little else
     approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 

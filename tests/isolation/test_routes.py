@@ -62,7 +62,7 @@ CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
 SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
-DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
+DESCRIBED = ("ledgers", "forms", "pricing", "statements")  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -111,6 +111,13 @@ CASES: dict[str, Case] = {
     "GET /settings/users/{user_id:uuid}/segments": reads(user_id="$user"), "POST /settings/users/{user_id:uuid}/segments": fills({"segments": "$record"}, user_id="$user"),
     "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "POST /api/v1/records/{entity:str}/upsert": sends({"by": "name", "rows": [{"name": "$word Ltd", "owner": "$user"}]}, entity="customer"),
+    "GET /api/v1/statements": reads(), "GET /api/v1/statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "POST /api/v1/statements/{key:str}/close": sends({"period": "2026-01"}, key="month"),
+    "GET /statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "GET /statements/{key:str}/export": reads(key="month"), "POST /statements/{key:str}/close": fills({"period": "2026-01"}, key="month"),
+    "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),
+    "GET /entry/{key:str}": reads({"customer.id": "$record"}, key="entry"), "GET /entry/{key:str}/{record_id:uuid}": reads(key="entry", record_id="$record"),
+    "POST /entry/{key:str}": fills({"customer.id": "$record"}, key="entry"), "POST /entry/{key:str}/{record_id:uuid}": fills({"name": "$word"}, key="entry", record_id="$record"),
+    "POST /entry/{key:str}/live": fills({"customer.id": "$record"}, key="entry"),
     "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
     "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),
@@ -352,6 +359,7 @@ CASES: dict[str, Case] = {
     "GET /settings/connections": Case(own=True), "GET /settings/connections/{kind:str}/{key:str}": reads(kind="webhook", key="$word"),
     **{f"POST /settings/connections/{{kind:str}}/{{key:str}}{rest}": fills({"url": "https://x.example/"}, kind="webhook", key="$word") for rest in ("", "/test", "/secret", "/again")},
     "POST /hooks/in/{token:str}": sends({"id": "x"}, public=True, token="$note"),
+    "GET /notice": reads({}, {"next": "/r/customer"}), "POST /notice": fills({"shown": "$record~1"}),
     "GET /f/{key:str}": Case(params={"key": "$word"}, public=True), "POST /f/{key:str}": fills({"name": "$word"}, public=True, key="$word"),
     "GET /unsubscribe/{token:str}": Case(params={"token": "$note"}, public=True), "POST /unsubscribe/{token:str}": fills({}, public=True, token="$note"),
     "POST /hooks/sms/{token:str}": sends({"id": "ref", "status": "delivered"}, public=True, token="$note"), "POST /profile/channels": fills({"channels": "email"}),

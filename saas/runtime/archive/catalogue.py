@@ -78,6 +78,7 @@ AFTER_RECORDS = (
         "message", "id created_at created_by record_id batch_id template_key channel recipient user_id locale subject body link essential status attempts error reply sent_at delivered_at", "id",
         "id created_by record_id batch_id user_id", of_entity=True, without={"provider_ref": "what a provider of this installation calls it"},
     ),
+    _kept("notice_seen", "user_id record_id version at", "user_id entity_id record_id", "user_id record_id", of_entity=True),
     _kept("opt_out", "id channel address user_id reason created_at created_by", "id", "id user_id created_by"),
     _kept("schedule_run", "schedule_key record_id period ran_at", "schedule_key record_id period", "record_id"),
     _kept("schedule_log", "id schedule_key at matched done failed detail", "id", "id"),

@@ -16,7 +16,7 @@ from saas.runtime.impact._shared.survey import Survey
 
 # What a scope includes besides itself and "none".
 INCLUDES = {
-    "all": {"own", "assigned", "participant", "team", "dept", "dept_tree"}, "dept_tree": {"dept", "own"}, "dept": {"own"}, "team": {"own"},
+    "all": {"own", "assigned", "participant", "team", "dept", "dept_tree", "portal_self"}, "dept_tree": {"dept", "own"}, "dept": {"own"}, "team": {"own"},
     "participant": {"own", "assigned"},
 }  # fmt: skip
 NOBODY = UUID(int=0)

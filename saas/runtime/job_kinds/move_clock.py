@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.i18n import lazy
-from saas.runtime import schedules
+from saas.runtime import date_rules, resuming, schedules
 from saas.runtime.clock import KIND, move_in_job
 from saas.runtime.jobs import WAITED_FOR, JobKind, JobRun, job_kinds
 
-assert schedules  # follows the clock: registered by its import
+assert date_rules and resuming and schedules  # follow the clock: registered by their imports
 
 
 @job_kinds.register

@@ -69,6 +69,8 @@ async def merge(
     survivor, losers = await read_for_merge(act, entity, survivor_id, losers_wanted, lock=True)
     for row in (survivor, *losers):
         records.refuse_stale(row, (versions or {}).get(row.id))
+        if row.frozen is not None:
+            raise records.in_approval(entity, row)
     chosen = compare(ctx, entity, survivor, losers, choices, winner)
     titles = await _titles(act, entity, [row.id for row in losers])
     detail = _Detail([str(row.id) for row in losers], {str(i): t for i, t in titles.items()})

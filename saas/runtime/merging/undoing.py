@@ -83,6 +83,8 @@ async def undo(act: Act, entity: Entity, merge_id: UUID) -> UUID:
     survivor = await records.load(conn, ctx, entity, survivor_id)
     if not survivor.holds["update"]:
         raise PermissionDenied(lazy("Your role does not allow this for this record."), right="update", entity=entity.key)
+    if survivor.frozen is not None:
+        raise records.in_approval(entity, survivor)
     if not ctx.now < stored["undo_until"]:
         raise Conflict(lazy("The time in which this merge could be undone is over."), reason="too_late")
     losers = [row for i in loser_ids if (row := await read_row(conn, ctx.replace(elevated=True), entity, i)) is not None and row.deleted_at is not None]

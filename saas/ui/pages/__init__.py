@@ -36,6 +36,7 @@ from saas.ui.pages import (
     examples,
     figures,
     first_steps,
+    forms,
     handing_over,
     home,
     inbox,
@@ -47,6 +48,7 @@ from saas.ui.pages import (
     mail,
     merging,
     messages,
+    notices,
     operator_accounts,
     operator_notices,
     operator_slow,
@@ -73,6 +75,7 @@ from saas.ui.pages import (
     single_sign_on,
     speed,
     stages,
+    statements,
     support,
     system,
     timetable,
@@ -83,7 +86,7 @@ from saas.ui.pages import (
 )
 
 routers = [
-    system.router, sessions.router, home.router, lists.router, records.router, ledgers.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
+    system.router, sessions.router, home.router, lists.router, records.router, forms.router, ledgers.router, statements.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
     pools.router, handing_over.router, shares.router, segments.router, approvals.router, departments.router, design_approvals.router, user_forms.router,
     transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
@@ -92,7 +95,7 @@ routers = [
     design_entities.router, design_entity_rules.router, design_fields.router, design_labels.router, design_numbering.router, design_options.router, design_relations.router, design_values.router,
     design_described.router, design_pipelines.router, design_roles.router, design_rules.router,
     design_views.router, design_layouts.router, design_figures.router, design_widgets.router, design_menus.router,
-    design_sections.router, messages.router, web_forms.router, connections.router,
+    design_sections.router, messages.router, web_forms.router, connections.router, notices.router,
 ]  # fmt: skip
 
 __all__ = ["routers"]

@@ -18,9 +18,10 @@ from saas.metadata import edits
 from saas.metadata.build import scope_rules
 from saas.metadata.config import Entity
 from saas.metadata.fixes import remove_with_references
+from saas.metadata.kinds import field_types
 from saas.tenants import count_by_role
 from saas.ui.builder import words
-from saas.ui.builder.controls import Control, draw, laid, left_over, read
+from saas.ui.builder.controls import Control, ControlKind, control_kinds, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal
 from saas.ui.builder.stacks import fresh_key, is_gesture, missing
@@ -34,7 +35,7 @@ RIGHTS = ("create", "read", "update", "delete", "export", "import", "bulk", "mer
 FED = ("create", "update", "delete", "import")  # what nobody does with records that come from outside
 SCOPES = {
     "none": lazy("None"), "own": lazy("Own"), "assigned": lazy("Assigned to them"), "participant": lazy("Where they take part"), "team": lazy("Own and their team's"),
-    "dept": lazy("Their department's"), "dept_tree": lazy("Department and below"), "all": lazy("All"),
+    "dept": lazy("Their department's"), "dept_tree": lazy("Department and below"), "portal_self": lazy("Own record and what belongs to it"), "all": lazy("All"),
 }  # fmt: skip
 SCOPE_NOTES = {
     "none": lazy("No records at all."),
@@ -44,6 +45,7 @@ SCOPE_NOTES = {
     "team": lazy("Own records, and those of people whose superior they are."),
     "dept": lazy("Own records, and those of their department."),
     "dept_tree": lazy("Own records, and those of their department and of all departments below it."),
+    "portal_self": lazy("The record that they are, and what refers to it: for roles of people outside."),
     "all": lazy("Every record of the company."),
 }
 AS_READING = "as_reading"
@@ -460,6 +462,40 @@ def _with_rights(desk: Desk, raw: Mapping[str, Any], key: str, values: Mapping[s
 # ---- beside records -----------------------------------------------------------------------------------------------------
 
 
+@control_kinds.register
+class PathsOfEntity(ControlKind):
+    """An entity and one or two of its fields: a select each, of “entity.field”."""
+
+    key = "portal"
+    grouped = True
+    parts = (("link", True), ("email", False))
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        found = {name: str(form.get(f"{control.name}.{name}") or "").partition(".") for name, _needed in self.parts}
+        first = found[self.parts[0][0]]
+        if not first[2]:
+            return None
+        return {"entity": first[0], **{name: field for name, (entity, _dot, field) in found.items() if field and entity == first[0]}}
+
+    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
+        chosen = value if isinstance(value, Mapping) else {}
+        titles = {"link": _("Field of the account"), "email": _("Field of the e-mail address"), "text": _("Field of the text")}
+        return {"selects": [(name, titles[name], self._choices(desk, name, f"{chosen.get('entity')}.{chosen.get(name)}")) for name, _needed in self.parts]}
+
+    def _choices(self, desk: Desk, name: str, chosen: str) -> list[Choice]:
+        wanted = {"link": lambda f: field_types.get(f.type).holds == "user" and not field_types.get(f.type).many, "email": lambda f: f.type == "email", "text": lambda f: field_types.get(f.type).expr_type == "text"}[name]
+        return [
+            Choice(f"{e.key}.{f.key}", f"{desk.words(e.defn.label, e.key)} → {desk.words(f.label, f.key)}", f"{e.key}.{f.key}" == chosen)
+            for e in desk.config.entities.values() for f in e.declared.values() if wanted(f)
+        ]  # fmt: skip
+
+
+@control_kinds.register
+class LoginNotice(PathsOfEntity):
+    key = "login_notice"
+    parts = (("text", True),)
+
+
 def _general_groups(desk: Desk) -> list[tuple[str, list[Control]]]:
     config = desk.config
     reports = (Choice(EVERY, _("all reports")), *(Choice(r.key, desk.words(r.label, r.key)) for r in config.bundle.reports))
@@ -469,6 +505,8 @@ def _general_groups(desk: Desk) -> list[tuple[str, list[Control]]]:
         ("", [
             Control("label", "label", _("Name"), required=True), Control("description", "label", _("Description"), _("Who has this role, in one sentence.")),
             Control("admin", "bool", _("Full rights: everything on every record, and all settings"), default=False),
+            Control("portal", "portal", _("For people who are a record"), _("Agents, members, dealers: each is a record, and sees it with what belongs to it by the scope “own record”.")),
+            Control("notice", "login_notice", _("To be read after signing in"), _("Records whose text everybody with the role confirms before going on.")),
             Control("external", "bool", _("For people outside the company: they find nobody but themselves in lists of people"), default=False),
         ]),
         (_("What it sees beside records"), [

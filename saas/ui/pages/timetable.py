@@ -6,6 +6,7 @@ do. They open one, look at which records match now or next time, at the errors o
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +17,14 @@ from litestar.params import FromPath
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick
 from saas.metadata.kinds import action_types
+from saas.metadata.models import ScheduleDef
 from saas.runtime import timetable
 from saas.runtime.timetable import Entry, LastRun
 from saas.runtime.worker import run_for
 from saas.ui import formats
 from saas.ui.builder.times import rhythm_words
 from saas.ui.guards import Ask
-from saas.ui.pages.design_rules import ONCE
+from saas.ui.pages.design_rules import ONCE, date_words
 from saas.ui.pages.settings import open_settings, show_settings
 from saas.ui.views import Toast
 
@@ -40,13 +42,21 @@ async def listing(request: Request) -> Response[Any]:
 
 
 def _row(ask: Ask, entry: Entry) -> dict[str, Any]:
-    ctx, schedule = ask.ctx, entry.schedule
-    entity = ctx.config.entities.get(schedule.entity)
+    ctx, rule = ask.ctx, entry.definition
+    entity = ctx.config.entities.get(rule.entity)
     return {
-        "key": schedule.key, "name": pick(schedule.label, ctx.locale), "url": f"{PAGE}/{schedule.key}", "active": schedule.active, "when": rhythm_words(schedule.cron),
-        "entity": pick(entity.defn.plural, ctx.locale) if entity else schedule.entity, "next": [formats.weekday(ctx, at) for at in entry.next], "moment": entry.next[0].timestamp() if entry.next else 0,
-        "last": _last(ask, entry.last) if entry.last else None, "once": str(dict(ONCE)[schedule.once_per]),
+        "key": entry.key, "name": pick(rule.label, ctx.locale), "url": f"{PAGE}/{entry.key}", "active": rule.active, "when": _when(ask, entry),
+        "entity": pick(entity.defn.plural, ctx.locale) if entity else rule.entity, "next": [formats.weekday(ctx, at) for at in entry.next], "moment": entry.next[0].timestamp() if entry.next else math.inf,
+        "last": _last(ask, entry.last) if entry.last else None, "once": str(dict(ONCE)[entry.schedule.once_per]) if entry.schedule else _("once for each value of the date"),
     }  # fmt: skip
+
+
+def _when(ask: Ask, entry: Entry) -> str:
+    rule = entry.definition
+    if isinstance(rule, ScheduleDef):
+        return rhythm_words(rule.cron)
+    field = ask.ctx.config.entity(rule.entity).fields[str(rule.on.options["date"])]
+    return date_words(pick(field.label, ask.ctx.locale), rule.on.options)
 
 
 def _last(ask: Ask, run: LastRun) -> dict[str, Any]:
@@ -63,11 +73,11 @@ async def show(request: Request, key: FromPath[str]) -> Response[Any]:
     entry, runs = await timetable.entry(ctx, key)
     then = entry.next[0] if entry.next and request.query_params.get("at") == "next" else None
     found = await timetable.preview(ctx, key, then)
-    matching = [{"title": r.title or _("(without a name)"), "url": f"/r/{entry.schedule.entity}/{r.id}", "done": r.id in found.done} for r in found.records]
+    matching = [{"title": r.title or _("(without a name)"), "url": f"/r/{entry.definition.entity}/{r.id}", "done": r.id in found.done} for r in found.records]
     count = ngettext("%(count)s record matches", "%(count)s records match", found.count)
     return await show_settings(
         ask, "timetable_one", "timetable", rule=_row(ask, entry), matching=matching, count=_("More than %(count)s records match", count=found.count) if found.more else count, left=max(0, found.count - len(matching)),
-        closed=found.closed, at_next=then is not None, then=formats.weekday(ctx, then) if then else "", runs=[_run(ask, entry, run) for run in runs], edit=f"/settings/schedules/{key}",
+        closed=found.closed, at_next=then is not None, then=formats.weekday(ctx, then) if then else "", runs=[_run(ask, entry, run) for run in runs], edit=f"/settings/schedules/{key}" if entry.schedule else f"/settings/automations/{entry.definition.key}",
     )  # fmt: skip
 
 
@@ -75,7 +85,7 @@ def _run(ask: Ask, entry: Entry, run: LastRun) -> dict[str, Any]:
     skipped = ngettext("%(count)s left out", "%(count)s left out", run.skipped) if run.skipped else ""
     return {
         **_last(ask, run), "matched": ngettext("%(count)s matched", "%(count)s matched", run.matched), "skipped": skipped, "effects": _effects(ask, run),
-        "errors": [{"url": f"/r/{entry.schedule.entity}/{e['id']}", "text": e["error"]} for e in run.errors],
+        "errors": [{"url": f"/r/{entry.definition.entity}/{e['id']}", "text": e["error"]} for e in run.errors],
     }  # fmt: skip
 
 
