@@ -78,6 +78,7 @@ _HOW: Mapping[tuple[str, str], LazyString] = {
     ("duplicate", "reveal"): lazy("%(place)s tells it of records that may not be seen"),
     ("duplicate", "where"): lazy("%(place)s looks for similar records by it"),
     ("duplicate", "confirm_roles"): lazy("%(place)s lets this role save all the same"),
+    ("duplicate", "review"): lazy("%(place)s lets records wait in it"),
     ("against", "entity"): lazy("%(place)s looks for similar records in it"),
     ("against", "fields"): lazy("%(place)s looks for similar records by it"),
     ("against", "reveal"): lazy("%(place)s tells it of records that may not be seen"),

@@ -329,7 +329,7 @@ def _asking_rules(ctx: Context, entity: Entity, confirmed: bool) -> list[Any]:
     return [
         (rule, matcher)
         for rule, matcher in twins.own_rules(ctx.config, entity)
-        if rule.action == "block" or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
+        if rule.action in ("block", "queue") or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
     ]
 
 

@@ -93,6 +93,12 @@ CASES: dict[str, Case] = {
     "GET /api/v1/records/{entity:str}/twins": reads({}, {"rule": "same_name"}, **CUSTOMER), "POST /api/v1/records/{entity:str}/twins/search": sends({}, own=True, **CUSTOMER),
     "POST /api/v1/records/{entity:str}/twins/dismiss": sends({"ids": ["$record", "$gone"]}, **CUSTOMER), "GET /r/{entity:str}/twins": reads({}, {"rule": "same_name", "mine": "1"}, **CUSTOMER),
     "POST /r/{entity:str}/twins/search": fills({}, own=True, **CUSTOMER), "POST /r/{entity:str}/twins/dismiss": fills({"ids": "$record"}, **CUSTOMER),
+    "GET /api/v1/reviews": reads(), "GET /api/v1/reviews/{key:str}": reads(key="$word"), "GET /api/v1/reviews/{key:str}/{item:str}": reads(key="$word", item="$record"),
+    "POST /api/v1/reviews/{key:str}/{item:str}": sends({"target": "$record"}, {"sources": ["$gone"]}, key="$word", item="$record"),
+    "GET /reviews/{key:str}": reads(key="$word"), "GET /reviews/{key:str}/{item:uuid}": reads(key="$word", item="$record"), "POST /reviews/{key:str}/{item:uuid}": fills({"_target": "$record"}, key="$word", item="$record"),
+    **{f"{method} /settings/reviews{path}": Case(params={"key": "$word"}, query=({},), form=({},) if method == "POST" else ()) for method, path in (
+        ("GET", ""), ("GET", "/new"), ("POST", "/new"), ("GET", "/{key:str}"), ("POST", "/{key:str}"), ("GET", "/{key:str}/remove"), ("POST", "/{key:str}/remove"),
+    )},
     "GET /r/{entity:str}/merge": reads({"ids": "$record"}, {"ids": "$record", "survivor": "$record"}, **CUSTOMER), "POST /r/{entity:str}/merge": fills({"ids": "$record", "survivor": "$record"}, **CUSTOMER),
     "GET /r/{entity:str}/merges/{merge_id:uuid}": Case(params={"entity": "customer", "merge_id": "$merge"}), "POST /r/{entity:str}/merges/{merge_id:uuid}/undo": fills({}, entity="customer", merge_id="$merge"),
     "GET /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, query=({}, {"deleted": "true"})),

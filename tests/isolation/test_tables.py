@@ -25,7 +25,7 @@ TABLES = {
     "usage_day", "usage_delta", "usage_notice", "user_role", "view_measure", "second_factor", "recovery_code", "sign_in_step", "announcement_dismissed", "support_access", "hand_over", "sample_record", "first_steps",
     "message", "opt_out", "integration", "exchange", "form_entry", "notice_seen",
     "approval_flow", "approval_task", "approval_person", "approval_event", "approval_deputy",
-    "record_merge", "record_trace", "twin_pair", "twin_dismissed", "outbox",
+    "record_merge", "record_trace", "twin_pair", "twin_dismissed", "review_item", "outbox", "sso_provider", "sso_subject", "sso_used", "tenant_domain",
 }  # fmt: skip
 
 
