@@ -114,7 +114,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "department": {"parent": "department"},
     "entity": {
         "title": "field", "subtitle": "field", "owner_label": "label", "owner_roles": "roles", "search": "fields", "assignees": "fields",
-        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label",
+        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label", "segment_field": "field", "segment_roles": "roles",
     },
     "pool": {
         "see_roles": "roles", "claim_roles": "roles", "assign_roles": "roles", "release_roles": "roles", "claim_transition": "transition", "release_transition": "transition",

@@ -112,6 +112,8 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
         sharing=raw.get("sharing", False),
+        segment_field=raw.get("segment_field"),
+        segment_roles=_keys(raw, "segment_roles"),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),

@@ -205,6 +205,8 @@ class EntityDef:
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
     sharing: bool = False
+    segment_field: str | None = None
+    segment_roles: tuple[str, ...] = ()
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None

@@ -125,7 +125,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
         "timeline": lazy("Timeline"), "messages": lazy("Messages"), "form": lazy("Filled in as a form"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
-        "sharing": lazy("Single records can be shared"),
+        "sharing": lazy("Single records can be shared"), "segment_field": lazy("Field of the segment"), "segment_roles": lazy("Roles that cross segments"),
     },
     "pool": {
         "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),

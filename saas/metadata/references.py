@@ -95,6 +95,8 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
         _duplicate(check, f"{path}.duplicates[{duplicate.key}]", entity, duplicate)
+    check.field(f"{path}.segment_field", entity.key, entity.segment_field)
+    _roles(check, f"{path}.segment_roles", entity.segment_roles)
     for pool in entity.pools:
         _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:

@@ -83,6 +83,8 @@ _HOW: Mapping[tuple[str, str], LazyString] = {
     ("against", "fields"): lazy("%(place)s looks for similar records by it"),
     ("against", "reveal"): lazy("%(place)s tells it of records that may not be seen"),
     ("against", "where"): lazy("%(place)s looks for similar records by it"),
+    ("entity", "segment_field"): lazy("%(place)s is kept apart by it"),
+    ("entity", "segment_roles"): lazy("People with this role see all segments: %(place)s"),
     ("pool", "claim_transition"): lazy("%(place)s does it when a record is claimed"),
     ("pool", "release_transition"): lazy("%(place)s does it when a record is given back"),
     ("pool", "touch_lists"): lazy("%(place)s counts its records as work done"),

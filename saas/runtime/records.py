@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, twins, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, segments, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -142,6 +142,7 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
+    await segments.keep(act.conn, ctx, draft)
     await stamp(act, draft)
     await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
@@ -366,6 +367,7 @@ def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
 async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reason: str = "", transition: str | None = None) -> Row:
     """Check and write a draft of an existing record, with all that follows from it."""
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
+    await segments.keep(act.conn, ctx, draft)
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
     await pricing.price_line(act, draft)

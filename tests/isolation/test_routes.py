@@ -114,6 +114,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/records/{entity:str}/{rid:str}/shares": Case(params=RECORD), "POST /api/v1/records/{entity:str}/{rid:str}/shares": Case(params=RECORD, body=({"with": "user:$user"}, {"with": "role:admin", "level": "edit"})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}/shares/{subject:str}": Case(params={**RECORD, "subject": "user:$user"}),
     "GET /r/{entity:str}/{record_id:uuid}/shares": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/shares": fills({"subject": "user:$user"}, {"revoke": "user:$user"}, **PAGE),
+    "GET /settings/users/{user_id:uuid}/segments": reads(user_id="$user"), "POST /settings/users/{user_id:uuid}/segments": fills({"segments": "$record"}, user_id="$user"),
     "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
     "POST /api/v1/records/{entity:str}/upsert": sends({"by": "name", "rows": [{"name": "$word Ltd", "owner": "$user"}]}, entity="customer"),

@@ -67,6 +67,7 @@ AFTER_RECORDS = (
         "record_share", "record_id user_id department_id role_key level part until created_at created_by", "entity_id record_id subject",
         "record_id user_id department_id created_by", of_entity=True, without={"subject": "made of whom it names"},
     ),
+    _kept("user_segment", "user_id option_key record_id", "user_id option_key record_id", "user_id record_id"),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",
