@@ -160,11 +160,11 @@ def _enters_here(ctx: Context, entity_key: str) -> bool:
     orders, and sample data, need no form."""
     if ctx.unrestricted or ctx.origin == "sample":
         return True
-    wanted = ctx.config.cached("permissions.only_forms", lambda: _only_forms(ctx.config))
+    wanted = ctx.config.cached("permissions.only_forms", lambda: only_forms(ctx.config))
     return entity_key not in wanted or ctx.form in wanted[entity_key]
 
 
-def _only_forms(config: Config) -> dict[str, set[str]]:
+def only_forms(config: Config) -> dict[str, set[str]]:
     """{entity: the forms it is entered through} of those that are entered nowhere else. A form that enters them without insisting on it
     is a way, too."""
     ways: dict[str, set[str]] = {}

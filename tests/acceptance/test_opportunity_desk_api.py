@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
 
-from saas.runtime.contexts import system_context
 from saas.runtime import execute
 from saas.runtime import operations as ops
+from saas.runtime.contexts import system_context
 from saas.tenants import create_user
 from tests.acceptance.api import Person, fields_of, refused
 from tests.conftest import PASSWORD
