@@ -286,6 +286,7 @@ CASES: dict[str, Case] = {
     "GET /billing/workspaces/{slug:str}": Case(params={"slug": "$slug"}, public=True), "POST /billing/workspaces/{slug:str}": fills({"plan": "free"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/refresh": fills({}, public=True, slug="$slug"), "POST /billing/workspaces/{slug:str}/invoices": fills({"number": "1", "amount": "1"}, public=True, slug="$slug"),
     "POST /billing/workspaces/{slug:str}/invoices/{invoice_id:str}": fills({"status": "paid"}, public=True, slug="$slug", invoice_id="$record"),
+    "GET /account/password": Case(public=True), "POST /account/password": fills({}, public=True), "POST /settings/billing/cost": fills({"plan": "team", "seats": "3"}),
     "GET /settings/clock": reads(), "POST /settings/clock": fills({"by": "no"}), "POST /settings/clock/real": fills({}),
     "GET /settings/timetable": reads(), "GET /settings/timetable/{key:str}": reads({}, {"at": "next"}, key="task_overdue"), "POST /settings/timetable/{key:str}/run": fills({}, key="task_overdue"),
     "GET /settings/leave": reads(), "POST /settings/leave": fills({"name": "$word"}), "POST /settings/leave/undo": fills({}),
