@@ -25,6 +25,10 @@ PURCHASE = {
         fld("stage", "pipeline", pipeline="purchase"), fld("parent", "ref", to="purchase", on_delete="cascade"),
     ],
 }  # fmt: skip
+ITEM = {
+    "key": "item", "label": label("Item"), "plural": label("Items"), "title": "name", "owned": False,
+    "fields": [fld("name", "text"), fld("of", "ref", to="purchase", required=True, on_delete="cascade", detail=True, inverse={"key": "items", "label": label("Items")})],
+}  # fmt: skip
 PIPELINE = {
     "key": "purchase", "entity": "purchase", "field": "stage", "label": label("Purchase"),
     "stages": [
@@ -83,10 +87,10 @@ def approval_bundle() -> dict[str, Any]:
         "format": 1,
         "pack": {"key": "buying", "version": "1.0.0", "label": label("Buying"), "icon": "briefcase"},
         "departments": [{"key": "company", "label": label("Company")}, {"key": "sales", "label": label("Sales"), "parent": "company"}],
-        "entities": [PURCHASE], "pipelines": [PIPELINE], "approvals": APPROVALS, "automations": AUTOMATIONS,
+        "entities": [PURCHASE, ITEM], "pipelines": [PIPELINE], "approvals": APPROVALS, "automations": AUTOMATIONS,
         "roles": [
             {"key": "admin", "label": label("Administrator"), "admin": True},
-            *({"key": key, "label": label(key.title()), "entities": {"purchase": ALL}} for key in ("clerk", "lead", "finance", "legal", "boss", "empty")),
+            *({"key": key, "label": label(key.title()), "entities": {"purchase": ALL, "item": ALL}} for key in ("clerk", "lead", "finance", "legal", "boss", "empty")),
             {"key": "outside", "label": label("Outside"), "entities": {}},
         ],
     })  # fmt: skip

@@ -42,12 +42,16 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "forms": Part("form"),
+        "pricing": Part("pricing"),
         "approvals": Part("approval"),
         "templates": Part("template"),
         "web_forms": Part("web_form"),
         "webhooks": Part("webhook"),
         "inbound_hooks": Part("inbound_hook"),
+        "statements": Part("statement"),
         "ledgers": Part("ledger"),
+        "reviews": Part("review"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -78,6 +82,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
     "action": {**{name: Part("action", "steps", named=False) for name in NESTS}, "retry": Part("retry", "one", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
+    "form": {"parts": Part("form_part")},
     "approval": {
         "start": Part("approval_start", "one", named=False), "steps": Part("approval_step"), "ways": Part("approval_way"),
         "people": Part("approval_people", "one", named=False), "outcome": Part("approval_outcome", "one", named=False),
@@ -109,7 +114,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "department": {"parent": "department"},
     "entity": {
         "title": "field", "subtitle": "field", "owner_label": "label", "owner_roles": "roles", "search": "fields", "assignees": "fields",
-        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label",
+        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label", "segment_field": "field", "segment_roles": "roles",
     },
     "pool": {
         "see_roles": "roles", "claim_roles": "roles", "assign_roles": "roles", "release_roles": "roles", "claim_transition": "transition", "release_transition": "transition",
@@ -119,7 +124,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "rule": {"field": "field"},
     "unique": {"fields": "fields"},
     "duplicate": {
-        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles",
+        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles", "review": "review",
     },
     "against": {"fields": "fields", "reveal": "fields", "where": "expression"},
     "tree": {"parent": "field"},
@@ -140,14 +145,14 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template", "role": "role", "approval": "approval", "loser": "target",
+        "target": "target", "to": "people", "template": "message_template", "survey": "web_form", "role": "role", "approval": "approval", "loser": "target",
     },
     "portal": {"link": "field", "email": "field"},
     "notice": {"text": "field"},
     "webhook": {"fields": "fields"},
     "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
     "web_form": {
-        "fields": "fields", "required": "fields", "values": "values", "match": "fields", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
+        "fields": "fields", "required": "fields", "values": "values", "match": "fields", "answers_to": "field", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
     },
     "template": {"subject": "label", "body": "label", "to": "people", "language": "expression"},
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},
@@ -178,7 +183,8 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 
 # Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
 # (described.py). Sections of the bundle by kind, and kinds inside these.
-DESCRIBED: Mapping[str, str] = {"ledger": "ledgers"}
+DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "statement": "statements", "ledger": "ledgers", "review": "reviews"}
+DESCRIBED_KINDS = frozenset((*DESCRIBED, "form_part"))
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
 WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope_rules", "create", "sort", "widget_sort"))
@@ -187,7 +193,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "options": "options", "ledger": "ledger",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "transition": "transition", "options": "options", "ledger": "ledger", "review": "review", "relations": "relations", "values": "values",
 }
 
 
@@ -195,7 +201,7 @@ def sort_of(kind: str, name: str, definition: Any = None) -> str:
     """What sort of value a property holds; "plain" where nothing special is known. `definition` tells the type, whose own properties
     say it in its schema."""
     found = SORTS.get(kind, {}).get(name) or SORTS["*"].get(name)
-    if kind in DESCRIBED and (own := property_schemas(kind).get(name, {})).get("x-control"):
+    if kind in DESCRIBED_KINDS and (own := property_schemas(kind).get(name, {})).get("x-control"):
         return f"far_{_CONTROLS[own['x-control']]}" if "x-of" in own else _CONTROLS[own["x-control"]]
     if found is None and definition is not None and not is_common(kind, name):
         found = _CONTROLS.get(type_property(kind, name, definition).get("x-control", ""))

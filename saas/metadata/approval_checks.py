@@ -62,6 +62,14 @@ def _approver(check: Check, path: str, entity: str, approver: m.ApproverDef) -> 
 def check_approvals(check: Check) -> None:
     for approval in check.bundle.approvals:
         _meaning(check, approval)
+    adhoc = {a.key for a in check.bundle.approvals if a.model == "adhoc"}
+    for scene in check.scenes():
+        for number, action in enumerate(scene.actions):
+            if action.action == "start_approval" and action.options.get("approval") in adhoc:
+                check.problems.add(
+                    f"{scene.path}[{number}].approval", "nobody_named", lazy("Somebody has to name the people, so it cannot start by itself."),
+                    lazy("Let people start it with the button, or choose another model."),
+                )  # fmt: skip
 
 
 def _meaning(check: Check, approval: m.ApprovalDef) -> None:
@@ -79,6 +87,10 @@ def _meaning(check: Check, approval: m.ApprovalDef) -> None:
         for key, count in Counter(d.key for d in keys).items():
             if count > 1:
                 check.problems.add(f"{here}[{key}]", "duplicate_key", lazy("The key “%(key)s” is used %(count)s times.", key=key, count=count), lazy("Give each its own key."))
+    if approval.model == "adhoc" and approval.start.transitions:
+        check.problems.add(
+            f"{path}.start.transitions", "nobody_named", lazy("Somebody has to name the people, so it cannot start by itself."), lazy("Let people start it with the button, or choose another model.")
+        )
     for key in approval.start.guards:
         if key != approval.outcome.approved:
             check.problems.add(

@@ -33,12 +33,16 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        forms=tuple(_form(x) for x in raw.get("forms", ())),
+        pricing=tuple(_pricing(x) for x in raw.get("pricing", ())),
         approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
         templates=tuple(_template(t) for t in raw.get("templates", ())),
         web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
         webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
+        statements=tuple(_statement(x) for x in raw.get("statements", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
+        reviews=tuple(_review(x) for x in raw.get("reviews", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -108,6 +112,8 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
         sharing=raw.get("sharing", False),
+        segment_field=raw.get("segment_field"),
+        segment_roles=_keys(raw, "segment_roles"),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -175,6 +181,7 @@ def _duplicate(raw: Raw) -> m.DuplicateDef:
         threshold=raw.get("threshold", 85),
         where=raw.get("where"),
         on_update=raw.get("on_update"),
+        review=raw.get("review"),
         confirm_roles=_keys(raw, "confirm_roles"),
         reason=raw.get("reason", False),
         reveal=_keys(raw, "reveal"),
@@ -270,6 +277,21 @@ def _plain(kind: type, raw: Raw) -> Any:
 
 
 @shared
+def _form(raw: Raw) -> m.FormDef:
+    return _plain(m.FormDef, {**raw, "parts": [_plain(m.FormPartDef, p) for p in raw.get("parts", ())]})
+
+
+@shared
+def _pricing(raw: Raw) -> m.PricingDef:
+    return _plain(m.PricingDef, raw)
+
+
+@shared
+def _statement(raw: Raw) -> m.StatementDef:
+    return _plain(m.StatementDef, raw)
+
+
+@shared
 def _ledger(raw: Raw) -> m.LedgerDef:
     return _plain(m.LedgerDef, raw)
 
@@ -324,7 +346,7 @@ def _web_form(raw: Raw) -> m.WebFormDef:
     return m.WebFormDef(
         key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
         on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
-        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+        answers_to=raw.get("answers_to"), days=raw.get("days", 30), redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
     )  # fmt: skip
 
 
@@ -339,6 +361,11 @@ def _inbound_hook(raw: Raw) -> m.InboundHookDef:
         key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
         signed=raw.get("signed", False), active=raw.get("active", True),
     )  # fmt: skip
+
+
+@shared
+def _review(raw: Raw) -> m.ReviewDef:
+    return _plain(m.ReviewDef, raw)
 
 
 @shared

@@ -180,7 +180,7 @@ def _menu_items(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> T
     found: list[Text] = []
     for item in texts(value):
         first, _, second = item.partition(":")
-        if first in ("report", "dashboard") and second:
+        if (first in ("report", "dashboard") or (first == "form" and "form" not in lookup.section("entities"))) and second:
             found.append(lookup.name(f"{first}s", second))
         elif first == "board" and second:
             found.append(lazy("%(name)s as a board", name=Name((lookup.entity(second) or {}).get("plural"), second)))
@@ -390,10 +390,10 @@ def _json(value: Any) -> str:
 _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "label": _label, "field": _fields, "fields": _fields, "path": _fields, "paths": _fields, "sort": _sort, "widget_sort": _sort,
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
-    "message_template": _keys("templates"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
+    "message_template": _keys("templates"), "web_form": _keys("web_forms"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
     "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transitions": _transitions, "approval": _keys("approvals"), "transition_rights": _transition_rights,
     "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
-    "ledger": _keys("ledgers"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
+    "ledger": _keys("ledgers"), "review": _keys("reviews"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
 }  # fmt: skip

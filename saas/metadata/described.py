@@ -11,17 +11,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from saas.i18n import lazy
-from saas.metadata.anatomy import DESCRIBED, property_schemas
+from saas.metadata.anatomy import DESCRIBED, PARTS, property_schemas
 from saas.metadata.check import Check
 from saas.metadata.far import Step, control_of, entity_about
 from saas.metadata.kinds import field_types
 
 
-def definitions(check: Check) -> Iterator[tuple[str, str, Any]]:
-    """(path, kind, definition) of all of them."""
+def definitions(check: Check) -> Iterator[tuple[str, str, Any, str]]:
+    """(path, kind, definition, entity) of all of them and of those inside them."""
     for kind, section in DESCRIBED.items():
         for definition in getattr(check.bundle, section):
-            yield f"{section}[{definition.key}]", kind, definition
+            path = f"{section}[{definition.key}]"
+            yield path, kind, definition, definition.entity
+            for name, part in PARTS.get(kind, {}).items():
+                for inner in getattr(definition, name):
+                    yield f"{path}.{name}[{inner.key}]", part.kind, inner, definition.entity
 
 
 def step_in(check: Check) -> Step:
@@ -39,24 +43,28 @@ def step_in(check: Check) -> Step:
     return step
 
 
-def about(check: Check, kind: str, name: str, definition: Any) -> Any:
-    return entity_about(kind, name, lambda n: getattr(definition, n), definition.entity, step_in(check))
+def about(check: Check, kind: str, name: str, definition: Any, base: str) -> Any:
+    return entity_about(kind, name, lambda n: getattr(definition, n), base, step_in(check))
 
 
 def check_described(check: Check) -> None:
     """What the schemas say: keys exist, and fields have a type that fits."""
-    for path, kind, definition in definitions(check):
+    for path, kind, definition, base in definitions(check):
         for name, schema in property_schemas(kind).items():
             value = getattr(definition, name)
-            if value in (None, (), "") or not control_of(kind, name):
+            if value in (None, (), "", {}) or not control_of(kind, name):
                 continue
-            _property(check, f"{path}.{name}", kind, name, schema, definition, value)
+            _property(check, f"{path}.{name}", kind, name, schema, definition, base, value)
 
 
-def _property(check: Check, path: str, kind: str, name: str, schema: Mapping[str, Any], definition: Any, value: Any) -> None:
-    hint, entity = control_of(kind, name), about(check, kind, name, definition)
+def _property(check: Check, path: str, kind: str, name: str, schema: Mapping[str, Any], definition: Any, base: str, value: Any) -> None:
+    hint, entity = control_of(kind, name), about(check, kind, name, definition, base)
     if hint == "entity":
         check.known(path, "entity", value, check.entities)
+        return
+    if hint == "roles":
+        for key in value:
+            check.known(path, "role", key, check.roles)
         return
     if entity not in check.entities:
         return  # reported where it should come from
@@ -68,6 +76,12 @@ def _property(check: Check, path: str, kind: str, name: str, schema: Mapping[str
             field = check.field(path if isinstance(value, str) else f"{path}[{key}]", entity, key)
             if field is not None and not _fits(check, field, schema.get("x-types")):
                 _misfit(check, path, key, schema["x-types"])
+    elif hint == "transition":
+        known = [t.key for t in found.pipeline.transitions] if found.pipeline else []
+        check.known(path, "transition", value, known)
+    elif hint == "values":
+        for key in value:
+            check.field(f"{path}[{key}]", entity, key)
     elif hint == "stage":
         known = [s.key for s in found.pipeline.stages] if found.pipeline else []
         check.known(path, "stage", value, known)
@@ -92,11 +106,13 @@ def _misfit(check: Check, path: str, key: str, types: Any) -> None:
 
 def expression_places(check: Check) -> Iterator[tuple[str, str, str, str | None]]:
     """(path, text, entity, wanted result) of the expressions in them."""
-    for path, kind, definition in definitions(check):
+    for path, kind, definition, base in definitions(check):
         for name, schema in property_schemas(kind).items():
             value = getattr(definition, name)
+            if control_of(kind, name) == "values" and value:  # over the definition's own records
+                yield from ((f"{path}.{name}.{key}", text, base, None) for key, text in value.items() if base in check.entities)
             if control_of(kind, name) in ("condition", "expression") and isinstance(value, str):
-                entity = about(check, kind, name, definition)
+                entity = about(check, kind, name, definition, base)
                 if entity in check.entities:
                     yield f"{path}.{name}", value, entity, schema.get("x-result")
 

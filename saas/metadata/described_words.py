@@ -7,6 +7,36 @@ from collections.abc import Mapping
 from saas.i18n import LazyString, lazy
 
 HELP: Mapping[str, Mapping[str, LazyString]] = {
+    "review": {
+        "stage": lazy("What leaves this stage, by whatever way, waits no more."),
+        "target": lazy("A link to the records it is compared with, such as the members an application may be of."),
+        "source": lazy("A link to records of the same kind; it is filled in those that were ticked."),
+        "exact": lazy("Each field by itself, such as an identity number. Equal ones stand first."),
+        "exact_there": lazy("Nothing chosen: the fields with the same keys."),
+        "similar": lazy("Each field by itself: names by their letters, telephone numbers by their digits."),
+        "similar_there": lazy("Nothing chosen: the fields with the same keys."),
+        "exact_found": lazy("This transition is done at once, with the match filled in, and nobody has to look. Nothing chosen: it waits like all others."),
+        "both": lazy("The transition asks the reviewer for what it requires, and its effects are what follows. Nothing chosen: this cannot be ticked."),
+    },
+    "form": {
+        "only": lazy("Neither on a page of its own nor by import; rules and sample data still make them."),
+    },
+    "form_part": {
+        "ref": lazy("People pick one that is there or enter a new one."), "list": lazy("Each line becomes a record that belongs to the main one."),
+        "creates": lazy("Where there is no such record yet, a name suffices."),
+    },
+    "pricing": {
+        "standard": lazy("Used where no price list has the product."), "price": lazy("It begins as the recommended one; people may write another."),
+        "explanation": lazy("Says which discounts applied, which did not, and why."), "day": lazy("Empty: today. For example the date of the quotation."),
+        "match": lazy("Fields of a discount and what of the line they must be equal to. An empty field fits everything."),
+        "prices_match": lazy("Fields of a list entry and what of the line they must be equal to. An empty field fits everything; the entry that says most wins."),
+        "then": lazy("For example cash: it is taken off what the best other discount leaves."),
+    },
+    "statement": {
+        "measure": lazy("Empty: they are counted."), "prices": lazy("Without prices the sum itself is settled."), "prices_from": lazy("The newest one that holds on the day counts."),
+        "prices_party": lazy("Where it is empty a price is for everybody; a price of one's own goes first."),
+        "closings": lazy("Records that are only added: what was settled with whom. A closed period does not change any more."),
+    },
     "ledger": {
         "party": lazy("The field of an entry that names the record whose balance it is, such as the member or the product."),
         "balance": lazy("A rollup that adds up the entries. Its condition says which of them count."),

@@ -12,10 +12,11 @@ Step = Callable[[Any, str, Any], Any]  # (entity, sort of the key, key) -> the e
 
 
 def entity_about(kind: str, name: str, value_of: Callable[[str], Any], base: Any, step: Step) -> Any:
-    """The entity that a property's keys are about; None where something on the way is missing."""
-    of = property_schemas(kind).get(name, {}).get("x-of")
-    if of is None or base is None:
+    """The entity that a property's keys are about; None where something on the way is missing. Of several ways the first that is taken."""
+    ways = property_schemas(kind).get(name, {}).get("x-of")
+    if ways is None or base is None:
         return base
+    of = next((w for w in ways if value_of(w)), ways[0]) if isinstance(ways, list) else ways
     inner, hint, key = entity_about(kind, of, value_of, base, step), control_of(kind, of), value_of(of)
     if inner is None or not isinstance(key, str):
         return None

@@ -124,13 +124,14 @@ class DuplicateDef:
 
     key: str
     match: tuple[str, ...]
-    action: str = "warn"  # warn | block
+    action: str = "warn"  # warn | block | queue
     message: Label = field(default_factory=dict)
     similar: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     threshold: int = 85
     where: str | None = None  # must hold for the record that is found
-    on_update: str | None = None  # warn | block | ignore; None: as on creating
+    on_update: str | None = None  # warn | block | queue | ignore; None: as on creating
+    review: str | None = None  # queue: saved, and put into this review
     confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
     reason: bool = False  # whoever does must say why
     reveal: tuple[str, ...] = ()
@@ -204,6 +205,8 @@ class EntityDef:
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
     sharing: bool = False
+    segment_field: str | None = None
+    segment_roles: tuple[str, ...] = ()
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -655,6 +658,98 @@ class ApprovalDef:
         return (*self.steps, *(step for way in self.ways for step in way.steps))
 
 
+@dataclass(frozen=True, slots=True)
+class FormPartDef:
+    """Either `ref`, a field of the main record whose target is picked or made, or `list`, its children that are entered as lines.
+    `creates`: ref fields of a line whose target may be made by its name."""
+
+    key: str
+    fields: tuple[str, ...]
+    label: Label = dataclasses.field(default_factory=dict)
+    ref: str | None = None
+    list: str | None = None
+    creates: tuple[str, ...] = ()
+    only: bool = False
+    min: int = 0
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class FormDef:
+    """A page that makes or edits a record of `entity` with its parts in one act. `only`: records of it are entered nowhere else."""
+
+    key: str
+    label: Label
+    entity: str
+    fields: tuple[str, ...]
+    parts: tuple[FormPartDef, ...] = ()
+    description: Label = field(default_factory=dict)
+    only: bool = False
+    roles: tuple[str, ...] = ()
+
+    def part(self, key: str) -> FormPartDef | None:
+        return next((p for p in self.parts if p.key == key), None)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class PricingDef:
+    """Price of a line of `entity`. Of the line are product, quantity, list_price, suggested, price, explanation, deviates; of the product
+    standard; of the records of price lists (`prices`) what begins so; the rest of the discounts (`strategies`). `match` and `prices_match`:
+    field there -> expression over the line; an empty field fits everything."""
+
+    key: str
+    label: Label
+    entity: str
+    product: str
+    quantity: str
+    suggested: str
+    price: str
+    strategies: str
+    discount: str
+    description: Label = field(default_factory=dict)
+    standard: str | None = None
+    list_price: str | None = None
+    explanation: str | None = None
+    deviates: str | None = None
+    day: str | None = None
+    prices: str | None = None
+    prices_value: str | None = None
+    prices_from: str | None = None
+    prices_to: str | None = None
+    prices_match: Mapping[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    minimum: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    match: Mapping[str, str] = field(default_factory=dict)
+    combine: str = "best"  # best sum best_then
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class StatementDef:
+    """Records of `entity` counted, or their `measure` added up, by `party` and period of `date`, at the price of the day. `closings`:
+    where closed periods are kept, one record a party and period."""
+
+    key: str
+    label: Label
+    entity: str
+    party: str
+    date: str
+    description: Label = field(default_factory=dict)
+    where: str | None = None
+    measure: str | None = None
+    period: str = "month"  # month quarter year
+    prices: str | None = None
+    prices_value: str | None = None
+    prices_from: str | None = None
+    prices_party: str | None = None
+    closings: str | None = None
+    closed_party: str | None = None
+    closed_period: str | None = None
+    closed_count: str | None = None
+    closed_amount: str | None = None
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LedgerDef:
     """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
@@ -687,6 +782,34 @@ class LedgerDef:
     main: str | None = None
     account: str | None = None
     expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class ReviewDef:
+    """Records of `entity` wait in `stage` and are compared with those its field `target` can name, and with others that wait. `exact` and
+    `similar` are fields of it, each compared by itself with the one at the same place in `exact_there` and `similar_there`. What follows are
+    transitions of its pipeline, by what was ticked; `each_source` is done with every other one that was ticked, whose field `source` names
+    the record then."""
+
+    key: str
+    label: Label
+    entity: str
+    stage: str
+    description: Label = field(default_factory=dict)
+    target: str | None = None
+    source: str | None = None
+    target_if: str | None = None
+    exact: tuple[str, ...] = ()
+    exact_there: tuple[str, ...] = ()
+    similar: tuple[str, ...] = ()
+    similar_there: tuple[str, ...] = ()
+    threshold: int = 80
+    exact_found: str | None = None
+    both: str | None = None
+    target_only: str | None = None
+    sources_only: str | None = None
+    nothing: str | None = None
+    each_source: str | None = None
 
 
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
@@ -759,6 +882,8 @@ class WebFormDef:
     thanks: Label = field(default_factory=dict)
     redirect: str | None = None
     embed_on: tuple[str, ...] = ()
+    answers_to: str | None = None  # a survey: the field that refers to the record it asks about
+    days: int = 30
     question: bool = False
     per_hour: int = 200
     active: bool = True
@@ -815,5 +940,9 @@ class Bundle:
     web_forms: tuple[WebFormDef, ...] = ()
     webhooks: tuple[WebhookDef, ...] = ()
     inbound_hooks: tuple[InboundHookDef, ...] = ()
+    forms: tuple[FormDef, ...] = ()
+    pricing: tuple[PricingDef, ...] = ()
+    statements: tuple[StatementDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
+    reviews: tuple[ReviewDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

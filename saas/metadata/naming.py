@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from saas.i18n import LazyString, lazy, listed, pick
-from saas.metadata.anatomy import DESCRIBED, ROOT, Part, key_of, part_of, type_of
+from saas.metadata.anatomy import DESCRIBED_KINDS, ROOT, Part, key_of, part_of, type_of
 from saas.metadata.edits import steps_of
 from saas.metadata.models import TITLES
 from saas.metadata.property_words import noun, property_word
@@ -301,7 +301,7 @@ def entity_of(lookup: Lookup, kind: str, definition: Any, key: str, outer: Any) 
         return (lookup.widget(definition.get("report"), definition.get("widget")) or NOTHING).get("entity")
     if kind == "report":  # what its parameters are about
         return next((w["entity"] for w in items(definition, "widgets") if isinstance(w.get("entity"), str)), None)
-    if kind in DESCRIBED:
+    if kind in DESCRIBED_KINDS:
         return definition.get("entity", outer)
     if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "approval", "template", "webhook", "inbound_hook", "web_form", "portal", "notice", "example", "example_record", "source", "against"):
         return definition.get("entity")

@@ -25,9 +25,11 @@ UNKNOWN: dict[str, LazyString] = {
     "example_record": lazy("No record of this example that stands earlier has this name."),
     "relation": lazy("There is no such list of related records here."),
     "department": lazy("There is no such department here."),
+    "form": lazy("There is no such entry form here."),
     "setting": lazy("There is no such setting here."),
     "pool": lazy("There is no such pool here."),
     "ledger": lazy("There is no such ledger here."),
+    "review": lazy("There is no such review here."),
     "property": lazy("There is no such property here."),
     "field_type": lazy("There is no such field type."),
     "widget_type": lazy("There is no such kind of widget."),
@@ -35,6 +37,7 @@ UNKNOWN: dict[str, LazyString] = {
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
     "template": lazy("There is no such message here."),
+    "web_form": lazy("There is no such survey here."),
     "choice": lazy("This is not one of the possible choices."),
 }
 

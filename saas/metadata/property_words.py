@@ -58,6 +58,9 @@ NOUNS: Mapping[str, LazyString] = {
     "trigger": lazy("Trigger"),
     "schedule": lazy("Schedule"),
     "every": lazy("Time"),
+    "form": lazy("Entry form"),
+    "form_part": lazy("Part of the form"),
+    "pricing": lazy("Pricing"),
     "approval": lazy("Approval"),
     "approval_start": lazy("Start"),
     "approval_step": lazy("Step"),
@@ -71,7 +74,9 @@ NOUNS: Mapping[str, LazyString] = {
     "notice": lazy("To be read after signing in"),
     "webhook": lazy("Webhook"),
     "inbound_hook": lazy("Inbound webhook"),
+    "statement": lazy("Statement"),
     "ledger": lazy("Ledger"),
+    "review": lazy("Review"),
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
@@ -106,7 +111,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "departments": lazy("Departments"), "entities": lazy("Entities"), "pipelines": lazy("Pipelines"), "roles": lazy("Roles"), "views": lazy("Views"),
         "layouts": lazy("Layouts"), "reports": lazy("Reports"), "dashboards": lazy("Dashboards"), "automations": lazy("Automations"),
         "schedules": lazy("Schedules"), "approvals": lazy("Approvals"), "examples": lazy("Examples"), "templates": lazy("Message templates"), "web_forms": lazy("Web forms"), "webhooks": lazy("Webhooks"),
-        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"),
+        "inbound_hooks": lazy("Inbound webhooks"), "ledgers": lazy("Ledgers"), "forms": lazy("Entry forms"), "pricing": lazy("Pricing"), "statements": lazy("Statements"), "reviews": lazy("Reviews"),
     },
     "pack": {"version": lazy("Version")},
     "setting": {"default": lazy("Standard value"), "min": lazy("Smallest value"), "max": lazy("Largest value")},
@@ -120,7 +125,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "read_only": lazy("Fed from outside"), "append_only": lazy("Never changed or deleted"), "editable_if": lazy("Can be edited if"),
         "deletable_if": lazy("Can be deleted if"), "assignees": lazy("Fields that assign people"), "tree": lazy("Tree"),
         "timeline": lazy("Timeline"), "messages": lazy("Messages"), "form": lazy("Filled in as a form"), "pools": lazy("Pools"), "countdown_label": lazy("What the days left are called"),
-        "sharing": lazy("Single records can be shared"),
+        "sharing": lazy("Single records can be shared"), "segment_field": lazy("Field of the segment"), "segment_roles": lazy("Roles that cross segments"),
     },
     "pool": {
         "when": lazy("For records where"), "see": lazy("Who sees it"), "see_roles": lazy("Roles that see it"), "claimable": lazy("Records can be claimed"),
@@ -144,7 +149,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "match": lazy("Compared fields"), "action": lazy("What to do"), "similar": lazy("Similar is enough"), "names": lazy("Company names"),
         "threshold": lazy("How alike, in percent"), "where": lazy("Only records found for which"), "on_update": lazy("When changing"),
         "confirm_roles": lazy("Roles that may save all the same"), "reason": lazy("A reason is needed"), "reveal": lazy("Told of records one may not see"),
-        "across": lazy("Also among records one may not see"), "against": lazy("Compared with another entity"),
+        "across": lazy("Also among records one may not see"), "review": lazy("Review"), "against": lazy("Compared with another entity"),
     },
     "merge": {"winner": lazy("Whose value is proposed"), "undo_days": lazy("Days in which it can be undone")},
     "against": {"fields": lazy("Fields compared there"), "reveal": lazy("Told of records one may not see"), "where": lazy("Only records found for which")},
@@ -211,6 +216,19 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
         "do": lazy("What happens"),
     },
     "every": {"cron": lazy("Time")},
+    "form": {"parts": lazy("Parts"), "only": lazy("Such records are entered only here"), "roles": lazy("For the roles")},
+    "form_part": {
+        "ref": lazy("Record it refers to"), "list": lazy("Lines"), "creates": lazy("Made by their name in a line"), "only": lazy("Such records are entered only here"),
+        "min": lazy("At least so many lines"),
+    },
+    "pricing": {
+        "entity": lazy("Lines"), "product": lazy("Product"), "quantity": lazy("Quantity"), "standard": lazy("Standard price of the product"), "list_price": lazy("Field of the list price"),
+        "suggested": lazy("Field of the recommended price"), "price": lazy("Field of the price asked"), "explanation": lazy("Field of the explanation"),
+        "deviates": lazy("Ticked when less is asked than recommended"), "day": lazy("The day that counts"), "prices": lazy("Price lists"), "prices_value": lazy("Price in the list"),
+        "prices_from": lazy("List holds from"), "prices_to": lazy("List holds until"), "prices_match": lazy("List holds where"), "strategies": lazy("Discounts"),
+        "kind": lazy("Kind of discount"), "discount": lazy("Discount in percent"), "minimum": lazy("From this quantity"), "valid_from": lazy("Discount holds from"),
+        "valid_to": lazy("Discount holds until"), "match": lazy("Discount holds where"), "combine": lazy("Of several discounts"), "then": lazy("Kinds that come on top"),
+    },
     "portal": {"link": lazy("Field of the account"), "email": lazy("Field of the e-mail address")},
     "notice": {"text": lazy("Field of the text"), "where": lazy("Only those where")},
     "approval": {
@@ -244,12 +262,25 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "web_form": {
         "required": lazy("Must be filled in"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
         "owner_role": lazy("Given in turn to people with the role"), "intro": lazy("Text above"), "button": lazy("Text of the button"), "thanks": lazy("Text afterwards"),
-        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
+        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "answers_to": lazy("Answers are about"), "days": lazy("Days the link is good for"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
         "active": lazy("Switched on"),
     },
     "template": {
         "channels": lazy("Sent by"), "to": lazy("To"), "subject": lazy("Subject"), "body": lazy("Text"), "language": lazy("Language"),
         "essential": lazy("Also to those who opted out"),
+    },
+    "review": {
+        "entity": lazy("Whose records wait"), "stage": lazy("Stage in which they wait"), "target": lazy("Field that names what it is matched to"),
+        "source": lazy("Field that names what it was merged into"), "target_if": lazy("Matched only to records for which"), "exact": lazy("Compared exactly"),
+        "exact_there": lazy("… with these fields there, in the same order"), "similar": lazy("Compared for being similar"),
+        "similar_there": lazy("… with these fields there, in the same order"), "threshold": lazy("How alike, in percent"), "exact_found": lazy("When an exact match is found at once"),
+        "both": lazy("A match and others that wait are ticked"), "target_only": lazy("Only a match is ticked"), "sources_only": lazy("Only others that wait are ticked"),
+        "nothing": lazy("Nothing is ticked"), "each_source": lazy("With each of the others that were ticked"),
+    },
+    "statement": {
+        "entity": lazy("What is settled"), "where": lazy("Only where"), "party": lazy("With whom"), "date": lazy("Day that counts"), "measure": lazy("What is added up"), "period": lazy("Period"),
+        "prices": lazy("Prices"), "prices_value": lazy("Price"), "prices_from": lazy("Price holds from"), "prices_party": lazy("Price for the party"), "closings": lazy("Closed periods"),
+        "closed_party": lazy("Field of the party"), "closed_period": lazy("Field of the period"), "closed_count": lazy("Field of the count"), "closed_amount": lazy("Field of the amount"),
     },
     "ledger": {
         "entity": lazy("Its entries"), "party": lazy("Whose balance it is"), "amount": lazy("Amount"), "balance": lazy("Field of the balance"), "direction": lazy("Field of the direction"),
@@ -336,8 +367,8 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
         "touch": {"update": lazy("changing it"), "transition": lazy("moving it to another stage")},
     },
     "duplicate": {
-        "action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse")},
-        "on_update": {"warn": lazy("ask whether to go on"), "block": lazy("refuse"), "ignore": lazy("do not look")},
+        "action": {"warn": lazy("ask whether to go on"), "block": lazy("refuse"), "queue": lazy("save and put into a review")},
+        "on_update": {"warn": lazy("ask whether to go on"), "block": lazy("refuse"), "queue": lazy("save and put into a review"), "ignore": lazy("do not look")},
     },
     "merge": {"winner": {"survivor": lazy("that of the record that stays"), "newest": lazy("that of the record changed last")}},
     "stage": {"kind": {"open": lazy("in progress"), "won": lazy("won"), "lost": lazy("lost"), "done": lazy("done")}},
@@ -361,6 +392,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
             "run": lazy("run"), "day": lazy("day"), "week": lazy("week"), "month": lazy("month"), "year": lazy("year"), "ever": lazy("record, ever"),
         },
     },
+    "pricing": {"combine": {"best": lazy("the best one"), "sum": lazy("all together"), "best_then": lazy("the best one, then some on top")}},
     "approval": {
         "model": {"fixed": lazy("one fixed path"), "predefined": lazy("the applicant picks a path"), "adhoc": lazy("the applicant names the people")},
         "may": {
@@ -382,6 +414,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "inbound_hook": {"on_match": {"update": lazy("change the record there is"), **ON_MATCH}},
     "webhook": {"events": EVENTS},
     "template": {"channels": CHANNELS},
+    "statement": {"period": {"month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
     "field": {
         "pattern": {

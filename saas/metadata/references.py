@@ -95,6 +95,8 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
         _duplicate(check, f"{path}.duplicates[{duplicate.key}]", entity, duplicate)
+    check.field(f"{path}.segment_field", entity.key, entity.segment_field)
+    _roles(check, f"{path}.segment_roles", entity.segment_roles)
     for pool in entity.pools:
         _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:
@@ -124,6 +126,7 @@ def _duplicate(check: Check, path: str, entity: m.EntityDef, rule: m.DuplicateDe
     for name in ("match", "similar", "names", "reveal"):
         _fields(check, f"{path}.{name}", entity.key, getattr(rule, name))
     _roles(check, f"{path}.confirm_roles", rule.confirm_roles)
+    check.known(f"{path}.review", "review", rule.review, [r.key for r in check.bundle.reviews])
     if rule.against is not None and check.known(f"{path}.against.entity", "entity", rule.against.entity, check.entities):
         for name in ("fields", "reveal"):
             _fields(check, f"{path}.against.{name}", rule.against.entity, getattr(rule.against, name))
@@ -242,6 +245,8 @@ def _menu_item(check: Check, path: str, item: str) -> None:
         check.known(path, "report", second, check.config.reports)
     elif first == "dashboard" and second:
         check.known(path, "dashboard", second, check.config.dashboards)
+    elif first == "form" and second and "form" not in check.entities:
+        check.known(path, "form", second, {f.key for f in check.bundle.forms})
     elif first == "board" and second:
         check.known(path, "entity", second, check.entities)
     elif check.known(path, "entity", first, check.entities) and second:
@@ -396,6 +401,11 @@ def _web_form(check: Check, form: m.WebFormDef) -> None:
         for key in getattr(form, name):
             check.known(f"{path}.{name}[{key}]", "field", key, form.fields)
     _fields(check, f"{path}.values", form.entity, form.values)
+    about = check.field(f"{path}.answers_to", form.entity, form.answers_to)
+    if about is not None and about.type != "ref":
+        check.problems.add(
+            f"{path}.answers_to", "not_a_reference", lazy("“%(field)s” does not refer to another record.", field=about.key), lazy("Write a field of type ref: it will hold the record that was asked about.")
+        )
     if form.owner_role is not None:
         check.known(f"{path}.owner_role", "role", form.owner_role, check.roles)
 
@@ -423,6 +433,15 @@ def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> N
             f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
             lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),
         )  # fmt: skip
+    if isinstance(action.options.get("survey"), str):
+        surveys = {f.key: f for f in check.bundle.web_forms if f.answers_to}
+        if check.known(f"{path}.survey", "web_form", action.options["survey"], surveys) and entity in check.entities:
+            survey = surveys[action.options["survey"]]
+            about = check.entities[survey.entity].fields.get(survey.answers_to or "") if survey.entity in check.entities else None
+            if about is not None and about.options.get("to") != entity:
+                check.problems.add(
+                    f"{path}.survey", "wrong_entity", lazy("The survey “%(survey)s” asks about other records.", survey=survey.key), lazy("Choose a survey whose answers are about “%(entity)s”.", entity=entity or "")
+                )
     if not template.to and not action.options.get("to"):
         check.problems.add(
             f"{path}.to", "nobody", lazy("Nobody is named who gets the message."), lazy("Say it here or in the message “%(template)s”, for example by a field that holds an e-mail address.", template=template.key),
@@ -445,9 +464,6 @@ def _actions(check: Check) -> None:
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
-            for target in _texts(action.options.get("to")):
-                if target.startswith("role:"):
-                    check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
             if isinstance(action.options.get("role"), str):
                 check.known(f"{path}.role", "role", action.options["role"], check.roles)
             for name in ("to", "otherwise"):
@@ -463,6 +479,8 @@ def _actions(check: Check) -> None:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if "review" in action.options:
+                check.known(f"{path}.review", "review", action.options["review"], [r.key for r in check.bundle.reviews])
             if isinstance(action.options.get("approval"), str):
                 check.known(f"{path}.approval", "approval", action.options["approval"], [a.key for a in check.bundle.approvals if entity in (None, a.entity)])
             if isinstance(action.options.get("loser"), str):

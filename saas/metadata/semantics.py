@@ -16,8 +16,10 @@ from saas.metadata.approval_checks import check_approvals
 from saas.metadata.check import OWNED, RESERVED, Check, Scene
 from saas.metadata.kinds import action_types, field_types, widget_types
 from saas.metadata.pools import KEYS as POOLED
+from saas.metadata.semantics_forms import check_forms
 from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
+from saas.metadata.semantics_statements import check_statements
 from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
 
@@ -39,8 +41,10 @@ def check_meaning(check: Check) -> None:
     for entity in check.bundle.entities:
         _entity(check, entity)
     check_pipelines(check)
+    check_forms(check)
     check_twins(check)
     check_ledgers(check)
+    check_statements(check)
     _roles(check)
     for view in check.bundle.views:
         _view(check, view)
@@ -182,6 +186,12 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         if not field.made:
             _field(check, f"{path}.fields[{field.key}]", entity, field)
             _reserved(check, f"{path}.fields[{field.key}].key", field.key, taken)
+    segment = check.entities[entity.key].fields.get(entity.segment_field or "")
+    if segment is not None and (segment.system or segment.type not in ("option", "ref", "dept")):
+        check.problems.add(
+            f"{path}.segment_field", "no_segments", lazy("“%(field)s” cannot say to which segment a record belongs.", field=segment.key),
+            lazy("Name a field with one choice, or one that links to a record or department."),
+        )  # fmt: skip
     for pool in entity.pools:
         _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     _inverse_keys(check, entity)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.i18n import LazyString, lazy
+from saas.metadata import expressions as x
 from saas.metadata import models as m
 from saas.metadata.check import Check
 from saas.metadata.config import Entity
@@ -18,17 +19,49 @@ def check_ledgers(check: Check) -> None:
         party = entity.fields.get(ledger.party) if entity else None
         if entity is not None and party is not None and party.type == "ref" and party.options.get("to") in check.entities:
             _ledger(check, f"ledgers[{ledger.key}]", ledger, entity, check.entities[party.options["to"]])
-    known = {x.key for x in check.bundle.ledgers}
+    known = {ledger.key for ledger in check.bundle.ledgers}
     for rule in check.bundle.automations:
         check.known(f"automations[{rule.key}].on.ledger", "ledger", rule.on.options.get("ledger"), known)
     for scene in check.scenes():
         for number, action in enumerate(scene.actions):
-            kind, entity = action_types.find(action.action), action.options.get("entity")
-            if getattr(kind, "posts_entries", False) and entity in check.entities and all(x.entity != entity for x in check.bundle.ledgers):
-                check.problems.add(
-                    f"{scene.path}[{number}].entity", "not_a_ledger", lazy("“%(entity)s” has no ledger, so nothing can be posted there.", entity=entity),
-                    lazy("Choose the entity of a ledger's entries, or make a ledger of it."),
-                )  # fmt: skip
+            _action(check, f"{scene.path}[{number}]", scene.entity, action)
+
+
+def _action(check: Check, path: str, here: str, action: m.ActionDef) -> None:
+    """What actions name that post entries or make records from others."""
+    options, entity = action.options, action.options.get("entity")
+    if entity not in check.entities or here not in check.entities:
+        return
+    if getattr(action_types.find(action.action), "posts_entries", False):
+        ledgers = [each for each in check.bundle.ledgers if each.entity == entity]
+        if not ledgers:
+            check.problems.add(
+                f"{path}.entity", "not_a_ledger", lazy("“%(entity)s” has no ledger, so nothing can be posted there.", entity=entity),
+                lazy("Choose the entity of a ledger's entries, or make a ledger of it."),
+            )  # fmt: skip
+        elif "among" in options:
+            _among(check, path, here, ledgers, options)
+    for key in options.get("lists") or ():
+        for owner in (here, entity):
+            check.known(f"{path}.lists[{key}]", "relation", key, check.entities[owner].children)
+    back = check.field(f"{path}.back", here, options.get("back")) if isinstance(options.get("back"), str) else None
+    if back is not None and (back.type != "ref" or back.options.get("to") != entity):
+        check.problems.add(f"{path}.back", "wrong_target", lazy("“%(field)s” does not refer to “%(target)s”.", field=back.key, target=entity), lazy("Choose a field that refers to “%(party)s”.", party=entity))
+
+
+def _among(check: Check, path: str, here: str, ledgers: list[m.LedgerDef], options: Mapping[str, Any]) -> None:
+    ledger = next((each for each in ledgers if each.limit), None)
+    party = check.entities[ledger.entity].fields.get(ledger.party) if ledger else None
+    if ledger is None or party is None or party.options.get("to") not in check.entities:
+        check.problems.add(f"{path}.entity", "no_limit", lazy("No ledger of these entries has a limit, so nothing is ever open."), lazy("Give the ledger a field that its balance may not exceed."))
+        return
+    target = party.options["to"]
+    try:
+        x.check(x.parse(str(options["among"])), check.config, target, expect="bool", names={"new": ("ref", here)}, stored=True)
+    except x.ExpressionError as error:
+        check.problems.add(f"{path}.among", "bad_expression", error.problems[0].message, lazy("Write a condition that is true or false, for example: amount > 1000."))
+    for key in options.get("order") or ():
+        check.field(f"{path}.order[{key}]", target, str(key).lstrip("-"))
 
 
 def _ledger(check: Check, path: str, ledger: m.LedgerDef, entity: Entity, party: Entity) -> None:

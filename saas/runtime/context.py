@@ -79,6 +79,7 @@ class Context:
     granted: tuple[UUID, str] | None = None  # the transition of a record that an approval has just agreed to
     key: KeyScope | None = None  # the limits of the API key that asks; None: a person, or a program with all their rights
     support: Support | None = None  # an operator who looks in, with the tenant's leave
+    form: str | None = None  # the entry form through which records are written
     viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves
 
     @property

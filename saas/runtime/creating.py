@@ -32,13 +32,27 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, ledgers, numbers, permissions, quota, records, rollups, search, twins, uniques, validate
+from saas.runtime import (
+    events,
+    ledgers,
+    numbers,
+    permissions,
+    pricing,
+    quota,
+    records,
+    rollups,
+    search,
+    twins,
+    uniques,
+    validate,
+)
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import of_children
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
 from saas.runtime.pools import holding
 from saas.runtime.rows import EncodedMany, Row, encode_many
+from saas.runtime.segment_sql import isolates
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
 from saas.runtime.webhooks import hooks_of
@@ -138,7 +152,11 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
-    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key):  # each starts from what the one before it left
+    if isolates(ctx, entity):  # what nobody names is filled in from the maker's segments
+        return False
+    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from what the one before it left
+        return False
+    if any(a.entity == whole.key for whole in records.wholes(ctx, entity).values() for a in ctx.config.bundle.approvals):
         return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
     if hooks_of(ctx.config, entity.key):  # each tells of itself
@@ -311,7 +329,7 @@ def _asking_rules(ctx: Context, entity: Entity, confirmed: bool) -> list[Any]:
     return [
         (rule, matcher)
         for rule, matcher in twins.own_rules(ctx.config, entity)
-        if rule.action == "block" or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
+        if rule.action in ("block", "queue") or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
     ]
 
 
@@ -389,7 +407,7 @@ async def _tokens(group: _Group, made: Sequence[Row]) -> dict[UUID, set[str]]:
 
 async def _number(group: _Group, made: Sequence[Row]) -> None:
     for declared in group.entity.declared.values():
-        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" else []
+        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" and not declared.options.get("later") else []
         if without:
             given = await numbers.give(group.act.conn, group.ctx, group.entity, declared, [group.ctx.today] * len(without))
             for row, number in zip(without, given, strict=True):

@@ -23,6 +23,7 @@ from saas.metadata.models import OptionDef, ViewDef
 from saas.runtime import (
     aggregates,
     buttons,
+    composing,
     costs,
     creating,
     events,
@@ -31,8 +32,10 @@ from saas.runtime import (
     pipelines,
     postings,
     records,
+    reviews,
     runs,
     search,
+    upserts,
 )
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
@@ -51,8 +54,8 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
-    Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge.
+    CreateMany -> [id or AppError]; UpsertMany -> [Loaded or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge; Decide -> Change.
     Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
     """
@@ -203,6 +206,15 @@ async def _compare_for_merge(conn: Any, ctx: Context, entity: Entity, op: ops.Co
     return await merging.sheet(Act(conn, ctx), entity, op.survivor, op.losers, op.choices, op.winner)
 
 
+async def _decide(conn: Any, ctx: Context, entity: Entity, op: ops.Decide) -> ops.Change:
+    act = Act(conn, ctx)
+    review, about = reviews.review_of(ctx, op.review)
+    if about.key != entity.key:
+        raise NotFound(lazy("There is no such review here."))
+    case = await reviews.decide(act, review, op.item, op.target, op.sources, op.values)
+    return ops.Change(None, act.effects, act.warnings, _("Decided"), case=case)
+
+
 async def _get_merge(conn: Any, ctx: Context, entity: Entity, op: ops.GetMerge) -> merging.PastMerge:
     return await merging.past_merge(conn, ctx, entity, op.merge)
 
@@ -211,6 +223,17 @@ async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transitio
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _upsert_many(conn: Any, ctx: Context, entity: Entity, op: ops.UpsertMany) -> list[upserts.Loaded | AppError]:
+    return await upserts.upsert_many(conn, ctx, entity, op.by, op.rows)
+
+
+async def _compose(conn: Any, ctx: Context, entity: Entity, op: ops.Compose) -> ops.Change:
+    act = Act(conn, ctx)
+    form = composing.form_called(ctx, op.form)
+    row = await composing.compose(act, form, op.main.id, op.main, op.parts, confirm_duplicates=op.confirm_duplicates)
+    return await _change(act, entity, row.id, _said(ctx, entity, "updated" if op.main.id else "created", _("Saved")))
 
 
 async def _start_approval(conn: Any, ctx: Context, entity: Entity, op: ops.StartApproval) -> ops.Change:
@@ -407,6 +430,8 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.Compose: (_compose, True),
+    ops.UpsertMany: (_upsert_many, True),
     ops.StartApproval: (_start_approval, True),
     ops.ActOnApproval: (_act_on_approval, True),
     ops.Press: (_press, True),
@@ -414,6 +439,7 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.UndoMerge: (_undo_merge, True),
     ops.CompareForMerge: (_compare_for_merge, False),
     ops.GetMerge: (_get_merge, False),
+    ops.Decide: (_decide, True),
     ops.Claim: (_claim, True),
     ops.Assign: (_assign, True),
     ops.Release: (_release, True),

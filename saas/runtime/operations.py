@@ -99,6 +99,18 @@ class CompareForMerge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """What a record is that waits in a review: matched to `target`, together with `sources` (items of others that wait), or neither."""
+
+    entity: str
+    review: str
+    item: UUID
+    target: UUID | None = None
+    sources: Sequence[UUID] = ()
+    values: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetMerge:
     entity: str
     merge: UUID
@@ -112,6 +124,37 @@ class Transition:
     values: Values = field(default_factory=dict)
     version: int | None = None
     brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertMany:
+    """Rows that change the record with the same values in the unique rule `by`, or make it; each stands or falls alone. The answer is a
+    list of upserts.Loaded or AppError."""
+
+    entity: str
+    by: str
+    rows: Sequence[Values]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """One record of an entry form: an id alone picks it, values alone make it, both change it."""
+
+    values: Values = field(default_factory=dict)
+    id: UUID | None = None
+    version: int | None = None
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """An entry form sent: the main record and its parts by key, those that are lines as lists."""
+
+    entity: str
+    form: str
+    main: Entered
+    parts: Mapping[str, Entered | Sequence[Entered] | None] = field(default_factory=dict)
+    confirm_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +391,7 @@ class Change:
     warnings: list[str] = field(default_factory=list)
     message: str = ""
     merge: UUID | None = None  # the merge that was done or undone
+    case: str = ""  # what was decided in a review
 
 
 @dataclass(slots=True)

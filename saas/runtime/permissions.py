@@ -15,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, PortalDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context, Tenant
 from saas.runtime.pools.rights import seen_sql
+from saas.runtime.segment_sql import within_sql
 from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, field_sql, held_sql
 from saas.tenants import WRITABLE, TenantRow
@@ -141,6 +142,8 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
         return False
     if entity.defn.read_only and right in ("create", "update", "delete", "import") and not ctx.unrestricted:
         return False
+    if right in ("create", "update", "import", "bulk") and not _enters_here(ctx, entity_key):
+        return False
     if right == "create":
         return any(r.create or r.create_if for r in entity_rights(ctx, entity_key))
     if right == "import":
@@ -150,6 +153,33 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
     if right == "merge":
         return any(r.merge for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
     return bool(rules(ctx, right, entity_key))
+
+
+def _enters_here(ctx: Context, entity_key: str) -> bool:
+    """Some records are entered through their form alone: neither on pages of their own nor by import. What the configuration itself
+    orders, and sample data, need no form."""
+    if ctx.unrestricted or ctx.origin == "sample":
+        return True
+    wanted = ctx.config.cached("permissions.only_forms", lambda: _only_forms(ctx.config))
+    return entity_key not in wanted or ctx.form in wanted[entity_key]
+
+
+def _only_forms(config: Config) -> dict[str, set[str]]:
+    """{entity: the forms it is entered through} of those that are entered nowhere else. A form that enters them without insisting on it
+    is a way, too."""
+    ways: dict[str, set[str]] = {}
+    only: set[str] = set()
+    for form in config.bundle.forms:
+        main = config.entity(form.entity)
+        ways.setdefault(main.key, set()).add(form.key)
+        only |= {main.key} if form.only else set()
+        for part in form.parts:
+            target = main.fields[part.ref].options["to"] if part.ref else main.children[part.list or ""].child
+            inner = [config.entity(target).fields[key].options["to"] for key in part.creates]
+            for key in (target, *inner):
+                ways.setdefault(key, set()).add(form.key)
+            only |= {target} if part.only else set()
+    return {key: ways[key] for key in only}
 
 
 def require(ctx: Context, right: str, entity_key: str) -> None:
@@ -182,6 +212,7 @@ def right_sql(right: str, scope: RecordScope, *, shares: bool = True) -> str:
     if shares and right in ("read", "update") and given:
         also.append(shared_sql(scope, edit=right == "update"))
     condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *also])
+    condition = all_of(condition, within_sql(scope))
     return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
 
 
@@ -275,13 +306,12 @@ def _scope_sql(name: str, scope: RecordScope) -> str:
         people = [entity.fields[key] for key in entity.defn.assignees]
         if name == "participant":
             people = [f for f in entity.fields.values() if field_types.get(f.type).holds == "user" and f.key != "updated_by"]
-        return any_of(held_sql(scope.config, entity, f, a, me) for f in people)
-    if name == "portal_self":
-        return portal_sql(scope)
         found = [held_sql(scope.config, entity, f, a, me) for f in people]
         if name == "participant":  # and who belongs to its team
             found.append(shared_sql(scope, subjects=[f"user:{user.id}"]))
         return any_of(found)
+    if name == "portal_self":
+        return portal_sql(scope)
     if name == "team":
         return f"{own} = ANY({scope.param([user.id, *user.team_ids], 'uuid[]')})"
     ids = user.department_ids if name == "dept" else user.department_tree_ids
@@ -357,7 +387,15 @@ def conditions(ctx: Context, entity: Entity) -> list[str]:
 
 
 def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
-    """{field: access} for one record; `holds` says which of `conditions` are true for it."""
+    """{field: access} for one record; `holds` says which of `conditions` are true for it. Who may change it only because it was shared
+    with them does not give it away."""
+    if entity.defn.sharing and holds.get("own:update") is False and not ctx.unrestricted:
+        found = _access(ctx, entity, holds)
+        return {**found, "owner": "read"} if found.get("owner") == "write" else found
+    return _access(ctx, entity, holds)
+
+
+def _access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
     if not conditions(ctx, entity):
         return static_access(ctx, entity)
     result = dict(static_access(ctx, entity))

@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, ledgers, numbers, permissions, quota, rollups, search, twins, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, segments, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -86,7 +86,7 @@ def _asking(ctx: Context, entity: Entity, *, lock: bool, deleted: bool, named: b
         return _Asking(sql, tuple(params[1:]), projection, beside), ctx.viewer is None and not statement.is_of_moment
 
     kept = ctx.config.cached("records.asking", lambda: Recent(_KEPT))
-    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.viewer is None, lock, deleted, named), make)
+    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.form, ctx.origin == "sample", ctx.viewer is None, lock, deleted, named), make)
 
 
 async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:
@@ -102,6 +102,26 @@ def refuse_stale(row: Row, version: int | None) -> None:
 def in_approval(entity: Entity, row: Row) -> Conflict:
     """What whoever would change a record is told while an approval of it runs."""
     return Conflict(lazy("This record waits for an approval and cannot be changed until it is decided."), reason="in_approval", entity=entity.key, id=str(row.id))
+
+
+def wholes(ctx: Context, entity: Entity) -> dict[str, Entity]:
+    """{link field: entity} of what the entity's records live inside of: an order line's order."""
+    return {f.key: ctx.config.entity(f.options["to"]) for f in entity.declared.values() if f.options.get("detail") and f.options.get("to") in ctx.config.entities}
+
+
+async def refuse_in_closed(act: Act, entity: Entity, *rows: Row | None) -> None:
+    """What lives inside a record is closed together with it. Where approvals are defined the record is locked, so that none begins meanwhile."""
+    if not act.ctx.config.bundle.approvals:  # one question less for each line where nobody ever approves
+        return
+    for key, whole in wholes(act.ctx, entity).items():
+        ids = sorted({UUID(str(v)) for row in rows if row is not None and (v := row.get(key))})
+        if ids:
+            lock = " FOR NO KEY UPDATE" if any(a.entity == whole.key for a in act.ctx.config.bundle.approvals) else ""
+            found = await act.conn.fetch(f"SELECT id, frozen FROM record WHERE entity_id = {whole.number} AND id = ANY($1::uuid[]) ORDER BY id{lock}", ids)
+            if any(r["frozen"] is not None for r in found):
+                raise Conflict(
+                    lazy("The record this belongs to waits for an approval and cannot be changed until it is decided."), reason="in_approval", entity=whole.key, id=str(found[0]["id"])
+                )
 
 
 # ---- create ------------------------------------------------------------------------------------------------------------
@@ -122,18 +142,21 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
+    await segments.keep(act.conn, ctx, draft)
     await stamp(act, draft)
     await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await ledgers.prepare_entry(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
+    await refuse_in_closed(act, entity, row)
     if entity.pipeline and (stage := await ledgers.first_stage(act, entity, row)):
         row.state = row.values[entity.pipeline.field] = stage
     confirmation = twins.Confirmation(confirm_duplicates, reason)
     told = await twins.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmation, is_new=True)
-    act.warnings += told
+    act.warnings += told.warnings
     await holding.refuse(act, entity, row, None)
     await uniques.claim(act.conn, ctx, entity, row, None)
     await numbers.number(act.conn, ctx, entity, row)
@@ -141,12 +164,13 @@ async def create(
     row.version = 1
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
-    history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told else ""))
+    history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told.warnings else ""))
     accounts = await ledgers.opened(act, entity, row)
     tokens = search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=True)
     await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
+    await twins.let_wait(act.conn, ctx, entity, row.id, told.reviews)
     await refuse_outside(act, entity, row.id)
     act.effect("create", entity.key, row.id)
     await ledgers.closed(act, accounts)
@@ -343,8 +367,10 @@ def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
 async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reason: str = "", transition: str | None = None) -> Row:
     """Check and write a draft of an existing record, with all that follows from it."""
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
+    await segments.keep(act.conn, ctx, draft)
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
@@ -353,16 +379,17 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
         return old
     if old.frozen is not None and (transition is not None or not set(changes) <= set(old.frozen)):
         raise in_approval(entity, old)
+    await refuse_in_closed(act, entity, old, row)
     # A transition cannot be asked to confirm: a rule that only warns must not end it.
     confirmation = twins.Confirmation(confirm_duplicates, reason, unasked=transition is not None)
     told = await twins.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmation, is_new=False)
-    act.warnings += told
+    act.warnings += told.warnings
     await holding.refuse(act, entity, row, old)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
-    history = events.with_reason(changes, reason if told else "")
+    history = events.with_reason(changes, reason if told.warnings else "")
     kind = "transition" if transition else act.deed or "updated"
     writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, history, transition)]
     writes += await holding.noted(act, entity, row, old)
@@ -378,6 +405,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     act.deed = ""
     await ledgers.closed(act, accounts)
     await ledgers.party_changed(act, entity, row, old)
+    await twins.let_wait(act.conn, ctx, entity, row.id, told.reviews)
     if not transition:
         act.effect("update", entity.key, row.id)
         await dispatch(act, Happening("update", entity, row, old, frozenset(changes)))
@@ -421,6 +449,7 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
     refuse_stale(row, version)
     if row.frozen is not None:
         raise in_approval(entity, row)
+    await refuse_in_closed(act, entity, row)
     for relation in entity.children.values():
         if relation.on_delete == "restrict" and not relation.many:
             await _refuse_children(act, relation, row)

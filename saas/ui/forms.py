@@ -85,9 +85,10 @@ class Drawing:
     """Draws fields of one form: candidates, names of what is chosen, messages."""
 
     def __init__(
-        self, ctx: Context, entity: Entity, state: FormState, *, prefix: str = "f", typed: Mapping[str, Any] | None = None, problems: Sequence[FieldProblem] = ()
+        self, ctx: Context, entity: Entity, state: FormState, *, prefix: str = "f", typed: Mapping[str, Any] | None = None, problems: Sequence[FieldProblem] = (), named: str = ""
     ) -> None:
-        self.ctx, self.entity, self.state, self.prefix = ctx, entity, state, prefix
+        """`named`: what goes before the names of the controls where several records stand in one form."""
+        self.ctx, self.entity, self.state, self.prefix, self.named = ctx, entity, state, prefix, named
         self.typed = typed or {}
         self.messages: dict[str, str] = {}
         for problem in problems:
@@ -114,8 +115,10 @@ class Drawing:
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             return str(value)  # typed and not understood
 
-    async def field(self, key: str, *, required: bool | None = None, force: bool = False) -> FormField:
-        """`force`: a transition asks for this field, so it can be typed even where it is read-only otherwise."""
+    async def field(self, key: str, *, required: bool | None = None, force: bool = False, name: str = "", label: str = "", alone: bool = True) -> FormField:
+        """`force`: a transition asks for this field, so it can be typed even where it is read-only otherwise. `name`, `label`: other ones
+        than the field's. Not `alone`: what it links to is made in the same form."""
+        name = name or f"{self.named}{key}"
         field, state = self.entity.fields[key], self.state.fields[key]
         kind = field_types.get(field.type)
         value = self.value(key)
@@ -126,13 +129,13 @@ class Drawing:
         if not read_only:
             options, lookup = await self._options(field, value)
             control = markup(
-                f"fields/{field.type}/input.html", id=id_, name=key, field=field, value=kind.to_form(field, value, self.ctx.config), text=self.text(field, value) if value else "",
+                f"fields/{field.type}/input.html", id=id_, name=name, field=field, value=kind.to_form(field, value, self.ctx.config), text=self.text(field, value) if value else "",
                 options=options, required=must, disabled=False, invalid=key in self.messages, describedby=f"e-{id_}", locale=self.ctx.locale,
                 choices_url=lookup, end=kind.align_end, config=self.ctx.config,
             )  # fmt: skip
-            create = self._create_url(field)
+            create = self._create_url(field) if alone else ""
         html = markup(
-            "records/_field.html", key=key, id=id_, label=pick(field.label, self.ctx.locale), control=control, error=self.messages.get(key, ""), required=must and not read_only,
+            "records/_field.html", key=name, id=id_, label=label or pick(field.label, self.ctx.locale), control=control, error=self.messages.get(key, ""), required=must and not read_only,
             help=pick(field.help, self.ctx.locale), wide=is_wide(field), read_only=read_only, labelled=False, display=self.text(field, value) if value not in (None, "", []) else "",
             create_url=create, create_text=_("Create a new one") if create else "",
         )  # fmt: skip

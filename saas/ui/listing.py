@@ -17,6 +17,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef, PoolDef, ViewDef
 from saas.runtime import Context, advisor, execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.composing import forms_of
 from saas.runtime.pools.moves import standings
 from saas.runtime.pools.rights import assigns, claims, releases
 from saas.runtime.present import names_for
@@ -98,7 +99,8 @@ class Listing:
 
     def new(self) -> dict[str, str]:
         if not permissions.may(self.ctx, "create", self.entity.key):
-            return {}
+            form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key), None)
+            return {"new_url": f"/entry/{form.key}", "new_text": pick(form.label, self.ctx.locale)} if form else {}
         return {"new_url": f"{self.url}/new", "new_text": _("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
 
     async def chips(self, conn: Any) -> tuple[Chip, ...]:

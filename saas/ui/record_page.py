@@ -18,6 +18,7 @@ from saas.metadata.property_words import CHANNELS
 from saas.runtime import Context, execute, permissions, run_log
 from saas.runtime import operations as ops
 from saas.runtime.approvals import reading as approvals
+from saas.runtime.composing import forms_of
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
 from saas.runtime.messages import messages_of
@@ -91,7 +92,7 @@ class RecordPage:
         plural = pick(entity.defn.plural, ctx.locale)
         return RecordView(
             id=str(record.id), entity=entity.key, entity_plural=plural, icon=entity.defn.icon, title=record.title, version=record.version, url=self.url,
-            absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=f"{self.url}/edit" if may.update else "", menu=self._menu(may), stage=stage,
+            absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=self._edit_url(may), menu=self._menu(may), stage=stage,
             age=age or "", late=bool(late), header=tuple(f for f in header if f and f.html != values.EMPTY), path=path,
             transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
             buttons=() if deleted else tuple(Button(b.key, b.label, f"{self.url}/buttons/{quote(b.key)}", CSS.get(b.style, ""), not b.confirm) for b in may.buttons),
@@ -103,6 +104,13 @@ class RecordPage:
             restore_url=f"{self.url}/restore" if deleted and permissions.may(ctx, "delete", entity.key) else "",
             starts=await self._starts() if not deleted else (), approval=await self._approval() if not deleted else None, approval_url=f"{self.url}/approval",
         )  # fmt: skip
+
+    def _edit_url(self, may: ops.Can) -> str:
+        """The entry form where such records are entered there alone."""
+        form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key and f.only), None)
+        if form is not None and self.record.deleted_at is None and permissions.may(self.ctx.replace(form=form.key), "update", self.entity.key):
+            return f"/entry/{form.key}/{self.record.id}"
+        return f"{self.url}/edit" if may.update else ""
 
     # ---- approvals
 

@@ -11,7 +11,9 @@ from saas.i18n import pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.models import MenuGroup
 from saas.runtime import Context, permissions, user_forms
+from saas.runtime.composing import forms_of
 from saas.runtime.portal import is_portal
+from saas.runtime.reviews import may_review
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
 
@@ -68,6 +70,9 @@ def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
             items.append(replace(link, go=letter))
         if items:
             groups.append(NavGroup(pick(group.label, ctx.locale), tuple(items)))
+    if queues := [r for r in ctx.config.bundle.reviews if r.entity in ctx.config.entities and may_review(ctx, r)]:
+        links = tuple(Link(pick(r.label, ctx.locale), f"/reviews/{r.key}", "list-details", here.startswith(f"/reviews/{r.key}")) for r in queues)
+        groups.append(NavGroup(_("Reviews"), links))
     return _only_best_current([NavGroup(g.title, tuple(_clear(i, groups) for i in g.items)) for g in groups])
 
 
@@ -112,6 +117,9 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
     if kind == "report" and colon:
         report = ctx.config.reports.get(key)
         return Link(pick(report.label, ctx.locale), f"/reports/{key}", "chart-bar", path == f"/reports/{key}") if report and permissions.may_report(ctx, key) else None
+    if kind == "form" and colon and "form" not in ctx.config.entities:
+        form = next((f for f in forms_of(ctx) if f.key == key), None)
+        return Link(pick(form.label, ctx.locale), f"/entry/{key}", ctx.config.entity(form.entity).defn.icon, path == f"/entry/{key}") if form else None
     entity_key, view = (key, "") if kind == "board" else (kind, key)
     entity = ctx.config.entities.get(entity_key)
     if entity is None or not permissions.may(ctx, "read", entity_key):
@@ -134,9 +142,10 @@ def _item(ctx: Context, text: str, here: str) -> Link | None:
 
 def creates(ctx: Context) -> list[Link]:
     return [
-        Link(_("New %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
+        *(Link(pick(f.label, ctx.locale), f"/entry/{f.key}", "plus") for f in forms_of(ctx)),
+        *(Link(_("New %(name)s", name=pick(e.defn.label, ctx.locale)), f"/r/{e.key}/new", "plus")
         for e in ctx.config.entities.values()
-        if permissions.may(ctx, "create", e.key) and not is_detail(ctx, e)
+        if permissions.may(ctx, "create", e.key) and not is_detail(ctx, e)),
     ]
 
 

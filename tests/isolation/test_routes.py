@@ -62,7 +62,7 @@ CUSTOMER = {"entity": "customer"}
 RECORD = {"entity": "customer", "rid": "$record"}
 PAGE = {"entity": "customer", "record_id": "$record"}
 SECTIONS = ("templates", "web-forms", "webhooks", "inbound-hooks")
-DESCRIBED = ("ledgers",)  # settings whose forms are made from schemas
+DESCRIBED = ("ledgers", "forms", "pricing", "statements")  # settings whose forms are made from schemas
 OF_OPTIONS = ("", "/remove", "/split", "/merge")
 
 CASES: dict[str, Case] = {
@@ -93,6 +93,12 @@ CASES: dict[str, Case] = {
     "GET /api/v1/records/{entity:str}/twins": reads({}, {"rule": "same_name"}, **CUSTOMER), "POST /api/v1/records/{entity:str}/twins/search": sends({}, own=True, **CUSTOMER),
     "POST /api/v1/records/{entity:str}/twins/dismiss": sends({"ids": ["$record", "$gone"]}, **CUSTOMER), "GET /r/{entity:str}/twins": reads({}, {"rule": "same_name", "mine": "1"}, **CUSTOMER),
     "POST /r/{entity:str}/twins/search": fills({}, own=True, **CUSTOMER), "POST /r/{entity:str}/twins/dismiss": fills({"ids": "$record"}, **CUSTOMER),
+    "GET /api/v1/reviews": reads(), "GET /api/v1/reviews/{key:str}": reads(key="$word"), "GET /api/v1/reviews/{key:str}/{item:str}": reads(key="$word", item="$record"),
+    "POST /api/v1/reviews/{key:str}/{item:str}": sends({"target": "$record"}, {"sources": ["$gone"]}, key="$word", item="$record"),
+    "GET /reviews/{key:str}": reads(key="$word"), "GET /reviews/{key:str}/{item:uuid}": reads(key="$word", item="$record"), "POST /reviews/{key:str}/{item:uuid}": fills({"_target": "$record"}, key="$word", item="$record"),
+    **{f"{method} /settings/reviews{path}": Case(params={"key": "$word"}, query=({},), form=({},) if method == "POST" else ()) for method, path in (
+        ("GET", ""), ("GET", "/new"), ("POST", "/new"), ("GET", "/{key:str}"), ("POST", "/{key:str}"), ("GET", "/{key:str}/remove"), ("POST", "/{key:str}/remove"),
+    )},
     "GET /r/{entity:str}/merge": reads({"ids": "$record"}, {"ids": "$record", "survivor": "$record"}, **CUSTOMER), "POST /r/{entity:str}/merge": fills({"ids": "$record", "survivor": "$record"}, **CUSTOMER),
     "GET /r/{entity:str}/merges/{merge_id:uuid}": Case(params={"entity": "customer", "merge_id": "$merge"}), "POST /r/{entity:str}/merges/{merge_id:uuid}/undo": fills({}, entity="customer", merge_id="$merge"),
     "GET /api/v1/records/{entity:str}/{rid:str}": Case(params=RECORD, query=({}, {"deleted": "true"})),
@@ -108,8 +114,16 @@ CASES: dict[str, Case] = {
     "GET /api/v1/records/{entity:str}/{rid:str}/shares": Case(params=RECORD), "POST /api/v1/records/{entity:str}/{rid:str}/shares": Case(params=RECORD, body=({"with": "user:$user"}, {"with": "role:admin", "level": "edit"})),
     "DELETE /api/v1/records/{entity:str}/{rid:str}/shares/{subject:str}": Case(params={**RECORD, "subject": "user:$user"}),
     "GET /r/{entity:str}/{record_id:uuid}/shares": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/shares": fills({"subject": "user:$user"}, {"revoke": "user:$user"}, **PAGE),
+    "GET /settings/users/{user_id:uuid}/segments": reads(user_id="$user"), "POST /settings/users/{user_id:uuid}/segments": fills({"segments": "$record"}, user_id="$user"),
     "GET /r/{entity:str}/transfer": reads({"ids": "$record"}, {"view": "$view"}, **CUSTOMER), "POST /r/{entity:str}/transfer": fills({"ids": "$record", "owner": "$user"}, **CUSTOMER),
     "GET /api/v1/records/{entity:str}/{rid:str}/ledgers": Case(params=RECORD), "GET /api/v1/records/{entity:str}/{rid:str}/ledgers/{key:str}": Case(params={**RECORD, "key": "points"}),
+    "POST /api/v1/records/{entity:str}/upsert": sends({"by": "name", "rows": [{"name": "$word Ltd", "owner": "$user"}]}, entity="customer"),
+    "GET /api/v1/statements": reads(), "GET /api/v1/statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "POST /api/v1/statements/{key:str}/close": sends({"period": "2026-01"}, key="month"),
+    "GET /statements/{key:str}": reads({"period": "2026-01"}, {"party": "$record"}, key="month"), "GET /statements/{key:str}/export": reads(key="month"), "POST /statements/{key:str}/close": fills({"period": "2026-01"}, key="month"),
+    "GET /api/v1/forms": reads(), "POST /api/v1/forms/{key:str}": sends({"id": "$record", "values": {"name": "Try"}}, key="entry"),
+    "GET /entry/{key:str}": reads({"customer.id": "$record"}, key="entry"), "GET /entry/{key:str}/{record_id:uuid}": reads(key="entry", record_id="$record"),
+    "POST /entry/{key:str}": fills({"customer.id": "$record"}, key="entry"), "POST /entry/{key:str}/{record_id:uuid}": fills({"name": "$word"}, key="entry", record_id="$record"),
+    "POST /entry/{key:str}/live": fills({"customer.id": "$record"}, key="entry"),
     "POST /api/v1/records/{entity:str}/{rid:str}/reverse": Case(params=RECORD, body=({}, {"reason": "$word"})),
     "POST /api/v1/records/{entity:str}/{rid:str}/restore": Case(params={"entity": "customer", "rid": "$gone"}, body=({},)),
     "POST /api/v1/records/{entity:str}/{rid:str}/transitions/{key:str}": Case(params={"entity": "opportunity", "rid": "$opportunity", "key": "qualify"}, body=({}, {"values": {"customer": "$record"}})),

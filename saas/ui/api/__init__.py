@@ -5,6 +5,7 @@ from litestar import Router
 from saas.ui.api import (
     approvals,
     config,
+    forms,
     invitations,
     ledgers,
     merging,
@@ -13,9 +14,11 @@ from saas.ui.api import (
     people,
     pools,
     records,
+    reviews,
     runs,
     schema,
     shares,
+    statements,
     system,
     tokens,
     usage,
@@ -27,7 +30,7 @@ routers = [
         path="/api/v1",
         route_handlers=[
             *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *ledgers.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *reviews.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *statements.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

@@ -9,13 +9,18 @@ from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.metadata.compile import record_schema_for
 from saas.metadata.config import Entity
-from saas.metadata.models import TransitionDef
+from saas.metadata.models import FormPartDef, TransitionDef
 from saas.runtime import Context, buttons, permissions, reports
 from saas.runtime.approvals import flows
+from saas.runtime.composing import forms_of, labels
 from saas.runtime.postings import reversible, visible
+from saas.runtime.reviews import may_review
+from saas.runtime.statements import statements_of
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
+    DECISION,
     ID,
+    KEY,
     LED_ON,
     ONCE,
     SHARED,
@@ -41,6 +46,8 @@ def document(ctx: Context, server: str) -> Json:
         if permissions.may(ctx, "read", entity.key) or permissions.may(ctx, "create", entity.key):
             schemas.update(_schemas(ctx, entity))
             paths.update(_entity_paths(ctx, entity))
+    paths.update(_form_paths(ctx))
+    paths.update(_statement_paths(ctx))
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{ctx.tenant.name} CRM", "version": str(ctx.config.revision)},
@@ -113,6 +120,9 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
     if reversible(ctx, entity) is not None and permissions.may(ctx, "create", key) and permissions.may(ctx, "read", key):
         reason = body({"type": "object", "properties": {"reason": {"type": ["string", "null"]}}}, required=False)
         act(f"{one}/reverse", "post", "reverse", _("Reverse"), answers(201, ref("Change"), 402, 403, 404, 409, 422), parameters=[ID, ONCE], requestBody=reason)
+    if rules := [u.key for u in entity.defn.unique if u.when is None] if permissions.may(ctx, "create", key) and permissions.may(ctx, "update", key) and permissions.may(ctx, "read", key) else []:
+        asked = {"by": {"type": "string", "enum": rules}, "rows": {"type": "array", "maxItems": 1000, "items": {"type": "object"}}}
+        act(f"{root}/upsert", "post", "upsert", _("Load facts: change or make by a key"), answers(200, {"type": "object"}, 400, 402, 403, 404, 422), requestBody=body({"type": "object", "properties": asked, "required": ["by", "rows"]}))
     if permissions.may(ctx, "update", key):
         change = _values(ref(f"{key}.change"), "confirm_duplicates", "duplicate_reason", "version")
         act(one, "patch", "update", _("Change"), answers(200, ref(key), 402, 403, 404, 409, 410, 422), parameters=[ID, match()], requestBody=change)
@@ -206,6 +216,49 @@ def _asked(ctx: Context, entity: Entity, transition: TransitionDef) -> Json:
     return {"type": "object", "properties": {k: full[k] for k in (*transition.require, *transition.ask) if k in full}}
 
 
+def _form_paths(ctx: Context) -> Json:
+    """An entry form each: the main record's values, and of each part one record or a list of them."""
+    found: Json = {}
+    if forms_of(ctx):
+        found["/forms"] = {"get": {"summary": _("Entry forms"), "operationId": "forms", "parameters": [], "responses": answers(200, page({"type": "object"}), 403)}}
+    for form in forms_of(ctx):
+        parts = {part.key: _part(ctx, target.entity, part) for part, target, _label in labels(ctx, form)}
+        main = _entered(ctx, ctx.config.entity(form.entity), form.fields, ())
+        asked = {"type": "object", "properties": {**main["properties"], "parts": {"type": "object", "properties": parts, "additionalProperties": False}, "confirm_duplicates": {"type": "boolean"}}}
+        found[f"/forms/{form.key}"] = {"post": {
+            "summary": pick(form.label, ctx.locale), "operationId": f"form_{form.key}", "parameters": [ONCE], "requestBody": body(asked), "responses": answers((200, 201), ref("Change"), 402, 403, 404, 409, 422),
+        }}
+    return found
+
+
+def _statement_paths(ctx: Context) -> Json:
+    found: Json = {}
+    if statements_of(ctx):
+        found["/statements"] = {"get": {"summary": _("Statements"), "operationId": "statements", "parameters": [], "responses": answers(200, page({"type": "object"}), 403)}}
+    for statement in statements_of(ctx):
+        named: list[Json] = [{"name": name, "in": "query", "required": False, "schema": {"type": "string"}} for name in ("period", "party")]
+        found[f"/statements/{statement.key}"] = {"get": {"summary": pick(statement.label, ctx.locale), "operationId": f"statement_{statement.key}", "parameters": named, "responses": answers(200, {"type": "object"}, 400, 403, 404, 409)}}
+        if statement.closings and permissions.may(ctx, "create", statement.closings):
+            asked = body({"type": "object", "properties": {"period": {"type": "string"}}, "required": ["period"]})
+            found[f"/statements/{statement.key}/close"] = {"post": {"summary": _("Close the period"), "operationId": f"close_{statement.key}", "parameters": [ONCE], "requestBody": asked, "responses": answers(200, {"type": "object"}, 400, 402, 403, 404, 409, 422)}}
+    return found
+
+
+def _part(ctx: Context, entity: Entity, part: FormPartDef) -> Json:
+    one = _entered(ctx, entity, part.fields, part.creates)
+    return {"type": "array", "maxItems": 200, "items": one} if part.list is not None else one
+
+
+def _entered(ctx: Context, entity: Entity, fields: Sequence[str], creates: Sequence[str]) -> Json:
+    full = record_schema_for(ctx.config, entity.key, permissions.static_access(ctx, entity), ctx.locale)["properties"]
+    own = {k: full[k] for k in fields if k in full}
+    for key in creates:
+        if key in own:
+            own[key] = {"anyOf": [own[key], {"type": "object", "properties": {"values": {"type": "object"}}, "required": ["values"]}]}
+    more: Json = {"id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"}, "delete": {"type": "boolean"}}
+    return {"type": "object", "properties": {"values": {"type": "object", "properties": own, "additionalProperties": False}, **more}, "additionalProperties": False}
+
+
 # ---- everything else ---------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +281,14 @@ def _fixed(ctx: Context) -> Json:
             "requestBody": body({"type": "object", "properties": {"ids": {"type": "array", "maxItems": 1000, "items": {"type": "string", "format": "uuid"}}}}, required=False),
         }},
         "/reports": read(_("Reports you may open"), "reports"),
+        **({
+            "/reviews": read(_("Review queues you may work on"), "reviews"),
+            "/reviews/{key}": {"get": {"summary": _("What waits in a review"), "operationId": "review", "parameters": [KEY], "responses": answers(200, {"type": "object"}, 403, 404)}},
+            "/reviews/{key}/{id}": {
+                "get": {"summary": _("A record that waits, and what it may be"), "operationId": "review_item", "parameters": [KEY, ID], "responses": answers(200, {"type": "object"}, 403, 404)},
+                "post": {"summary": _("Decide what it is"), "operationId": "decide", "parameters": [KEY, ID], "requestBody": body(DECISION), "responses": answers(200, {"type": "object"}, 402, 403, 404, 409, 410, 422)},
+            },
+        } if any(r.entity in ctx.config.entities and may_review(ctx, r) for r in ctx.config.bundle.reviews) else {}),
         "/jobs": read(_("Your jobs"), "jobs", "status", "limit"),
         "/jobs/{id}": {"get": {"summary": _("One job"), "operationId": "job", "parameters": [ID], "responses": answers(200, ref("Job"), 404)}},
         "/jobs/{id}/result": {"get": remembered({"summary": _("What a job made"), "operationId": "job_result", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")})},

@@ -62,7 +62,7 @@ def _version(request: Request, body: Mapping[str, Any]) -> int | None:
     return found
 
 
-def _confirmed(body: Mapping[str, Any]) -> bool:
+def confirmed(body: Mapping[str, Any]) -> bool:
     found = body.get("confirm_duplicates", False)
     if not isinstance(found, bool):
         raise BadRequest(lazy("“%(name)s” must be true or false.", name="confirm_duplicates"), field="confirm_duplicates")
@@ -115,7 +115,7 @@ async def create_record(request: Request, entity: FromPath[str]) -> Response[Any
     body = await access.body(request)
 
     async def run() -> tuple[int, dict[str, Any]]:
-        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=_confirmed(body), reason=_reason(body)))
+        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=confirmed(body), reason=_reason(body)))
         created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
         content = shapes.record(change.record) if change.record else {"id": created, "entity": entity}
         return 201, {**content, "effects": [e for e in change.effects if e["id"] != created], "warnings": change.warnings, "message": change.message}
@@ -165,7 +165,7 @@ async def update_record(request: Request, entity: FromPath[str], rid: FromPath[s
     change = await execute(
         ctx,
         ops.Update(
-            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=_confirmed(body),
+            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=confirmed(body),
             reason=_reason(body),
         ),
     )  # fmt: skip

@@ -15,9 +15,10 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from saas.errors import BadRequest, FieldProblem, InvalidInput, NotFound
+from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, NotFound
 from saas.i18n import lazy, pick
-from saas.runtime import Context, archive, files, jobs, transfer
+from saas.runtime import Context, archive, execute, files, jobs, transfer
+from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk
 from saas.runtime.finding import Found, find_everywhere
 from saas.runtime.permissions import require, require_active
@@ -48,6 +49,25 @@ def _hit(ctx: Context, found: Found) -> dict[str, Any]:
 
 
 # ---- bulk --------------------------------------------------------------------------------------------------------------
+
+
+@post("/records/{entity:str}/upsert", status_code=200)
+async def upsert_records(request: Request, entity: FromPath[str]) -> Response[Any]:
+    """`{"by": unique rule, "rows": [{field: value}, …]}`: the same rows again change nothing."""
+    ctx = await access.context(request)
+    body = await access.body(request)
+    rows, by = body.get("rows"), body.get("by")
+    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+        raise BadRequest(lazy("“%(name)s” must be a list of objects.", name="rows"), field="rows")
+    if not isinstance(by, str):
+        raise BadRequest(lazy("“%(name)s” must be a text.", name="by"), field="by")
+    found = await execute(ctx, ops.UpsertMany(entity=entity, by=by, rows=rows))
+    results = [
+        {"id": None, "status": "failed", "code": x.code, "message": str(x.message), "errors": [{"field": p.field, "code": p.code, "message": str(p.message)} for p in x.problems]}
+        if isinstance(x, AppError) else {"id": str(x.id), "status": x.status}
+        for x in found
+    ]  # fmt: skip
+    return access.answer({"results": results, "counts": {s: sum(r["status"] == s for r in results) for s in ("created", "changed", "same", "failed")}})
 
 
 @post("/records/{entity:str}/bulk", status_code=200)
@@ -318,5 +338,5 @@ async def _parts(upload: UploadFile) -> AsyncIterator[bytes]:
 
 
 HANDLERS = [
-    search, bulk_records, start_export, start_archive, get_archive, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
+    upsert_records, search, bulk_records, start_export, start_archive, get_archive, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
 ]  # fmt: skip

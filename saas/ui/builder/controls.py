@@ -507,7 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "invited_role": "choice", "any_fields": "choices", "ledger": "choice", "stage": "choice", "transition": "choice", "approval": "choice",
+    "message_template": "choice", "invited_role": "choice", "survey": "choice", "any_fields": "choices", "ledger": "choice", "review": "choice", "relations": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
     "child_fields": "choices", "person_field": "choice",
 }  # fmt: skip
@@ -549,18 +549,22 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         return tuple(Choice(str(v), _(str(labels.get(v, v)))) for v in prop.get("items", {}).get("enum", ()))
     elif hint == "person_field" and entity:
         pairs = ((f.key, f.label) for f in entity.fields.values() if field_types.get(f.type).holds == "user" and not field_types.get(f.type).many)
-    elif hint in ("relation", "target_relation") and entity:
+    elif hint in ("relation", "relations", "target_relation") and entity:
         pairs = ((r.key, r.label) for r in entity.children.values())
     elif hint in ("child_field", "child_fields") and entity:
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()
     elif hint == "option_set":
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
+    elif hint == "survey":
+        pairs = ((f.key, f.label) for f in config.bundle.web_forms if f.answers_to)
     elif hint == "invited_role":
         pairs = ((r.key, r.label) for r in config.bundle.roles if not r.admin and not r.settings)
     elif hint == "message_template":
         pairs = ((t.key, t.label) for t in config.bundle.templates if not entity_key or t.entity == entity_key)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
+    elif hint == "review":
+        pairs = ((x.key, x.label) for x in config.bundle.reviews)
     elif hint == "ledger":
         pairs = ((x.key, x.label) for x in config.bundle.ledgers)
     elif hint == "stage" and entity and entity.pipeline:

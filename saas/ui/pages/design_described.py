@@ -6,7 +6,7 @@ the statement.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +17,21 @@ from litestar.params import FromPath
 from saas.errors import NotFound
 from saas.i18n import LazyString, lazy
 from saas.i18n import gettext as _
-from saas.metadata.anatomy import DESCRIBED, is_required, property_schemas
+from saas.metadata import edits
+from saas.metadata.anatomy import DESCRIBED, is_required, part_of, property_schemas
 from saas.metadata.described_words import help_of
 from saas.metadata.far import control_of, entity_in
 from saas.metadata.kinds import field_types
 from saas.metadata.naming import Lookup
-from saas.metadata.property_words import choice_word, property_word
+from saas.metadata.property_words import choice_word, noun, property_word
 from saas.ui.builder import words
-from saas.ui.builder.controls import Control, draw, laid, left_over, read
+from saas.ui.builder.controls import Control, control_kinds, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal, take_out
-from saas.ui.builder.stacks import fresh_key, is_gesture, missing
+from saas.ui.builder.stacks import StackCard, StackControl, draw_nested, errors_at, fresh_key, is_gesture, missing, read_nested
 from saas.ui.views import Choice
 
-KINDS = {"field": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
+KINDS = {"values": "values", "roles": "choices", "field": "choice", "transition": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,24 @@ SECTIONS = {
     s.name: s
     for s in (
         Section(
+            "form", "forms", lazy("Entry form"), lazy("Entry forms"), lazy("One page for a record, the records it belongs to and its lines: picked or made, and saved together."),
+            lazy("New entry form"), lazy("Choose what is entered, then the parts: the records it refers to and its lines."),
+        ),
+        Section(
+            "pricing", "percent", lazy("Pricing"), lazy("Pricing"), lazy("What a line should cost: list prices, discounts that apply, and a recommendation that explains itself."),
+            lazy("New pricing"), lazy("Make entities for discounts and, where you need them, price lists; then say here how a line finds its price."),
+        ),
+        Section(
+            "statement", "file-text", lazy("Statement"), lazy("Statements"), lazy("What is settled with each partner for a month: a count or a sum at the price of the day, frozen when it is closed."),
+            lazy("New statement"), lazy("Choose what is settled, with whom, and where prices and closed periods are kept."),
+        ),
+        Section(
             "ledger", "coins", lazy("Ledger"), lazy("Ledgers"), lazy("Accounts of points, stock or money: entries are only ever added, and the balance never goes where it must not."),
             lazy("New ledger"), lazy("Make the entity of the movements first, each linked to the record whose balance it is; then say here what its fields mean."),
+        ),
+        Section(
+            "review", "list-details", lazy("Review"), lazy("Reviews"), lazy("Queues of records that somebody compares with what is there already before they count."),
+            lazy("New review"), lazy("Give the entity a pipeline with a stage in which records wait and a transition for each decision; then say here what is compared."),
         ),
     )
 }  # fmt: skip
@@ -84,21 +101,34 @@ def _named(section: Section) -> dict[str, str]:
 
 
 def _controls(desk: Desk, section: Section, values: Mapping[str, Any]) -> list[Control]:
+    return controls_of_kind(desk, section.kind, values, str(values.get("entity") or ""))
+
+
+def controls_of_kind(desk: Desk, kind: str, values: Mapping[str, Any], base: str) -> list[Control]:
+    """The controls of a described definition; `values` decide what can be chosen, `base` is the entity it is about."""
     found = []
     lookup = Lookup(desk.raw)
-    for name, schema in property_schemas(section.kind).items():
+    ways = {way for s in property_schemas(kind).values() for way in ([s["x-of"]] if isinstance(s.get("x-of"), str) else s.get("x-of") or ())}
+    for name, schema in property_schemas(kind).items():
         if name in ("key", "entity"):
             continue
-        hint, needed = control_of(section.kind, name), is_required(section.kind, name)
-        title, help_ = str(property_word(section.kind, name)), str(help_of(section.kind, name))
+        hint, needed = control_of(kind, name), is_required(kind, name)
+        title, help_ = str(property_word(kind, name)), str(help_of(kind, name))
+        if (part := part_of(kind, name)) is not None:
+            more = {"kind": part.kind, "add": _("Add a part"), "entry": str(noun(part.kind))}
+            found.append(Control(name, "described", title, help_, entity=base, more=more))
+            continue
         advanced = not needed and not values.get(name) and name not in ("description",)
         if hint:
-            entity = str(entity_in(lookup, section.kind, name, values, values.get("entity")) or "")
-            choices = _choices(desk, section.kind, name, schema, entity, values)
-            more = {"empty": _("Choose …") if needed else _("None"), "redraw": any(s.get("x-of") == name for s in property_schemas(section.kind).values())}
+            entity = str(entity_in(lookup, kind, name, values, base) or "")
+            choices = _choices(desk, kind, name, schema, entity, values)
+            more = {"empty": _("Choose …") if needed else _("None"), "redraw": name in ways}
+            if hint == "values":
+                found.append(Control(name, "values", title, help_, needed, entity=base, advanced=advanced, more={"about": entity, "results": {}, "names": ""}))
+                continue
             found.append(Control(name, KINDS[hint], title, help_, needed, schema.get("default"), choices, entity, str(schema.get("x-result") or ""), advanced=advanced, more=more))
         elif "enum" in schema:
-            picks = tuple(Choice(v, str(choice_word(section.kind, name, v))) for v in schema["enum"])
+            picks = tuple(Choice(v, str(choice_word(kind, name, v))) for v in schema["enum"])
             found.append(Control(name, "choice", title, help_, needed, schema.get("default"), picks))
         elif schema.get("type") == "boolean":
             found.append(Control(name, "bool", title, help_, default=schema.get("default")))
@@ -113,6 +143,8 @@ def _choices(desk: Desk, kind: str, name: str, schema: Mapping[str, Any], entity
     hint, entity, config = control_of(kind, name), desk.config.entities.get(entity_key), desk.config
     if hint == "entity":
         return tuple(Choice(e.key, desk.words(e.defn.label, e.key)) for e in config.entities.values())
+    if hint == "roles":
+        return tuple(Choice(r.key, desk.words(r.label, r.key)) for r in config.bundle.roles)
     if entity is None:
         return ()
     if hint in ("field", "fields"):
@@ -121,6 +153,8 @@ def _choices(desk: Desk, kind: str, name: str, schema: Mapping[str, Any], entity
         return tuple(Choice(f.key, desk.words(f.label, f.key)) for f in fits)
     if hint == "relation":
         return tuple(Choice(r.key, desk.words(r.label, r.key)) for r in entity.children.values())
+    if hint == "transition":
+        return tuple(Choice(t.key, desk.words(t.label, t.key)) for t in entity.pipeline.transitions) if entity.pipeline else ()
     if hint == "stage":
         return tuple(Choice(s.key, desk.words(s.label, s.key)) for s in entity.pipeline.stages) if entity.pipeline else ()
     if hint == "options":
@@ -128,6 +162,34 @@ def _choices(desk: Desk, kind: str, name: str, schema: Mapping[str, Any], entity
         if field is not None and field.type in ("option", "multi"):
             return tuple(Choice(o.key, desk.words(o.label, o.key), color=o.color) for o in config.field_options(field))
     return ()
+
+
+@control_kinds.register
+class DescribedParts(StackControl):
+    """A list of described definitions inside another. `more`: kind, add, entry."""
+
+    key = "described"
+
+    def entry(self, desk: Desk, control: Control, form: FormMultiDict, prefix: str, before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        kind = control.more["kind"]
+        first = read_nested(desk, controls_of_kind(desk, kind, {}, control.entity), prefix, form)
+        found = read_nested(desk, controls_of_kind(desk, kind, first, control.entity), prefix, form)
+        leads = next((str(v) for k, v in found.items() if k in ("ref", "list")), "")
+        key = str(form.get(f"{prefix}key") or "") or (edits.key_for({"en": leads}, {str(r.get("key")) for r in before}, "part") if leads else "")
+        return {**({"key": key} if key else {}), **found}
+
+    def is_something(self, control: Control, row: Mapping[str, Any]) -> bool:
+        return bool(row)
+
+    def columns(self, desk: Desk, control: Control, rows: Sequence[Mapping[str, Any]], number: int) -> Sequence[Control]:
+        return controls_of_kind(desk, control.more["kind"], rows[number], control.entity)
+
+    async def card(self, desk: Desk, control: Control, number: int, rows: Sequence[Mapping[str, Any]]) -> StackCard:
+        row, errors, columns = rows[number], errors_at(control, number), self.columns(desk, control, rows, number)
+        named = next((c.text for c in columns for c in c.choices if c.key in (row.get("ref"), row.get("list"))), "")
+        drawn = await draw_nested(desk, columns, f"{control.name}.{number}.", row, errors)
+        hidden = ((f"{control.name}.{number}.key", str(row.get("key") or "")),)
+        return StackCard(number, desk.words(row.get("label")) or named or str(control.more["entry"]), "", "", drawn, left_over(errors, columns), True, hidden)
 
 
 # ---- pages ---------------------------------------------------------------------------------------------------------------

@@ -127,6 +127,9 @@ def test_what_is_wrong_is_said():
     assert ("approvals[any_one].steps", "no_steps") in at(["steps"], [], "any_one")
     assert ("approvals[pick].ways", "no_steps") in at(["ways"], [], "pick")
     assert ("approvals[named].people.least", "out_of_order") in at(["people", "least"], 9, "named")
+    assert ("approvals[named].start.transitions", "nobody_named") in at(["start"], {"transitions": ["submit"]}, "named")
+    assert ("automations[begin].do[0].approval", "nobody_named") in problems(lambda b: b["automations"][0]["do"][0].update(approval="named"))
+    assert ("automations[begin].do[0].approval", "unknown_approval") in problems(lambda b: b["automations"][0]["do"][0].update(approval="nothing"))
     assert ("approvals[buying].open_fields[nothing]", "unknown_field") in at(["open_fields"], ["nothing"])
 
 

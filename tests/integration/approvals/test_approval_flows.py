@@ -335,6 +335,8 @@ async def test_comments_and_who_may_know(buying):
         await execute(await buying.ctx("outside"), ops.ActOnApproval(entity="purchase", id=record_id, flow=found.id, act="comment", comment="me, too"))
     await decide(buying, record_id, "lead", "delegate", person=buying.people["outside"])
     seen = (await reading.record_flows(await buying.ctx("outside"), "purchase", record_id))[0]  # the configuration asked them
+    assert {s.condition for s in seen.steps} == {""} and {s.holds for s in seen.steps} == {None}  # it would tell of the amount
+    assert (await flow(buying, record_id, "legal")).steps[1].condition
     title, fields = await reading.shown_fields(await buying.ctx("outside"), "purchase", record_id, seen.id)
     assert fields == [("Subject", title), ("Amount", "5,000.00")]
 
@@ -357,6 +359,8 @@ async def test_an_administrator_puts_somebody_else_in_the_place(buying):
     record_id = await submitted(buying, amount=10)
     with pytest.raises(PermissionDenied):
         await decide(buying, record_id, "boss", "reassign", person=buying.people["legal"])
+    with pytest.raises(InvalidInput):
+        await decide(buying, record_id, "admin", "reassign", person=buying.people["clerk"])
     await decide(buying, record_id, "admin", "reassign", person=buying.people["legal"])
     await waits_for(buying, record_id, "legal")
 
@@ -449,6 +453,11 @@ async def test_frozen_on_every_way_into_a_record(buying):
             with pytest.raises(Conflict) as caught:
                 await execute(who, act)
             assert reason(caught) == "in_approval", act
+    other = await purchase(lab)
+    for survivor, loser in ((record_id, other), (other, record_id)):
+        with pytest.raises(Conflict) as caught:
+            await execute(await lab.ctx("admin"), ops.Merge(entity="purchase", survivor=survivor, losers=[loser]))
+        assert reason(caught) == "in_approval"
     report = await bulk(await lab.ctx("boss"), "purchase", "update", ids=[record_id], values={"subject": "y"})
     assert [f["id"] for f in report["failed"]] == [str(record_id)]
     assert not (await lab.get("purchase", record_id)).can.delete and not (await lab.get("purchase", record_id)).can.transitions
@@ -458,6 +467,23 @@ async def test_frozen_on_every_way_into_a_record(buying):
     await start(lab, frozen_child, "bare")
     with pytest.raises(Conflict):
         await execute(ctx, ops.Delete(entity="purchase", id=child))  # would take the frozen one along
+
+
+async def test_what_lives_inside_the_record_is_closed_with_it(buying):
+    record_id = await purchase(buying, amount=10)
+    item = await buying.make("item", "clerk", name="chair", of=str(record_id))
+    await execute(await buying.ctx("clerk"), ops.Transition(entity="purchase", id=record_id, key="submit"))
+    for who in (await buying.ctx("boss"), await buying.system()):
+        for act in (
+            ops.Update(entity="item", id=item, values={"name": "throne"}), ops.Delete(entity="item", id=item), ops.Create(entity="item", values={"name": "x", "of": str(record_id)}),
+        ):  # fmt: skip
+            with pytest.raises(Conflict) as caught:
+                await execute(who, act)
+            assert reason(caught) == "in_approval"
+    many = await execute(await buying.ctx("boss"), ops.CreateMany(entity="item", rows=[{"name": str(n), "of": str(record_id)} for n in range(3)]))
+    assert all(isinstance(m, Conflict) for m in many)
+    await decide(buying, record_id, "lead")
+    await execute(await buying.ctx("boss"), ops.Update(entity="item", id=item, values={"name": "throne"}))
 
 
 async def test_a_guarded_transition_is_done_by_the_approval_only(buying):

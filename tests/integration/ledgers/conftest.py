@@ -12,6 +12,6 @@ from tests.ledger_bundle import ledger_bundle
 async def trade(database) -> AsyncIterator[Lab]:
     """One tenant with ledgers, shared by tests that make records of their own."""
     lab = await make_lab(ledger_bundle(), people=False)
-    for role in ("chief", "clerk", "reader"):
+    for role in ("chief", "clerk", "partner", "reader"):
         await lab.person(role, [role])
     yield lab

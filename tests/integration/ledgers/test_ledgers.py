@@ -184,6 +184,30 @@ async def test_no_more_than_is_owed(trade):
         await execute(await trade.ctx(), ops.Update(entity="plan", id=plan, values={"amount": "99.00"}))
 
 
+async def test_a_gift_takes_points_and_stock_or_neither(trade):
+    who, kettle = await member(trade, 250), await trade.make("product", name="Kettle")
+    gift = {"member": who, "product": str(kettle), "cost": 200}
+    with pytest.raises(InvalidInput):  # none in stock: the points stay
+        await trade.make("gift", **gift)
+    assert await points(trade, who) == 250
+    await post(trade, "move", product=str(kettle), kind="in", quantity=2)
+    await trade.make("gift", **gift)
+    with pytest.raises(InvalidInput):  # not enough points: the stock stays
+        await trade.make("gift", **gift)
+    assert (await points(trade, who), (await trade.get("product", kettle)).values["stock"]) == (50, 1)
+
+
+async def test_replacing_a_card_voids_its_sub_cards(trade):
+    who = await member(trade)
+    numbers = [{"number": f"{who[:8]}-{n}", "member": who} for n in range(3)]
+    main, *subs = await execute(await trade.ctx(), ops.CreateMany(entity="card", rows=numbers))  # issued in a batch
+    for sub in subs:
+        await execute(await trade.ctx(), ops.Update(entity="card", id=sub, values={"main": str(main)}))
+    await move(trade, subs[0], "cancel", entity="card")
+    await move(trade, main, "replace", entity="card")
+    assert [(await trade.get("card", c)).state for c in (main, *subs)] == ["replaced", "void", "void"]
+
+
 async def test_imports_of_many_keep_the_rule(trade):
     made = await trade.make("product", name="Chair")
     await post(trade, "move", product=str(made), kind="in", quantity=25)

@@ -190,7 +190,7 @@ async def test_somebody_applies_is_approved_and_comes_in_by_a_proved_address(age
     assert "Cleo" in page.text and "Agent ann" not in page.text
 
 
-def test_definitions_are_checked():
+async def test_definitions_are_checked():
     def problems(**changes):
         bundle = agency_bundle()
         bundle["roles"][1].update(changes)
