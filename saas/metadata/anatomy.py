@@ -144,14 +144,14 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "branch": {"to": "stage"},
     "action": {
         "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people", "template": "message_template", "role": "role", "approval": "approval", "loser": "target",
+        "target": "target", "to": "people", "template": "message_template", "survey": "web_form", "role": "role", "approval": "approval", "loser": "target",
     },
     "portal": {"link": "field", "email": "field"},
     "notice": {"text": "field"},
     "webhook": {"fields": "fields"},
     "inbound_hook": {"map": "field_map", "values": "values", "match": "fields"},
     "web_form": {
-        "fields": "fields", "required": "fields", "values": "values", "match": "fields", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
+        "fields": "fields", "required": "fields", "values": "values", "match": "fields", "answers_to": "field", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
     },
     "template": {"subject": "label", "body": "label", "to": "people", "language": "expression"},
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},

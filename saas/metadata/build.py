@@ -342,7 +342,7 @@ def _web_form(raw: Raw) -> m.WebFormDef:
     return m.WebFormDef(
         key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
         on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
-        redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+        answers_to=raw.get("answers_to"), days=raw.get("days", 30), redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
     )  # fmt: skip
 
 

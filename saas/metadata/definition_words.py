@@ -390,7 +390,7 @@ def _json(value: Any) -> str:
 _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "label": _label, "field": _fields, "fields": _fields, "path": _fields, "paths": _fields, "sort": _sort, "widget_sort": _sort,
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
-    "message_template": _keys("templates"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
+    "message_template": _keys("templates"), "web_form": _keys("web_forms"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
     "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transitions": _transitions, "approval": _keys("approvals"), "transition_rights": _transition_rights,
     "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,

@@ -81,7 +81,7 @@ _SINGLE: Mapping[tuple[str, str], str] = {
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
     ("schedule", "entity"): "definition", ("approval", "entity"): "definition", ("action", "approval"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("webhook", "entity"): "definition", ("portal", "email"): "property", ("action", "role"): "definition", ("notice", "entity"): "definition", ("notice", "text"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
+    ("webhook", "entity"): "definition", ("portal", "email"): "property", ("action", "role"): "definition", ("notice", "entity"): "definition", ("notice", "text"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("web_form", "answers_to"): "definition", ("action", "survey"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
     ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
     **{("approval_outcome", name): "property" for name in ("approved", "rejected", "withdrawn", "returned")},
 }  # fmt: skip
@@ -342,7 +342,7 @@ def _far_values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[R
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
     "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "relations": _many(_relation_of), "amount": _one(_in_section("settings")), "entity": _one(_in_section("entities")),
-    "option_set": _one(_in_section("option_sets")), "message_template": _one(_in_section("templates")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
+    "option_set": _one(_in_section("option_sets")), "message_template": _one(_in_section("templates")), "web_form": _one(_in_section("web_forms")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),

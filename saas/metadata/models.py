@@ -851,6 +851,8 @@ class WebFormDef:
     thanks: Label = field(default_factory=dict)
     redirect: str | None = None
     embed_on: tuple[str, ...] = ()
+    answers_to: str | None = None  # a survey: the field that refers to the record it asks about
+    days: int = 30
     question: bool = False
     per_hour: int = 200
     active: bool = True

@@ -36,6 +36,7 @@ UNKNOWN: dict[str, LazyString] = {
     "action": lazy("There is no such action."),
     "trigger": lazy("There is no such trigger."),
     "template": lazy("There is no such message here."),
+    "web_form": lazy("There is no such survey here."),
     "choice": lazy("This is not one of the possible choices."),
 }
 

@@ -261,7 +261,7 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     "web_form": {
         "required": lazy("Must be filled in"), "values": lazy("Set by itself"), "match": lazy("The same as before if equal in"), "on_match": lazy("Then"),
         "owner_role": lazy("Given in turn to people with the role"), "intro": lazy("Text above"), "button": lazy("Text of the button"), "thanks": lazy("Text afterwards"),
-        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
+        "redirect": lazy("Then go on to"), "embed_on": lazy("May stand on"), "answers_to": lazy("Answers are about"), "days": lazy("Days the link is good for"), "question": lazy("Asks a small sum"), "per_hour": lazy("At most so many an hour"),
         "active": lazy("Switched on"),
     },
     "template": {

@@ -398,6 +398,11 @@ def _web_form(check: Check, form: m.WebFormDef) -> None:
         for key in getattr(form, name):
             check.known(f"{path}.{name}[{key}]", "field", key, form.fields)
     _fields(check, f"{path}.values", form.entity, form.values)
+    about = check.field(f"{path}.answers_to", form.entity, form.answers_to)
+    if about is not None and about.type != "ref":
+        check.problems.add(
+            f"{path}.answers_to", "not_a_reference", lazy("“%(field)s” does not refer to another record.", field=about.key), lazy("Write a field of type ref: it will hold the record that was asked about.")
+        )
     if form.owner_role is not None:
         check.known(f"{path}.owner_role", "role", form.owner_role, check.roles)
 
@@ -425,6 +430,15 @@ def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> N
             f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
             lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),
         )  # fmt: skip
+    if isinstance(action.options.get("survey"), str):
+        surveys = {f.key: f for f in check.bundle.web_forms if f.answers_to}
+        if check.known(f"{path}.survey", "web_form", action.options["survey"], surveys) and entity in check.entities:
+            survey = surveys[action.options["survey"]]
+            about = check.entities[survey.entity].fields.get(survey.answers_to or "") if survey.entity in check.entities else None
+            if about is not None and about.options.get("to") != entity:
+                check.problems.add(
+                    f"{path}.survey", "wrong_entity", lazy("The survey “%(survey)s” asks about other records.", survey=survey.key), lazy("Choose a survey whose answers are about “%(entity)s”.", entity=entity or "")
+                )
     if not template.to and not action.options.get("to"):
         check.problems.add(
             f"{path}.to", "nobody", lazy("Nobody is named who gets the message."), lazy("Say it here or in the message “%(template)s”, for example by a field that holds an e-mail address.", template=template.key),

@@ -179,6 +179,8 @@ _HOW: Mapping[tuple[str, str], LazyString] = {
     ("web_form", "fields"): lazy("%(place)s asks for it"),
     ("web_form", "required"): lazy("%(place)s requires it"),
     ("web_form", "values"): lazy("%(place)s sets values with it"),
+    ("web_form", "answers_to"): lazy("%(place)s says by it what an answer is about"),
+    ("action", "survey"): lazy("%(place)s asks it"),
     ("web_form", "match"): lazy("%(place)s finds the same record again by it"),
     ("web_form", "owner_role"): lazy("%(place)s gives records to people with this role"),
     ("template", "entity"): lazy("%(place)s is about its records"),

@@ -20,7 +20,9 @@ from saas.metadata.models import WebFormDef
 from saas.runtime.acts import Act, ActionRun
 from saas.runtime.context import Context
 from saas.runtime.inbound import Taken, take_in
+from saas.runtime.records import is_live
 from saas.runtime.rows import Row
+from saas.runtime.surveys import SURVEY
 from saas.runtime.validate import EMPTY
 from saas.tenants import new_id
 from saas.tenants.throttles import network_of
@@ -56,7 +58,25 @@ def show(ctx: Context, form: WebFormDef) -> Shown:
     return Shown(token, (a, b) if form.question else None)
 
 
-async def submit(ctx: Context, form: WebFormDef, values: Mapping[str, Any], *, token: str, trap: str, answer: str, ip: str, now: float | None = None) -> Taken | None:
+async def asked_about(ctx: Context, form: WebFormDef, token: str) -> tuple[UUID, str] | None:
+    """The record that a survey's link is about, and what makes its answer one; None for a form that is no survey. Errors: NotFound for a link
+    that is none, is too old, was used, or whose record is gone."""
+    if form.answers_to is None:
+        return None
+    said = read_token(SURVEY, ctx.tenant_id, token) or {}
+    over = NotFound(lazy("This link does not work any more: it is for one answer, within a certain time."))
+    if said.get("f") != form.key or int(said.get("x") or 0) < ctx.now.timestamp():
+        raise over
+    record_id = UUID(said["r"])
+    target = ctx.config.entity(ctx.config.entity(form.entity).fields[form.answers_to].options["to"])
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        used = await conn.fetchval("SELECT true FROM form_entry WHERE tenant_id = $1 AND form_key = $2 AND nonce = $3", ctx.tenant_id, form.key, said["n"])
+        if used or not await is_live(conn, target, record_id):
+            raise over
+    return record_id, str(said["n"])
+
+
+async def submit(ctx: Context, form: WebFormDef, values: Mapping[str, Any], *, token: str, trap: str, answer: str, ip: str, now: float | None = None, about: tuple[UUID, str] | None = None) -> Taken | None:
     """Take what was sent. None for what only a program sends: it is told nothing. `ctx` is the system's, with the origin `form`.
 
     Errors: StaleForm when the page must be shown again (too old, too quick, used, or from another site); InvalidInput; TooManyRequests; Conflict.
@@ -75,6 +95,8 @@ async def submit(ctx: Context, form: WebFormDef, values: Mapping[str, Any], *, t
         raise InvalidInput([FieldProblem("question", "question", lazy("That is not the sum. Please look again."))])
     _require(ctx, form, values)
     try:
+        if about is not None:
+            return await _take(ctx, form, values, about[1], place, {form.answers_to or "": str(about[0])}, via="survey")
         return await _take(ctx, form, values, str(said["n"]), place)
     except AppError as error:
         if error.status < 500 and not isinstance(error, StaleForm):
@@ -98,9 +120,9 @@ def _require(ctx: Context, form: WebFormDef, values: Mapping[str, Any]) -> None:
         raise InvalidInput(missing)
 
 
-async def _take(ctx: Context, form: WebFormDef, values: Mapping[str, Any], nonce: str, place: bytes) -> Taken:
+async def _take(ctx: Context, form: WebFormDef, values: Mapping[str, Any], nonce: str, place: bytes, about: Mapping[str, Any] | None = None, *, via: str = "form") -> Taken:
     """One transaction: the entry, the record, and what it causes."""
-    ctx = ctx.replace(fixed_now=ctx.now, operation_id=new_id(ctx.now))
+    ctx = ctx.replace(fixed_now=ctx.now, operation_id=new_id(ctx.now), origin=via)
     entity = ctx.config.entity(form.entity)
     async with tenant_transaction(ctx.tenant_id) as conn:
         entry_id = await conn.fetchval(
@@ -115,7 +137,7 @@ async def _take(ctx: Context, form: WebFormDef, values: Mapping[str, Any], nonce
         stamped = await run.values(form.values, entity)
         if form.owner_role and entity.defn.owned and "owner" not in stamped and (owner := await _next_owner(conn, ctx, form)) is not None:
             stamped["owner"] = str(owner)
-        taken = await take_in(act, entity, {**given, **stamped}, source=f"form:{form.key}", match=form.match, on_match=form.on_match)
+        taken = await take_in(act, entity, {**given, **stamped, **(about or {})}, source=f"{via}:{form.key}", match=form.match, on_match=form.on_match)
         await conn.execute(
             "UPDATE form_entry SET status = $3, entity_id = $4, record_id = $5, user_id = $6 WHERE tenant_id = $1 AND id = $2",
             ctx.tenant_id, entry_id, "made" if taken.made else "matched", entity.number, taken.record_id, taken.row.owner,

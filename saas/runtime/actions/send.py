@@ -12,6 +12,7 @@ from saas.runtime.actions.set import TARGET
 from saas.runtime.acts import ActionRun
 from saas.runtime.env import read_row
 from saas.runtime.messages.sending import send, template_of
+from saas.runtime.surveys import survey_path
 
 
 @action_types.register
@@ -28,6 +29,7 @@ class Send(ActionType):
                 "type": "string", "enum": ["email", "sms", "in_app"], "default": "email", "title": N_("By"),
                 "x-labels": {"email": N_("E-mail"), "sms": N_("SMS"), "in_app": N_("In the product")},
             },
+            "survey": {"type": "string", "maxLength": 48, "title": N_("Survey to answer"), "description": N_("The message leads to its page, for this record only."), "x-control": "survey", "x-advanced": True},
             "to": {"type": "array", "items": {"type": "string", "maxLength": 2000}, "maxItems": 20, "title": N_("Who gets it"),
                    "description": N_("Without: whom the message itself names."), "x-control": "people", "x-addresses": True},
             "target": {**TARGET, "title": N_("About"), "description": N_("The record that the message is about.")},
@@ -49,5 +51,7 @@ class Send(ActionType):
             about = ActionRun(run.act, found[0], row)
         # Whom this action names is said of its own record; whom the message names, of the record it is about.
         to = options.get("to")
-        await send(about, template_of(run.ctx, options["template"]), options.get("channel") or "email", to=to or None, named_by=run if to else None)
+        survey = next((f for f in run.ctx.config.bundle.web_forms if f.key == options.get("survey")), None)
+        link = survey_path(run.ctx, survey, about.row.id) if survey is not None else ""
+        await send(about, template_of(run.ctx, options["template"]), options.get("channel") or "email", to=to or None, named_by=run if to else None, link=link)
         run.act.effect("send", about.entity.key, about.row.id)

@@ -440,9 +440,13 @@ async def _other(turn: Turn) -> UUID:
     already = (await store.people_of(turn.conn, turn.ctx, [turn.task.id])).get(turn.task.id, [])
     if turn.person in already or turn.person == turn.ctx.user_id:
         raise InvalidInput([FieldProblem("person", "already", lazy("This person is asked already."), "/person")])
+    _refuse_applicant(turn)
+    return found[0]
+
+
+def _refuse_applicant(turn: Turn) -> None:
     if turn.person == turn.flow.applicant_id and (turn.flow.current is None or turn.flow.current.if_applicant != "decide"):
         raise InvalidInput([FieldProblem("person", "applicant", lazy("Nobody decides about their own wishes."), "/person")])
-    return found[0]
 
 
 async def _before(turn: Turn) -> None:
@@ -500,6 +504,7 @@ async def _reassign(turn: Turn) -> None:
     person = (await active(turn.conn, turn.ctx, [turn.person]) if turn.person else [None])[:1]
     if not person or person[0] is None:
         raise InvalidInput([FieldProblem("person", "unknown_user", lazy("Choose one of the people offered."), "/person")])
+    _refuse_applicant(turn)
     waiting = [t for t in await store.tasks_of(turn.conn, turn.ctx, [turn.flow.id]) if t.status == "open" and t.kind != "rework"]
     people = await store.people_of(turn.conn, turn.ctx, [t.id for t in waiting])
     for task in waiting:

@@ -16,6 +16,7 @@ from saas.db import tenant_transaction
 from saas.errors import BadRequest, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
+from saas.metadata import expressions as ex
 from saas.metadata.build import approval_of
 from saas.metadata.config import Entity
 from saas.metadata.expression_words import expression_words
@@ -360,7 +361,20 @@ def planned_step(ctx: Context, entity: Entity, planned: Planned, names: Mapping[
 
 
 def _step_info(ctx: Context, entity: Entity, step: ApprovalStepDef, state: str, holds: bool | None, needed: int, seats: tuple[SeatInfo, ...]) -> StepInfo:
-    return StepInfo(step.key, pick(step.label, ctx.locale), state, condition_words(ctx, entity, step.condition), holds, step.mode, needed, seats)
+    told = step.condition if may_tell(ctx, entity, step.condition) else None
+    return StepInfo(step.key, pick(step.label, ctx.locale), state, condition_words(ctx, entity, told), holds if told else None, step.mode, needed, seats)
+
+
+def may_tell(ctx: Context, entity: Entity, text: str | None) -> bool:
+    """Whether the reader may know a condition and whether it holds: it must not tell of a field what their role hides."""
+    if not text or permissions.is_admin(ctx):
+        return True
+    try:
+        needs = ex.needs(ex.parse(text))
+    except ex.ExpressionError:
+        return False
+    access = permissions.static_access(ctx, entity)
+    return permissions.may(ctx, "read", entity.key) and not needs.children and all(len(path) == 1 and access.get(path[0]) in ("read", "write") for path in needs.paths)
 
 
 def condition_words(ctx: Context, entity: Entity, text: str | None) -> str:

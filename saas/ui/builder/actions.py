@@ -64,7 +64,12 @@ class ActionsControl(StackControl):
         for number in numbers:
             rows.append(self.entry(desk, control, form, f"{control.name}.{number}.", rows))
         rows = moved(form, control.name, numbers, rows)
-        if gesture(form, control.name)[0] == "add":
+        verb, argument = gesture(form, control.name)
+        if verb == "put":  # at a place, from the drawing
+            place, _bar, kind = argument.partition("|")
+            at = min(int(place), len(rows)) if place.isdigit() else len(rows)
+            rows = [*rows[:at], *([{"action": kind}] if kind in action_types else []), *rows[at:]]
+        if verb == "add":
             rows = [*rows, {"action": str(form.get(f"{control.name}.new") or "")}]
         return [row for row in rows if row.get("action")] if is_gesture(form) else [_clean(row) for row in rows if row.get("action")]
 
@@ -82,7 +87,7 @@ class ActionsControl(StackControl):
 
     async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
         more = await super().view(desk, control, value)
-        kinds = [Choice(k.key, str(k.label)) for k in _types() if (k.before_save or not control.more["before_save"]) and (control.more.get("may_wait") or not k.waits)]
+        kinds = [Choice(k.key, str(k.label)) for k in step_types(before_save=control.more["before_save"], may_wait=bool(control.more.get("may_wait")))]
         return {**more, "kinds": kinds}
 
     async def card(self, desk: Desk, control: Control, number: int, rows: Sequence[Mapping[str, Any]]) -> StackCard:
@@ -96,6 +101,11 @@ class ActionsControl(StackControl):
         title = str(kind.label) if kind else str(row.get("action"))
         hidden = ((f"{control.name}.{number}.action", str(row.get("action"))),)
         return StackCard(number, title, detail, kind.icon if kind else "alert", drawn, left_over(errors, columns), is_open, hidden)
+
+
+def step_types(*, before_save: bool, may_wait: bool) -> list[ActionType]:
+    """What a list of steps can hold."""
+    return [k for k in _types() if (k.before_save or not before_save) and (may_wait or not k.waits)]
 
 
 def _types() -> list[ActionType]:

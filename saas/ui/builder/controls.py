@@ -507,7 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "invited_role": "choice", "any_fields": "choices", "ledger": "choice", "relations": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
+    "message_template": "choice", "invited_role": "choice", "survey": "choice", "any_fields": "choices", "ledger": "choice", "relations": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
     "child_fields": "choices", "person_field": "choice",
 }  # fmt: skip
@@ -555,6 +555,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()
     elif hint == "option_set":
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
+    elif hint == "survey":
+        pairs = ((f.key, f.label) for f in config.bundle.web_forms if f.answers_to)
     elif hint == "invited_role":
         pairs = ((r.key, r.label) for r in config.bundle.roles if not r.admin and not r.settings)
     elif hint == "message_template":

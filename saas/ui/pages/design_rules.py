@@ -23,6 +23,7 @@ from saas.ui.builder import conditions, words
 from saas.ui.builder.actions import action_words, actions_control, settled
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, in_order, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
+from saas.ui.builder.flowing import flow_of
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import draw_nested, fresh_key, is_gesture, missing, read_nested
 from saas.ui.builder.times import rhythm_words
@@ -192,8 +193,11 @@ async def _form(
     controls = _controls(desk, rules, str(raw.get("entity")), key, str((values.get("on") or {}).get("trigger")))
     shown = {("cron" if path == "every.cron" else path): text for path, text in errors.items()}
     name = desk.words(raw.get("label"), key) if key else str(rules.new)
+    trigger = str((values.get("on") or {}).get("trigger") or "create")
+    flow = flow_of(desk, "do", str(raw.get("entity")), values.get("do"), shown, before_save=trigger == "before_save", may_wait=trigger != "before_save") if rules is AUTOMATIONS else None
+    start = {"title": trigger_words(desk, entity, values.get("on") or {"trigger": "create"}), "condition": conditions.in_words(desk.ctx, entity, values.get("if"))} if flow else None
     return await desk.page(
-        "settings/design_flow/rule", rules.section, status=status, rules=_named(rules), title=name, key=key, entity_key=str(raw.get("entity")), mark=mark,
+        "settings/design_flow/rule", rules.section, flow=flow, start=start, status=status, rules=_named(rules), title=name, key=key, entity_key=str(raw.get("entity")), mark=mark,
         entity=desk.words(entity.defn.plural, entity.key) if entity else str(raw.get("entity")), entity_url=f"/settings/entities/{entity.key}" if entity else "",
         drawn=await draw(desk, controls, values, shown), problems=left_over(shown, controls), action=f"{rules.url}/{key or 'new'}",
         broken=[str(p.message) for p in desk.problems_at(rules.path(key))] if key and not errors else [],

@@ -93,6 +93,11 @@ def _field_choices(desk: Desk, entity: str) -> tuple[Choice, ...]:
     return tuple(Choice(f.key, desk.words(f.label, f.key)) for f in found.declared.values() if f.type in PUBLIC_TYPES) if found else ()
 
 
+def _refs(desk: Desk, entity: str) -> tuple[Choice, ...]:
+    found = desk.config.entities.get(entity)
+    return tuple(Choice(f.key, desk.words(f.label, f.key)) for f in found.declared.values() if f.type == "ref") if found else ()
+
+
 def _web_form_controls(desk: Desk, entity: str) -> list[Control]:
     fields = _field_choices(desk, entity)
     return [
@@ -103,6 +108,8 @@ def _web_form_controls(desk: Desk, entity: str) -> list[Control]:
         Control("match", "choices", _("The same as before if equal in"), _("Such as the e-mail address. Without, each answer makes a new record."), choices=fields),
         Control("on_match", "choice", _("Then"), default="fill", choices=tuple(Choice(k, str(t)) for k, t in ON_MATCH.items())),
         Control("owner_role", "choice", _("Given in turn to people with the role"), choices=tuple(Choice(r.key, desk.words(r.label, r.key)) for r in desk.config.bundle.roles), more={"empty": _("Nobody in particular")}),
+        Control("answers_to", "choice", _("Answers are about"), _("Makes it a survey: it opens by a link in a message, for one record, once."), choices=_refs(desk, entity), advanced=True, more={"empty": _("Nothing: everybody may fill it in")}),
+        Control("days", "number", _("Days the link is good for"), default=30, advanced=True, more={"min": 1, "max": 365}),
         Control("values", "values", _("Set by itself"), _("Further fields of the new record, such as where it came from."), entity=entity, advanced=True, more={"about": entity}),
         Control("button", "label", _("Text of the button"), advanced=True),
         Control("thanks", "label", _("Text afterwards")),

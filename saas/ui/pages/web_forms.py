@@ -55,6 +55,7 @@ def headers_for(embed_on: Sequence[str], redirect: str | None = None) -> dict[st
 @get("/f/{key:str}")
 async def show_form(request: Request, key: FromPath[str]) -> Response[Any]:
     ctx, form, entity = await open_form(request, key)
+    await web_forms.asked_about(ctx, form, request.query_params.get("for", ""))
     return _page(request, ctx, form, entity, {}, {})
 
 
@@ -64,8 +65,9 @@ async def take_form(request: Request, key: FromPath[str]) -> Response[Any]:
     sent = await request.form()
     values = form_values(ctx, entity, sent, form.fields)
     said = {name: str(sent.get(name) or "")[:2000] for name in ("_shown", web_forms.HONEYPOT, "question")}
+    about = await web_forms.asked_about(ctx, form, request.query_params.get("for", ""))
     try:
-        await web_forms.submit(ctx, form, values, token=said["_shown"], trap=said[web_forms.HONEYPOT], answer=said["question"], ip=request.client.host if request.client else "")
+        await web_forms.submit(ctx, form, values, token=said["_shown"], trap=said[web_forms.HONEYPOT], answer=said["question"], ip=request.client.host if request.client else "", about=about)
     except web_forms.StaleForm as error:
         return _page(request, ctx, form, entity, values, {"": str(error.message)}, sent=sent)
     except TooManyRequests as error:

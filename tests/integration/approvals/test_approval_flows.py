@@ -335,6 +335,8 @@ async def test_comments_and_who_may_know(buying):
         await execute(await buying.ctx("outside"), ops.ActOnApproval(entity="purchase", id=record_id, flow=found.id, act="comment", comment="me, too"))
     await decide(buying, record_id, "lead", "delegate", person=buying.people["outside"])
     seen = (await reading.record_flows(await buying.ctx("outside"), "purchase", record_id))[0]  # the configuration asked them
+    assert {s.condition for s in seen.steps} == {""} and {s.holds for s in seen.steps} == {None}  # it would tell of the amount
+    assert (await flow(buying, record_id, "legal")).steps[1].condition
     title, fields = await reading.shown_fields(await buying.ctx("outside"), "purchase", record_id, seen.id)
     assert fields == [("Subject", title), ("Amount", "5,000.00")]
 
@@ -357,6 +359,8 @@ async def test_an_administrator_puts_somebody_else_in_the_place(buying):
     record_id = await submitted(buying, amount=10)
     with pytest.raises(PermissionDenied):
         await decide(buying, record_id, "boss", "reassign", person=buying.people["legal"])
+    with pytest.raises(InvalidInput):
+        await decide(buying, record_id, "admin", "reassign", person=buying.people["clerk"])
     await decide(buying, record_id, "admin", "reassign", person=buying.people["legal"])
     await waits_for(buying, record_id, "legal")
 

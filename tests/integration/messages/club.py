@@ -25,9 +25,16 @@ def club_bundle() -> dict[str, Any]:
         {"key": "due", "label": label("Due"), "entity": "member", "channels": ["sms", "in_app"], "to": ["phone"], "subject": label("Due"), "body": label("{{ name }} is due")},
         {"key": "terms", "label": label("Terms"), "entity": "member", "channels": ["email"], "to": ["email"], "subject": label("New terms"), "body": label("Please read them."), "essential": True},
     ]  # fmt: skip
+    rating = {
+        "key": "rating", "label": label("Rating"), "plural": label("Ratings"), "title": "name", "owned": False,
+        "fields": [
+            fld("name", "text", default="Rating"), fld("stars", "rating"), fld("why", "longtext"), fld("low", "bool"),
+            fld("member", "ref", to="member", inverse={"key": "ratings", "label": label("Ratings")}, on_delete="cascade"),
+        ],
+    }  # fmt: skip
     return {
         "format": 1, "pack": {"key": "club", "version": "1.0.0", "label": label("Club")},
-        "entities": [member],
+        "entities": [member, rating],
         "roles": [
             {"key": "admin", "label": label("Administrator"), "admin": True},
             {"key": "clerk", "label": label("Clerk"), "entities": {"member": {"create": True, "read": "all", "update": "all", "bulk": True, "fields": {"note": "hidden"}}}},
@@ -46,10 +53,18 @@ def club_bundle() -> dict[str, Any]:
             {"key": "join", "label": label("Join"), "entity": "member", "fields": ["name", "email", "phone", "level"], "required": ["name", "email"], "match": ["email"],
              "values": {"note": "concat('from the web: ', name)"}, "owner_role": "clerk", "embed_on": ["https://www.club.example"], "thanks": label("See you"), "per_hour": 50},
             {"key": "ask", "label": label("Ask"), "entity": "member", "fields": ["name", "phone"], "question": True, "redirect": "https://www.club.example/thanks"},
+            {"key": "happy", "label": label("Are you happy?"), "entity": "rating", "fields": ["stars", "why"], "required": ["stars"], "answers_to": "member", "days": 10},
             {"key": "closed", "label": label("Closed"), "entity": "member", "fields": ["name"], "active": False},
+        ],
+        "schedules": [
+            {"key": "birthdays", "label": label("Birthdays"), "every": {"cron": "0 8 * * *"}, "entity": "member", "once_per": "year",
+             "where": "birthday != null and month(birthday) == month(today()) and day(birthday) == day(today()) and level == 'gold'", "do": [{"action": "send", "template": "welcome"}]},
         ],
         "automations": [
             {"key": "greet", "label": label("Greet"), "entity": "member", "on": {"trigger": "create"}, "if": "level == 'gold'", "do": [{"action": "send", "template": "welcome"}]},
+            {"key": "ask_stars", "label": label("Ask"), "entity": "member", "on": {"trigger": "update", "fields": ["level"]}, "do": [{"action": "send", "template": "terms", "survey": "happy"}]},
+            {"key": "unhappy", "label": label("Unhappy"), "entity": "rating", "on": {"trigger": "inbound", "via": "survey"}, "if": "stars < 3",
+             "do": [{"action": "set", "values": {"low": "true"}}, {"action": "notify", "to": ["role:clerk"], "title": label("Somebody is unhappy")}]},
             {"key": "came_in", "label": label("Came in"), "entity": "member", "on": {"trigger": "inbound", "via": "form", "named": "join"}, "do": [{"action": "set", "values": {"lang": "'en'"}}]},
             {"key": "tell_owner", "label": label("Tell the owner"), "entity": "member", "on": {"trigger": "update", "fields": ["birthday"]},
              "do": [{"action": "send", "template": "due", "channel": "in_app", "to": ["owner", "role:clerk"]}]},
