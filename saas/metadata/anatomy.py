@@ -51,6 +51,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "inbound_hooks": Part("inbound_hook"),
         "statements": Part("statement"),
         "ledgers": Part("ledger"),
+        "reviews": Part("review"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -113,7 +114,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "department": {"parent": "department"},
     "entity": {
         "title": "field", "subtitle": "field", "owner_label": "label", "owner_roles": "roles", "search": "fields", "assignees": "fields",
-        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label",
+        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label", "segment_field": "field", "segment_roles": "roles",
     },
     "pool": {
         "see_roles": "roles", "claim_roles": "roles", "assign_roles": "roles", "release_roles": "roles", "claim_transition": "transition", "release_transition": "transition",
@@ -123,7 +124,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "rule": {"field": "field"},
     "unique": {"fields": "fields"},
     "duplicate": {
-        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles",
+        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles", "review": "review",
     },
     "against": {"fields": "fields", "reveal": "fields", "where": "expression"},
     "tree": {"parent": "field"},
@@ -182,7 +183,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
 
 # Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
 # (described.py). Sections of the bundle by kind, and kinds inside these.
-DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "statement": "statements", "ledger": "ledgers"}
+DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "statement": "statements", "ledger": "ledgers", "review": "reviews"}
 DESCRIBED_KINDS = frozenset((*DESCRIBED, "form_part"))
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
@@ -192,7 +193,7 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "options": "options", "ledger": "ledger", "relations": "relations", "values": "values",
+    "condition": "expression", "child_fields": "child_fields", "person_field": "field", "date_field": "field", "stage": "stage", "transition": "transition", "options": "options", "ledger": "ledger", "review": "review", "relations": "relations", "values": "values",
 }
 
 

@@ -42,6 +42,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
         statements=tuple(_statement(x) for x in raw.get("statements", ())),
         ledgers=tuple(_ledger(x) for x in raw.get("ledgers", ())),
+        reviews=tuple(_review(x) for x in raw.get("reviews", ())),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -111,6 +112,8 @@ def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
         pools=pools,
         countdown_label=raw.get("countdown_label", NONE),
         sharing=raw.get("sharing", False),
+        segment_field=raw.get("segment_field"),
+        segment_roles=_keys(raw, "segment_roles"),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -178,6 +181,7 @@ def _duplicate(raw: Raw) -> m.DuplicateDef:
         threshold=raw.get("threshold", 85),
         where=raw.get("where"),
         on_update=raw.get("on_update"),
+        review=raw.get("review"),
         confirm_roles=_keys(raw, "confirm_roles"),
         reason=raw.get("reason", False),
         reveal=_keys(raw, "reveal"),
@@ -357,6 +361,11 @@ def _inbound_hook(raw: Raw) -> m.InboundHookDef:
         key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
         signed=raw.get("signed", False), active=raw.get("active", True),
     )  # fmt: skip
+
+
+@shared
+def _review(raw: Raw) -> m.ReviewDef:
+    return _plain(m.ReviewDef, raw)
 
 
 @shared

@@ -395,5 +395,5 @@ _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
-    "ledger": _keys("ledgers"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
+    "ledger": _keys("ledgers"), "review": _keys("reviews"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
 }  # fmt: skip

@@ -76,6 +76,9 @@ def _property(check: Check, path: str, kind: str, name: str, schema: Mapping[str
             field = check.field(path if isinstance(value, str) else f"{path}[{key}]", entity, key)
             if field is not None and not _fits(check, field, schema.get("x-types")):
                 _misfit(check, path, key, schema["x-types"])
+    elif hint == "transition":
+        known = [t.key for t in found.pipeline.transitions] if found.pipeline else []
+        check.known(path, "transition", value, known)
     elif hint == "values":
         for key in value:
             check.field(f"{path}[{key}]", entity, key)

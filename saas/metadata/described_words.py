@@ -7,6 +7,17 @@ from collections.abc import Mapping
 from saas.i18n import LazyString, lazy
 
 HELP: Mapping[str, Mapping[str, LazyString]] = {
+    "review": {
+        "stage": lazy("What leaves this stage, by whatever way, waits no more."),
+        "target": lazy("A link to the records it is compared with, such as the members an application may be of."),
+        "source": lazy("A link to records of the same kind; it is filled in those that were ticked."),
+        "exact": lazy("Each field by itself, such as an identity number. Equal ones stand first."),
+        "exact_there": lazy("Nothing chosen: the fields with the same keys."),
+        "similar": lazy("Each field by itself: names by their letters, telephone numbers by their digits."),
+        "similar_there": lazy("Nothing chosen: the fields with the same keys."),
+        "exact_found": lazy("This transition is done at once, with the match filled in, and nobody has to look. Nothing chosen: it waits like all others."),
+        "both": lazy("The transition asks the reviewer for what it requires, and its effects are what follows. Nothing chosen: this cannot be ticked."),
+    },
     "form": {
         "only": lazy("Neither on a page of its own nor by import; rules and sample data still make them."),
     },

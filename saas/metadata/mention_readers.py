@@ -74,7 +74,7 @@ def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
 # (kind, property) -> "property", "definition", or the kind of the definition around it that goes with it.
 _SINGLE: Mapping[tuple[str, str], str] = {
     ("entity", "subtitle"): "property", ("rule", "field"): "property", ("tree", "parent"): "definition", ("source", "entity"): "definition",
-    ("against", "entity"): "duplicate", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
+    ("against", "entity"): "duplicate", ("duplicate", "review"): "definition", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
     ("field", "pipeline"): "definition", ("pipeline", "entity"): "definition", ("pipeline", "field"): "definition",
     ("transition", "to"): "definition", ("view", "entity"): "definition", ("view", "group"): "property", ("board", "sum"): "property",
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
@@ -349,6 +349,6 @@ READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transitions": _many(_transition_of, named=False), "approval": _one(_in_section("approvals")), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
     "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
-    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")),
+    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")), "review": _one(_in_section("reviews")),
     "values": _values, "field_map": _field_map, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

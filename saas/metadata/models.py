@@ -124,13 +124,14 @@ class DuplicateDef:
 
     key: str
     match: tuple[str, ...]
-    action: str = "warn"  # warn | block
+    action: str = "warn"  # warn | block | queue
     message: Label = field(default_factory=dict)
     similar: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     threshold: int = 85
     where: str | None = None  # must hold for the record that is found
-    on_update: str | None = None  # warn | block | ignore; None: as on creating
+    on_update: str | None = None  # warn | block | queue | ignore; None: as on creating
+    review: str | None = None  # queue: saved, and put into this review
     confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
     reason: bool = False  # whoever does must say why
     reveal: tuple[str, ...] = ()
@@ -204,6 +205,8 @@ class EntityDef:
     pools: tuple[PoolDef, ...] = ()
     countdown_label: Label = field(default_factory=dict)
     sharing: bool = False
+    segment_field: str | None = None
+    segment_roles: tuple[str, ...] = ()
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -781,6 +784,34 @@ class LedgerDef:
     expires: str | None = None
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class ReviewDef:
+    """Records of `entity` wait in `stage` and are compared with those its field `target` can name, and with others that wait. `exact` and
+    `similar` are fields of it, each compared by itself with the one at the same place in `exact_there` and `similar_there`. What follows are
+    transitions of its pipeline, by what was ticked; `each_source` is done with every other one that was ticked, whose field `source` names
+    the record then."""
+
+    key: str
+    label: Label
+    entity: str
+    stage: str
+    description: Label = field(default_factory=dict)
+    target: str | None = None
+    source: str | None = None
+    target_if: str | None = None
+    exact: tuple[str, ...] = ()
+    exact_there: tuple[str, ...] = ()
+    similar: tuple[str, ...] = ()
+    similar_there: tuple[str, ...] = ()
+    threshold: int = 80
+    exact_found: str | None = None
+    both: str | None = None
+    target_only: str | None = None
+    sources_only: str | None = None
+    nothing: str | None = None
+    each_source: str | None = None
+
+
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
 SYSTEM = "system"  # in the place of a role: no rights are asked
 
@@ -913,4 +944,5 @@ class Bundle:
     pricing: tuple[PricingDef, ...] = ()
     statements: tuple[StatementDef, ...] = ()
     ledgers: tuple[LedgerDef, ...] = ()
+    reviews: tuple[ReviewDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

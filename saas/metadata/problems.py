@@ -29,6 +29,7 @@ UNKNOWN: dict[str, LazyString] = {
     "setting": lazy("There is no such setting here."),
     "pool": lazy("There is no such pool here."),
     "ledger": lazy("There is no such ledger here."),
+    "review": lazy("There is no such review here."),
     "property": lazy("There is no such property here."),
     "field_type": lazy("There is no such field type."),
     "widget_type": lazy("There is no such kind of widget."),

@@ -95,6 +95,8 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
         _duplicate(check, f"{path}.duplicates[{duplicate.key}]", entity, duplicate)
+    check.field(f"{path}.segment_field", entity.key, entity.segment_field)
+    _roles(check, f"{path}.segment_roles", entity.segment_roles)
     for pool in entity.pools:
         _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:
@@ -124,6 +126,7 @@ def _duplicate(check: Check, path: str, entity: m.EntityDef, rule: m.DuplicateDe
     for name in ("match", "similar", "names", "reveal"):
         _fields(check, f"{path}.{name}", entity.key, getattr(rule, name))
     _roles(check, f"{path}.confirm_roles", rule.confirm_roles)
+    check.known(f"{path}.review", "review", rule.review, [r.key for r in check.bundle.reviews])
     if rule.against is not None and check.known(f"{path}.against.entity", "entity", rule.against.entity, check.entities):
         for name in ("fields", "reveal"):
             _fields(check, f"{path}.against.{name}", rule.against.entity, getattr(rule.against, name))
@@ -476,6 +479,8 @@ def _actions(check: Check) -> None:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if "review" in action.options:
+                check.known(f"{path}.review", "review", action.options["review"], [r.key for r in check.bundle.reviews])
             if isinstance(action.options.get("approval"), str):
                 check.known(f"{path}.approval", "approval", action.options["approval"], [a.key for a in check.bundle.approvals if entity in (None, a.entity)])
             if isinstance(action.options.get("loser"), str):

@@ -186,6 +186,12 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
         if not field.made:
             _field(check, f"{path}.fields[{field.key}]", entity, field)
             _reserved(check, f"{path}.fields[{field.key}].key", field.key, taken)
+    segment = check.entities[entity.key].fields.get(entity.segment_field or "")
+    if segment is not None and (segment.system or segment.type not in ("option", "ref", "dept")):
+        check.problems.add(
+            f"{path}.segment_field", "no_segments", lazy("“%(field)s” cannot say to which segment a record belongs.", field=segment.key),
+            lazy("Name a field with one choice, or one that links to a record or department."),
+        )  # fmt: skip
     for pool in entity.pools:
         _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     _inverse_keys(check, entity)

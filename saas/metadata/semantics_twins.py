@@ -1,12 +1,12 @@
-"""Rules of meaning about what looks for records that may be the same: duplicate rules."""
+"""Rules of meaning about what looks for records that may be the same: duplicate rules and reviews."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from saas.i18n import lazy
+from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
-from saas.metadata.check import Check
+from saas.metadata.check import Check, Scene
 
 LETTERS = ("text", "longtext", "email", "url", "code")  # types whose values can be more or less alike
 
@@ -23,11 +23,63 @@ def check_twins(check: Check) -> None:
                         f"{path}.where", "where_of_whom", lazy("This rule looks for records of another entity."),
                         lazy("Write the condition inside “against”, over the records that are found."),
                     )  # fmt: skip
+            review = next((r for r in check.bundle.reviews if r.key == rule.review), None)
+            if "queue" in (rule.action, rule.on_update) and (rule.review is None or (review is not None and review.entity != entity.key)):
+                check.problems.add(
+                    f"{path}.review", "no_review", lazy("It does not say in which review such a record waits."), lazy("Name a review of “%(entity)s”.", entity=entity.key)
+                )
             if rule.reveal and not rule.across:
                 check.problems.add(
                     f"{path}.reveal", "reveals_nothing", lazy("This rule finds only records that the person may see, so nothing is revealed of others."),
                     lazy("Remove “reveal”, or let the rule look across."),
                 )  # fmt: skip
+
+
+    for review in check.bundle.reviews:
+        _review(check, f"reviews[{review.key}]", review)
+
+
+def _review(check: Check, path: str, review: m.ReviewDef) -> None:
+    def wrong(name: str, code: str, message: LazyString, hint: LazyString) -> None:
+        check.problems.add(f"{path}.{name}", code, message, hint)
+
+    entity = check.entities.get(review.entity)
+    target = entity.fields.get(review.target or "") if entity else None
+    other = str(target.options.get("to")) if target is not None and target.type == "ref" else ""
+    if not (review.exact or review.similar):
+        wrong("similar", "compares_nothing", lazy("Nothing is compared, so nobody could see a match."), lazy("Name at least one field in “exact” or “similar”."))
+    for name in ("exact", "similar"):
+        there = getattr(review, f"{name}_there")
+        if there and not review.target:
+            wrong(f"{name}_there", "no_target", lazy("Without a field that names a match there is nothing to compare with."), lazy("Fill in “target”, or leave this empty."))
+        elif other in check.entities:
+            counterparts(check, f"{path}.{name}_there" if there else f"{path}.{name}", review.entity, getattr(review, name), other, there or getattr(review, name))
+            for key in () if there else getattr(review, name):
+                check.field(f"{path}.{name}[{key}]", other, key)
+    for name in ("both", "target_only", "exact_found"):
+        if getattr(review, name) and not review.target:
+            wrong(name, "no_target", lazy("Without a field that names a match there is nothing to compare with."), lazy("Fill in “target”, or leave this empty."))
+    if (review.both or review.sources_only) and not review.each_source:
+        wrong("each_source", "missing", lazy("Others that are ticked would go on waiting."), lazy("Say which transition takes them out of the stage."))
+    source = entity.fields.get(review.source or "") if entity else None
+    if source is not None and source.type == "ref" and source.options.get("to") != review.entity:
+        wrong("source", "wrong_target", lazy("“%(field)s” does not refer to “%(target)s”.", field=source.key, target=review.entity), lazy("Choose a field that refers to the same kind of record."))
+    if not any(getattr(review, name) for name in ("both", "target_only", "sources_only", "nothing")):
+        wrong("nothing", "no_outcome", lazy("Nothing can be decided, so records would wait for ever."), lazy("Choose a transition for at least one of the four cases."))
+    for scene in check.scenes():
+        for number, action in enumerate(scene.actions):
+            if "review" in action.options and action.options["review"] == review.key:
+                about = action_entity_of(check, scene, action)
+                if about is not None and about != review.entity:
+                    check.problems.add(
+                        f"{scene.path}[{number}].review", "other_entity", lazy("“%(review)s” is about records of “%(entity)s”.", review=review.key, entity=review.entity),
+                        lazy("Choose a record of “%(entity)s”, or another review.", entity=review.entity),
+                    )  # fmt: skip
+
+
+def action_entity_of(check: Check, scene: Scene, action: m.ActionDef) -> str | None:
+    """The entity an action without a target is about; None where a path leads elsewhere, which the run finds out."""
+    return None if action.options.get("target") else scene.entity
 
 
 def compared(check: Check, path: str, entity: str, match: Sequence[str], similar: Sequence[str], names: Sequence[str]) -> None:

@@ -52,6 +52,7 @@ from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
 from saas.runtime.pools import holding
 from saas.runtime.rows import EncodedMany, Row, encode_many
+from saas.runtime.segment_sql import isolates
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
 from saas.runtime.webhooks import hooks_of
@@ -151,6 +152,8 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
+    if isolates(ctx, entity):  # what nobody names is filled in from the maker's segments
+        return False
     if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from what the one before it left
         return False
     if any(a.entity == whole.key for whole in records.wholes(ctx, entity).values() for a in ctx.config.bundle.approvals):
@@ -326,7 +329,7 @@ def _asking_rules(ctx: Context, entity: Entity, confirmed: bool) -> list[Any]:
     return [
         (rule, matcher)
         for rule, matcher in twins.own_rules(ctx.config, entity)
-        if rule.action == "block" or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
+        if rule.action in ("block", "queue") or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
     ]
 
 

@@ -32,6 +32,7 @@ from saas.runtime import (
     pipelines,
     postings,
     records,
+    reviews,
     runs,
     search,
     upserts,
@@ -54,7 +55,7 @@ async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
     CreateMany -> [id or AppError]; UpsertMany -> [Loaded or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
-    Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge.
+    Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge; Decide -> Change.
     Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
     """
@@ -203,6 +204,15 @@ async def _undo_merge(conn: Any, ctx: Context, entity: Entity, op: ops.UndoMerge
 
 async def _compare_for_merge(conn: Any, ctx: Context, entity: Entity, op: ops.CompareForMerge) -> ops.MergeSheet:
     return await merging.sheet(Act(conn, ctx), entity, op.survivor, op.losers, op.choices, op.winner)
+
+
+async def _decide(conn: Any, ctx: Context, entity: Entity, op: ops.Decide) -> ops.Change:
+    act = Act(conn, ctx)
+    review, about = reviews.review_of(ctx, op.review)
+    if about.key != entity.key:
+        raise NotFound(lazy("There is no such review here."))
+    case = await reviews.decide(act, review, op.item, op.target, op.sources, op.values)
+    return ops.Change(None, act.effects, act.warnings, _("Decided"), case=case)
 
 
 async def _get_merge(conn: Any, ctx: Context, entity: Entity, op: ops.GetMerge) -> merging.PastMerge:
@@ -429,6 +439,7 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.UndoMerge: (_undo_merge, True),
     ops.CompareForMerge: (_compare_for_merge, False),
     ops.GetMerge: (_get_merge, False),
+    ops.Decide: (_decide, True),
     ops.Claim: (_claim, True),
     ops.Assign: (_assign, True),
     ops.Release: (_release, True),

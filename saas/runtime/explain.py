@@ -29,6 +29,7 @@ from saas.runtime.pools import rights as pools
 from saas.runtime.present import can_flags, display_text, names_for
 from saas.runtime.records import children_of, entity_of, load
 from saas.runtime.rows import Projection, Row
+from saas.runtime.segment_sql import isolates, within_sql
 from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import EMPTY
@@ -107,6 +108,7 @@ class _Walk:
         scope = RecordScope(statement, self.entity, "t")
         projection = Projection(scope)
         can_flags(self.them, scope, projection.flag)
+        projection.flag("within segment", within_sql(scope))
         for right in ON_RECORDS:
             projection.flag(f"granted {right}", permissions.right_sql(right, scope))
             if self.entity.defn.sharing and right in ("read", "update"):
@@ -374,6 +376,9 @@ class _Walk:
             holds = pools.sees(self.them, pool) and (None if self.row is None else self.row.holds[f"seen {pool.key}"])
             detail = "" if holds is not False or pools.sees(self.them, pool) else _("This pool is for other roles.")
             found.append(Step(_("It lies in the pool “%(name)s”, open to %(person)s", name=pick(pool.label), person=self.name), holds, detail))
+        if isolates(self.them, self.entity):
+            holds = None if self.row is None else self.row.holds["within segment"]
+            found.append(Step(_("It is in a segment of %(name)s; nothing else opens it", name=self.name), holds))
         if self.row is None:
             holds = bool(permissions.rules(self.them, right, self.entity.key))
         else:

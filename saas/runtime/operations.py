@@ -99,6 +99,18 @@ class CompareForMerge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """What a record is that waits in a review: matched to `target`, together with `sources` (items of others that wait), or neither."""
+
+    entity: str
+    review: str
+    item: UUID
+    target: UUID | None = None
+    sources: Sequence[UUID] = ()
+    values: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetMerge:
     entity: str
     merge: UUID
@@ -379,6 +391,7 @@ class Change:
     warnings: list[str] = field(default_factory=list)
     message: str = ""
     merge: UUID | None = None  # the merge that was done or undone
+    case: str = ""  # what was decided in a review
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, PortalDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context, Tenant
 from saas.runtime.pools.rights import seen_sql
+from saas.runtime.segment_sql import within_sql
 from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, field_sql, held_sql
 from saas.tenants import WRITABLE, TenantRow
@@ -211,6 +212,7 @@ def right_sql(right: str, scope: RecordScope, *, shares: bool = True) -> str:
     if shares and right in ("read", "update") and given:
         also.append(shared_sql(scope, edit=right == "update"))
     condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *also])
+    condition = all_of(condition, within_sql(scope))
     return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
 
 
@@ -385,7 +387,15 @@ def conditions(ctx: Context, entity: Entity) -> list[str]:
 
 
 def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
-    """{field: access} for one record; `holds` says which of `conditions` are true for it."""
+    """{field: access} for one record; `holds` says which of `conditions` are true for it. Who may change it only because it was shared
+    with them does not give it away."""
+    if entity.defn.sharing and holds.get("own:update") is False and not ctx.unrestricted:
+        found = _access(ctx, entity, holds)
+        return {**found, "owner": "read"} if found.get("owner") == "write" else found
+    return _access(ctx, entity, holds)
+
+
+def _access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
     if not conditions(ctx, entity):
         return static_access(ctx, entity)
     result = dict(static_access(ctx, entity))

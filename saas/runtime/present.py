@@ -402,7 +402,7 @@ def _pooled(ctx: Context, entity: Entity, row: Row) -> dict[str, Any]:
     """What a person may do with a record as to pools, by the flags of `can_flags`."""
     inside = next((p for p in entity.defn.pools if row.holds.get(f"pool:{p.key}")), None)
     home = next((p for p in entity.defn.pools if row.holds.get(f"home:{p.key}")), None)
-    may_update = row.holds.get("rights:update", False)
+    may_update = pools.by_right(row.holds)
     found: dict[str, Any] = {"pool": inside.key if inside else None}
     if inside is not None:
         found["claim"] = pools.claims(ctx, inside, may_update=permissions.may(ctx, "update", entity.key))

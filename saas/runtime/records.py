@@ -13,7 +13,7 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, twins, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, segments, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
@@ -142,6 +142,7 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
+    await segments.keep(act.conn, ctx, draft)
     await stamp(act, draft)
     await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
@@ -155,7 +156,7 @@ async def create(
         row.state = row.values[entity.pipeline.field] = stage
     confirmation = twins.Confirmation(confirm_duplicates, reason)
     told = await twins.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmation, is_new=True)
-    act.warnings += told
+    act.warnings += told.warnings
     await holding.refuse(act, entity, row, None)
     await uniques.claim(act.conn, ctx, entity, row, None)
     await numbers.number(act.conn, ctx, entity, row)
@@ -163,12 +164,13 @@ async def create(
     row.version = 1
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
-    history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told else ""))
+    history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told.warnings else ""))
     accounts = await ledgers.opened(act, entity, row)
     tokens = search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=True)
     await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
+    await twins.let_wait(act.conn, ctx, entity, row.id, told.reviews)
     await refuse_outside(act, entity, row.id)
     act.effect("create", entity.key, row.id)
     await ledgers.closed(act, accounts)
@@ -365,6 +367,7 @@ def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
 async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reason: str = "", transition: str | None = None) -> Row:
     """Check and write a draft of an existing record, with all that follows from it."""
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
+    await segments.keep(act.conn, ctx, draft)
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
     await pricing.price_line(act, draft)
@@ -380,13 +383,13 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     # A transition cannot be asked to confirm: a rule that only warns must not end it.
     confirmation = twins.Confirmation(confirm_duplicates, reason, unasked=transition is not None)
     told = await twins.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmation, is_new=False)
-    act.warnings += told
+    act.warnings += told.warnings
     await holding.refuse(act, entity, row, old)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
-    history = events.with_reason(changes, reason if told else "")
+    history = events.with_reason(changes, reason if told.warnings else "")
     kind = "transition" if transition else act.deed or "updated"
     writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, history, transition)]
     writes += await holding.noted(act, entity, row, old)
@@ -402,6 +405,7 @@ async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reas
     act.deed = ""
     await ledgers.closed(act, accounts)
     await ledgers.party_changed(act, entity, row, old)
+    await twins.let_wait(act.conn, ctx, entity, row.id, told.reviews)
     if not transition:
         act.effect("update", entity.key, row.id)
         await dispatch(act, Happening("update", entity, row, old, frozenset(changes)))

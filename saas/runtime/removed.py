@@ -441,7 +441,7 @@ async def _finish(conn: Any, ctx: Context, item: Mapping[str, Any]) -> None:
     """Nothing is left: the place is free, the entity's number is nobody's."""
     number = item["number"]
     if item["kind"] == "entity":
-        for table in ("field_column", "counter", "unique_value", "record_merge", "record_trace", "twin_pair", "twin_dismissed"):
+        for table in ("field_column", "counter", "unique_value", "record_merge", "record_trace", "twin_pair", "twin_dismissed", "review_item"):
             await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND entity_id = $2", ctx.tenant_id, number)
         await conn.execute("DELETE FROM saved_view WHERE tenant_id = $1 AND entity_key = $2 AND NOT EXISTS (SELECT 1 FROM entity WHERE tenant_id = $1 AND key = $2)", ctx.tenant_id, item["entity"])
         await conn.execute("DELETE FROM entity WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, number)

@@ -13,6 +13,7 @@ from uuid import UUID
 from saas.errors import Conflict
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
+from saas.runtime import segments
 from saas.runtime.acts import ActionRun
 from saas.runtime.notifications import people_with_role
 from saas.runtime.pools import holding
@@ -120,6 +121,8 @@ async def _turn(run: ActionRun, entity: Entity, options: Mapping[str, Any]) -> i
 
 
 async def _has_room(run: ActionRun, entity: Entity, row: Row, person: UUID) -> bool:
+    if not await segments.fits(run.act.conn, run.ctx, entity, row.get(entity.defn.segment_field or ""), person):
+        return False
     pool = await holding.home(run.act, entity, row)
     if pool is None or row.owner == person:
         return True

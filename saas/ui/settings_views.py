@@ -38,7 +38,7 @@ PAGES: Sequence[tuple[LazyString, Sequence[tuple[str, LazyString, str, str]]]] =
         lazy("Behaviour"),
         (
             ("pipelines", lazy("Pipelines"), "pipeline", "config"), ("automations", lazy("Automations"), "bolt", "config"), ("schedules", lazy("Schedules"), "calendar-time", "config"), ("timetable", lazy("Timetable"), "history", "config"),
-            ("approvals", lazy("Approvals"), "shield", "config"), ("forms", lazy("Entry forms"), "forms", "config"), ("pricing", lazy("Pricing"), "percent", "config"), ("statements", lazy("Statements"), "file-text", "config"), ("ledgers", lazy("Ledgers"), "coins", "config"), ("examples", lazy("Examples"), "flask", "config"),
+            ("approvals", lazy("Approvals"), "shield", "config"), ("forms", lazy("Entry forms"), "forms", "config"), ("pricing", lazy("Pricing"), "percent", "config"), ("statements", lazy("Statements"), "file-text", "config"), ("ledgers", lazy("Ledgers"), "coins", "config"), ("reviews", lazy("Reviews"), "list-details", "config"), ("examples", lazy("Examples"), "flask", "config"),
         ),
     ),
     (

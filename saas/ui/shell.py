@@ -13,6 +13,7 @@ from saas.metadata.models import MenuGroup
 from saas.runtime import Context, permissions, user_forms
 from saas.runtime.composing import forms_of
 from saas.runtime.portal import is_portal
+from saas.runtime.reviews import may_review
 from saas.ui.guards import Ask
 from saas.ui.views import Link, NavGroup, Shell
 
@@ -69,6 +70,9 @@ def navigation(ctx: Context, here: str) -> tuple[NavGroup, ...]:
             items.append(replace(link, go=letter))
         if items:
             groups.append(NavGroup(pick(group.label, ctx.locale), tuple(items)))
+    if queues := [r for r in ctx.config.bundle.reviews if r.entity in ctx.config.entities and may_review(ctx, r)]:
+        links = tuple(Link(pick(r.label, ctx.locale), f"/reviews/{r.key}", "list-details", here.startswith(f"/reviews/{r.key}")) for r in queues)
+        groups.append(NavGroup(_("Reviews"), links))
     return _only_best_current([NavGroup(g.title, tuple(_clear(i, groups) for i in g.items)) for g in groups])
 
 

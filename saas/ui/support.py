@@ -20,7 +20,7 @@ from saas.ui.middleware import SAFE_METHODS
 LEAVE = "/support/leave"
 # Parts of the settings a look may go to. Not: people's accounts, keys, security, messages' texts, exports, deletion.
 SETTINGS = (
-    "entities", "relations", "option-sets", "numbering", "values", "labels", "views", "layouts", "menus", "reports", "dashboards", "pipelines", "automations", "approvals", "schedules", "timetable", "ledgers", "forms", "pricing", "statements",
+    "entities", "relations", "option-sets", "numbering", "values", "labels", "views", "layouts", "menus", "reports", "dashboards", "pipelines", "automations", "approvals", "schedules", "timetable", "ledgers", "reviews", "forms", "pricing", "statements",
     "examples", "roles", "draft", "revisions", "data-changes", "speed", "audit", "jobs",
 )  # fmt: skip
 _UUID = r"[0-9a-fA-F-]{32,36}"

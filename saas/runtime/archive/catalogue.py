@@ -60,12 +60,14 @@ AFTER_RECORDS = (
     _kept("stage_history", "record_id id stage entered_at left_at user_id", "entity_id record_id id", "record_id id user_id", of_entity=True),
     _kept("record_merge", "id survivor_id merged_at merged_by undo_until undone_at undone_by detail", "entity_id id", "id survivor_id merged_by undone_by", of_entity=True),
     _kept("twin_dismissed", "one_id other_id dismissed_at dismissed_by", "entity_id one_id other_id", "one_id other_id dismissed_by", of_entity=True),
+    _kept("review_item", "id review_key record_id enqueued_at decided_at decided_by outcome target_id sources", "entity_id id", "id record_id decided_by target_id", of_entity=True),
     _kept("record_trace", "loser_id survivor_id merge_id", "entity_id loser_id", "loser_id survivor_id merge_id", of_entity=True),
     _kept("ownership_event", "record_id id at kind user_id actor_id pool days", "entity_id record_id id", "record_id id user_id actor_id", of_entity=True),
     _kept(
         "record_share", "record_id user_id department_id role_key level part until created_at created_by", "entity_id record_id subject",
         "record_id user_id department_id created_by", of_entity=True, without={"subject": "made of whom it names"},
     ),
+    _kept("user_segment", "user_id option_key record_id", "user_id option_key record_id", "user_id record_id"),
     _kept("counter", "field_key period value", "entity_id field_key period", of_entity=True),
     _kept(
         "file", "id entity_key record_id field_key name size_bytes content_type sha256 created_at created_by deleted_at", "id", "id record_id created_by", only="t.record_id IS NOT NULL",

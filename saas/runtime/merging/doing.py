@@ -48,9 +48,11 @@ class _Detail:
     values: dict[str, list[Any]] = field(default_factory=dict)
     links: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    shares: list[str] = field(default_factory=list)  # with whom the survivor is shared because a loser was
+    messages: dict[str, str] = field(default_factory=dict)  # {message: its loser}
 
     def to_json(self) -> str:
-        return json.dumps({"losers": self.losers, "titles": self.titles, "values": self.values, "links": self.links, "files": self.files}, ensure_ascii=False)
+        return json.dumps({"losers": self.losers, "titles": self.titles, "values": self.values, "links": self.links, "files": self.files, "shares": self.shares, "messages": self.messages}, ensure_ascii=False)
 
 
 async def merge(
@@ -78,6 +80,7 @@ async def merge(
     merge_id = new_id(ctx.now)
     await _archive(inner, entity, survivor, losers, merge_id)
     moved = await _lead_to(inner, entity, survivor, losers, detail)
+    await _take_around(inner, entity, survivor, losers, detail)
     values = {c.field.key: c.value for c in chosen if c.value != survivor.get(c.field.key)}
     await _take_files(inner, entity, values, survivor, losers, detail)
     after = await records.update(inner, entity, survivor.id, values, confirm_duplicates=True) if values else survivor
@@ -184,6 +187,21 @@ async def _take_files(act: Act, entity: Entity, values: Mapping[str, Any], survi
                 "UPDATE file SET record_id = $3, field_key = $4 WHERE tenant_id = $1 AND id = ANY($2::uuid[])", act.ctx.tenant_id, [UUID(i) for i in taken], survivor.id, key
             )
             detail.files |= taken
+
+
+async def _take_around(act: Act, entity: Entity, survivor: Row, losers: Sequence[Row], detail: _Detail) -> None:
+    """With whom a loser was shared sees the survivor; what was written about a loser is about the survivor."""
+    ctx, ids = act.ctx, [row.id for row in losers]
+    shared = await act.conn.fetch(
+        "INSERT INTO record_share (tenant_id, entity_id, record_id, user_id, department_id, role_key, level, part, until, created_at, created_by) "
+        "SELECT DISTINCT ON (subject) tenant_id, entity_id, $4, user_id, department_id, role_key, level, part, until, created_at, created_by FROM record_share "
+        "WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[]) ORDER BY subject, level DESC ON CONFLICT DO NOTHING RETURNING subject",
+        ctx.tenant_id, entity.number, ids, survivor.id,
+    )  # fmt: skip
+    detail.shares = [row["subject"] for row in shared]
+    sql = "SELECT id, record_id FROM message WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[]) LIMIT $4"
+    detail.messages = {str(row["id"]): str(row["record_id"]) for row in await act.conn.fetch(sql, ctx.tenant_id, entity.number, ids, MOST_CHILDREN)}
+    await act.conn.execute("UPDATE message SET record_id = $3 WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, [UUID(i) for i in detail.messages], survivor.id)
 
 
 async def note(act: Act, entity: Entity, row: Row, kind: str, merge_id: UUID) -> None:

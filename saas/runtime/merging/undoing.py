@@ -100,6 +100,7 @@ async def undo(act: Act, entity: Entity, merge_id: UUID) -> UUID:
         survivor = await records.update(inner, entity, survivor_id, values, confirm_duplicates=True)
     await _bring_back(inner, entity, losers, merge_id)
     left = await _lead_back(inner, detail["links"])
+    await _give_around_back(inner, entity, survivor_id, detail)
     if left:
         act.warnings.append(ngettext("%(count)s record was changed since and stays where it is.", "%(count)s records were changed since and stay where they are.", left))
     await note(inner, entity, survivor, "unmerged", merge_id)
@@ -122,6 +123,18 @@ def _refuse_changed(ctx: Context, entity: Entity, survivor: Row, values: Mapping
 async def _give_files_back(act: Act, files: Mapping[str, str]) -> None:
     await act.conn.executemany(
         "UPDATE file SET record_id = $3 WHERE tenant_id = $1 AND id = $2", [(act.ctx.tenant_id, UUID(file), UUID(loser)) for file, loser in files.items()]
+    )
+
+
+async def _give_around_back(act: Act, entity: Entity, survivor_id: UUID, detail: Mapping[str, Any]) -> None:
+    """Shares that came with the losers end at the survivor; messages are about the losers again."""
+    tenant = act.ctx.tenant_id
+    await act.conn.execute(
+        "DELETE FROM record_share WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND subject = ANY($4::text[])", tenant, entity.number, survivor_id, detail.get("shares") or []
+    )
+    await act.conn.executemany(
+        "UPDATE message SET record_id = $3 WHERE tenant_id = $1 AND id = $2 AND record_id = $4",
+        [(tenant, UUID(message), UUID(loser), survivor_id) for message, loser in (detail.get("messages") or {}).items()],
     )
 
 

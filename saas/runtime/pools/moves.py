@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from saas.errors import Conflict, NotFound, PermissionDenied
+from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import lazy, pick
 from saas.metadata.config import Entity
 from saas.metadata.models import PoolDef
-from saas.runtime import permissions
+from saas.runtime import permissions, segments
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.pipelines import move_record
 from saas.runtime.pools import holding
-from saas.runtime.pools.rights import amount, assigns, claims, inside_sql, releases, sees, sources_of
+from saas.runtime.pools.rights import amount, assigns, by_right, claims, inside_sql, releases, sees, sources_of
 from saas.runtime.records import find, load, update
 from saas.runtime.rows import Row
 from saas.runtime.sql import RecordScope, Statement
@@ -106,9 +106,11 @@ async def assign(act: Act, entity: Entity, record_id: UUID, person: UUID) -> Row
     row = await load(act.conn, act.ctx, entity, record_id, lock=True)
     inside = pool_of(entity, row)
     pool = inside or await holding.home(act, entity, row)
-    may_update = row.holds.get("rights:update", False)
+    may_update = by_right(row.holds)
     if not (assigns(act.ctx, pool, may_update=may_update) if pool else may_update or act.ctx.unrestricted):
         raise PermissionDenied(lazy("Your role may not give this record to somebody."), right="assign", entity=entity.key)
+    if not await segments.fits(act.conn, act.ctx, entity, row.get(entity.defn.segment_field or ""), person):
+        raise InvalidInput([FieldProblem("owner", "other_segment", lazy("This person does not belong to the record's segment."), "/owner")])
     if pool is not None and person != row.owner:
         await holding.refuse_more(act, entity, pool, person)
     return await _give(act, entity, row, person, "assigned", inside.claim_transition if inside else None)
@@ -122,7 +124,7 @@ async def release(act: Act, entity: Entity, record_id: UUID, *, deed: str = "rel
         raise Conflict(lazy("There is no pool that this record belongs to."), reason="no_pool")
     if row.owner is None:
         raise Conflict(lazy("Nobody holds this record."), reason="not_held")
-    if not releases(act.ctx, pool, may_update=row.holds.get("rights:update", False)):
+    if not releases(act.ctx, pool, may_update=by_right(row.holds)):
         raise PermissionDenied(lazy("Your role may not give this record back to the pool."), right="release", entity=entity.key)
     return await _give(act, entity, row, None, deed, pool.release_transition)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
@@ -80,6 +80,11 @@ def assigns(ctx: Context, pool: PoolDef, *, may_update: bool) -> bool:
 def releases(ctx: Context, pool: PoolDef, *, may_update: bool) -> bool:
     """Whether they may give back a record that somebody holds. `may_update`: that record may be changed by them."""
     return ctx.unrestricted or (may_update and _listed(ctx, pool.release_roles))
+
+
+def by_right(holds: Mapping[str, bool]) -> bool:
+    """Whether the person may change the record by their own roles, by the flags it was read with; not because it was shared with them."""
+    return holds.get("own:update", holds.get("rights:update", False))
 
 
 def amount(ctx: Context, value: Amount) -> int | None:

@@ -7,10 +7,10 @@ found, `looking` finds them and decides what a person may learn.
 from __future__ import annotations
 
 from saas.runtime.twins.index import fields_looked_at, marked, marks, signature, tokens
-from saas.runtime.twins.looking import Confirmation, found_twins, look_for_duplicates, told
+from saas.runtime.twins.looking import Confirmation, found_twins, let_wait, look_for_duplicates, told
 from saas.runtime.twins.pairs import TwinGroup, dismiss, keep_pairs, start_search, twin_groups
-from saas.runtime.twins.rules import Matcher, own_rules
+from saas.runtime.twins.rules import Matcher, own_rules, review_matchers
 
 __all__ = [
-    "Confirmation", "Matcher", "TwinGroup", "dismiss", "fields_looked_at", "found_twins", "keep_pairs", "look_for_duplicates", "marked", "marks", "own_rules", "signature", "start_search", "tokens", "told", "twin_groups",
+    "Confirmation", "Matcher", "TwinGroup", "dismiss", "fields_looked_at", "found_twins", "keep_pairs", "let_wait", "look_for_duplicates", "marked", "marks", "own_rules", "review_matchers", "signature", "start_search", "tokens", "told", "twin_groups",
 ]  # fmt: skip

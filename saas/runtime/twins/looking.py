@@ -21,6 +21,7 @@ from saas.runtime.twins.forms import grams, similarity
 from saas.runtime.twins.index import GRAM, mark_of, part_value
 from saas.runtime.twins.pairs import keep_pairs, not_dismissed_sql
 from saas.runtime.twins.rules import Matcher, own_rules
+from saas.tenants import new_id
 
 MOST = 20  # records named
 EQUAL = 500  # records with the same mark that are looked at
@@ -37,6 +38,14 @@ class Confirmation:
     given: bool = False
     reason: str = ""
     unasked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of looking: warnings that were confirmed, and reviews in which the record is to wait."""
+
+    warnings: list[str]
+    reviews: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +143,14 @@ async def _rarest(conn: Any, ctx: Context, target: Entity, wanted: Sequence[str]
 
 @dataclass(slots=True)
 class _Found:
-    """What one rule has to say."""
+    """What one rule has to say; `queues`: nobody is asked, somebody looks at it later."""
 
     rule: DuplicateDef
     matcher: Matcher
     hits: list[Hit]
     refuses: bool
     may_confirm: bool
+    queues: bool = False
     matches: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -148,9 +158,9 @@ class _Found:
         return pick(self.rule.message) or lazy("A similar record already exists")
 
 
-async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row, changed: set[str], confirmation: Confirmation, *, is_new: bool) -> list[str]:
-    """Apply the soft rules to a record that is about to be saved. Returns the warnings that were confirmed; raises DuplicateFound with all
-    that may be told where one refuses, or was not confirmed."""
+async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row, changed: set[str], confirmation: Confirmation, *, is_new: bool) -> Told:
+    """Apply the soft rules to a record that is about to be saved. Returns what was confirmed; raises DuplicateFound with all that may be told
+    where one refuses, or was not confirmed."""
     found: list[_Found] = []
     # What an automation does is ordered by the configuration, but what it meets is told to the person who set it off.
     asker = ctx.replace(elevated=False) if ctx.user is not None else ctx
@@ -161,6 +171,9 @@ async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row,
             continue
         hits = await found_twins(conn, asker, matcher, row, only_readable=not rule.across and not ctx.unrestricted, fields=reveal_of(rule))
         if hits:
+            if act == "queue":
+                found.append(_Found(rule, matcher, hits, refuses=False, may_confirm=True, queues=True))
+                continue
             may_confirm = act != "block" and (unasked or _may_confirm(ctx, rule))
             agreed = unasked or (confirmation.given and (bool(confirmation.reason.strip()) or not rule.reason))
             found.append(_Found(rule, matcher, hits, not (may_confirm and agreed), may_confirm))
@@ -169,7 +182,17 @@ async def look_for_duplicates(conn: Any, ctx: Context, entity: Entity, row: Row,
         await _tell(conn, asker, entity, refusing)
     alike = [(row.id, hit.row.id, item.rule.key, hit.score) for item in found if item.matcher.target == entity.key for hit in item.hits]
     await keep_pairs(conn, ctx, entity, alike)
-    return [str(item.message) for item in found]
+    return Told([str(item.message) for item in found if not item.queues], [str(item.rule.review) for item in found if item.queues])
+
+
+async def let_wait(conn: Any, ctx: Context, entity: Entity, record_id: UUID, reviews: Iterable[str]) -> None:
+    """Put a record into the queues that rules named."""
+    for key in dict.fromkeys(reviews):
+        await conn.execute(
+            "INSERT INTO review_item (tenant_id, id, review_key, entity_id, record_id, enqueued_at) VALUES ($1, $2, $3, $4, $5, $6) "
+            "ON CONFLICT (tenant_id, review_key, record_id) WHERE decided_at IS NULL DO NOTHING",
+            ctx.tenant_id, new_id(ctx.now), key, entity.number, record_id, ctx.now,
+        )  # fmt: skip
 
 
 async def _tell(conn: Any, ctx: Context, entity: Entity, refusing: list[_Found]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from saas.metadata.config import Config, Entity
-from saas.metadata.models import DuplicateDef
+from saas.metadata.models import DuplicateDef, ReviewDef
+from saas.metadata.semantics_twins import LETTERS
 
 EXACT, NAME, SIMILAR = "exact", "name", "similar"
 
@@ -73,3 +74,35 @@ def _all(config: Config) -> Iterator[Matcher]:
     for entity in config.entities.values():
         for _, matcher in own_rules(config, entity):
             yield matcher
+    for review in config.bundle.reviews:
+        for looked in review_matchers(config, review):
+            yield looked.matcher
+
+
+class Looked(NamedTuple):
+    """A comparison of a review: of one field, `exact` or similar, with targets or with others that wait."""
+
+    field: str
+    exact: bool
+    with_target: bool
+    matcher: Matcher
+
+
+def review_matchers(config: Config, review: ReviewDef) -> tuple[Looked, ...]:
+    return config.cached(("twins.review", review.key), lambda: tuple(_review_matchers(config, review)))
+
+
+def _review_matchers(config: Config, review: ReviewDef) -> Iterator[Looked]:
+    entity = config.entities.get(review.entity)
+    if entity is None:
+        return
+    target = config.entities.get(str(entity.fields[review.target].options.get("to"))) if review.target in entity.fields else None
+    for with_target, other in ((True, target), (False, entity)):
+        for exact, fields, there in ((True, review.exact, review.exact_there), (False, review.similar, review.similar_there)):
+            for place, key in enumerate(fields) if other is not None else ():
+                its = there[place] if with_target and place < len(there) else key
+                if key not in entity.fields or its not in other.fields:
+                    continue
+                how = SIMILAR if not exact and entity.fields[key].type in LETTERS else EXACT
+                mark = f"{'*' if with_target else '+'}{review.key}.{key}"
+                yield Looked(key, exact, with_target, Matcher(mark, entity.key, other.key, (Part(key, its, how),), review.threshold if how == SIMILAR else 100))

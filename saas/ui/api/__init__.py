@@ -14,6 +14,7 @@ from saas.ui.api import (
     people,
     pools,
     records,
+    reviews,
     runs,
     schema,
     shares,
@@ -29,7 +30,7 @@ routers = [
         path="/api/v1",
         route_handlers=[
             *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *statements.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *reviews.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *statements.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

@@ -14,10 +14,13 @@ from saas.runtime import Context, buttons, permissions, reports
 from saas.runtime.approvals import flows
 from saas.runtime.composing import forms_of, labels
 from saas.runtime.postings import reversible, visible
+from saas.runtime.reviews import may_review
 from saas.runtime.statements import statements_of
 from saas.ui.api.openapi_shapes import (
     CONFIGURATION,
+    DECISION,
     ID,
+    KEY,
     LED_ON,
     ONCE,
     SHARED,
@@ -279,6 +282,14 @@ def _fixed(ctx: Context) -> Json:
             "requestBody": body({"type": "object", "properties": {"ids": {"type": "array", "maxItems": 1000, "items": {"type": "string", "format": "uuid"}}}}, required=False),
         }},
         "/reports": read(_("Reports you may open"), "reports"),
+        **({
+            "/reviews": read(_("Review queues you may work on"), "reviews"),
+            "/reviews/{key}": {"get": {"summary": _("What waits in a review"), "operationId": "review", "parameters": [KEY], "responses": answers(200, {"type": "object"}, 403, 404)}},
+            "/reviews/{key}/{id}": {
+                "get": {"summary": _("A record that waits, and what it may be"), "operationId": "review_item", "parameters": [KEY, ID], "responses": answers(200, {"type": "object"}, 403, 404)},
+                "post": {"summary": _("Decide what it is"), "operationId": "decide", "parameters": [KEY, ID], "requestBody": body(DECISION), "responses": answers(200, {"type": "object"}, 402, 403, 404, 409, 410, 422)},
+            },
+        } if any(r.entity in ctx.config.entities and may_review(ctx, r) for r in ctx.config.bundle.reviews) else {}),
         "/jobs": read(_("Your jobs"), "jobs", "status", "limit"),
         "/jobs/{id}": {"get": {"summary": _("One job"), "operationId": "job", "parameters": [ID], "responses": answers(200, ref("Job"), 404)}},
         "/jobs/{id}/result": {"get": remembered({"summary": _("What a job made"), "operationId": "job_result", "parameters": [ID], "responses": answers(200, {}, 404, media="*/*")})},

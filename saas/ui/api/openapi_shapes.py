@@ -8,6 +8,13 @@ from saas.i18n import gettext as _
 
 Json = dict[str, Any]
 ID: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+KEY: Json = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
+DECISION: Json = {
+    "type": "object",
+    "properties": {
+        "target": {"type": ["string", "null"], "format": "uuid"}, "sources": {"type": "array", "maxItems": 50, "items": {"type": "string", "format": "uuid"}}, "values": {"type": "object"},
+    },
+}  # fmt: skip
 ONCE: Json = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
 _QUERY: Json = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},

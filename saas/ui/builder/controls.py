@@ -507,7 +507,7 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "message_template": "choice", "invited_role": "choice", "survey": "choice", "any_fields": "choices", "ledger": "choice", "relations": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
+    "message_template": "choice", "invited_role": "choice", "survey": "choice", "any_fields": "choices", "ledger": "choice", "review": "choice", "relations": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
     "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
     "child_fields": "choices", "person_field": "choice",
 }  # fmt: skip
@@ -563,6 +563,8 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((t.key, t.label) for t in config.bundle.templates if not entity_key or t.entity == entity_key)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
+    elif hint == "review":
+        pairs = ((x.key, x.label) for x in config.bundle.reviews)
     elif hint == "ledger":
         pairs = ((x.key, x.label) for x in config.bundle.ledgers)
     elif hint == "stage" and entity and entity.pipeline:

@@ -63,9 +63,11 @@ from saas.ui.pages import (
     records,
     rehearsals,
     removed,
+    reviews,
     runs,
     second_factor,
     security,
+    segments,
     sessions,
     settings,
     shares,
@@ -86,8 +88,8 @@ from saas.ui.pages import (
 
 routers = [
     system.router, sessions.router, home.router, lists.router, records.router, forms.router, ledgers.router, statements.router, stages.router, figures.router, inbox.router, settings.router, people.router, accounts.router, invitations.router, mail.router, outbox.router, runs.router, rehearsals.router, record_buttons.router,
-    pools.router, handing_over.router, shares.router, approvals.router, departments.router, design_approvals.router, user_forms.router,
-    transfers.router, merging.router, twins.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
+    pools.router, handing_over.router, shares.router, segments.router, approvals.router, departments.router, design_approvals.router, user_forms.router,
+    transfers.router, merging.router, twins.router, reviews.router, builder.router, brand.router, drafts.router, packs.router, simulator.router, examples.router, removed.router, speed.router,
     second_factor.router, api_keys.router, security.router, leaving.router, plan.router, clock.router, jobs.router, timetable.router, single_sign_on.router, domains.router,
     operator_accounts.router, operator_slow.router, operator_tenants.router, operator_notices.router, operator_watch.router, support.router, signup.router, first_steps.router,
     billing.router, billing_console.router, billing_hook.router,

@@ -31,7 +31,7 @@ from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import StackCard, StackControl, draw_nested, errors_at, fresh_key, is_gesture, missing, read_nested
 from saas.ui.views import Choice
 
-KINDS = {"values": "values", "roles": "choices", "field": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
+KINDS = {"values": "values", "roles": "choices", "field": "choice", "transition": "choice", "fields": "sorter", "entity": "choice", "stage": "choice", "options": "choices", "relation": "choice", "condition": "condition", "expression": "expression"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,10 @@ SECTIONS = {
         Section(
             "ledger", "coins", lazy("Ledger"), lazy("Ledgers"), lazy("Accounts of points, stock or money: entries are only ever added, and the balance never goes where it must not."),
             lazy("New ledger"), lazy("Make the entity of the movements first, each linked to the record whose balance it is; then say here what its fields mean."),
+        ),
+        Section(
+            "review", "list-details", lazy("Review"), lazy("Reviews"), lazy("Queues of records that somebody compares with what is there already before they count."),
+            lazy("New review"), lazy("Give the entity a pipeline with a stage in which records wait and a transition for each decision; then say here what is compared."),
         ),
     )
 }  # fmt: skip
@@ -149,6 +153,8 @@ def _choices(desk: Desk, kind: str, name: str, schema: Mapping[str, Any], entity
         return tuple(Choice(f.key, desk.words(f.label, f.key)) for f in fits)
     if hint == "relation":
         return tuple(Choice(r.key, desk.words(r.label, r.key)) for r in entity.children.values())
+    if hint == "transition":
+        return tuple(Choice(t.key, desk.words(t.label, t.key)) for t in entity.pipeline.transitions) if entity.pipeline else ()
     if hint == "stage":
         return tuple(Choice(s.key, desk.words(s.label, s.key)) for s in entity.pipeline.stages) if entity.pipeline else ()
     if hint == "options":

@@ -134,8 +134,10 @@ def _controls(desk: Desk, key: str, section: str, values: Mapping[str, Any] | No
 
 
 def _duplicate_controls(desk: Desk, key: str, fields: tuple[Choice, ...], message: Control, values: Mapping[str, Any]) -> list[Control]:
-    acts = (Choice("warn", _("Warn; people may save all the same")), Choice("block", _("Refuse to save")))
-    later = (Choice("warn", _("Warn")), Choice("block", _("Refuse")), Choice("ignore", _("Do not look")))
+    queue = [Choice("queue", _("Save it and put it into a review"))]
+    queues = tuple(Choice(r["key"], desk.words(r.get("label"), r["key"])) for r in desk.raw.get("reviews", ()) if r.get("entity") == key)
+    acts = (Choice("warn", _("Warn; people may save all the same")), Choice("block", _("Refuse to save")), *(queue if queues else ()))
+    later = (Choice("warn", _("Warn")), Choice("block", _("Refuse")), *(queue if queues else ()), Choice("ignore", _("Do not look")))
     entity, other = desk.config.entities.get(key), values.get("against_entity")
     letters = views.field_choices(desk, entity, of=LETTERS)
     there = desk.config.entities.get(str(other))
@@ -154,6 +156,7 @@ def _duplicate_controls(desk: Desk, key: str, fields: tuple[Choice, ...], messag
         Control("where", "condition", _("Only records found for which"), entity=str(found)),
         Control("action", "choice", _("When creating"), choices=acts, default="warn", required=True),
         Control("on_update", "choice", _("When changing"), choices=later, more={"empty": _("as when creating")}), message,
+        *([Control("review", "choice", _("In this review"), choices=queues, more={"empty": _("None")})] if queues else []),
         Control("across", "bool", _("Also among records the person may not see"), default=True),
         Control("reveal", "choices", _("Told of records the person may not see"), _("Nothing ticked: only that there is one."), choices=views.field_choices(desk, there or entity)),
         Control("confirm_roles", "choices", _("Who may save all the same"), _("Nothing ticked: everybody."), choices=views.role_choices(desk)),

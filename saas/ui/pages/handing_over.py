@@ -30,7 +30,7 @@ from saas.ui.listing import is_uuid, open_listing
 async def ask_whom(request: Request, entity: FromPath[str]) -> Response[Any]:
     """`?ids=` for some, else what the list in the address shows."""
     ask = await signed_in(request)
-    return await page(ask, entity_of(ask.ctx, entity), request, request.query_params.getall("ids", []), {})
+    return await page(ask, entity_of(ask.ctx, entity), request, request.query_params.getall("ids", []), {"owner": None})
 
 
 @post("/r/{entity:str}/transfer", status_code=200)

@@ -114,7 +114,7 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
         return await _pool_act(ask, found, kind, ids, back)
     permissions.require(ctx, "delete" if kind == "delete" else "bulk", found.key)
     if kind == "transfer":
-        return await hand_over_page(ask, found, request, ids, {})
+        return await hand_over_page(ask, found, request, ids, {"owner": None})
     view = await _bulk_view(ask, found, act, ids, back, form)
     confirmed = form.get("confirmed") and not form.get("choose") and (kind != "edit" or view.field)
     if not confirmed:

@@ -56,7 +56,7 @@ def _row(ctx: Context, info: RunInfo) -> dict[str, Any]:
     return {
         "id": str(info.id), "name": info.label, "at": formats.full(ctx, info.at), "record": info.title or _("(deleted or not visible)"), "record_url": link,
         "entity": pick(info.entity.defn.label, ctx.locale) if info.entity else "", "status": text, "color": color, "error": info.error, "trigger": trigger_word(info.trigger), "actor": info.actor,
-        "due": formats.full(ctx, info.due_at) if info.due_at else "", "ended": formats.full(ctx, info.ended_at) if info.ended_at else "", "took": _took(info.work_us / 1000),
+        "state": info.status, "due": formats.full(ctx, info.due_at) if info.due_at else "", "ended": formats.full(ctx, info.ended_at) if info.ended_at else "", "took": _took(info.work_us / 1000),
         "can_go_on": info.can_go_on, "can_cancel": info.can_cancel, "automation": info.automation,
     }  # fmt: skip
 

@@ -68,6 +68,10 @@ async def test_a_person_sees_and_edits_what_is_shared_until_it_is_over(lab):
     assert change.record.values["bank"] == "Eve's" and not change.record.can.delete and not change.record.can.share
     with pytest.raises(PermissionDenied):
         await share(await lab.ctx("eve"), "account", record_id, f"user:{lab.people['chief']}")
+    with pytest.raises(InvalidInput):  # nor theirs to give away
+        await execute(await lab.ctx("eve"), ops.Update(entity="account", id=record_id, values={"owner": str(lab.people["eve"])}))
+    with pytest.raises(PermissionDenied):
+        await execute(await lab.ctx("eve"), ops.Assign(entity="account", id=record_id, to=lab.people["eve"]))
     [found] = await shares_of(seller, "account", record_id)
     assert (found.name, found.level, found.until, found.by) == ("Eve", "edit", None, "Seller")
     await revoke(seller, "account", record_id, found.subject)

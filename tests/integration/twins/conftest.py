@@ -14,7 +14,7 @@ from tests.factories import Lab, make_lab
 
 def bundle() -> dict[str, Any]:
     customer = {
-        "key": "customer", "label": label("Customer"), "plural": label("Customers"), "title": "name",
+        "key": "customer", "label": label("Customer"), "plural": label("Customers"), "title": "name", "sharing": True,
         "fields": [
             fld("name", "text", required=True, max_length=80), fld("phone", "phone"), fld("mail", "email"), fld("city", "text"), fld("taxno", "text"),
             fld("library", "option", options=[{"key": "public", "label": label("Public")}, {"key": "potential", "label": label("Potential")}], default="potential"),

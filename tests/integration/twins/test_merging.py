@@ -8,7 +8,7 @@ import pytest
 
 from saas.db import tenant_transaction
 from saas.errors import BadRequest, Conflict, InvalidInput, NotFound, PermissionDenied, RecordMerged, StaleVersion
-from saas.runtime import execute
+from saas.runtime import execute, shares
 from saas.runtime import operations as ops
 
 _names = iter(f"Company {i}" for i in range(1000))
@@ -162,6 +162,17 @@ async def test_a_ring_of_the_merged_records_leads_nowhere(club):
     below = await make(club, name="Below", parent=str(child))
     await merge(club, child, top)
     assert (await club.get("customer", child)).values["parent"] is None and (await club.get("customer", below)).values["parent"] == str(child)
+
+
+async def test_shares_go_along(club):
+    one, two = await make(club), await make(club, by="dong")
+    await shares.share(await club.ctx("admin"), "customer", two, f"user:{club.people['ma']}")
+    change = await merge(club, one, two)
+    assert (await club.get("customer", one, by="ma")).id == one
+    await undo(club, change)
+    with pytest.raises(NotFound):
+        await club.get("customer", one, by="ma")
+    assert (await club.get("customer", two, by="ma")).id == two
 
 
 async def test_an_automation_merges(club):
