@@ -32,9 +32,13 @@ def club_bundle() -> dict[str, Any]:
             fld("member", "ref", to="member", inverse={"key": "ratings", "label": label("Ratings")}, on_delete="cascade"),
         ],
     }  # fmt: skip
+    stock = {
+        "key": "stock", "label": label("Stock"), "plural": label("Stock"), "title": "name", "owned": False, "read_only": True,
+        "fields": [fld("name", "text"), fld("number", "text", unique=True), fld("pieces", "int")],
+    }  # fmt: skip
     return {
         "format": 1, "pack": {"key": "club", "version": "1.0.0", "label": label("Club")},
-        "entities": [member, rating],
+        "entities": [member, rating, stock],
         "roles": [
             {"key": "admin", "label": label("Administrator"), "admin": True},
             {"key": "clerk", "label": label("Clerk"), "entities": {"member": {"create": True, "read": "all", "update": "all", "bulk": True, "fields": {"note": "hidden"}}}},
@@ -47,6 +51,7 @@ def club_bundle() -> dict[str, Any]:
         "inbound_hooks": [
             {"key": "shop", "label": label("From the shop"), "entity": "member", "map": {"name": "buyer.name", "email": "buyer.mail", "phone": "buyer.phone", "lang": "lang"}, "values": {"note": "'shop'"},
              "match": ["email"], "once": "id"},
+            {"key": "stock", "label": label("Stock"), "entity": "stock", "map": {"number": "no", "name": "title", "pieces": "pieces"}, "match": ["number"]},
             {"key": "signed", "label": label("Signed"), "entity": "member", "map": {"name": "name"}, "signed": True},
         ],
         "web_forms": [

@@ -14,6 +14,7 @@ import pytest
 
 from saas import outbound
 from saas.db import tenant_transaction
+from saas.errors import AppError
 from saas.runtime import exchanges, execute, inbound_hooks, outbox
 from saas.runtime import operations as ops
 from saas.runtime.signatures import is_signed, signature
@@ -204,6 +205,18 @@ async def test_a_message_becomes_a_record_once_and_changes_it_later(club, door):
     assert (record.values["name"], record.values["phone"], record.values["note"]) == ("Buyer 2", "+8613900000401", "shop")
     history = await execute(await club.ctx(), ops.History(entity="member", id=record.id))
     assert {h.origin for h in history} == {"webhook"}
+
+
+async def test_a_mirror_is_fed_from_outside_and_by_nobody_here(club, door):
+    first = await door("stock", {"no": "A1", "title": "Lamp", "pieces": 5})
+    second = await door("stock", {"no": "A1", "title": "Lamp", "pieces": 3})
+    assert (first.json()["made"], second.json()["made"]) == (True, False)
+    record = await club.get("stock", first.json()["record"])
+    assert record.values["pieces"] == 3 and record.updated_at >= record.created_at
+    ctx = await club.ctx()
+    for operation in (ops.Create(entity="stock", values={"name": "x"}), ops.Update(entity="stock", id=record.id, values={"pieces": 9}), ops.Delete(entity="stock", id=record.id)):
+        with pytest.raises(AppError):
+            await execute(ctx, operation)
 
 
 async def test_ten_at_once_are_one(club, door):

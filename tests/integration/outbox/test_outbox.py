@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -38,10 +39,11 @@ async def quiet(database):
 
 
 @pytest_asyncio.fixture
-async def firm(quiet):
-    """The module's tenant, with nothing waiting."""
-    async with tenant_transaction(quiet.tenant_id) as conn:
-        await conn.execute("UPDATE outbox SET status = 'cancelled' WHERE tenant_id = $1 AND status IN ('queued', 'sending')", quiet.tenant_id)
+async def firm(quiet, settings):
+    """The module's tenant, with nothing waiting anywhere: other tests leave messages, too."""
+    everybody = await asyncpg.connect(settings.database_url)
+    await everybody.execute("UPDATE outbox SET status = 'cancelled' WHERE status IN ('queued', 'sending')")
+    await everybody.close()
     return quiet
 
 
