@@ -227,7 +227,7 @@ async def foresee(conn: Any, ctx: Context, form: FormDef, main: Entered, parts: 
         target = target_of(ctx, form, part)
         access = permissions.static_access(ctx, target.entity)
         shown = [k for k in part.fields if access.get(k) in ("read", "write")]
-        lines, sums = [], dict.fromkeys((k for k in shown if _adds_up(ctx, target.entity, k)), Decimal(0))
+        lines, sums = [], dict.fromkeys(_added_up(ctx, target.entity, shown), Decimal(0))
         for line in parts.get(part.key) or ():
             if line.delete or (line.id is None and all(v in EMPTY for v in line.values.values())):
                 lines.append({})
@@ -253,11 +253,11 @@ async def _imagined(conn: Any, ctx: Context, entity: Entity, typed: Mapping[str,
     return env
 
 
-def _adds_up(ctx: Context, entity: Entity, key: str) -> bool:
-    """Money and computed numbers: quantities of different things mean nothing together."""
-    field = entity.fields[key]
-    kind, _result = field_types.get(field.type).result_of(field, ctx.config)
-    return kind.summable and (kind.additive or field.type == "formula")
+def _added_up(ctx: Context, entity: Entity, keys: Sequence[str]) -> list[str]:
+    """Computed figures, else amounts: unit prices beside them, or quantities of different things, mean nothing together."""
+    summable = [k for k in keys if field_types.get(entity.fields[k].type).result_of(entity.fields[k], ctx.config)[0].summable]
+    computed = [k for k in summable if entity.fields[k].type == "formula"]
+    return computed or [k for k in summable if field_types.get(entity.fields[k].type).additive]
 
 
 def _text(ctx: Context, entity: Entity, key: str, value: Any) -> str:

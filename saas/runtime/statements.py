@@ -253,6 +253,6 @@ async def close(ctx: Context, key: str, period: str) -> Statement:
 def sheet(ctx: Context, found: Statement) -> bytes:
     """The statement as an Excel file, with the figures the page shows."""
     entity = ctx.config.entity(found.defn.entity)
-    heads = [pick(entity.fields[found.defn.party].label, ctx.locale), _("Number"), _("Amount"), _("Closed")]
+    heads = [pick(entity.fields[found.defn.party].label, ctx.locale), _("Count"), _("Amount"), _("Closed")]
     rows = [[x.name, float(x.count), float(_plain(x.amount)), _("Yes") if x.closed else ""] for x in found.lines]
     return sheet_bytes(f"{found.label} {found.period}"[:31], heads, [*rows, [_("Total"), float(found.total.count), float(_plain(found.total.amount)), ""]])

@@ -168,8 +168,8 @@ async def _record(conn: Any, ctx: Context, entity: Entity, given: ops.Entered, k
     for key in shown:
         html = (await drawing.field(key, alone=key not in creates)).html
         if key in creates:
-            html += Markup('<input class="input compose-new" name="{}" value="{}" placeholder="{}" aria-label="{}" maxlength="255">').format(
-                f"{named}{key}{NEW}", names.get(key, ""), _("or the name of a new one"), titled(pick(entity.fields[key].label, ctx.locale), _("or the name of a new one"))
+            html = Markup('<div class="compose-pair">{}<input class="input" name="{}" value="{}" placeholder="{}" aria-label="{}" maxlength="255"></div>').format(
+                html, f"{named}{key}{NEW}", names.get(key, ""), _("or the name of a new one"), titled(pick(entity.fields[key].label, ctx.locale), _("or the name of a new one"))
             )
         found.append(html)
     return found
@@ -184,7 +184,7 @@ async def _part(conn: Any, ctx: Context, form_def: FormDef, main: ops.Entered, p
         own = [FieldProblem(part.ref, p.code, p.message, p.path) for p in problems if p.field == part.ref]
         drawing = Drawing(ctx, entity, await form_state(ctx, entity.key, record_id=main.id, typed=typed), prefix=f"f-{part.key}-pick", typed=typed, problems=own)
         await drawing.load(conn, [part.ref])
-        pick_html = (await drawing.field(part.ref, name=f"{part.key}.id", label=_("Search for one that is there"), force=True, alone=False)).html
+        pick_html = (await drawing.field(part.ref, name=f"{part.key}.id", label=_("Search for one that is there"), required=False, force=True, alone=False)).html
         fields = await _record(conn, ctx, target.entity, ops.Entered(values=given.values), part.fields, f"{part.key}.", problems)
         return PartView(part.key, label, icon, pick_html, fields, error=error)
     lines = list(given or ())

@@ -101,7 +101,7 @@ AUDIT_EVENTS = {
     "support.consent_changed": lazy("Consent to support changed"), "support.asked": lazy("Support asked to look in"), "support.approved": lazy("Support access approved"),
     "support.refused": lazy("Support access refused"), "support.opened": lazy("Support looked in"), "support.viewed": lazy("Support opened a page"), "support.acted": lazy("Support sent a form"),
     "support.ended": lazy("Support access ended"),
-    "clock.moved": lazy("Clock moved"), "clock.reset": lazy("Clock put back"),
+    "user.segments": lazy("Segments of a person changed"), "clock.moved": lazy("Clock moved"), "clock.reset": lazy("Clock put back"),
     "tenant.created": lazy("Workspace created"), "tenant.suspended": lazy("Workspace suspended"), "tenant.resumed": lazy("Workspace resumed"),
     "tenant.plan_changed": lazy("Plan changed"), "tenant.limits_changed": lazy("Own limits changed"), "tenant.feature_changed": lazy("Feature switch changed"), "tenant.trial_changed": lazy("End of the trial changed"), "tenant.past_due": lazy("Payment overdue"), "tenant.read_only": lazy("Workspace read-only"), "tenant.moving": lazy("Workspace moving to another server"),
     "tenant.export_started": lazy("Export of everything asked for"), "tenant.exported": lazy("Everything exported"), "tenant.export_fetched": lazy("Export of everything fetched"),

@@ -100,7 +100,7 @@ def _score(ctx: Context, matcher: Matcher, row: Row, other: Row) -> int:
 
 async def _candidates(conn: Any, ctx: Context, target: Entity, matcher: Matcher, row: Row, mark: str | None) -> list[UUID]:
     """Ids of records worth comparing. All by the primary key of the tokens; its plan is that of a few index scans, however many records
-    there are (tests/integration/runtime/test_twins_plan.py)."""
+    there are (tests/integration/twins/test_duplicates.py)."""
     if mark is not None:
         sql = "SELECT s.record_id FROM search_token s WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = $3 LIMIT $4"
         equal = [r[0] for r in await conn.fetch(sql, ctx.tenant_id, target.number, mark, EQUAL + 1)]

@@ -13,7 +13,7 @@ from litestar.response import Response
 from saas.db import tenant_transaction
 from saas.errors import BadRequest
 from saas.i18n import lazy
-from saas.runtime import execute, jobs, twins
+from saas.runtime import execute, jobs, permissions, twins
 from saas.runtime import operations as ops
 from saas.runtime.merging import ALL, MOST_RECORDS
 from saas.runtime.records import entity_of
@@ -25,6 +25,7 @@ from saas.ui.api.records import ids_of, record_id
 async def merge_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     """{"survivor", "losers", "choices"?: {field: id or "all"}, "winner"?, "versions"?: {id: n}, "preview"?: true}."""
     ctx = await access.context(request)
+    permissions.require(ctx, "merge", entity_of(ctx, entity).key)
     body = await access.body(request)
     survivor, losers = access.identifier(str(body.get("survivor") or ""), "survivor"), ids_of(body, "losers", most=MOST_RECORDS)
     winner = body.get("winner")
@@ -102,6 +103,7 @@ async def search_twins(request: Request, entity: FromPath[str]) -> Response[Any]
 async def dismiss_twins(request: Request, entity: FromPath[str]) -> None:
     """{"ids"}: they are not the same."""
     ctx = await access.context(request)
+    permissions.require(ctx, "merge", entity_of(ctx, entity).key)
     body = await access.body(request)
     async with tenant_transaction(ctx.tenant_id) as conn:
         await twins.dismiss(conn, ctx, entity_of(ctx, entity), ids_of(body, "ids", most=20))

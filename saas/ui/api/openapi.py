@@ -37,6 +37,7 @@ from saas.ui.api.openapi_shapes import (
     tagged,
 )
 
+PREVIEW: Json = {"name": "preview", "in": "query", "required": False, "schema": {"type": "boolean"}}
 _WITHOUT = ("$schema", "$id", "additionalProperties", "required")
 
 
@@ -166,7 +167,7 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         if _may_move(ctx, entity, transition):
             answered = answers(200, ref("Change"), 402, 403, 404, 409, 410, 422)
             asked = body({"type": "object", "properties": {"values": _asked(ctx, entity, transition)}}, required=False)
-            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE], requestBody=asked)
+            act(f"{one}/transitions/{transition.key}", "post", transition.key, pick(transition.label, ctx.locale), answered, parameters=[ID, match(), ONCE, PREVIEW], requestBody=asked)
     if ctx.config.approvals(key) and permissions.may(ctx, "read", key):
         asked = {"approval": {"type": "string", "enum": [a.key for a in ctx.config.approvals(key)]}, **_approval_words("way", "comment"), "people": {"type": "array", "maxItems": 20, "items": {"type": "string", "format": "uuid"}}, "together": {"type": "boolean"}, "preview": {"type": "boolean"}}
         act(f"{one}/approvals", "get", "approvals", _("Approvals of a record, and those that may be started"), answers(200, {"type": "object"}, 403, 404), parameters=[ID])

@@ -11,7 +11,7 @@ from litestar.response import Response
 from saas.db import tenant_transaction
 from saas.errors import BadRequest
 from saas.i18n import lazy
-from saas.runtime import execute, handing_over
+from saas.runtime import execute, handing_over, permissions
 from saas.runtime import operations as ops
 from saas.runtime.pools.moves import Standing, standings
 from saas.runtime.records import entity_of
@@ -66,6 +66,7 @@ async def release(request: Request, entity: FromPath[str], rid: FromPath[str]) -
 async def transfer(request: Request, entity: FromPath[str]) -> Response[Any]:
     """{"to", "ids" | "filter", "view", "q", "children"?, "preview"?}: a job that can be taken back; with `preview` only the counts."""
     ctx = await access.context(request)
+    permissions.require(ctx, "update", entity_of(ctx, entity).key)
     body = await access.body(request)
     ids = ids_of(body, "ids", most=20_000) if "ids" in body else None
     asked: dict[str, Any] = {"ids": ids} if ids is not None else {"filter": body.get("filter"), "view": body.get("view"), "q": body.get("q")}

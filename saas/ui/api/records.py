@@ -18,6 +18,7 @@ from saas.i18n import lazy
 from saas.runtime import Context, execute
 from saas.runtime import operations as ops
 from saas.runtime.aggregates import MAX_ROWS
+from saas.runtime.previews import foreseen
 from saas.ui.api import access, shapes
 
 _META = {"values", "version", "confirm_duplicates", "duplicate_reason"}
@@ -199,6 +200,8 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
     ctx = await access.context(request)
     body = await access.body(request)
     asked = ops.Transition(entity=entity, id=record_id(rid), key=key, values=values_of(body), version=_version(request, body))
+    if access.flag(request, "preview"):
+        return access.answer(shapes.change(await foreseen(ctx, asked)))
 
     async def run() -> tuple[int, dict[str, Any]]:
         return 200, shapes.change(await execute(ctx, asked))

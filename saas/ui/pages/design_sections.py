@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -226,11 +227,12 @@ def _row(desk: Desk, section: Section, raw: Mapping[str, Any]) -> dict[str, Any]
 async def _form(desk: Desk, section: Section, raw: Mapping[str, Any], values: Mapping[str, Any], errors: Errors, *, mark: str, status: int = 200) -> Response[Any]:
     key, entity = str(raw.get("key") or ""), desk.config.entities.get(str(raw.get("entity")))
     controls = section.controls(desk, str(raw.get("entity")))
+    title, public = desk.words(raw.get("label"), key) if key else str(section.new), _public_url(desk, section, key, raw)
     return await desk.page(
-        "settings/design/section", section.part, status=status, section=_named(section), title=desk.words(raw.get("label"), key) if key else str(section.new), key=key,
+        "settings/design/section", section.part, status=status, section=_named(section), title=title, key=key,
         entity_key=str(raw.get("entity")), entity=desk.words(entity.defn.plural, entity.key) if entity else str(raw.get("entity")), mark=mark,
         entity_url=f"/settings/entities/{entity.key}" if entity else "", drawn=await draw(desk, controls, values, errors), problems=left_over(errors, controls),
-        public_url=_public_url(desk, section, key, raw), action=f"{section.url}/{key or 'new'}", broken=[str(p.message) for p in desk.problems_at(section.path(key))] if key and not errors else [],
+        public_url=public, public_frame=f'<iframe src="{escape(public)}" title="{escape(title)}" width="100%" height="640" style="border:0"></iframe>', action=f"{section.url}/{key or 'new'}", broken=[str(p.message) for p in desk.problems_at(section.path(key))] if key and not errors else [],
     )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ async def run(request: Request, key: FromPath[str]) -> Response[Any]:
     if job.status != "done":
         return ask.redirect(url, Toast(_("It runs in the background."), "good" if job.error is None else "warn"))
     result = job.result or {}
-    text = ngettext("%(count)s record done", "%(count)s records done", result.get("done", 0)) if result.get("done") else _("nothing to do")
+    text = ngettext("%(count)s record done", "%(count)s records done", result.get("done", 0)) if result.get("done") else _("No record matches.")
     if result.get("failed"):
         return ask.redirect(url, Toast(f"{text}, {ngettext('%(count)s failed', '%(count)s failed', result['failed'])}", "warn"))
     return ask.redirect(url, Toast(text))

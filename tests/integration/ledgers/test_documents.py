@@ -11,6 +11,8 @@ from saas.metadata import edits
 from saas.metadata.parse import problems_of
 from saas.runtime import execute
 from saas.runtime import operations as ops
+from tests.acceptance.api import Person
+from tests.factories import PASSWORD
 from tests.ledger_bundle import ledger_bundle
 
 
@@ -57,6 +59,16 @@ async def test_receipts_settle_what_is_due_first_and_never_too_much(trade):
     await trade.make("receipt", contract=contract, amount="45.00")
     assert await open_() == ["0.00", "0.00", "0.00"]
     assert (await trade.get("contract", UUID(contract))).values["owed"]["amount"] == "0.00"
+
+
+async def test_what_a_transition_would_do_is_said_and_taken_back(trade, http):
+    boss = await Person(http, f"{trade.slug}.localhost", language="en").sign_in(f"admin@{trade.slug}.example", PASSWORD)
+    who = str(await trade.make("member", name="Hu"))
+    main = await trade.make("card", number=f"M-{who}", member=who)
+    sub = await trade.make("card", number=f"S-{who}", member=who, main=str(main))
+    told = await boss.call("POST", f"/records/card/{main}/transitions/replace", {}, preview="true")
+    assert told["record"]["state"] == "replaced" and [(e["id"], e["title"]) for e in told["effects"]] == [(str(sub), f"S-{who}")]
+    assert [(await trade.get("card", c)).state for c in (main, sub)] == ["active", "active"]
 
 
 def test_what_such_steps_name_is_checked():

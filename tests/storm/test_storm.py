@@ -48,6 +48,7 @@ class Machine:
             "PATH": os.environ["PATH"], "DATABASE_URL": self.server.url, "SAAS_SECRET_KEY": SECRET, "SAAS_DATA_DIR": str(directory / "data"), "SAAS_LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT),
         }  # fmt: skip
         self.processes: dict[str, subprocess.Popen[Any]] = {}
+        self.killing = False
 
     def call(self, *arguments: str) -> str:
         done = subprocess.run([sys.executable, *arguments], env=self.environment, cwd=ROOT, check=False, capture_output=True, text=True)
@@ -61,12 +62,23 @@ class Machine:
     def kill(self, part: str) -> None:
         if part == "database":
             os.kill(int(next(self.directory.glob("pg/postgres/*/server/data/postmaster.pid")).read_text().split()[0]), signal.SIGKILL)
-            self.server.ensure_running()
+            while embedded.is_accepting(self.server.url):  # it takes a moment to be gone
+                time.sleep(0.05)
+            assert self.server.ensure_running() and self.server.url == self.environment["DATABASE_URL"]
             return
-        process = self.processes.pop(part)
-        process.kill()
-        process.wait()
+        self.killing = True
+        self.processes[part].kill()
+        self.processes[part].wait()
         self.start(part)
+        self.killing = False
+
+    async def supervise(self) -> None:
+        """As a service manager does: what gave up by itself, because the database was away as it started, is started again."""
+        while True:
+            await asyncio.sleep(0.5)
+            for part, process in list(self.processes.items()):
+                if process.poll() is not None and self.processes[part] is process and not self.killing:
+                    self.start(part)
 
     async def end_leases(self) -> None:
         """As time would do it: a dead worker's jobs are free again. What it was in the middle of is not tried less often for that."""
@@ -104,7 +116,7 @@ class Writer:
         self.unanswered = 0
 
     async def send(self, path: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
-        until = time.monotonic() + PATIENCE
+        until, last = time.monotonic() + PATIENCE, "none at all"
         while True:
             self.unanswered += 1
             with contextlib.suppress(httpx.TransportError):
@@ -114,7 +126,8 @@ class Writer:
                     return answer.json()
                 # 409: the first attempt with this key is still under way; the others: something is away.
                 assert answer.status_code in (409, 429, 500, 502, 503), answer.text
-            assert time.monotonic() < until, f"no answer for {path}"
+                last = f"{answer.status_code} {answer.text[:500]}"
+            assert time.monotonic() < until, f"no answer for {path}: {last}"
             await asyncio.sleep(0.1)
 
     async def sign_in(self) -> None:
@@ -131,10 +144,12 @@ async def writers(machine) -> AsyncIterator[list[Writer]]:
     companies = json.loads((await asyncio.to_thread(machine.call, "-m", "tests.storm.company")).strip().splitlines()[-1])
     machine.start("web")
     machine.start("worker")
+    supervisor = asyncio.create_task(machine.supervise())
     found = [Writer(machine, company) for company in companies]
     for writer in found:
         await writer.sign_in()
     yield found
+    supervisor.cancel()
     for writer in found:
         await writer.client.aclose()
 

@@ -12,12 +12,14 @@ from tests.ledger_bundle import ledger_bundle
 
 @pytest_asyncio.fixture(scope="module")
 async def lab(served: int) -> Lab:
-    return await make_lab(ledger_bundle(), people=False)
+    made = await make_lab(ledger_bundle(), people=False)
+    await made.person("mei", ["admin"], locale="zh_CN")
+    return made
 
 
 @pytest_asyncio.fixture(scope="module")
 async def trade(served: int, lab: Lab) -> Company:
-    return Company(lab.tenant_id, lab.slug, f"http://{lab.slug}.localhost:{served}", {"admin": f"admin@{lab.slug}.example"})
+    return Company(lab.tenant_id, lab.slug, f"http://{lab.slug}.localhost:{served}", {who: f"{who}@{lab.slug}.example" for who in ("admin", "mei")})
 
 
 async def test_a_day_of_a_trade(lab, trade, visit):
@@ -65,9 +67,10 @@ async def test_a_day_of_a_trade(lab, trade, visit):
     await expect(page.locator("tbody tr").first).to_contain_text("50.00")
     await expect(page.locator(".badge-green")).to_be_visible()
 
-    phone = await visit(trade, "admin", locale="zh-CN", phone=True)
+    phone = await visit(trade, "mei", locale="zh-CN", phone=True)
     pages = ("/entry/entry", "/entry/offer", f"/r/member/{member}/ledgers/points", "/statements/leads?period=2020-03", "/settings/ledgers", "/settings/ledgers/points", "/settings/forms/entry", "/settings/pricing/quotes", "/settings/statements/leads")
     for path in pages:
         page = await phone.go(path)
         await expect(page.locator("h1, h2").first).to_be_visible()
+        await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
         await phone.no_sideways_scroll()
