@@ -91,7 +91,8 @@ class ActionRun:
         return self.act.ctx
 
     async def env(self, *texts: str | None) -> RecordEnv:
-        extra = {"result": self.results} if self.results else {}
+        # What a step that was passed over would have made is empty; an entity may have a field of that name.
+        extra = {"result": self.results} if self.results or "result" not in self.entity.fields else {}
         env = await prepare(self.act.conn, self.ctx, self.entity, self.row, texts, old=self.old, extra=extra)
         await self._fill_results(texts)
         return env

@@ -22,6 +22,7 @@ from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk
 from saas.runtime.finding import Found, find_everywhere
 from saas.runtime.permissions import require, require_active
+from saas.runtime.records import entity_of
 from saas.ui.api import access, bodies, records
 
 MEGABYTE = 1024 * 1024
@@ -55,6 +56,8 @@ def _hit(ctx: Context, found: Found) -> dict[str, Any]:
 async def upsert_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     """`{"by": unique rule, "rows": [{field: value}, …]}`: the same rows again change nothing."""
     ctx = await access.context(request)
+    for right in ("create", "update"):
+        require(ctx, right, entity_of(ctx, entity).key)
     body = await access.body(request)
     rows, by = body.get("rows"), body.get("by")
     if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
