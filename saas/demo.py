@@ -20,9 +20,7 @@ async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str
     """Migrate and create what is absent. Returns addresses and logins; running it again changes nothing."""
     from saas.db.migrate import migrate
     from saas.provision import SAMPLE_PASSWORD, has_sample, provision_tenant, sample_logins
-    from saas.tenants import create_operator, delete_tenant, find_tenant, list_tenants
-    from saas.tenants.clock import FEATURE as CLOCK
-    from saas.tenants.features import set_tenant_feature
+    from saas.tenants import create_operator, delete_tenant, list_tenants
     from saas.tenants.operators import operator_exists
 
     report = await migrate(settings)
@@ -46,7 +44,6 @@ async def prepare(settings: Settings, *, say: Callable[[str], None]) -> dict[str
                     **tenant, admin_email=admin, admin_password=SAMPLE_PASSWORD, admin_name=ADMIN_NAME[locale], sample_data=True,
                     sample_password=SAMPLE_PASSWORD,
                 )
-            await set_tenant_feature((await find_tenant(slug)).id, CLOCK, True)  # what rules do next month belongs to a demonstration
             people = [{"name": ADMIN_NAME[locale], "email": admin, "roles": ["admin"]}]
             people += sample_logins(tenant["pack_key"], slug, locale)
             logins.append({"tenant": slug, "name": tenant["name"], "people": people})

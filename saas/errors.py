@@ -130,12 +130,6 @@ class NotFound(AppError):
     code, status, title = "not_found", 404, lazy("Not found")
 
 
-class RecordMerged(NotFound):
-    """The record was merged into another one, which the person may see: `data["merged_into"]` is its id."""
-
-    code, status, title = "merged", 410, lazy("This record was merged into another one")
-
-
 class Conflict(AppError):
     code, status, title = "conflict", 409, lazy("This conflicts with the current state")
 

@@ -53,7 +53,6 @@ __all__ = [
     "one_transaction",
     "only_read",
     "open_database",
-    "open_tenant",
     "own_limits",
     "plan_by_values",
     "query_count",
@@ -502,12 +501,6 @@ def is_frozen() -> bool:
 def in_transaction() -> bool:
     """True inside tenant_transaction or system_transaction."""
     return _open_scope() is not None
-
-
-def open_tenant() -> UUID | None:
-    """The tenant whose transaction is open; None without one."""
-    scope = _open_scope()
-    return scope.tenant_id if scope is not None else None
 
 
 class _Join:

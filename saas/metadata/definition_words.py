@@ -11,8 +11,6 @@ from saas.metadata.anatomy import part_of, sort_of
 from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.calendar import PERIODS
 from saas.metadata.expressions.filters import OPS
-from saas.metadata.far import entity_in
-from saas.metadata.kinds import NESTS
 from saas.metadata.naming import Joined, Lookup, Name, Short, Text, crumbs, definition_name, entity_of, items, texts, titled
 from saas.metadata.property_words import ACCESS, NO, SCOPES, YES, choice_word, property_word
 
@@ -31,10 +29,7 @@ def value_words(lookup: Lookup, kind: str, name: str, value: Any, definition: Ma
     part = part_of(kind, name)
     if part is not None:
         return _parts(lookup, part.kind, part.form, value, entity)
-    sort = sort_of(kind, name, definition)
-    if sort.startswith("far_"):  # about another entity, to which another property leads
-        sort, entity = sort.removeprefix("far_"), entity_in(lookup, kind, name, definition, entity)
-    make = _SORTS.get(sort)
+    make = _SORTS.get(sort_of(kind, name, definition))
     found = make(lookup, value, definition, entity) if make is not None else None
     if found is None:
         found = choice_word(kind, name, value, definition) or _plain(kind, name, value, definition)
@@ -109,14 +104,6 @@ def action_words(lookup: Lookup, action: Any, entity: Any, target: Any) -> Text:
     for key, value in raw.items():
         if key in ("action", "if", "as"):
             continue
-        if key in NESTS:
-            inner = lookup.inner_entity(entity, raw)
-            steps = zip(value, lookup.action_entities(inner, value), strict=True) if isinstance(value, list) else ()
-            told.append(titled(property_word("action", key, raw), Joined((action_words(lookup, a, inner, e) for a, e in steps), SEMICOLON)))
-            continue
-        if key == "retry" and isinstance(value, Mapping):
-            told.append(titled(property_word("action", key, raw), lazy("%(count)s times", count=value.get("times"))))
-            continue
         sort = sort_of("action", key, raw)
         seen_from = entity if sort in ("target", "people", "expression") else target
         words = titled_values(lookup, value, target, entity) if sort == "values" else value_words(lookup, "action", key, value, raw, seen_from)
@@ -163,10 +150,6 @@ def _transition(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Te
     return lookup.transition_name(lookup.pipeline(entity)[1], value)
 
 
-def _transitions(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
-    return Joined(lookup.transition_name(lookup.pipeline(entity)[1], v) for v in texts(value))
-
-
 def _transition_rights(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
     if not isinstance(value, Mapping):
         return None
@@ -180,7 +163,7 @@ def _menu_items(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> T
     found: list[Text] = []
     for item in texts(value):
         first, _, second = item.partition(":")
-        if (first in ("report", "dashboard") or (first == "form" and "form" not in lookup.section("entities"))) and second:
+        if first in ("report", "dashboard") and second:
             found.append(lookup.name(f"{first}s", second))
         elif first == "board" and second:
             found.append(lazy("%(name)s as a board", name=Name((lookup.entity(second) or {}).get("plural"), second)))
@@ -208,15 +191,6 @@ def _people(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
 
 def _relation(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
     return lookup.relation_name(entity, value)
-
-
-def _relations(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text | None:
-    return Joined(lookup.relation_name(entity, v) for v in texts(value)) if isinstance(value, list) else None
-
-
-def _amount(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
-    """A number, or the setting that holds it."""
-    return lookup.name("settings", value) if isinstance(value, str) else None
 
 
 def _child_fields(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text:
@@ -390,10 +364,10 @@ def _json(value: Any) -> str:
 _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "label": _label, "field": _fields, "fields": _fields, "path": _fields, "paths": _fields, "sort": _sort, "widget_sort": _sort,
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
-    "message_template": _keys("templates"), "web_form": _keys("web_forms"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
-    "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transitions": _transitions, "approval": _keys("approvals"), "transition_rights": _transition_rights,
-    "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
+    "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
+    "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transition_rights": _transition_rights,
+    "menu_items": _menu_items, "relation": _relation, "option": _parent_option, "report_widget": _report_widget,
     "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
-    "ledger": _keys("ledgers"), "review": _keys("reviews"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
+    "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
 }  # fmt: skip

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as x
 from saas.metadata import models as m
-from saas.metadata.approval_checks import steps_of
 from saas.metadata.check import Check, Scene
-from saas.metadata.described import expression_places
 from saas.metadata.kinds import action_types, field_types
 from saas.metadata.references import target_entity
 
@@ -97,26 +95,8 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
-    for approval in check.bundle.approvals:
-        yield from _approval(approval)
-    for hook in check.bundle.webhooks:
-        if hook.condition:
-            yield Place(f"webhooks[{hook.key}].if", hook.condition, hook.entity, "bool")
-    for section, taken in (*(("web_forms", f) for f in check.bundle.web_forms), *(("inbound_hooks", h) for h in check.bundle.inbound_hooks)):
-        for key, text in taken.values.items():
-            field = check.entities[taken.entity].fields.get(key) if taken.entity in check.entities else None
-            if field is not None:
-                yield Place(f"{section}[{taken.key}].values.{key}", text, taken.entity, wanted(check, field), into=(taken.entity, field))
-    for template in check.bundle.templates:
-        if template.language:
-            yield Place(f"templates[{template.key}].language", template.language, template.entity, "text")
-        for number, text in enumerate(template.to):
-            if not text.startswith("role:"):
-                yield Place(f"templates[{template.key}].to[{number}]", text, template.entity)
     for scene in check.scenes():
         yield from _actions(check, scene)
-    for path, text, entity, expect in expression_places(check):
-        yield Place(path, text, entity, expect)
     for example in check.bundle.examples:
         for number, text in enumerate(example.then):
             yield Place(f"examples[{example.key}].then[{number}]", text, example.entity, "bool")
@@ -132,19 +112,8 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
-    for duplicate in entity.duplicates:
-        here = f"{path}.duplicates[{duplicate.key}]"
-        if duplicate.where:
-            yield Place(f"{here}.where", duplicate.where, entity.key, "bool", stored=True)
-        if duplicate.against is not None and duplicate.against.where:
-            yield Place(f"{here}.against.where", duplicate.against.where, duplicate.against.entity, "bool", stored=True)
-    for pool in entity.pools:
-        for name in ("when", "held_if", "recycle_unless"):
-            if getattr(pool, name):
-                yield Place(f"{path}.pools[{pool.key}].{name}", getattr(pool, name), entity.key, "bool", stored=True)
     for field in entity.fields:
-        if not field.made:
-            yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:
@@ -194,18 +163,6 @@ def _transition(check: Check, pipeline: m.PipelineDef, transition: m.TransitionD
     yield from _values(check, f"{path}.set", pipeline.entity, transition.set, pipeline.entity, None)
 
 
-def _approval(approval: m.ApprovalDef) -> Iterator[Place]:
-    path = f"approvals[{approval.key}]"
-    if approval.start.condition:
-        yield Place(f"{path}.start.if", approval.start.condition, approval.entity, "bool")
-    for way in approval.ways:
-        if way.condition:
-            yield Place(f"{path}.ways[{way.key}].if", way.condition, approval.entity, "bool")
-    for here, step in steps_of(approval):
-        if step.condition:
-            yield Place(f"{here}.if", step.condition, approval.entity, "bool")
-
-
 def _role(role: m.RoleDef) -> Iterator[Place]:
     for key, rights in role.entities.items():
         path = f"roles[{role.key}].entities.{key}"
@@ -231,7 +188,7 @@ def _values(
 
 
 def _actions(check: Check, scene: Scene) -> Iterator[Place]:
-    aliases: dict[str, str | None] = dict(scene.known)
+    aliases: dict[str, str | None] = {}
     for number, action in enumerate(scene.actions):
         path: str = f"{scene.path}[{number}]"
         names: Names = {f"result.{alias}": ("ref", entity) for alias, entity in aliases.items()}
@@ -242,8 +199,7 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
             yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
         for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
             if not where.startswith("values."):  # those were checked against their fields above
-                about = check.inner_entity(scene.entity, action) if where == "where" or where.startswith("map.") else hint
-                yield Place(f"{path}.{where}", text, about or scene.entity, expect, names)
+                yield Place(f"{path}.{where}", text, hint or scene.entity, expect, names)
         if action.alias:
             aliases[action.alias] = entity
 
@@ -259,9 +215,6 @@ def _target(check: Check, scene: Scene, path: str, action: m.ActionDef, aliases:
 
 
 def _filters(check: Check) -> None:
-    for role in check.bundle.roles:
-        if role.notice is not None:
-            _filter(check, f"roles[{role.key}].notice.where", role.notice.entity, role.notice.where)
     for view in check.bundle.views:
         _filter(check, f"views[{view.entity}:{view.key}].filter", view.entity, view.filter)
     for path, widget in check.widgets():

@@ -339,5 +339,4 @@ def _target_of(place: Place) -> Any:
     if action is None:
         return place.spot.entity
     actions = edits_at(place.raw, action.at[:-1])
-    known = {name.removeprefix("result."): entity for name, entity in action.names.items()}
-    return place.lookup.action_entities(action.entity, actions, known)[int(action.at[-1])]
+    return place.lookup.action_entities(action.entity, actions)[int(action.at[-1])]

@@ -253,23 +253,7 @@ class TriggerType:
     options_schema: ClassVar[Mapping[str, Any]]
 
     def matches(self, trigger: Any, change: Any) -> bool:
-        """Whether it begins a run for the record it happened to."""
         raise NotImplementedError
-
-    def relation(self, trigger: Any) -> str | None:
-        """The relation whose children it looks at, for one that looks at children; else None."""
-        return None
-
-    def matches_child(self, trigger: Any, change: Any, field: str) -> bool:
-        """Whether what happened to a child, linked by `field`, begins a run for its parent."""
-        return False
-
-    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        """(path, text, entity or None for the automation's own, expected type) of its expressions."""
-        return []
-
-
-NESTS = ("then", "else", "do")  # properties of steps that hold steps
 
 
 class ActionType:
@@ -284,22 +268,9 @@ class ActionType:
     icon: ClassVar[str] = "bolt"
     options_schema: ClassVar[Mapping[str, Any]]
     before_save: ClassVar[bool] = False  # possible while the record is not written yet
-    nests: ClassVar[tuple[str, ...]] = ()  # lists of steps it holds, of NESTS
-    waits: ClassVar[bool] = False  # it ends the caller's transaction: what follows runs later
-    can_retry: ClassVar[bool] = True  # whether trying it again later may help
-    internal: ClassVar[bool] = False  # follows from other definitions; nobody chooses it
-    posts_entries: ClassVar[bool] = False  # its `entity` must be that of a ledger's entries
     makes_record: ClassVar[bool] = False  # later actions may name what it made, by its `as`
 
     def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        return []
-
-    def relation(self, options: Mapping[str, Any]) -> str | None:
-        """The relation whose children its steps, and its own `where`, are about; None: the record itself."""
-        return None
-
-    def problems(self, options: Mapping[str, Any]) -> list[tuple[str, str, LazyString, LazyString]]:
-        """What a JSON Schema cannot say about its options: (property or "", code, message, hint)."""
         return []
 
     async def run(self, run: Any, options: Mapping[str, Any]) -> Any:

@@ -109,8 +109,6 @@ def _may_open(role: m.RoleDef, item: str) -> bool:
         return "*" in role.reports or second in role.reports
     if first == "dashboard" and second:
         return "*" in role.dashboards or second in role.dashboards
-    if first == "form" and second:
-        return True
     rights = role.entities.get(second if first == "board" else first) or role.entities.get("*")
     return bool(rights and rights.read)
 

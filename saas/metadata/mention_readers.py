@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from saas.metadata.anatomy import DESCRIBED_KINDS, is_required, property_schemas
-from saas.metadata.far import entity_in
 from saas.metadata.mention_expressions import Names, along, field_path, in_expression, in_filter, in_literal, in_template
 from saas.metadata.naming import Lookup, texts
 
@@ -58,8 +56,6 @@ def _one(target: Callable[[Lookup, Spot, Any], str | None]) -> Callable[..., Ite
 
 def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
     """What goes when the single thing a property names goes: the property, the definition it is essential to, or nothing."""
-    if spot.kind in DESCRIBED_KINDS:  # a part that leads nowhere is nothing
-        return spot.at if is_required(spot.kind, name) or (spot.kind == "form_part" and name in ("ref", "list")) else at
     rule = _SINGLE.get((spot.kind, name))
     if rule == "property":
         return at
@@ -74,23 +70,20 @@ def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
 # (kind, property) -> "property", "definition", or the kind of the definition around it that goes with it.
 _SINGLE: Mapping[tuple[str, str], str] = {
     ("entity", "subtitle"): "property", ("rule", "field"): "property", ("tree", "parent"): "definition", ("source", "entity"): "definition",
-    ("against", "entity"): "duplicate", ("duplicate", "review"): "definition", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
+    ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
     ("field", "pipeline"): "definition", ("pipeline", "entity"): "definition", ("pipeline", "field"): "definition",
     ("transition", "to"): "definition", ("view", "entity"): "definition", ("view", "group"): "property", ("board", "sum"): "property",
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
-    ("schedule", "entity"): "definition", ("approval", "entity"): "definition", ("action", "approval"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("webhook", "entity"): "definition", ("portal", "email"): "property", ("action", "role"): "definition", ("notice", "entity"): "definition", ("notice", "text"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("web_form", "answers_to"): "definition", ("action", "survey"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
-    **{("approval_outcome", name): "property" for name in ("approved", "rejected", "withdrawn", "returned")},
+    ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
+    ("role", "home"): "property", ("department", "parent"): "property",
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
-_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("against", "fields"), ("web_form", "match"), ("inbound_hook", "match")))
+_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
 NEVER_EMPTY = frozenset(
-    (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("duplicate", "confirm_roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
-     ("approval_start", "roles"), ("approval_people", "roles"), ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
+    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
 )
 
 
@@ -181,7 +174,7 @@ def _menu_items(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[R
             continue
         path, at = f"{spot.path}.{name}[{number}]", (*spot.at, name, number)
         first, _, second = item.partition(":")
-        if (first in ("report", "dashboard") or (first == "form" and "form" not in lookup.section("entities"))) and second:
+        if first in ("report", "dashboard") and second:
             yield f"{first}s[{second}]", path, at, at
         else:
             yield f"entities[{second if first == 'board' and second else first}]", path, at, at
@@ -255,13 +248,6 @@ def _values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
             yield target, f"{spot.path}.{name}.{key}", at, None
 
 
-def _field_map(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """What is put into which field."""
-    for key in value if isinstance(value, Mapping) else ():
-        at = (*spot.at, name, key)
-        yield field_path(spot.entity, key), f"{spot.path}.{name}.{key}", at, at
-
-
 def _literals(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
     for key, given in value.items() if isinstance(value, Mapping) else ():
         path, at = f"{spot.path}.{name}.{key}", (*spot.at, name, key)
@@ -300,55 +286,22 @@ def _people(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
 
 
 def _label(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Texts of actions and messages may show fields."""
-    if spot.kind not in ("action", "template") or not isinstance(value, Mapping):
+    """Texts of actions may show fields."""
+    if spot.kind != "action" or not isinstance(value, Mapping):
         return
     for locale, text in value.items():
         for target in in_template(lookup, text, spot.entity, spot.names):
             yield target, f"{spot.path}.{name}.{locale}", (*spot.at, name, locale), None
 
 
-# ---- definitions whose schema says what they hold ------------------------------------------------------------------------
-
-
-def _far(reader: Callable[..., Iterator[Read]]) -> Callable[..., Iterator[Read]]:
-    """The same, seen from the entity the property leads to."""
-
-    def read(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-        entity = entity_in(lookup, spot.kind, name, spot.raw, spot.entity)
-        if entity is not None:
-            yield from reader(lookup, replace(spot, entity=entity), name, value)
-
-    return read
-
-
-def _options(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Keys of options of the field that another property names."""
-    field = spot.raw.get(property_schemas(spot.kind).get(name, {}).get("x-of", ""))
-    for number, key in enumerate(value if isinstance(value, list) else ()):
-        at = (*spot.at, name, number)
-        yield from ((t, f"{spot.path}.{name}[{key}]", at, at) for t in in_literal(lookup, key, spot.entity, str(field)))
-
-
-def _far_values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Fields of another entity with expressions over the definition's own."""
-    entity = entity_in(lookup, spot.kind, name, spot.raw, spot.entity)
-    for key, text in value.items() if isinstance(value, Mapping) else ():
-        at = (*spot.at, name, key)
-        yield field_path(entity, key), f"{spot.path}.{name}[{key}]", at, at
-        yield from ((target, f"{spot.path}.{name}.{key}", at, None) for target in in_expression(lookup, text, spot.entity))
-
-
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
-    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "relations": _many(_relation_of), "amount": _one(_in_section("settings")), "entity": _one(_in_section("entities")),
-    "option_set": _one(_in_section("option_sets")), "message_template": _one(_in_section("templates")), "web_form": _one(_in_section("web_forms")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
+    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
+    "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
-    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transitions": _many(_transition_of, named=False), "approval": _one(_in_section("approvals")), "transition_rights": _transition_rights, "menu_items": _menu_items,
+    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
-    "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
-    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")), "review": _one(_in_section("reviews")),
-    "values": _values, "field_map": _field_map, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
+    "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

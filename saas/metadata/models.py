@@ -84,7 +84,6 @@ class FieldDef:
     indexed: bool = False  # an index of its own makes sorting and filtering fast
     options: Mapping[str, Any] = field(default_factory=dict)
     system: bool = False
-    made: bool = False  # follows from another definition of the entity; no bundle writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,78 +102,14 @@ class UniqueDef:
     fields: tuple[str, ...]
     message: Label = field(default_factory=dict)
     when: str | None = None
-    loose: bool = False  # only letters and digits count
-    with_deleted: bool = False  # a deleted record keeps its value
-
-
-@dataclass(frozen=True, slots=True)
-class AgainstDef:
-    """Records of another entity that a duplicate rule looks for: `fields` stand in the order of the rule's own."""
-
-    entity: str
-    fields: tuple[str, ...]
-    reveal: tuple[str, ...] = ()
-    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateDef:
-    """A soft rule. All of `match` must agree: those in `similar` by `threshold` percent, those in `names` as company names without their legal
-    form, the others exactly. `reveal`: what is told of records the person may not see."""
-
     key: str
     match: tuple[str, ...]
-    action: str = "warn"  # warn | block | queue
+    action: str = "warn"  # warn | block
     message: Label = field(default_factory=dict)
-    similar: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    threshold: int = 85
-    where: str | None = None  # must hold for the record that is found
-    on_update: str | None = None  # warn | block | queue | ignore; None: as on creating
-    review: str | None = None  # queue: saved, and put into this review
-    confirm_roles: tuple[str, ...] = ()  # who may save all the same; none: everybody
-    reason: bool = False  # whoever does must say why
-    reveal: tuple[str, ...] = ()
-    across: bool = True  # records the person may not see are found, too
-    against: AgainstDef | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MergeDef:
-    """How records become one. `winner`: whose filled value is proposed, the survivor's or that of the record changed last."""
-
-    winner: str = "survivor"  # survivor | newest
-    undo_days: int = 30
-
-
-Amount = int | str | None  # a number, or the key of a setting that holds one
-
-
-@dataclass(frozen=True, slots=True)
-class PoolDef:
-    """Records without an owner that people claim. `when` says which records belong to it, owned or not; `see` is the scope over the
-    record's department; the transitions are the stage changes that go along with claiming and giving back."""
-
-    key: str
-    label: Label
-    when: str | None = None
-    see: str = "all"  # none dept dept_tree all
-    see_roles: tuple[str, ...] = ()
-    claimable: bool = True
-    claim_roles: tuple[str, ...] = ()
-    claim_transition: str | None = None
-    assign_roles: tuple[str, ...] = ()
-    release_roles: tuple[str, ...] = ()
-    release_transition: str | None = None
-    max_held: Amount = None
-    held_if: str | None = None
-    cooldown_days: Amount = None
-    claims_per_day: Amount = None
-    recycle_days: Amount = None
-    touch: tuple[str, ...] = ("update", "transition")
-    touch_lists: tuple[str, ...] = ()
-    warn_days: tuple[int, ...] = ()
-    recycle_unless: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +136,6 @@ class EntityDef:
     rules: tuple[RuleDef, ...] = ()
     unique: tuple[UniqueDef, ...] = ()
     duplicates: tuple[DuplicateDef, ...] = ()
-    merge: MergeDef = MergeDef()
-    pools: tuple[PoolDef, ...] = ()
-    countdown_label: Label = field(default_factory=dict)
-    sharing: bool = False
-    segment_field: str | None = None
-    segment_roles: tuple[str, ...] = ()
     read_only: bool = False
     append_only: bool = False
     editable_if: str | None = None
@@ -216,7 +145,6 @@ class EntityDef:
     timeline: tuple[TimelineSource, ...] = ()
     messages: Mapping[str, Label] = field(default_factory=dict)
     description: Label = field(default_factory=dict)
-    form: str | None = None  # data process: it stands in the menu of forms
 
     @cached_property
     def declared(self) -> dict[str, FieldDef]:
@@ -236,8 +164,6 @@ TITLES = {
     "updated_by": {"en": "Updated by", "zh_CN": "更新人"},
     "owner": {"en": "Owner", "zh_CN": "负责人"},
     "department": {"en": "Department", "zh_CN": "所属部门"},
-    "touched_at": {"en": "Last worked on", "zh_CN": "最后跟进时间"},
-    "days_left": {"en": "Days left", "zh_CN": "剩余天数"},
 }
 
 
@@ -256,8 +182,6 @@ def system_fields(entity: EntityDef) -> tuple[FieldDef, ...]:
     if entity.owned:
         fields.append(make("owner", "user", label=entity.owner_label or TITLES["owner"], options={"roles": list(entity.owner_roles)}))
         fields.append(make("department", "dept", read_only=True))
-    if any(pool.recycle_days is not None for pool in entity.pools):
-        fields.append(make("touched_at", "datetime", read_only=True))
     return tuple(fields)
 
 
@@ -303,22 +227,12 @@ class TransitionDef:
 
 @dataclass(frozen=True, slots=True)
 class ActionDef:
-    """One step: an action, or one that holds further steps (branch: `then` and `otherwise`; each: `do`). `options` holds everything
-    that only its type knows, as written. `retry`: {"times", "minutes"}."""
+    """One action. `options` holds everything but `action`, `if` and `as`, as written."""
 
     action: str
     options: Mapping[str, Any] = field(default_factory=dict)
     condition: str | None = None  # "if"
     alias: str | None = None  # "as"
-    then: tuple[ActionDef, ...] = ()
-    otherwise: tuple[ActionDef, ...] = ()  # "else"
-    do: tuple[ActionDef, ...] = ()
-    retry: Mapping[str, Any] | None = None
-
-    @property
-    def inside(self) -> tuple[tuple[str, tuple[ActionDef, ...]], ...]:
-        """The lists of steps in it that hold any, by their property."""
-        return tuple((name, steps) for name, steps in (("then", self.then), ("else", self.otherwise), ("do", self.do)) if steps)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -368,7 +282,6 @@ class EntityRights:
     create_if: str | None = None
     import_: bool = False
     bulk: bool = False
-    merge: bool = False
     fields: Mapping[str, FieldRight] = field(default_factory=dict)
 
 
@@ -378,25 +291,6 @@ class MenuGroup:
     items: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PortalDef:
-    """People with the role are a record of `entity` each, whose field `link` holds their account; `email`: the field by whose address an
-    account finds its record."""
-
-    entity: str
-    link: str
-    email: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeDef:
-    """Records whose `text` people with the role read after signing in, until they said that they did."""
-
-    entity: str
-    text: str
-    where: Any = None
-
-
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class RoleDef:
     key: str
@@ -404,8 +298,6 @@ class RoleDef:
     description: Label = field(default_factory=dict)
     admin: bool = False
     external: bool = False
-    portal: PortalDef | None = None
-    notice: NoticeDef | None = None
     entities: Mapping[str, EntityRights] = field(default_factory=dict)  # "*" = default
     transitions: Mapping[str, tuple[str, ...]] | None = None  # pipeline -> keys or ("*",); None = pipelines decide
     reports: tuple[str, ...] = ()  # ("*",) = all
@@ -523,14 +415,11 @@ class DashboardDef:
 
 @dataclass(frozen=True, slots=True)
 class TriggerDef:
-    """When an automation runs. `options` holds what only its type knows, as written."""
-
-    trigger: str  # create update before_save transition delete restore …
+    trigger: str  # create update before_save transition delete restore
     fields: tuple[str, ...] = ()
     source: str | None = None  # "from"
     to: str | None = None
     transition: str | None = None  # "key"
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -542,9 +431,6 @@ class AutomationDef:
     do: tuple[ActionDef, ...]
     condition: str | None = None  # "if"
     active: bool = True
-    stop: bool = False  # later ones for the same event do not run
-    on_error: str = "undo"  # undo: what caused it is undone, too; keep: it stands, and the run can be done again
-    overlap: str = "each"  # while a run for the record waits: each, skip, restart
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -557,259 +443,6 @@ class ScheduleDef:
     where: Any = None
     once_per: str = "run"  # run day week month year ever
     active: bool = True
-
-
-APPROVER_ACTS = ("return", "countersign", "delegate", "withdraw")
-
-
-@dataclass(frozen=True, slots=True)
-class ApproverDef:
-    """Who decides. `level`: how many levels up a superior or head stands, 1 being the next one; `each`: everybody it stands for."""
-
-    by: str  # superior role head department field person
-    level: int = 1
-    role: str | None = None
-    department: str | None = None  # its key; its head decides
-    field: str | None = None
-    person: str | None = None  # an e-mail address, or the id of a person the applicant named
-    each: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalStepDef:
-    """`mode`: all, any or `count` of the approvers agree. Times are hours from when the step begins, and before its end."""
-
-    key: str
-    label: Label
-    approvers: tuple[ApproverDef, ...]
-    condition: str | None = None  # "if"
-    mode: str = "all"
-    count: int | None = None
-    if_nobody: str = "refuse"  # refuse fallback skip
-    fallback: str | None = None
-    if_applicant: str = "superior"  # superior skip decide
-    due_hours: int | None = None
-    remind_hours: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalWayDef:
-    """One of several paths the applicant picks from."""
-
-    key: str
-    label: Label
-    steps: tuple[ApprovalStepDef, ...]
-    description: Label = field(default_factory=dict)
-    condition: str | None = None  # "if"
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalStartDef:
-    """`transitions`: it begins after these; `guards`: they are done by this approval only, where its condition holds."""
-
-    button: bool = True
-    roles: tuple[str, ...] = ()
-    condition: str | None = None  # "if"
-    transitions: tuple[str, ...] = ()
-    guards: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalPeopleDef:
-    """Whom the applicant of an ad-hoc approval may name, and how many."""
-
-    roles: tuple[str, ...] = ()
-    least: int = 1
-    most: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalOutcomeDef:
-    """Transitions done with the last decision; None leaves the stage alone."""
-
-    approved: str | None = None
-    rejected: str | None = None
-    withdrawn: str | None = None
-    returned: str | None = None
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class ApprovalDef:
-    """`open_fields` may be changed while it runs; `shown` are told to approvers who may not see the record otherwise."""
-
-    key: str
-    label: Label
-    entity: str
-    description: Label = field(default_factory=dict)
-    active: bool = True
-    model: str = "fixed"  # fixed predefined adhoc
-    start: ApprovalStartDef = field(default_factory=ApprovalStartDef)
-    steps: tuple[ApprovalStepDef, ...] = ()
-    ways: tuple[ApprovalWayDef, ...] = ()
-    people: ApprovalPeopleDef = field(default_factory=ApprovalPeopleDef)
-    open_fields: tuple[str, ...] = ()
-    shown: tuple[str, ...] = ()
-    outcome: ApprovalOutcomeDef = field(default_factory=ApprovalOutcomeDef)
-    may: tuple[str, ...] = APPROVER_ACTS
-
-    @property
-    def all_steps(self) -> tuple[ApprovalStepDef, ...]:
-        """Of all its paths."""
-        return (*self.steps, *(step for way in self.ways for step in way.steps))
-
-
-@dataclass(frozen=True, slots=True)
-class FormPartDef:
-    """Either `ref`, a field of the main record whose target is picked or made, or `list`, its children that are entered as lines.
-    `creates`: ref fields of a line whose target may be made by its name."""
-
-    key: str
-    fields: tuple[str, ...]
-    label: Label = dataclasses.field(default_factory=dict)
-    ref: str | None = None
-    list: str | None = None
-    creates: tuple[str, ...] = ()
-    only: bool = False
-    min: int = 0
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class FormDef:
-    """A page that makes or edits a record of `entity` with its parts in one act. `only`: records of it are entered nowhere else."""
-
-    key: str
-    label: Label
-    entity: str
-    fields: tuple[str, ...]
-    parts: tuple[FormPartDef, ...] = ()
-    description: Label = field(default_factory=dict)
-    only: bool = False
-    roles: tuple[str, ...] = ()
-
-    def part(self, key: str) -> FormPartDef | None:
-        return next((p for p in self.parts if p.key == key), None)
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class PricingDef:
-    """Price of a line of `entity`. Of the line are product, quantity, list_price, suggested, price, explanation, deviates; of the product
-    standard; of the records of price lists (`prices`) what begins so; the rest of the discounts (`strategies`). `match` and `prices_match`:
-    field there -> expression over the line; an empty field fits everything."""
-
-    key: str
-    label: Label
-    entity: str
-    product: str
-    quantity: str
-    suggested: str
-    price: str
-    strategies: str
-    discount: str
-    description: Label = field(default_factory=dict)
-    standard: str | None = None
-    list_price: str | None = None
-    explanation: str | None = None
-    deviates: str | None = None
-    day: str | None = None
-    prices: str | None = None
-    prices_value: str | None = None
-    prices_from: str | None = None
-    prices_to: str | None = None
-    prices_match: Mapping[str, str] = field(default_factory=dict)
-    kind: str | None = None
-    minimum: str | None = None
-    valid_from: str | None = None
-    valid_to: str | None = None
-    match: Mapping[str, str] = field(default_factory=dict)
-    combine: str = "best"  # best sum best_then
-    then: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class StatementDef:
-    """Records of `entity` counted, or their `measure` added up, by `party` and period of `date`, at the price of the day. `closings`:
-    where closed periods are kept, one record a party and period."""
-
-    key: str
-    label: Label
-    entity: str
-    party: str
-    date: str
-    description: Label = field(default_factory=dict)
-    where: str | None = None
-    measure: str | None = None
-    period: str = "month"  # month quarter year
-    prices: str | None = None
-    prices_value: str | None = None
-    prices_from: str | None = None
-    prices_party: str | None = None
-    closings: str | None = None
-    closed_party: str | None = None
-    closed_period: str | None = None
-    closed_count: str | None = None
-    closed_amount: str | None = None
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class LedgerDef:
-    """Entries of `entity`, each about a record its field `party` names; `balance` is the rollup over them there. The other names are
-    fields too: of the entry direction, origin, origins, reversal, reason, account, expires; of the party never_negative, limit,
-    minimum, main. adds, takes, holds, frees are options of the direction."""
-
-    key: str
-    label: Label
-    entity: str
-    party: str
-    amount: str
-    balance: str
-    description: Label = field(default_factory=dict)
-    direction: str | None = None
-    adds: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
-    holds: tuple[str, ...] = ()
-    frees: tuple[str, ...] = ()
-    deny_negative: bool = True
-    never_negative: tuple[str, ...] = ()
-    limit: str | None = None
-    minimum: str | None = None
-    origin: str | None = None
-    origins: tuple[str, ...] = ()
-    free_origins: tuple[str, ...] = ()
-    approved: str | None = None  # the stage an entry starts in where `approved_if` holds
-    approved_if: str | None = None
-    reversal: str | None = None
-    reason: str | None = None
-    main: str | None = None
-    account: str | None = None
-    expires: str | None = None
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class ReviewDef:
-    """Records of `entity` wait in `stage` and are compared with those its field `target` can name, and with others that wait. `exact` and
-    `similar` are fields of it, each compared by itself with the one at the same place in `exact_there` and `similar_there`. What follows are
-    transitions of its pipeline, by what was ticked; `each_source` is done with every other one that was ticked, whose field `source` names
-    the record then."""
-
-    key: str
-    label: Label
-    entity: str
-    stage: str
-    description: Label = field(default_factory=dict)
-    target: str | None = None
-    source: str | None = None
-    target_if: str | None = None
-    exact: tuple[str, ...] = ()
-    exact_there: tuple[str, ...] = ()
-    similar: tuple[str, ...] = ()
-    similar_there: tuple[str, ...] = ()
-    threshold: int = 80
-    exact_found: str | None = None
-    both: str | None = None
-    target_only: str | None = None
-    sources_only: str | None = None
-    nothing: str | None = None
-    each_source: str | None = None
 
 
 EXAMPLE_ACTS = ("create", "update", "transition", "delete", "read")
@@ -844,80 +477,6 @@ class ExampleDef:
     then: tuple[str, ...] = ()
 
 
-CHANNELS = ("email", "sms", "in_app")
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class TemplateDef:
-    """A message about a record. `to`: expressions giving addresses, numbers or people, or "role:key"; `language`: an expression giving a
-    locale; `essential`: also sent to those who opted out."""
-
-    key: str
-    label: Label
-    entity: str
-    channels: tuple[str, ...]
-    body: Label
-    to: tuple[str, ...] = ()
-    subject: Label = field(default_factory=dict)
-    language: str | None = None
-    essential: bool = False
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class WebFormDef:
-    """A public page whose answers become records. `match`: fields in which a record is the same as one before; `on_match`: fill (what is
-    empty), keep, refuse; `embed_on`: origins that may show it in a frame."""
-
-    key: str
-    label: Label
-    entity: str
-    fields: tuple[str, ...]
-    required: tuple[str, ...] = ()
-    values: Mapping[str, str] = field(default_factory=dict)
-    match: tuple[str, ...] = ()
-    on_match: str = "fill"
-    owner_role: str | None = None
-    intro: Label = field(default_factory=dict)
-    button: Label = field(default_factory=dict)
-    thanks: Label = field(default_factory=dict)
-    redirect: str | None = None
-    embed_on: tuple[str, ...] = ()
-    answers_to: str | None = None  # a survey: the field that refers to the record it asks about
-    days: int = 30
-    question: bool = False
-    per_hour: int = 200
-    active: bool = True
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class WebhookDef:
-    """Tells another system of what happens to records. Where, and the secret, belong to an installation (saas.tenants.integrations)."""
-
-    key: str
-    label: Label
-    entity: str
-    events: tuple[str, ...]
-    condition: str | None = None  # "if"
-    fields: tuple[str, ...] = ()  # none: all but sensitive and computed ones
-    active: bool = True
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class InboundHookDef:
-    """Takes what another system says, as records. `map`: {field: path in what is sent}; `once`: the path of what makes a message the same."""
-
-    key: str
-    label: Label
-    entity: str
-    map: Mapping[str, str]
-    values: Mapping[str, str] = field(default_factory=dict)
-    match: tuple[str, ...] = ()
-    on_match: str = "update"
-    once: str | None = None
-    signed: bool = False
-    active: bool = True
-
-
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """A parsed, valid bundle."""
@@ -935,14 +494,4 @@ class Bundle:
     dashboards: tuple[DashboardDef, ...] = ()
     automations: tuple[AutomationDef, ...] = ()
     schedules: tuple[ScheduleDef, ...] = ()
-    approvals: tuple[ApprovalDef, ...] = ()
-    templates: tuple[TemplateDef, ...] = ()
-    web_forms: tuple[WebFormDef, ...] = ()
-    webhooks: tuple[WebhookDef, ...] = ()
-    inbound_hooks: tuple[InboundHookDef, ...] = ()
-    forms: tuple[FormDef, ...] = ()
-    pricing: tuple[PricingDef, ...] = ()
-    statements: tuple[StatementDef, ...] = ()
-    ledgers: tuple[LedgerDef, ...] = ()
-    reviews: tuple[ReviewDef, ...] = ()
     examples: tuple[ExampleDef, ...] = ()

@@ -43,7 +43,6 @@ EXPECTED: dict[str, LazyString] = {
     "text": lazy("Write a text in quotes."),
     "literals": lazy("Write each field with its value, for example {\"name\": \"Smith Ltd\", \"amount\": 500}."),
     "example_act": lazy("Write one of: {\"create\": {}}, {\"update\": {…}}, {\"transition\": \"…\"}, {\"delete\": true}, {\"read\": true}."),
-    "amount": lazy("Write a whole number, or the key of a setting in quotes, for example \"pool_days\"."),
     "depth": lazy("Nothing here needs so many brackets inside each other: one may not be closed."),
     "storable": lazy("Write it anew: it holds an invisible character (NUL or half of a sign), or a number that is not finite."),
 }

@@ -24,7 +24,7 @@ from saas.tenants import new_id, support_names
 
 ORIGIN_NAMES = {
     "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
-    "configuration": lazy("Configuration"), "form": lazy("Web form"), "webhook": lazy("Webhook"), "survey": lazy("Survey"),
+    "configuration": lazy("Configuration"),
 }  # fmt: skip
 
 
@@ -36,17 +36,8 @@ _APPEND = (
 
 
 def appended(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> Write:
-    """The statement for one act. kind: created updated deleted restored transition merged merged_away unmerged."""
+    """The statement for one act. kind: created updated deleted restored transition."""
     return _APPEND, _event(ctx, entity, row, kind, changes, transition)
-
-
-REASON = "_reason"  # beside the fields of a change: why something was saved although it looked like another record
-MERGE = "_merge"  # and the id of the merge that was done or undone
-
-
-def with_reason(changes: Mapping[str, tuple[Any, Any]], reason: str) -> Mapping[str, tuple[Any, Any]]:
-    """What the history is told, with the reason somebody gave."""
-    return {**changes, REASON: (None, reason.strip())} if reason.strip() else changes
 
 
 async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:
@@ -137,15 +128,12 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
             if access[key] == "masked":
                 texts = [permissions.masked(t, permissions.mask_of(ctx, entity, key)) if t else t for t in texts]
             lines.append({"field": key, "label": pick(field.label, ctx.locale), "old": texts[0], "new": texts[1]})
-        if (reason := json.loads(item["changes"]).get(REASON)) is not None:
-            lines.append({"field": "", "label": gettext("Saved although similar"), "old": "", "new": str(reason[1])})
         label = entity.pipeline.transition(item["transition"]) if entity.pipeline and item["transition"] else None
         entries.append(
             ops.HistoryEntry(
                 id=f"{item['at'].isoformat()}~{item['version']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
                 actor=actors.get(item["actor_id"]) or str(ORIGIN_NAMES.get(item["origin"], gettext("System"))),
                 origin=item["origin"], changes=lines, transition=pick(label.label, ctx.locale) if label else item["transition"],
-                merge=next(iter(json.loads(item["changes"]).get(MERGE, ())[1:]), None),
             )
         )
     return entries

@@ -42,7 +42,6 @@ class FormState:
     fields: dict[str, FieldState]
     values: dict[str, Any]
     version: int | None
-    record_id: UUID | None = None  # None: a new record
 
 
 async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = None, typed: Mapping[str, Any] | None = None) -> FormState:
@@ -69,14 +68,13 @@ async def form_state(ctx: Context, entity_key: str, *, record_id: UUID | None = 
             computed = field_types.get(declared.type).computed or declared.type == "pipeline" or declared.read_only
             locked = declared.set_once and old is not None and old.get(declared.key) not in (None, "", [])
             level = access.get(declared.key, "hidden")
-            closed = old is not None and old.frozen is not None and declared.key not in old.frozen
-            if level == "write" and (closed or computed or locked or (declared.read_only_if and env.holds(declared.read_only_if))):
+            if level == "write" and (computed or locked or (declared.read_only_if and env.holds(declared.read_only_if))):
                 level = "read"
             required = declared.required or bool(declared.required_if and env.holds(declared.required_if))
             states[declared.key] = FieldState(level, env.holds(declared.visible_if), required)
         shown = {key for key in entity.fields if access.get(key, "hidden") in ("read", "write") or key in (typed or {})}
         values = {key: row.get(key) if key in shown else None for key in entity.fields}
-        return FormState(states, values, old.version if old else None, record_id)
+        return FormState(states, values, old.version if old else None)
 
 
 async def may_create(ctx: Context, entity_key: str, values: Mapping[str, Any]) -> bool:
@@ -113,10 +111,10 @@ class Choice:
 
 
 async def choices(
-    ctx: Context, entity_key: str, field_key: str, *, q: str = "", values: Mapping[str, Any] | None = None, record_id: UUID | None = None, limit: int = 20
+    ctx: Context, entity_key: str, field_key: str, *, q: str = "", values: Mapping[str, Any] | None = None, limit: int = 20
 ) -> list[Choice]:
-    """What a picker of a field that holds records, people or departments offers for the text typed so far; `values` are those of the form and
-    `record_id` the record it edits (for candidate filters that look at it). Errors: NotFound for a field the person may not see."""
+    """What a picker of a field that holds records, people or departments offers for the text typed so far; `values` are those of the form (for
+    candidate filters that look at the record being edited). Errors: NotFound for a field the person may not see."""
     entity = entity_of(ctx, entity_key)
     declared = entity.fields.get(field_key)
     known = any(permissions.may(ctx, right, entity_key) for right in ("read", "create", "update"))
@@ -129,7 +127,7 @@ async def choices(
         if holds == "dept":
             return await _departments(conn, ctx, q, limit)
         if holds == "record":
-            return await _records(conn, ctx, entity, declared, q, Row(id=record_id or new_id(), entity=entity.key, version=0), values or {}, limit)
+            return await _records(conn, ctx, entity, declared, q, values or {}, limit)
     raise NotFound()
 
 
@@ -154,11 +152,12 @@ async def _departments(conn: Any, ctx: Context, q: str, limit: int) -> list[Choi
     return [Choice(str(r[0]), r[1]) for r in found]
 
 
-async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, q: str, row: Row, values: Mapping[str, Any], limit: int) -> list[Choice]:
+async def _records(conn: Any, ctx: Context, entity: Entity, declared: FieldDef, q: str, values: Mapping[str, Any], limit: int) -> list[Choice]:
     target = ctx.config.entity(declared.options["to"])
     statement = Statement(ctx)
+    row = Row(id=new_id(), entity=entity.key, version=0)
     lay(ctx, entity, row, values)
-    scope = RecordScope(statement, target, "t", new={"entity": entity, "id": row.id, "values": row.values})
+    scope = RecordScope(statement, target, "t", new={"entity": entity, "values": row.values})
     where = candidate_conditions(scope, declared)
     if condition := search_condition(scope, q, await rarest(conn, ctx, target, q)):
         where.append(condition)

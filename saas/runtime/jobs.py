@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,6 @@ from saas.runtime import permissions
 from saas.runtime.context import Context
 from saas.tenants import new_id
 
-WAITED_FOR, BULK, SCHEDULED = 0, 1, 2  # whose turn is first within a round: somebody looks at the screen, work on many records, the clock
 LEASE_SECONDS = 60
 MAX_ATTEMPTS = 5
 # Errors that no reader's context is at hand for are kept in English and translated when shown.
@@ -42,7 +41,6 @@ class JobKind:
 
     `right`: the part of the settings whose holders see and steer these jobs, beside those who may see all jobs.
     `for_company`: it goes on when its person has left, as the system. `resumable`: cancelled, it can go on from where it stopped.
-    `priority`: WAITED_FOR, BULK or SCHEDULED. `kept_days`: after its end; None: for good, because something looks into it later.
     """
 
     key: ClassVar[str]
@@ -50,8 +48,6 @@ class JobKind:
     right: ClassVar[str | None] = None
     for_company: ClassVar[bool] = False
     resumable: ClassVar[bool] = False
-    priority: ClassVar[int] = BULK
-    kept_days: ClassVar[int | None] = 30
 
     async def run(self, job: JobRun) -> Mapping[str, Any]:
         """Do the work as `job.ctx`; the result is kept with the job. Raises JobWaits when it is not its turn yet."""
@@ -131,9 +127,6 @@ class JobInfo:
     created_at: datetime
     created_by: UUID | None
     finished_at: datetime | None
-    run_at: datetime | None = None
-    started_at: datetime | None = None
-    priority: int = BULK
 
     @property
     def label(self) -> str:
@@ -185,18 +178,15 @@ def _iso(moment: datetime | None) -> str | None:
 # ---- for the people ----------------------------------------------------------------------------------------------------
 
 
-async def enqueue(
-    conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any], *, total: int | None = None, run_at: datetime | None = None, priority: int | None = None
-) -> UUID:
-    """Put a job into the queue as part of the caller's transaction; it will run with the rights this person then has. `run_at`: not
-    before this moment of the real clock. `priority`: else that of its kind."""
-    declared = job_kinds.get(kind)
+async def enqueue(conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any], *, total: int | None = None, run_at: datetime | None = None) -> UUID:
+    """Put a job into the queue as part of the caller's transaction; it will run with the rights this person then has."""
+    job_kinds.get(kind)
     if ctx.support is not None:  # it would go on when their hour is over, for somebody who is nobody here
         raise PermissionDenied(lazy("Support starts nothing that runs in the background."), reason="support")
     job_id = new_id()
     await conn.execute(
-        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by, request_id, traceparent, priority) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7, $8, $9, $10)",
-        ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id, _cause(), tracing.traceparent(), declared.priority if priority is None else priority,
+        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by, request_id, traceparent) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7, $8, $9)",
+        ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id, _cause(), tracing.traceparent(),
     )  # fmt: skip
     return job_id
 
@@ -227,7 +217,7 @@ def ring() -> None:
         bell.set()
 
 
-_COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at, run_at, started_at, priority"
+_COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at"
 
 
 def _info(ctx: Context, row: Any) -> JobInfo:
@@ -278,40 +268,17 @@ async def list_of_kind(ctx: Context, kind_key: str, *, limit: int = 50) -> list[
     return [_info(ctx, row) for row in rows]
 
 
-async def list_jobs(
-    ctx: Context, *, everybody: bool = False, status: str | Sequence[str] | None = None, kind: str | None = None, before: UUID | None = None, limit: int = 50
-) -> list[JobInfo]:
-    """Jobs, newest first: one's own, or everybody's for those who may see them (that is where dead ones are found). `before`: older than
-    this one (ids follow time)."""
+async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None = None, limit: int = 50) -> list[JobInfo]:
+    """Jobs, newest first: one's own, or everybody's for those who may see them (that is where dead ones are found)."""
     if everybody:
         permissions.require_setting(ctx, "jobs")
-    states = [status] if isinstance(status, str) else list(status) if status is not None else None
     async with tenant_transaction(ctx.tenant_id) as conn:
         rows = await conn.fetch(
-            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND ($2 OR created_by = $3) AND ($4::text[] IS NULL OR status = ANY($4)) "
-            "AND ($6::text IS NULL OR kind = $6) AND ($7::uuid IS NULL OR (created_at, id) < (SELECT b.created_at, b.id FROM job b WHERE b.tenant_id = $1 AND b.id = $7)) "
+            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND ($2 OR created_by = $3) AND ($4::text IS NULL OR status = $4) "
             "ORDER BY created_at DESC, id DESC LIMIT $5",
-            ctx.tenant_id, everybody, ctx.user_id, states, min(limit, 200), kind, before,
+            ctx.tenant_id, everybody, ctx.user_id, status, min(limit, 200),
         )  # fmt: skip
     return [info for info in (_info(ctx, row) for row in rows) if _within_key(ctx, info)]
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How many jobs of a kind are in a state. `later`: queued, but not before a later moment."""
-
-    kind: str
-    status: str
-    count: int
-    later: int
-
-
-async def tallies(ctx: Context) -> list[Tally]:
-    """All jobs that are kept, counted. Errors: PermissionDenied without the right to see jobs."""
-    permissions.require_setting(ctx, "jobs")
-    async with tenant_transaction(ctx.tenant_id) as conn:
-        rows = await conn.fetch("SELECT kind, status, count(*) AS count, count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS later FROM job WHERE tenant_id = $1 GROUP BY 1, 2", ctx.tenant_id)
-    return [Tally(row["kind"], row["status"], row["count"], row["later"]) for row in rows]
 
 
 async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:
@@ -384,34 +351,19 @@ async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
 # ---- for the worker ----------------------------------------------------------------------------------------------------
 
 _DUE = "((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now()))"
-_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, started_at = clock_timestamp(), locked_until = now() + interval '{LEASE_SECONDS} seconds' "
+_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, locked_until = now() + interval '{LEASE_SECONDS} seconds' "
 _RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by, request_id, traceparent"
-_LOOKED_AT = 64  # jobs that are next: more workers do not look at the same moment
-_AHEAD = 3  # jobs of a tenant that one look takes in: of workers who look at once each finds one
-# From tenant to tenant, each with its first due jobs. A tenant's turn is when it was last served or when its job became due, whichever
-# is later. Who has been served since the longest waiting job became due is after everybody who has not, however urgent: so no
-# tenant comes twice before another comes once. Within a round the most urgent job is first. The condition is repeated outside, where
-# PostgreSQL checks it again after it got the lock.
+# Each tenant's oldest due job stands for it; the tenant with the fewest running jobs comes first. The condition is repeated
+# outside, where PostgreSQL checks it again after it got the lock.
 _CLAIM = f"""
 {_TAKE} WHERE (tenant_id, id) = (
-    WITH RECURSIVE line AS (
-        (SELECT tenant_id FROM job WHERE status IN ('queued', 'running') ORDER BY tenant_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT n.tenant_id FROM job n WHERE n.status IN ('queued', 'running') AND n.tenant_id > l.tenant_id ORDER BY n.tenant_id LIMIT 1) FROM line l WHERE l.tenant_id IS NOT NULL
-    ), head AS MATERIALIZED (
-        SELECT l.tenant_id, h.id, h.priority, h.place, s.served, greatest(first_value(h.run_at) OVER (PARTITION BY l.tenant_id ORDER BY h.place), s.served) AS turn
-        FROM line l JOIN tenant t ON t.id = l.tenant_id AND t.cell = ''
-        CROSS JOIN LATERAL (SELECT d.*, row_number() OVER () AS place FROM (SELECT j.id, j.priority, j.run_at FROM job j WHERE j.tenant_id = l.tenant_id AND {_DUE} ORDER BY j.priority, j.run_at, j.id LIMIT {_AHEAD}) d) h
-        CROSS JOIN LATERAL (SELECT max(b.started_at) AS served FROM job b WHERE b.tenant_id = l.tenant_id AND b.started_at IS NOT NULL) s
-        WHERE true
-    ), turns AS (SELECT h.*, coalesce(h.served > min(h.turn) OVER (), false) AS is_served FROM head h),
-    next AS MATERIALIZED (SELECT * FROM turns d ORDER BY d.place, d.is_served, d.priority, d.turn, d.id LIMIT {_LOOKED_AT})
-    SELECT j.tenant_id, j.id FROM job j JOIN next d ON d.tenant_id = j.tenant_id AND d.id = j.id
+    SELECT j.tenant_id, j.id FROM job j
+    JOIN (SELECT DISTINCT ON (j.tenant_id) j.tenant_id, j.id FROM job j JOIN tenant t ON t.id = j.tenant_id AND t.cell = '' WHERE {_DUE} ORDER BY j.tenant_id, j.run_at, j.id) d USING (tenant_id, id)
     WHERE {_DUE}
-    ORDER BY d.place, d.is_served, d.priority, d.turn, j.id
+    ORDER BY (SELECT count(*) FROM job r WHERE r.tenant_id = j.tenant_id AND r.status = 'running' AND r.locked_until >= now()), j.run_at
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 ) {_RETURNING}"""
-_CLAIM_OF_IDLE = _CLAIM.replace("WHERE true", "WHERE NOT EXISTS (SELECT 1 FROM job b WHERE b.tenant_id = l.tenant_id AND b.status = 'running' AND b.locked_until >= now())")
+_CLAIM_OF_IDLE = _CLAIM.replace("    ORDER BY (SELECT", "    AND NOT EXISTS (SELECT 1 FROM job b WHERE b.tenant_id = j.tenant_id AND b.status = 'running' AND b.locked_until >= now())\n    ORDER BY (SELECT")
 
 
 async def claim_next(*, of_idle: bool = False) -> Claim | None:
@@ -510,20 +462,3 @@ async def give_back(claim: Claim, *, seconds: float = 0) -> None:
             "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status IN ('running', 'paused', 'cancelled') AND locked_until IS NOT NULL",
             claim.tenant_id, claim.id, claim.attempt, float(seconds),
         )  # fmt: skip
-
-
-async def remove_old() -> int:
-    """Forget jobs that ended long ago: each kind says how long they are kept, failed ones stay three times as long. Returns how many."""
-    kept = {kind.key: kind.kept_days for kind in job_kinds}
-    kinds, days = [key for key, found in kept.items() if found is not None], [found for found in kept.values() if found is not None]
-    removed = 0
-    for cell in cells():
-        async with system_transaction("housekeeping", timeout_seconds=600, cell=cell) as conn:
-            status = await conn.execute(
-                "DELETE FROM job j USING unnest($1::text[], $2::int[]) AS k (kind, days) WHERE j.kind = k.kind AND j.status IN ('done', 'cancelled', 'failed') "
-                "AND j.finished_at < now() - make_interval(days => k.days * CASE j.status WHEN 'failed' THEN 3 ELSE 1 END) "
-                "AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = j.tenant_id AND t.cell = '')",
-                kinds, days,
-            )  # fmt: skip
-        removed += int(status.rsplit(" ", 1)[1])
-    return removed

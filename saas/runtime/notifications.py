@@ -52,19 +52,6 @@ async def unread_count(conn: Any, ctx: Context) -> int:
     )
 
 
-async def waiting(conn: Any, ctx: Context) -> tuple[int, int]:
-    """What every page shows: unread notifications, and decisions that wait for the person (or for somebody they stand in for); each at most 100."""
-    if ctx.viewer is not None:
-        return 0, 0
-    row = await conn.fetchrow(
-        "SELECT (SELECT count(*) FROM (SELECT 1 FROM notification WHERE tenant_id = $1 AND user_id = $2 AND read_at IS NULL LIMIT 100) n), "
-        "(SELECT count(*) FROM (SELECT 1 FROM approval_person p WHERE p.tenant_id = $1 AND p.is_open AND (p.user_id = $2 OR p.user_id IN ("
-        "SELECT d.user_id FROM approval_deputy d WHERE d.tenant_id = $1 AND d.deputy_id = $2 AND $3::date BETWEEN d.first_day AND d.last_day)) LIMIT 100) n)",
-        ctx.tenant_id, ctx.user_id, ctx.today,
-    )  # fmt: skip
-    return row[0], row[1]
-
-
 async def inbox(conn: Any, ctx: Context, *, limit: int = 50, before: UUID | None = None, unread: bool = False) -> list[Any]:
     """The person's notifications, newest first (ids are time-ordered)."""
     return await conn.fetch(

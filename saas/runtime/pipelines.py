@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +17,9 @@ from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.automations import dispatch, run_actions
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
-from saas.runtime.records import in_approval, load, refuse_stale, save
+from saas.runtime.records import load, refuse_stale, save
 from saas.runtime.rows import Row
 from saas.runtime.validate import EMPTY, Draft, put, take, take_links
-
-# What else follows a move, in its transaction: (act, entity, record, transition). Filled by modules that stand on this one.
-after_moves: list[Callable[[Act, Entity, UUID, str], Awaitable[None]]] = []
 
 
 async def stage_counts(ctx: Context, entity_key: str) -> dict[str, int]:
@@ -47,9 +44,6 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     act.held.add((entity.key, record_id))
     _refuse(act, pipeline, transition, old)
     refuse_stale(old, version)
-    if old.frozen is not None:
-        raise in_approval(entity, old)
-    await _refuse_unapproved(act, entity, transition, old)
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     asked = (*transition.require, *transition.ask)
     may_edit = old.holds.get("update", False) or ctx.unrestricted
@@ -77,23 +71,7 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     changed = frozenset(k for k in draft.changed if old.get(k) != row.get(k))
     await dispatch(act, Happening("transition", entity, row, old, changed, key))
     await dispatch(act, Happening("update", entity, row, old, changed))
-    for follow in after_moves:
-        await follow(act, entity, row.id, key)
     return row, transition
-
-
-async def _refuse_unapproved(act: Act, entity: Entity, transition: TransitionDef, row: Row) -> None:
-    """Transitions that only an approval does, where its condition holds."""
-    if act.ctx.granted == (row.id, transition.key):
-        return
-    for approval in act.ctx.config.approvals(entity.key):
-        if transition.key in approval.start.guards:
-            env = await prepare(act.conn, act.ctx, entity, row, [approval.start.condition])
-            if env.holds(approval.start.condition):
-                raise Conflict(
-                    lazy("“%(label)s” needs an approval first: start “%(approval)s”.", label=pick(transition.label), approval=pick(approval.label)),
-                    reason="needs_approval", transition=transition.key, approval=approval.key,
-                )  # fmt: skip
 
 
 def _refuse(act: Act, pipeline: PipelineDef, transition: TransitionDef, row: Row) -> None:

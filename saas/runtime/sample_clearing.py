@@ -287,7 +287,7 @@ async def _delete(conn: Any, ctx: Context, records: Sequence[tuple[str, UUID]], 
     left = []
     for key, record_id in records:
         try:
-            await execute(ctx, ops.Delete(entity=key, id=record_id, along=True))
+            await execute(ctx, ops.Delete(entity=key, id=record_id))
         except NotFound:
             pass
         except AppError:

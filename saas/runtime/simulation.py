@@ -22,7 +22,7 @@ from saas.tenants import load_user
 
 MOST = 200_000  # records of one entity that a comparison looks at
 SAMPLES = 20
-PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api", "forms")
+PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api")
 RIGHTS = ("read", "update", "delete")
 
 
@@ -237,7 +237,7 @@ def _access(ctx: Context, entity: Entity | None, name: str) -> tuple[str, str]:
 
 
 def _actions(before: Context, after: Context, key: str) -> Iterable[Flip]:
-    names = {"create": _("Create"), "import": _("Import"), "export": _("Export"), "bulk": _("Change many at once"), "merge": _("Merge records")}
+    names = {"create": _("Create"), "import": _("Import"), "export": _("Export"), "bulk": _("Change many at once")}
     for right, label in names.items():
         yield Flip(right, label, permissions.may(before, right, key), permissions.may(after, right, key))
     moves = [_moves(c, key) for c in (before, after)]

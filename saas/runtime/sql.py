@@ -30,7 +30,6 @@ SYSTEM_COLUMNS = {
     "updated_by": "updated_by",
     "owner": "owner_id",
     "department": "department_id",
-    "touched_at": "touched_at",
 }
 PG_TYPES = {"text": "text", "int": "int8", "float": "float8", "time": "timestamptz", "uuid": "uuid", "state": "text"}
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
@@ -234,8 +233,6 @@ class RecordScope(Constants, ex.SqlScope):
 
     def _new_value(self, parts: tuple[str, ...]) -> tuple[str, str]:
         entity, values = self.new["entity"], self.new["values"]
-        if parts[1] == "id":
-            return self.param(self.new["id"], "uuid"), "ref"
         field = entity.fields[parts[1]]
         value = values.get(field.key)
         kind = expr_type(self.config, field)

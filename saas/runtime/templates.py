@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import minijinja
@@ -26,8 +25,8 @@ def _environment() -> minijinja.Environment:
     return environment
 
 
-async def render(run: ActionRun, template: str, locale: str, extra: Mapping[str, Any] | None = None) -> str:
-    """The text with displayed values, and what `extra` names, filled in. A template that fails gives itself, so that no record change is lost over a typo."""
+async def render(run: ActionRun, template: str, locale: str) -> str:
+    """The text with displayed values filled in. A template that fails gives itself, so that no record change is lost over a typo."""
     if "{" not in template:
         return template
     values = await _shown(run, run.entity, run.row, locale, template)
@@ -38,7 +37,6 @@ async def render(run: ActionRun, template: str, locale: str, extra: Mapping[str,
     }
     values["me"] = run.ctx.user.name if run.ctx.user else ""
     values["today"] = run.ctx.today.isoformat()
-    values.update(extra or {})
     try:
         return _environment().render_str(template, **values)[:MAX_LENGTH]
     except minijinja.TemplateError:

@@ -428,7 +428,7 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft, held: Collect
     statement, parts = Statement(ctx), []
     for key, ids in asked.items():
         declared = draft.entity.declared[key]
-        scope = RecordScope(statement, ctx.config.entity(declared.options["to"]), "t", new={"entity": draft.entity, "id": draft.row.id, "values": draft.row.values})
+        scope = RecordScope(statement, ctx.config.entity(declared.options["to"]), "t", new={"entity": draft.entity, "values": draft.row.values})
         where = " AND ".join([*candidate_conditions(scope, declared), f"t.id = ANY({scope.param(list(ids), 'uuid[]')})"])
         parts.append(f"SELECT '{key}' AS field FROM record t WHERE {where}")
     found = Counter(r[0] for r in await conn.fetch(*statement.finish(" UNION ALL ".join(parts))))

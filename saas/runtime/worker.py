@@ -16,7 +16,7 @@ from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
 from saas.observe import metrics, tracing
 from saas.observe.seen import Seen, seeing, seen
-from saas.runtime import archive, files, jobs, resuming, timers, usage
+from saas.runtime import archive, files, jobs, schedules, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 15.0
 TICK_SECONDS = 30.0
-WAKE_SECONDS = 5.0
 SETTLE_SECONDS = 60.0
 RECOUNT_SECONDS = 3600.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0
@@ -38,7 +37,7 @@ GRACE_SECONDS = 10.0
 async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
     """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back. One more
     place is only for tenants of which no job is running: whoever has long ones, or ten thousand, keeps nobody else waiting."""
-    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _wake_runs, _settle_usage, _recount_usage, _measure_tenants, _keep_house)] if ticks else []
+    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _settle_usage, _recount_usage, _measure_tenants, _keep_house)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
         await _run_due(stop, running, concurrency)
@@ -216,15 +215,8 @@ async def _next(*, of_idle: bool) -> Claim | None:
 
 async def _tick_schedules(stop: asyncio.Event) -> None:
     while not stop.is_set():
-        await _try(timers.tick, "schedule.tick_failed")
+        await _try(schedules.tick, "schedule.tick_failed")
         await _pause(stop, TICK_SECONDS)
-
-
-async def _wake_runs(stop: asyncio.Event) -> None:
-    """Automations whose wait is over go on."""
-    while not stop.is_set():
-        await _try(resuming.wake_due, "automation.wake_failed")
-        await _pause(stop, WAKE_SECONDS)
 
 
 async def _measure_tenants(stop: asyncio.Event) -> None:
@@ -265,7 +257,6 @@ async def _keep_house(stop: asyncio.Event) -> None:
             await remove_due()
             await clean_up()
             await archive.sweep_attempts()
-            await jobs.remove_old()
             for tenant in await list_tenants():
                 if tenant.config_revision:
                     await files.tidy(await system_context(tenant.id))

@@ -11,7 +11,7 @@ from saas.tenants.auth import (
     is_second_step,
     set_password,
 )
-from saas.tenants.departments import create_department, delete_department, list_departments, replace_head, update_department
+from saas.tenants.departments import create_department, delete_department, list_departments, update_department
 from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
 from saas.tenants.leaving import Proof, keep_tenant, record_export, record_import, remove_due, remove_tenant, request_deletion
@@ -90,7 +90,7 @@ from saas.tenants.tenants import (
     set_tenant_status,
     set_trial_end,
 )
-from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user, user_names
+from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user
 
 __all__ = [
     "STATES",
@@ -180,7 +180,6 @@ __all__ = [
     "remove_tenant",
     "renew_operator_codes",
     "renew_recovery_codes",
-    "replace_head",
     "request_deletion",
     "reset_operator_factor",
     "resolve_host",
@@ -201,6 +200,5 @@ __all__ = [
     "support_ticket",
     "update_department",
     "update_user",
-    "user_names",
     "withdraw_support_access",
 ]

@@ -33,7 +33,6 @@ class SecurityRules:
     maximum_days: int | None = None
     second_factor_for_all: bool = False
     second_factor_roles: tuple[str, ...] = ()
-    successor_required: bool = False  # nobody leaves whose open records nobody takes over
 
     def needs_second_factor(self, role_keys: Iterable[str]) -> bool:
         return self.second_factor_for_all or any(key in self.second_factor_roles for key in role_keys)
@@ -55,7 +54,6 @@ class SecurityRules:
         return {
             "minimum_length": self.minimum_length, "refuse_common": self.refuse_common, "refuse_personal": self.refuse_personal,
             "maximum_days": self.maximum_days, "second_factor_for_all": self.second_factor_for_all, "second_factor_roles": list(self.second_factor_roles),
-            "successor_required": self.successor_required,
         }  # fmt: skip
 
 

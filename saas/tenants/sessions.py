@@ -84,7 +84,6 @@ class SessionInfo:
     view_as: Mapping[str, Any] | None = None
     key: KeyScope | None = None
     support: Support | None = None
-    has_read_notices: bool = True  # those that a role wants confirmed after signing in
 
     @property
     def config_revision(self) -> int:
@@ -128,7 +127,7 @@ t.created_at AS tenant_created_at, t.domain AS tenant_domain, t.domain_redirects
 # One statement for a request's whole "who"; a visit is noted at most every few minutes.
 _VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"
 _WHO = f"""
-SELECT s.id, s.kind, s.via, s.csrf_secret, s.expires_at, s.view_as, s.notices_read_at IS NOT NULL AS has_read_notices, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
+SELECT s.id, s.kind, s.via, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
 FROM session s
 JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
 JOIN tenant t ON t.id = s.tenant_id
@@ -153,7 +152,6 @@ async def find_session(tenant_id: UUID, token: str, *, leave_open: bool = False)
     return SessionInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_"),
         json.loads(row["view_as"]) if row["view_as"] and row["kind"] == "web" else None, _key(row),
-        has_read_notices=row["has_read_notices"],
     )
 
 
@@ -166,11 +164,6 @@ async def load_user(tenant_id: UUID, user_id: UUID) -> tuple[UserRow, TenantRow]
             tenant_id, user_id,
         )
     return (_user(row), tenant_row(row, "tenant_")) if row else None
-
-
-async def note_notices_read(tenant_id: UUID, session_id: UUID) -> None:
-    async with tenant_transaction(tenant_id) as conn:
-        await conn.execute("UPDATE session SET notices_read_at = now() WHERE tenant_id = $1 AND id = $2", tenant_id, session_id)
 
 
 async def set_view_as(tenant_id: UUID, session_id: UUID, view_as: Mapping[str, Any] | None) -> None:

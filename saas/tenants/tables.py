@@ -73,7 +73,6 @@ class Department(Table, tablename="department", db=DB):
     name = JSONB(default="{}")
     parent_id = UUID(null=True, default=None)
     position = Integer(default=0)
-    head_id = UUID(null=True, default=None)
 
 
 class UserDepartment(Table, tablename="user_department", db=DB):

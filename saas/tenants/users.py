@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -222,10 +222,3 @@ def _check(*, name: str | None = None, locale: str | None = None, status: str | 
         problems.append(FieldProblem("status", "unknown", lazy("Unknown status")))
     if problems:
         raise InvalidInput(problems)
-
-
-async def user_names(conn: Any, tenant_id: UUID, ids: Iterable[UUID]) -> dict[UUID, str]:
-    """{id: name} of people, also of those who have left."""
-    wanted = list(set(ids))
-    rows = await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, wanted) if wanted else []
-    return {row["id"]: row["name"] for row in rows}

@@ -27,7 +27,7 @@ from saas.ui.guards import whole_number
 from saas.ui.plan_views import way_to_more
 from saas.ui.render import markup
 from saas.ui.values import is_wide
-from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Problem, TwinView
+from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Link, Problem
 
 PLAIN_SELECT = 30  # up to so many candidates stand in a select; beyond, the select becomes a search box
 PICKED = ("record", "user", "dept")  # what is held where candidates are asked for
@@ -85,10 +85,9 @@ class Drawing:
     """Draws fields of one form: candidates, names of what is chosen, messages."""
 
     def __init__(
-        self, ctx: Context, entity: Entity, state: FormState, *, prefix: str = "f", typed: Mapping[str, Any] | None = None, problems: Sequence[FieldProblem] = (), named: str = ""
+        self, ctx: Context, entity: Entity, state: FormState, *, prefix: str = "f", typed: Mapping[str, Any] | None = None, problems: Sequence[FieldProblem] = ()
     ) -> None:
-        """`named`: what goes before the names of the controls where several records stand in one form."""
-        self.ctx, self.entity, self.state, self.prefix, self.named = ctx, entity, state, prefix, named
+        self.ctx, self.entity, self.state, self.prefix = ctx, entity, state, prefix
         self.typed = typed or {}
         self.messages: dict[str, str] = {}
         for problem in problems:
@@ -115,10 +114,8 @@ class Drawing:
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             return str(value)  # typed and not understood
 
-    async def field(self, key: str, *, required: bool | None = None, force: bool = False, name: str = "", label: str = "", alone: bool = True) -> FormField:
-        """`force`: a transition asks for this field, so it can be typed even where it is read-only otherwise. `name`, `label`: other ones
-        than the field's. Not `alone`: what it links to is made in the same form."""
-        name = name or f"{self.named}{key}"
+    async def field(self, key: str, *, required: bool | None = None, force: bool = False) -> FormField:
+        """`force`: a transition asks for this field, so it can be typed even where it is read-only otherwise."""
         field, state = self.entity.fields[key], self.state.fields[key]
         kind = field_types.get(field.type)
         value = self.value(key)
@@ -129,13 +126,13 @@ class Drawing:
         if not read_only:
             options, lookup = await self._options(field, value)
             control = markup(
-                f"fields/{field.type}/input.html", id=id_, name=name, field=field, value=kind.to_form(field, value, self.ctx.config), text=self.text(field, value) if value else "",
+                f"fields/{field.type}/input.html", id=id_, name=key, field=field, value=kind.to_form(field, value, self.ctx.config), text=self.text(field, value) if value else "",
                 options=options, required=must, disabled=False, invalid=key in self.messages, describedby=f"e-{id_}", locale=self.ctx.locale,
                 choices_url=lookup, end=kind.align_end, config=self.ctx.config,
             )  # fmt: skip
-            create = self._create_url(field) if alone else ""
+            create = self._create_url(field)
         html = markup(
-            "records/_field.html", key=name, id=id_, label=label or pick(field.label, self.ctx.locale), control=control, error=self.messages.get(key, ""), required=must and not read_only,
+            "records/_field.html", key=key, id=id_, label=pick(field.label, self.ctx.locale), control=control, error=self.messages.get(key, ""), required=must and not read_only,
             help=pick(field.help, self.ctx.locale), wide=is_wide(field), read_only=read_only, labelled=False, display=self.text(field, value) if value not in (None, "", []) else "",
             create_url=create, create_text=_("Create a new one") if create else "",
         )  # fmt: skip
@@ -149,7 +146,7 @@ class Drawing:
         kind = field_types.get(field.type)
         if kind.holds not in PICKED:
             return [], ""
-        found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, record_id=self.state.record_id, limit=PLAIN_SELECT + 1)
+        found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, limit=PLAIN_SELECT + 1)
         options = [Option(c.id, f"{c.label} · {c.detail}" if c.detail else c.label, selected=c.id in chosen) for c in found]
         known = {o.key for o in options}
         for item in chosen:
@@ -157,7 +154,7 @@ class Drawing:
                 options.insert(0, Option(item, self.text(field, [item] if isinstance(value, list) else item) or item, selected=True))
         if len(found) <= PLAIN_SELECT and not kind.many:  # several are chosen more easily by searching
             return options, ""
-        return options, f"/lookup/{self.entity.key}/{field.key}" + (f"?id={self.state.record_id}" if self.state.record_id else "")
+        return options, f"/lookup/{self.entity.key}/{field.key}"
 
     def _create_url(self, field: FieldDef) -> str:
         target = field.options.get("to")
@@ -229,14 +226,16 @@ def shown_problems(entity: Entity, error: AppError, drawn: set[str], prefix: str
     return tuple(found)
 
 
-def duplicates_view(error: DuplicateFound, reason: str = "") -> DuplicatesView:
-    found = []
+def duplicates_view(error: DuplicateFound) -> DuplicatesView:
+    entity = error.data.get("entity", "")
+    links = []
     for match in error.data.get("matches") or ():
-        lines = tuple((line["label"], line["text"]) for line in match.get("shown") or ())
-        score = _("%(percent)s %% alike", percent=match["score"]) if match.get("score") not in (None, 100) else ""
-        url = f"/r/{match['entity']}/{match['id']}" if match.get("id") else ""
-        found.append(TwinView(match["title"] or _("A record you may not see"), match.get("id") or "", url, match.get("owner") or "", score, lines))
-    return DuplicatesView(str(error.message), tuple(found), error.data.get("action") != "block", bool(error.data.get("needs_reason")), reason)
+        owner = f" · {match['owner']}" if match.get("owner") else ""
+        if match.get("id"):
+            links.append(Link(f"{match['title']}{owner}", f"/r/{entity}/{match['id']}"))
+        else:
+            links.append(Link(_("A record you may not see") + owner, ""))
+    return DuplicatesView(str(error.message), tuple(links), error.data.get("action") != "block")
 
 
 def conflict_view(ctx: Context, entity: Entity, drawing: Drawing, current: ops.Record, typed: Mapping[str, Any]) -> ConflictView:
@@ -257,7 +256,7 @@ def conflict_view(ctx: Context, entity: Entity, drawing: Drawing, current: ops.R
 
 async def build_form(
     conn: Any, ctx: Context, entity: Entity, state: FormState, *, new: bool, error: AppError | None = None, typed: Mapping[str, Any] | None = None,
-    current: ops.Record | None = None, prefix: str = "f", reason: str = "", **shown: Any,
+    current: ops.Record | None = None, prefix: str = "f", **shown: Any,
 ) -> FormView:  # fmt: skip
     """The create or edit form. After a refusal: `error`, and what was typed; after a stale version also the `current` record."""
     sections = form_sections(ctx, entity, state, new=new)
@@ -273,7 +272,7 @@ async def build_form(
     if isinstance(error, StaleVersion) and current is not None:
         more["conflict"] = conflict_view(ctx, entity, drawing, current, typed or {})
     elif isinstance(error, DuplicateFound):
-        more["duplicates"] = duplicates_view(error, reason)
+        more["duplicates"] = duplicates_view(error)
     elif error is not None:
         more["problem_title"] = str(type(error).title) if error.problems else str(error.message)
         more["problems"] = shown_problems(entity, error, set(keys), prefix, ctx.locale)

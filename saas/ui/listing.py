@@ -14,15 +14,12 @@ from saas.i18n import ngettext, pick
 from saas.metadata.config import Entity
 from saas.metadata.expressions.filters import OPS
 from saas.metadata.kinds import field_types
-from saas.metadata.models import FieldDef, PoolDef, ViewDef
+from saas.metadata.models import FieldDef, ViewDef
 from saas.runtime import Context, advisor, execute, permissions
 from saas.runtime import operations as ops
-from saas.runtime.composing import forms_of
-from saas.runtime.pools.moves import standings
-from saas.runtime.pools.rights import assigns, claims, releases
 from saas.runtime.present import names_for
 from saas.runtime.query import MAX_SORTS
-from saas.runtime.views import ALL_KEY, POOL_VIEW, all_views, default_columns, everything
+from saas.runtime.views import ALL_KEY, all_views, default_columns, everything
 from saas.ui import filters, formats, values
 from saas.ui.views import (
     BoardColumnView,
@@ -99,8 +96,7 @@ class Listing:
 
     def new(self) -> dict[str, str]:
         if not permissions.may(self.ctx, "create", self.entity.key):
-            form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key), None)
-            return {"new_url": f"/entry/{form.key}", "new_text": pick(form.label, self.ctx.locale)} if form else {}
+            return {}
         return {"new_url": f"{self.url}/new", "new_text": _("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
 
     async def chips(self, conn: Any) -> tuple[Chip, ...]:
@@ -224,44 +220,14 @@ class Listing:
         hint = await advisor.hint(self.ctx, self.entity, time.perf_counter() - started, (self.view.filter, filter_), self.order() or ())
         rows = self.grouped([self.row(record, keys) for record in page.records], page.records)
         common = await self.common(conn, adding)
-        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import", "merge")}
-        pooled = self.pool_acts(may)
+        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
         return ListView(
             columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
             reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
-            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"] or may["merge"] or bool(pooled), pool_acts=pooled, can_bulk=may["bulk"], can_merge=may["merge"], can_send=may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates), can_delete=may["delete"],
+            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"], can_bulk=may["bulk"], can_delete=may["delete"],
             bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint,
-            **common, **self.paging(page), **await self.claiming(conn),
+            **common, **self.paging(page),
         )  # fmt: skip
-
-    def pool(self) -> PoolDef | None:
-        """The pool whose view this is."""
-        return next((p for p in self.entity.defn.pools if self.view.key == f"{POOL_VIEW}{p.key}"), None)
-
-    def pool_acts(self, may: dict[str, bool]) -> tuple[Choice, ...]:
-        """What can be done with ticked records: in a pool's view claiming, elsewhere giving back; handing out in both."""
-        if not self.entity.defn.owned or not permissions.is_open(self.ctx):
-            return ()
-        pool = self.pool()
-        found = [Choice("transfer", _("Hand over"), color="exchange")] if may["bulk"] and pool is None else []
-        if pool is not None and claims(self.ctx, pool, may_update=may["update"]):
-            found.append(Choice("claim", _("Claim"), color="user-circle"))
-        if may["bulk"] and any(assigns(self.ctx, p, may_update=may["update"]) for p in self.entity.defn.pools):
-            found.append(Choice("assign", _("Assign"), color="user"))
-        if pool is None and any(releases(self.ctx, p, may_update=may["update"]) for p in self.entity.defn.pools):
-            found.append(Choice("release", _("Put into pool"), color="inbox"))
-        return tuple(found)
-
-    async def claiming(self, conn: Any) -> dict[str, str]:
-        """The button for the next record of the pool, and how many one holds already."""
-        pool = self.pool()
-        if pool is None or not permissions.is_open(self.ctx):
-            return {}
-        mine = next((s for s in await standings(conn, self.ctx, self.entity) if s.key == pool.key), None)
-        if mine is None or not mine.may_claim:
-            return {}
-        text = _("You hold %(held)s of %(most)s", held=formats.number(self.ctx, mine.held), most=formats.number(self.ctx, mine.most)) if mine.most is not None else ""
-        return {"claim_url": f"{self.url}/claim", "claim_pool": pool.key, "standing": text}
 
     def paging(self, page: ops.Page) -> dict[str, str]:
         state = self.state
@@ -299,15 +265,9 @@ class Listing:
             found.append(Link(_("Import"), f"{self.url}/import", "upload"))
         if may["export"]:
             found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download", dialog=True))
-        if may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
-            found.append(Link(_("Send a message …"), f"{self.url}/messages" + (f"?{query}" if query else ""), "mail"))
-        if self.entity.defn.owned and may["bulk"] and permissions.is_open(self.ctx):
-            found.append(Link(_("Hand over all of these …"), f"{self.url}/transfer" + (f"?{query}" if query else ""), "exchange"))
         found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
         if self.view.key.startswith("u_"):
             found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))
-        if may["merge"] and self.entity.defn.duplicates:
-            found.append(Link(_("Possible duplicates"), f"{self.url}/twins", "copy"))
         if may["delete"]:
             found.append(Link(_("Recycle bin"), f"{self.url}/bin", "trash"))
         return tuple(found)

@@ -8,24 +8,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from saas.db import tenant_transaction
 from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
 from saas.metadata.models import SectionDef, TabDef, TimelineSource
-from saas.metadata.property_words import CHANNELS
-from saas.runtime import Context, execute, permissions, run_log
+from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
-from saas.runtime.approvals import reading as approvals
-from saas.runtime.composing import forms_of
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
-from saas.runtime.messages import messages_of
-from saas.runtime.postings import reversible, visible
 from saas.runtime.present import names_for
 from saas.runtime.views import default_columns
-from saas.ui import approval_views, formats, values
+from saas.ui import formats, values
 from saas.ui.forms import PICKED, layout_of
 from saas.ui.views import (
     Button,
@@ -44,7 +38,7 @@ from saas.ui.views import (
 )
 
 RELATED_ROWS, TIMELINE_ROWS, SOURCE_ROWS = 10, 30, 20
-EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right", "claimed": "user-circle", "assigned": "user", "released": "inbox", "recycled": "inbox", "merged": "copy", "unmerged": "restore", "shared": "users", "unshared": "lock"}
+EVENT_ICONS = {"created": "plus", "updated": "pencil", "deleted": "trash", "restored": "restore", "transition": "arrow-right"}
 CSS = {"primary": "primary", "danger": "danger", "default": ""}
 
 
@@ -92,44 +86,15 @@ class RecordPage:
         plural = pick(entity.defn.plural, ctx.locale)
         return RecordView(
             id=str(record.id), entity=entity.key, entity_plural=plural, icon=entity.defn.icon, title=record.title, version=record.version, url=self.url,
-            absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=self._edit_url(may), menu=self._menu(may), stage=stage,
+            absolute_url=self.origin + self.url, list_url=f"/r/{entity.key}", edit_url=f"{self.url}/edit" if may.update else "", menu=self._menu(may), stage=stage,
             age=age or "", late=bool(late), header=tuple(f for f in header if f and f.html != values.EMPTY), path=path,
             transitions=() if deleted else one_primary([button(ctx, entity, record, offer) for offer in may.transitions]),
-            buttons=() if deleted else tuple(Button(b.key, b.label, f"{self.url}/buttons/{quote(b.key)}", CSS.get(b.style, ""), not b.confirm) for b in may.buttons),
-            pool_acts=() if deleted else self._pool_acts(may),
             tabs=tuple(TabView(pick(t.label, ctx.locale), self.url + (f"?tab={quote(t.key)}" if i else ""), t is self.tab) for i, t in enumerate(self.tabs)),
             sections=await self._sections(conn), related=tuple([r for d in self.tab.related if (r := await self._related(d.key, d.columns))]) if not deleted else (),
             timeline=await self._timeline() if timeline else None, side_timeline=timeline,
             deleted_text=_("This record is in the recycle bin.") if deleted else "",
             restore_url=f"{self.url}/restore" if deleted and permissions.may(ctx, "delete", entity.key) else "",
-            starts=await self._starts() if not deleted else (), approval=await self._approval() if not deleted else None, approval_url=f"{self.url}/approval",
         )  # fmt: skip
-
-    def _edit_url(self, may: ops.Can) -> str:
-        """The entry form where such records are entered there alone."""
-        form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key and f.only), None)
-        if form is not None and self.record.deleted_at is None and permissions.may(self.ctx.replace(form=form.key), "update", self.entity.key):
-            return f"/entry/{form.key}/{self.record.id}"
-        return f"{self.url}/edit" if may.update else ""
-
-    # ---- approvals
-
-    @property
-    def _has_approvals(self) -> bool:
-        return self.record.in_approval or bool(self.ctx.config.approvals(self.entity.key))
-
-    async def _starts(self) -> tuple[Link, ...]:
-        if not self._has_approvals or self.record.in_approval:
-            return ()
-        found = await approvals.startable(self.ctx, self.entity.key, self.record.id)
-        return tuple(Link(s.label, f"{self.url}/approval/start/{quote(s.key)}", "shield", dialog=True) for s in found)
-
-    async def _approval(self) -> Any:
-        """The newest approval; one that is over only as long as nothing came after it."""
-        if not self._has_approvals:
-            return None
-        found = await approvals.record_flows(self.ctx, self.entity.key, self.record.id, 1)
-        return approval_views.flow(self.ctx, found[0], f"{self.url}/approval") if found else None
 
     def _stages(self) -> tuple[StageView | None, tuple[StageView, ...]]:
         pipeline, state = self.entity.pipeline, self.record.state
@@ -143,34 +108,10 @@ class RecordPage:
         current = pipeline.stage(state or "")
         return (StageView(current.key, pick(current.label, self.ctx.locale), current.color) if current else None), path if len(path) > 1 else ()
 
-    def _pool_acts(self, may: ops.Can) -> tuple[Button, ...]:
-        """Claiming, giving to somebody, putting back; what a transition does anyway under its own name stands there as well."""
-        found = []
-        if may.claim:
-            found.append(Button("claim", _("Claim"), f"{self.url}/claim", CSS["primary"], True))
-        if may.assign:
-            found.append(Button("assign", _("Assign …"), f"{self.url}/assign"))
-        if may.release:
-            found.append(Button("release", _("Put into pool"), f"{self.url}/release", "", True))
-        return tuple(found)
-
     def _menu(self, may: ops.Can) -> tuple[Link, ...]:
         found = []
         if permissions.may(self.ctx, "create", self.entity.key):
             found.append(Link(_("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale)), f"/r/{self.entity.key}/new", "plus"))
-        if may.update and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
-            found.append(Link(_("Send a message …"), f"/r/{self.entity.key}/messages?ids={self.record.id}", "mail"))
-        if run_log.may_see(self.ctx) and any(a.entity == self.entity.key for a in self.ctx.config.bundle.automations):
-            found.append(Link(_("Automations of this record"), f"/settings/runs?record={self.record.id}", "bolt"))
-        for ledger in visible(self.ctx, self.entity):
-            found.append(Link(_("Statement: %(ledger)s", ledger=ledger.label(self.ctx.locale)), f"{self.url}/ledgers/{ledger.defn.key}", "coins"))
-        ledger = reversible(self.ctx, self.entity)
-        if ledger is not None and self.record.deleted_at is None and not self.record.values.get(ledger.defn.reversal or "") and permissions.may(self.ctx, "create", self.entity.key):
-            found.append(Link(_("Reverse …"), f"{self.url}/reverse", "undo", dialog=True))
-        if self.entity.defn.sharing:
-            found.append(Link(_("Sharing …"), f"{self.url}/shares", "users"))
-        if may.update and self.entity.defn.owned and self.record.owner:
-            found.append(Link(_("Hand over …"), f"/r/{self.entity.key}/transfer?ids={self.record.id}", "exchange"))
         if may.delete:
             found.append(Link(_("Delete …"), f"{self.url}/delete", "trash", danger=True, dialog=True))
         return tuple(found)
@@ -264,10 +205,6 @@ class RecordPage:
             events += [(e.at, self._event(e)) for e in history]
             if len(history) == TIMELINE_ROWS:
                 more = self._here(kind=kind, before=history[-1].id)
-            if not before and self._has_approvals:
-                events += [(e.at, self._decision(e)) for e in await approvals.timeline(self.ctx, self.entity.key, self.record.id)]
-        if kind in ("", "messages") and not before and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
-            events += await self._messages()
         if not before:
             for source in sources:
                 if kind in ("", source.kind or source.entity):
@@ -277,8 +214,6 @@ class RecordPage:
         for at, event in events:
             days.setdefault(at.astimezone(self.ctx.zone).date(), []).append(event)
         kinds = [Link(_("Everything"), self._here(), "list", kind == ""), Link(_("Changes"), self._here(kind="changes"), "history", kind == "changes")]
-        if any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
-            kinds.append(Link(_("Messages"), self._here(kind="messages"), "mail", kind == "messages"))
         for source in sources:
             child = self.ctx.config.entity(source.entity)
             name = source.kind or source.entity
@@ -293,50 +228,20 @@ class RecordPage:
 
     def _event(self, entry: ops.HistoryEntry) -> EventView:
         changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes)
-        count = sum(1 for c in entry.changes if c["field"])
+        count = len(changes)
         text = {
             "created": _("created this record"),
             "updated": ngettext("changed %(count)s field", "changed %(count)s fields", count),
             "deleted": _("deleted this record"),
             "restored": _("restored this record"),
-            "claimed": _("claimed this record"),
-            "assigned": _("assigned this record"),
-            "released": _("put this record into the pool"),
-            "recycled": _("took this record back into the pool"),
-            "shared": _("shared this record"),
-            "unshared": _("stopped sharing this record"),
             "transition": _("did “%(label)s”", label=entry.transition or ""),
-            "merged": _("merged other records into this one"),
-            "unmerged": _("undid a merge"),
         }.get(entry.kind, entry.kind)
-        if entry.kind == "created":  # but not why it was saved although there was one like it
-            changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes if not c["field"])
+        if entry.kind == "created":
+            changes = ()
         return EventView(
             kind=entry.kind, icon=EVENT_ICONS.get(entry.kind, "circle-dot"), actor=entry.actor, text=text, iso=entry.at.isoformat(), time=formats.clock(self.ctx, entry.at),
-            full=formats.full(self.ctx, entry.at), changes=changes, url=f"/r/{self.entity.key}/merges/{entry.merge}" if entry.merge else "",
+            full=formats.full(self.ctx, entry.at), changes=changes,
         )  # fmt: skip
-
-    def _decision(self, event: approvals.EventInfo) -> EventView:
-        told = approval_views.told(self.ctx, event)
-        changes = (ChangeView(_("Comment"), "", told.comment),) if told.comment else ()
-        return EventView(kind="approval", icon=told.icon, actor=told.actor, text=told.text, iso=told.iso, time=told.time, full=told.full, url=f"{self.url}/approval", changes=changes)
-
-    async def _messages(self) -> list[tuple[datetime, EventView]]:
-        """What was sent about the record: what and how, not to whom and with which words, which fields may tell that not everybody sees."""
-        async with tenant_transaction(self.ctx.tenant_id) as conn:
-            sent = await messages_of(conn, self.ctx, self.entity.number, self.record.id)
-        labels = {t.key: pick(t.label, self.ctx.locale) for t in self.ctx.config.bundle.templates}
-        states = {"queued": _("waiting"), "sent": _("sent"), "delivered": _("delivered"), "failed": _("not delivered"), "recorded": _("only recorded"), "left_out": _("left out: wants none")}
-        return [
-            (
-                m.created_at,
-                EventView(
-                    kind="message", icon="phone" if m.channel == "sms" else "mail", actor=str(CHANNELS[m.channel]), iso=m.created_at.isoformat(), time=formats.clock(self.ctx, m.created_at),
-                    text=_("“%(message)s”: %(state)s", message=labels.get(m.template_key, m.template_key), state=states[m.status]), full=formats.full(self.ctx, m.created_at),
-                ),
-            )
-            for m in sent
-        ]  # fmt: skip
 
     async def _source(self, source: TimelineSource) -> list[tuple[datetime, EventView]]:
         child = self.ctx.config.entity(source.entity)

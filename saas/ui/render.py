@@ -39,7 +39,7 @@ THEMES = (
 # Scopes of rights (docs/packs.md, section 7), as the settings page names them.
 SCOPES = {
     "none": i18n.lazy("none"), "own": i18n.lazy("own"), "assigned": i18n.lazy("assigned to me"), "participant": i18n.lazy("taking part"),
-    "team": i18n.lazy("team"), "dept": i18n.lazy("department"), "dept_tree": i18n.lazy("department and below"), "portal_self": i18n.lazy("their own record"), "all": i18n.lazy("all"),
+    "team": i18n.lazy("team"), "dept": i18n.lazy("department"), "dept_tree": i18n.lazy("department and below"), "all": i18n.lazy("all"),
 }  # fmt: skip
 SHORTCUTS = (
     (("Ctrl", "K"), i18n.lazy("Search and commands")),

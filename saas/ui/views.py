@@ -52,8 +52,6 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
-    is_portal: bool = False  # somebody outside: their own menu, and little else
-    approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
@@ -163,11 +161,8 @@ class ListView:
     bulk_url: str = ""
     can_select: bool = False
     can_bulk: bool = False
-    can_merge: bool = False
-    can_send: bool = False
     can_delete: bool = False
     bulk_moves: tuple[Choice, ...] = ()
-    pool_acts: tuple[Choice, ...] = ()  # with ticked records
     limit: int = 50
     limits: tuple[int, ...] = (25, 50, 100)
     count_text: str = ""
@@ -176,9 +171,6 @@ class ListView:
     next_url: str = ""
     empty: Empty | None = None
     hint: str = ""  # why it took long
-    claim_url: str = ""  # takes the next one of the pool that is shown
-    claim_pool: str = ""
-    standing: str = ""  # how many one holds, and may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +306,6 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
-    buttons: tuple[Button, ...] = ()
-    pool_acts: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()
     related: tuple[RelatedView, ...] = ()
@@ -323,9 +313,6 @@ class RecordView:
     side_timeline: bool = False
     deleted_text: str = ""
     restore_url: str = ""
-    starts: tuple[Link, ...] = ()  # approvals that can be started
-    approval: Any = None  # the newest one, while it is under way or has just ended
-    approval_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,24 +358,10 @@ class ConflictView:
 
 
 @dataclass(frozen=True, slots=True)
-class TwinView:
-    """A record that may be the same. Without `id` the reader may not see it, and `lines` are what the rule reveals all the same."""
-
-    title: str
-    id: str = ""
-    url: str = ""
-    owner: str = ""
-    score: str = ""
-    lines: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class DuplicatesView:
     text: str
-    matches: tuple[TwinView, ...] = ()
+    matches: tuple[Link, ...] = ()
     may_confirm: bool = True
-    needs_reason: bool = False
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,21 +113,6 @@ async def huabei(served: int, tenant_factory: Any) -> Company:
     return company
 
 
-@pytest.fixture(scope="session")
-def staffed(served: int, tenant_factory: Any) -> Callable[..., Awaitable[Company]]:
-    """`await staffed("pack", {"Han": ("employee", "dept_a", "zh_CN")})`: a company with a pack, these people (role, department, language) and no records."""
-
-    async def found(pack: str, staff: dict[str, tuple[str, str | None, str]]) -> Company:
-        tenant = await tenant_factory(pack=pack, locale="zh_CN")
-        company = Company(tenant.id, tenant.slug, f"http://{tenant.slug}.localhost:{served}", {"admin": tenant.admin_email})
-        for name, (role, department, locale) in staff.items():
-            company.people[name] = f"{name.lower()}@{tenant.slug}.example"
-            await create_user(tenant.id, company.people[name], PASSWORD, name, [role], department_key=department, locale=locale)
-        return company
-
-    return found
-
-
 @pytest_asyncio.fixture
 async def visit(chromium: Browser) -> AsyncIterator[Callable[..., Awaitable[Visitor]]]:
     """`await visit(company, "tao", locale=…, phone=…, dark=…)`: a fresh browser window; signed in when a person is named.

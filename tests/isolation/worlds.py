@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +20,6 @@ from saas.tenants import (
     decide_support_access,
     find_operator_session,
     find_tenant,
-    integrations,
-    new_id,
     open_operator_session,
     open_session,
     support_ticket,
@@ -79,8 +75,6 @@ async def _fill(world: World, word: str) -> None:
     things["cursor"] = (await admin.get("/records/customer", limit=1))["next"]
     things["opportunity"] = (await admin.create("opportunity", name=f"{word} deal", customer=things["record"], expected_amount="1000"))["id"]
     await admin.create("task", subject=f"{word} task", assignee=world.low.id, due="2030-01-01")
-    twins = [(await admin.create("customer", name=f"{word} Twin {i}"))["id"] for i in (1, 2)]
-    things["merge"] = (await admin.call("POST", "/records/customer/merge", {"survivor": twins[0], "losers": twins[1:]}))["merge"]
     headers = {"host": world.host, "authorization": f"Bearer {admin.token}"}
     upload = await admin.client.post("/api/v1/files", files={"file": (f"{word}.txt", f"{word} content".encode())}, data={"entity": "interaction", "field": "attachments"}, headers=headers)
     assert upload.status_code == 201, upload.text
@@ -96,7 +90,6 @@ async def _fill(world: World, word: str) -> None:
     things["invitation"] = invited["id"]
     things["mail"] = str((await list_mail(world.tenant.id))[0]["id"])
     ctx = await context_for_user(world.tenant.id, UUID(admin.id))
-    from saas.runtime import outbox
     from saas.runtime.archive import start_archive
     from saas.runtime.views import save_view
     from saas.runtime.worker import run_now
@@ -108,47 +101,11 @@ async def _fill(world: World, word: str) -> None:
     async with tenant_transaction(world.tenant.id) as conn:
         things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)
         things["queued"] = str(await jobs.enqueue(conn, ctx, "bulk_edit", {"plan": {"entity": "customer", "action": "update", "values": {"needs": word}, "key": None}, "ids": [things["record"]], "locale": "en"}))
-        things["message"] = str(await outbox.put(conn, kind="http", key=f"{word} effect", payload={"url": f"https://{word}.example/"}, due_at=datetime.now(UTC) + timedelta(hours=1)))
-        run = new_id()
-        entity = ctx.config.entity("customer")
-        state = {"place": [0], "began": None, "attempt": 0, "steps": [], "results": {}, "depth": 1, "running": [], "deleted": False, "old": None}
-        await conn.execute(
-            "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, status, error, state) VALUES ($1, $2, 'low_rating', $3, $4, 'failed', $5, $6::jsonb)",
-            world.tenant.id, run, entity.number, UUID(things["record"]), f"{word} went wrong", json.dumps(state),
-        )  # fmt: skip
-        things["run"] = str(run)
-        things["sent"] = str(await conn.fetchval(
-            "INSERT INTO message (tenant_id, id, created_at, template_key, channel, recipient, locale, subject, body, status, provider_ref) "
-            "VALUES ($1, $2, now(), 'greeting', 'sms', $3, 'en', $4, $4, 'failed', 'ref') RETURNING id",
-            world.tenant.id, new_id(), f"{word}@x.example", f"{word} subject",
-        ))  # fmt: skip
-        await integrations.save_integration(conn, world.tenant.id, "sms", "sms", "SMS", {"mode": "recorded"})
         things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
 
 
-    await _ask_to_decide(world, word)
     await _ask_for_support(world, word)
-
-
-async def _ask_to_decide(world: World, word: str) -> None:
-    """An approval of the record that waits for a person, who has a deputy."""
-    from saas.metadata.models import ApprovalDef, ApprovalStepDef, ApproverDef
-    from saas.runtime.approvals import store
-    from saas.runtime.approvals.deputies import set_deputy
-
-    ctx = await context_for_user(world.tenant.id, UUID(world.low.id))
-    step = ApprovalStepDef("one", {"en": f"{word} step"}, (ApproverDef("person", person=f"{word}@x.example"),))
-    definition = ApprovalDef("agree", {"en": f"{word} approval"}, "customer", steps=(step,))
-    number, record_id = ctx.config.entity("customer").number, UUID(world.things["record"])
-    flow = store.Flow(new_id(), "agree", number, record_id, "running", definition, "", UUID(world.admin.id), ctx.now, None, 1, 0, 1, word)
-    async with tenant_transaction(world.tenant.id) as conn:
-        await store.insert_flow(conn, ctx, flow)
-        world.things["decision"] = str(await store.ask(conn, ctx, flow, [UUID(world.low.id)]))
-        await store.note(conn, ctx, flow, "started", comment=word)
-        world.things["department"] = str(await conn.fetchval("SELECT id FROM department WHERE tenant_id = $1 LIMIT 1", world.tenant.id))
-    world.things["flow"] = str(flow.id)
-    world.things["deputy"] = str(await set_deputy(ctx, UUID(world.admin.id), ctx.today, ctx.today))
 
 
 async def _ask_for_support(world: World, word: str) -> None:

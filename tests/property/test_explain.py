@@ -30,7 +30,7 @@ from tests.factories import PASSWORD, make_lab
 ROUNDS = 900
 REFUSED = ("forbidden", "read_only", "set_once", "unknown_field")
 EMPTY = (None, "", [])
-WEIGHTS = {"read": 2, "update": 3, "delete": 3, "restore": 3, "export": 2, "transition": 5, "see_field": 5, "change_field": 6, "create": 1, "import": 1, "bulk": 1, "merge": 1}
+WEIGHTS = {"read": 2, "update": 3, "delete": 3, "restore": 3, "export": 2, "transition": 5, "see_field": 5, "change_field": 6, "create": 1, "import": 1, "bulk": 1}
 
 
 @dataclass
@@ -185,7 +185,7 @@ class Real:
             declared = self.entity.fields[field_key or ""]
             fixed = field_types.get(declared.type).computed or declared.type == "pipeline" or declared.read_only
             return permissions.may(self.ctx, "create", self.entity.key) and level == "write" and not fixed
-        frozen = self.entity.defn.append_only and right in ("update", "delete", "bulk", "merge")
+        frozen = self.entity.defn.append_only and right in ("update", "delete", "bulk")
         return permissions.may(self.ctx, right, self.entity.key) and not frozen
 
     async def tried(self, operation: Any) -> AppError | None:
@@ -264,7 +264,7 @@ def some_question(rng: random.Random, world: World, config: Any) -> tuple[str, s
     right = rng.choices(rights, [WEIGHTS[r] for r in rights])[0]
     ids = world.deleted.get(entity, []) if right == "restore" and rng.random() < 0.7 else world.records.get(entity, [])
     record = rng.choice(ids) if ids and (right in ("transition", "restore") or rng.random() < 0.85) else None
-    if right in ("create", "import", "bulk", "merge"):
+    if right in ("create", "import", "bulk"):
         record = None
     key = rng.choice(list(config.entity(entity).fields)) if right.endswith("_field") else None
     move = rng.choice(config.entity(entity).pipeline.transitions).key if right == "transition" else None

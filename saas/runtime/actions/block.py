@@ -20,7 +20,6 @@ class Block(ActionType):
     key = "block"
     label = lazy("Refuse with a message")
     icon = "ban"
-    can_retry = False
     before_save = True
     options_schema = {
         "type": "object",

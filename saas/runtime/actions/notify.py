@@ -47,8 +47,6 @@ class Notify(ActionType):
             value = (await run.env(text)).evaluate(text)
             ids.update({UUID(str(v)): None for v in (value if isinstance(value, list) else [value]) if v})
 
-        run.note(people=len(ids))
-
         async def text(label: Mapping[str, str] | None, locale: str) -> str:
             return await render(run, pick(label, locale), locale) if label else ""
 

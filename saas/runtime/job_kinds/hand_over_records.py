@@ -14,7 +14,6 @@ from saas.runtime.succession import KIND, hand_over_in_job
 class HandOverRecords(JobKind):
     key = KIND
     label = lazy("Records change hands")
-    kept_days = None
     right = "users"
     resumable = True
 

@@ -2,35 +2,13 @@
 
 from litestar import Router
 
-from saas.ui.api import (
-    approvals,
-    config,
-    forms,
-    invitations,
-    ledgers,
-    merging,
-    operators,
-    outbox,
-    people,
-    pools,
-    records,
-    reviews,
-    runs,
-    schema,
-    shares,
-    statements,
-    system,
-    tokens,
-    usage,
-    work,
-)
+from saas.ui.api import config, invitations, operators, people, records, schema, system, tokens, usage, work
 
 routers = [
     Router(
         path="/api/v1",
         route_handlers=[
-            *pools.HANDLERS, *shares.HANDLERS, *approvals.HANDLERS,
-            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *merging.HANDLERS, *reviews.HANDLERS, *forms.HANDLERS, *ledgers.HANDLERS, *statements.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *outbox.HANDLERS, *runs.HANDLERS, *operators.HANDLERS,
+            *tokens.HANDLERS, *schema.HANDLERS, *records.HANDLERS, *work.HANDLERS, *invitations.HANDLERS, *people.HANDLERS, *config.HANDLERS, *system.HANDLERS, *usage.HANDLERS, *operators.HANDLERS,
         ],
         include_in_schema=False,
     )

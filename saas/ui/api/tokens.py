@@ -9,7 +9,6 @@ from litestar.response import Response
 
 from saas.errors import FieldProblem, InvalidInput, NotAuthenticated, PermissionDenied
 from saas.i18n import lazy
-from saas.runtime import logins
 from saas.runtime.permissions import is_admin
 from saas.tenants import (
     authenticate,
@@ -55,7 +54,6 @@ async def create_token(request: Request) -> Response[Any]:
         email, password, totp = await _credentials(request)
         user_id = await authenticate(tenant.id, email, password, ip, code=totp or None)
         token, _csrf, expires_at = await open_session(tenant.id, user_id, "api", ip, agent)
-        await logins.signed_in(tenant.id, user_id)
     return access.answer({"token": token, "expires_at": shapes.moment(expires_at)}, 201)
 
 

@@ -18,7 +18,6 @@ from saas.metadata.config import Config
 from saas.metadata.examined import NOTHING, Examined
 from saas.metadata.parse import examine
 from saas.runtime import Context, permissions
-from saas.runtime.composing import forms_of
 from saas.ui import shell
 from saas.ui.builder import words
 from saas.ui.builder.arranging import Arrangement
@@ -149,8 +148,6 @@ def _entries(desk: Desk, ctx: Context) -> Iterator[_Entry]:
             yield _entry(ctx, f"board:{entity.key}", _("%(kind)s · %(view)s", kind=name, view=_("Board")), _("Board"), "board")
         for view in config.views(entity.key):
             yield _entry(ctx, f"{entity.key}:{view.key}", _("%(kind)s · %(view)s", kind=name, view=desk.words(view.label, view.key)), _("View"), "board" if view.kind == "board" else "list")
-    for form in config.bundle.forms if "form" not in config.entities else ():
-        yield _entry(ctx, f"form:{form.key}", desk.words(form.label, form.key), _("Entry form"), "forms")
     for report in config.bundle.reports:
         yield _entry(ctx, f"report:{report.key}", desk.words(report.label, report.key), _("Report"), "chart-bar")
 
@@ -165,8 +162,6 @@ def _may(ctx: Context, item: str) -> bool:
         return permissions.may_dashboard(ctx, key)
     if colon and kind == "report":
         return permissions.may_report(ctx, key)
-    if colon and kind == "form" and "form" not in ctx.config.entities:
-        return any(f.key == key for f in forms_of(ctx))
     entity = key if colon and kind == "board" else kind
     view = next((v for v in ctx.config.views(entity) if v.key == key), None) if colon and kind != "board" else None
     mine = set(ctx.user.role_keys) if ctx.user else set()

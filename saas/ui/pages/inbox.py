@@ -11,10 +11,7 @@ from litestar.params import FromPath
 from saas.errors import BadRequest, InvalidInput, TooManyRequests
 from saas.i18n import LOCALES, listed, pick
 from saas.i18n import gettext as _
-from saas.metadata.property_words import CHANNELS
-from saas.runtime.approvals.notices import KIND as APPROVAL
 from saas.runtime.finding import find_everywhere
-from saas.runtime.messages.opt_outs import channels_off, opt_in, opt_out
 from saas.runtime.notifications import inbox, mark_read
 from saas.tenants import change_password, get_second_factor, get_security_rules, list_departments, list_sessions, update_user
 from saas.ui import formats
@@ -22,10 +19,10 @@ from saas.ui.devices import device_words
 from saas.ui.errors import wants_json
 from saas.ui.guards import Ask, add_cookie, signed_in
 from saas.ui.pages.sessions import YEAR
-from saas.ui.views import Choice, Empty, Hit, NoteView, Profile, Toast
+from saas.ui.views import Empty, Hit, NoteView, Profile, Toast
 
 PAGE = 50
-PLACES = {"support": "/settings/support", "operator_export": "/settings/audit", "usage": "/settings/plan", "connection": "/settings/connections"}  # where messages lead that are about no record, by their kind
+PLACES = {"support": "/settings/support", "operator_export": "/settings/audit", "usage": "/settings/plan"}  # where messages lead that are about no record, by their kind
 
 
 @get("/notifications")
@@ -54,8 +51,6 @@ async def open_notification(request: Request, note_id: FromPath[UUID]) -> Respon
         row = await conn.fetchrow("SELECT entity_key, record_id, kind FROM notification WHERE tenant_id = $1 AND user_id = $2 AND id = $3", ask.ctx.tenant_id, ask.ctx.user_id, note_id)
         await mark_read(conn, ask.ctx, [note_id])
     there = row is not None and row["entity_key"] in ask.ctx.config.entities and row["record_id"]
-    if there and row is not None and row["kind"] == APPROVAL:
-        return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}/approval")
     if row is not None and row["kind"] in PLACES:
         return ask.redirect(PLACES[row["kind"]])
     return ask.redirect(f"/r/{row['entity_key']}/{row['record_id']}" if there else "/notifications")
@@ -95,11 +90,10 @@ async def _profile(ask: Ask, errors: dict[str, str], *, status: int = 200) -> Re
     ctx = ask.ctx
     user = ctx.user
     assert user is not None
-    async with ask.work() as conn:
+    async with ask.work():
         departments = await list_departments(ctx.tenant_id)
         sessions, factor = await list_sessions(ctx.tenant_id, user.id), await get_second_factor(ctx.tenant_id, user.id)
         rules = await get_security_rules(ctx.tenant_id)
-        off = await channels_off(conn, ctx)
     department = next((pick(d["name"], ctx.locale) for d in departments if d["id"] == user.department_id), "")
     roles = [pick(ctx.config.roles[k].label, ctx.locale) for k in user.role_keys if k in ctx.config.roles]
     shown = Profile(user.name, user.email, listed(roles), department)
@@ -110,7 +104,7 @@ async def _profile(ask: Ask, errors: dict[str, str], *, status: int = 200) -> Re
     ]  # fmt: skip
     return ask.page(
         "profile.html", status=status, profile=shown, errors={"current": "", "password": "", **errors}, sessions=rows, factor=factor, minimum=rules.minimum_length,
-        needs_factor=ask.session.user.needs_second_factor, channels=[Choice(key, str(label), key not in off) for key, label in CHANNELS.items()],
+        needs_factor=ask.session.user.needs_second_factor,
     )  # fmt: skip
 
 
@@ -124,17 +118,6 @@ async def save_profile(request: Request) -> Response[Any]:
     response = ask.redirect("/profile", Toast(_("Saved")))
     add_cookie(request, response, "keys", "on" if "on" in form.getall("keys", []) else "off", seconds=YEAR)
     return response
-
-
-@post("/profile/channels", status_code=200)
-async def save_channels(request: Request) -> Response[Any]:
-    """By which ways the person wants messages of this workspace."""
-    ask = await signed_in(request)
-    wanted = {str(c) for c in (await ask.form()).getall("channels", [])}
-    async with ask.work() as conn:
-        for channel in CHANNELS:
-            await (opt_in if channel in wanted else opt_out)(conn, ask.ctx, channel, user_id=ask.ctx.user_id)
-    return ask.redirect("/profile", Toast(_("Saved")))
 
 
 @post("/profile/password", status_code=200)
@@ -152,4 +135,4 @@ async def save_password(request: Request) -> Response[Any]:
     return ask.redirect("/profile", Toast(_("Your password has been changed. Other sessions have ended.")))
 
 
-router = Router("", route_handlers=[notifications, open_notification, read_all, search, profile, save_profile, save_channels, save_password])
+router = Router("", route_handlers=[notifications, open_notification, read_all, search, profile, save_profile, save_password])

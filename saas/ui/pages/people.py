@@ -59,7 +59,7 @@ async def _user_form(ask: Ask, person: dict[str, Any] | None, typed: Mapping[str
     departments = [Choice(str(d["id"]), "  " * d["depth"] + pick(d["name"], ctx.locale), str(d["id"]) == chosen) for d in await list_departments(ctx.tenant_id)]
     gone = await _gone(ask, person) if person and person["status"] != "active" else None
     return await show_settings(
-        ask, "user", "users", segmented=any(e.defn.segment_field for e in ctx.config.entities.values()), status=status, gone=gone, person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
+        ask, "user", "users", status=status, gone=gone, person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
         roles=[Choice(r.key, pick(r.label, ctx.locale), r.key in roles) for r in ctx.config.bundle.roles], action=f"/settings/users/{person['id']}" if person else "/settings/users/new",
     )  # fmt: skip
 

@@ -80,45 +80,24 @@ async def create(request: Request, entity: FromPath[str]) -> Response[Any]:
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     next_, inline = str(form.get("next") or ""), form.get("inline") == "1"
     typed: dict[str, Any] = {}
-    if form.get("use_existing"):
-        return await _use_existing(ask, found, str(form["use_existing"]), next_, inline=inline)
-    reason = str(form.get("duplicate_reason") or "")[:500]
     async with ask.work() as conn:
         typed = form_values(ctx, found, form)
         try:
             if has_uploads(form):
                 typed = form_values(ctx, found, await store_uploads(ctx, found.key, form))
-            change = await execute(ctx, ops.Create(entity=found.key, values=typed, confirm_duplicates=form.get("confirm_duplicates") == "1", reason=reason))
+            change = await execute(ctx, ops.Create(entity=found.key, values=typed, confirm_duplicates=form.get("confirm_duplicates") == "1"))
         except (InvalidInput, DuplicateFound, Conflict, PermissionDenied, PlanLimitReached) as error:
             if isinstance(error, PermissionDenied) and not permissions.may(ctx, "create", found.key):
                 raise
             asks = isinstance(error, PermissionDenied) and "reason" not in error.data
             shown = await _missing(ctx, found, typed) or error if asks else error
-            view = await _new_form(ask, conn, found, typed, next_=next_, inline=inline, error=shown, reason=reason)
+            view = await _new_form(ask, conn, found, typed, next_=next_, inline=inline, error=shown)
             return _form_page(ask, view, status=shown.status)
     if inline and ask.is_fragment and change.record is not None:
-        return _chosen(ask, change.record)
+        made = {"value": str(change.record.id), "text": change.record.title}
+        return ask.fragment("records/_made.html", title=change.record.title, headers={"X-Created": quote(json.dumps(made))})
     url = f"/r/{found.key}/{change.record.id}" if change.record else f"/r/{found.key}"
     return ask.redirect(local_path(next_, url), *toasts(change))
-
-
-def _chosen(ask: Ask, record: ops.Record) -> Response[Any]:
-    """A dialog's answer: the record it made or found stands in the field that asked for one."""
-    made = {"value": str(record.id), "text": record.title}
-    return ask.fragment("records/_made.html", title=record.title, headers={"X-Created": quote(json.dumps(made))})
-
-
-async def _use_existing(ask: Ask, entity: Entity, text: str, next_: str, *, inline: bool) -> Response[Any]:
-    """Instead of making a second one: the field that asked for a record takes this one, or its page is shown."""
-    try:
-        wanted = UUID(text)
-    except ValueError as error:
-        raise NotFound() from error
-    async with ask.work():
-        record = await execute(ask.ctx, ops.Get(entity=entity.key, id=wanted))
-    if inline and ask.is_fragment:
-        return _chosen(ask, record)
-    return ask.redirect(local_path(next_, f"/r/{entity.key}/{record.id}"), Toast(_("You are on the record that was there already; nothing was saved.")))
 
 
 async def _missing(ctx: Context, entity: Entity, typed: dict[str, Any]) -> InvalidInput | None:
@@ -129,14 +108,14 @@ async def _missing(ctx: Context, entity: Entity, typed: dict[str, Any]) -> Inval
     return InvalidInput(problems) if problems else None
 
 
-async def _new_form(ask: Ask, conn: Any, entity: Entity, typed: dict[str, Any], *, next_: str | None, inline: bool, error: AppError | None = None, reason: str = "") -> FormView:
+async def _new_form(ask: Ask, conn: Any, entity: Entity, typed: dict[str, Any], *, next_: str | None, inline: bool, error: AppError | None = None) -> FormView:
     state = await form_state(ask.ctx, entity.key, typed=typed)
     cancel = local_path(next_, f"/r/{entity.key}")
     inline = inline and ask.target == "dialog"
     return await build_form(
         conn, ask.ctx, entity, state, new=True, error=error, typed=typed if error else None, prefix="n" if inline else "f",
         title=_("New %(name)s", name=pick(entity.defn.label, ask.ctx.locale)), action=f"/r/{entity.key}/new", submit=_("Create"), cancel_url=cancel,
-        refresh_url=f"/r/{entity.key}/form", guard=not inline, dialog=inline, reason=reason,
+        refresh_url=f"/r/{entity.key}/form", guard=not inline, dialog=inline,
         hidden=(("next", next_ or ""), *((("inline", "1"),) if inline else ())),
     )  # fmt: skip
 
@@ -166,33 +145,31 @@ async def edit(request: Request, entity: FromPath[str], record_id: FromPath[UUID
 async def update(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
-    if form.get("use_existing"):
-        return await _use_existing(ask, found, str(form["use_existing"]), "", inline=False)
-    reason = str(form.get("duplicate_reason") or "")[:500]
     async with ask.work() as conn:
         typed = form_values(ctx, found, form)
         try:
             if has_uploads(form):
                 typed = form_values(ctx, found, await store_uploads(ctx, found.key, form))
-            confirmed = form.get("confirm_duplicates") == "1"
-            change = await execute(ctx, ops.Update(entity=found.key, id=record_id, values=typed, version=version_of(form), confirm_duplicates=confirmed, reason=reason))
+            change = await execute(
+                ctx, ops.Update(entity=found.key, id=record_id, values=typed, version=version_of(form), confirm_duplicates=form.get("confirm_duplicates") == "1")
+            )
         except (InvalidInput, DuplicateFound, Conflict, PlanLimitReached, PermissionDenied) as error:
             if isinstance(error, PermissionDenied) and "reason" not in error.data:
                 raise
             record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
             version = record.version if isinstance(error, StaleVersion) else version_of(form)
-            view = await _edit_form(ask, conn, found, record, typed, error=error, version=version, reason=reason)
+            view = await _edit_form(ask, conn, found, record, typed, error=error, version=version)
             return _form_page(ask, view, status=error.status)
     return ask.redirect(f"/r/{found.key}/{record_id}" if change.record else f"/r/{found.key}", *toasts(change))
 
 
-async def _edit_form(ask: Ask, conn: Any, entity: Entity, record: ops.Record, typed: dict[str, Any], *, error: AppError | None = None, version: int | None = None, reason: str = "") -> FormView:
+async def _edit_form(ask: Ask, conn: Any, entity: Entity, record: ops.Record, typed: dict[str, Any], *, error: AppError | None = None, version: int | None = None) -> FormView:
     state = await form_state(ask.ctx, entity.key, record_id=record.id, typed=typed)
     url = f"/r/{entity.key}/{record.id}"
     return await build_form(
         conn, ask.ctx, entity, state, new=False, error=error, typed=typed if error else None, current=record, version=version if version is not None else record.version,
         title=_("Edit"), action=f"{url}/edit", submit=_("Save"), cancel_url=url, record_url=url, record_title=record.title,
-        refresh_url=f"/r/{entity.key}/form?id={record.id}", guard=True, reason=reason,
+        refresh_url=f"/r/{entity.key}/form?id={record.id}", guard=True,
     )  # fmt: skip
 
 
@@ -222,20 +199,12 @@ async def lookup(request: Request, entity: FromPath[str], field: FromPath[str]) 
     found = entity_of(ask.ctx, entity)
     query = request.query_params
     typed = form_values(ask.ctx, found, query)  # type: ignore[arg-type]
-    record_id = _uuid(query.get("id"))  # of the record on the form, if it is there already
-    items = await choices(ask.ctx, found.key, field, q=query.get("q", "")[:100], values=typed, record_id=record_id, limit=20)
+    items = await choices(ask.ctx, found.key, field, q=query.get("q", "")[:100], values=typed, limit=20)
     offered = [{"value": c.id, "text": c.label, "note": c.detail} for c in items]
     declared = found.fields.get(field)
     if query.get("filter") and not query.get("q") and declared is not None and field_types.get(declared.type).holds == "user":
         offered.insert(0, {"value": "me()", "text": _("me"), "note": ""})
     return Response({"items": offered}, headers={"cache-control": "no-store"})
-
-
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None
 
 
 # ---- delete, restore ---------------------------------------------------------------------------------------------------

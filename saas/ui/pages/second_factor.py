@@ -22,7 +22,6 @@ from saas.errors import (
     WrongCode,
 )
 from saas.i18n import gettext as _
-from saas.runtime import logins
 from saas.tenants import (
     Offer,
     are_recovery_codes,
@@ -193,7 +192,6 @@ async def enter_code(request: Request) -> Response[Any]:
         if site.tenant is not None:
             user_id = await finish_second_step(site.tenant.id, token or "", code, ip)
             session, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
-            await logins.signed_in(site.tenant.id, user_id)
             messages = await _few_codes(site.tenant.id, user_id)
         else:
             session, _csrf, _expires = await open_operator_session(await finish_operator_step(token or "", code, ip=ip), "web", ip, agent)

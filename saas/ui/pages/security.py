@@ -56,14 +56,13 @@ async def save_security(request: Request) -> Response[Any]:
     typed = {name: str(form.get(name) or "").strip() for name in ("minimum_length", "maximum_days", "who")}
     chosen = [str(r) for r in form.getall("roles", []) if str(r) in ask.ctx.config.roles]
     values = {**typed, "refuse_common": "on" in form.getall("refuse_common", []), "refuse_personal": "on" in form.getall("refuse_personal", []), "second_factor_roles": chosen}
-    values["successor_required"] = "on" in form.getall("successor_required", [])
     if typed["who"] == "roles" and not chosen:
         return await _page(ask, values, {"roles": _("Choose at least one role.")}, status=422)
     days = whole_number(typed["maximum_days"]) if typed["maximum_days"] else None
     rules = SecurityRules(
         minimum_length=whole_number(typed["minimum_length"]) or 0, refuse_common=bool(values["refuse_common"]), refuse_personal=bool(values["refuse_personal"]),
         maximum_days=-1 if typed["maximum_days"] and days is None else days, second_factor_for_all=typed["who"] == "all",
-        second_factor_roles=tuple(chosen) if typed["who"] == "roles" else (), successor_required=bool(values["successor_required"]),
+        second_factor_roles=tuple(chosen) if typed["who"] == "roles" else (),
     )  # fmt: skip
     try:
         await set_security_rules(ask.ctx.tenant_id, rules, actor_id=ask.ctx.user_id)

@@ -10,7 +10,6 @@ from litestar import Request, Response, Router, get, post
 from saas.errors import NotAuthenticated, NotFound, SecondFactorNeeded, TooManyRequests
 from saas.i18n import LOCALES
 from saas.i18n import gettext as _
-from saas.runtime import logins
 from saas.tenants import (
     authenticate,
     authenticate_operator,
@@ -86,7 +85,6 @@ async def login(request: Request) -> Response[Any]:
         if site.tenant is not None:
             user_id = await authenticate(site.tenant.id, email, password, ip)
             token, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
-            await logins.signed_in(site.tenant.id, user_id)
         elif site.kind == "operator":
             operator_id = await authenticate_operator(email, password, ip=ip)
             token, _csrf, _expires = await open_operator_session(operator_id, "web", ip, agent)

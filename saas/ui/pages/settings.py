@@ -1,4 +1,4 @@
-"""Settings: the overview, the audit log."""
+"""Settings: the overview, the audit log, jobs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def uuid_of(text: str) -> UUID | None:
         return None
 
 
-# ---- audit -------------------------------------------------------------------------------------------------------------
+# ---- audit, jobs -------------------------------------------------------------------------------------------------------
 
 
 @get("/settings/audit")
@@ -66,9 +66,21 @@ async def audit(request: Request) -> Response[Any]:
     return await show_settings(ask, "audit", "audit", rows=rows, next_url=f"/settings/audit?before={found[-1]['id']}" if len(found) == PAGE else "")
 
 
+@get("/settings/jobs")
+async def jobs(request: Request) -> Response[Any]:
+    ask = await open_settings(request, "jobs")
+    async with ask.work() as conn:
+        found = await conn.fetch(
+            "SELECT j.id, j.kind, j.status, j.progress, j.total, j.error, j.attempts, j.run_at, j.created_at, j.finished_at, u.name AS who "
+            "FROM job j LEFT JOIN app_user u ON u.tenant_id = j.tenant_id AND u.id = j.created_by WHERE j.tenant_id = $1 ORDER BY j.created_at DESC LIMIT $2",
+            ask.ctx.tenant_id, PAGE,
+        )  # fmt: skip
+    return await show_settings(ask, "jobs", "jobs", rows=views.jobs(ask.ctx, found))
+
+
 router = Router(
     "",
     route_handlers=[
-        overview, audit,
+        overview, audit, jobs,
     ],
 )  # fmt: skip

@@ -16,7 +16,6 @@ from saas.db import tenant_transaction
 from saas.errors import InvalidInput, NotFound, PermissionDenied, TooManyRequests
 from saas.i18n import gettext as _
 from saas.i18n import pick
-from saas.runtime import logins
 from saas.runtime import sso as runtime_sso
 from saas.runtime.archive.asking import require_admin
 from saas.runtime.permissions import require_active
@@ -88,7 +87,6 @@ async def callback(request: Request) -> Response[Any]:
         else:
             user_id = await runtime_sso.sign_in(tenant, identity, locale=None, ip=ip)
             token = await sso.open_sso_session(tenant.id, user_id, identity.id_token, ip, request.headers.get("user-agent", ""))
-            await logins.signed_in(tenant.id, user_id)
             response = redirect(request, local_path(identity.next))
             add_cookie(request, response, SESSION_COOKIE, token, seconds=SESSION_SECONDS)
     except SignInRefused as error:

@@ -1,1 +1,0 @@
-"""Kinds of messages of the outbox, one file each."""
