@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SUPPORTED = ((3, 11), (3, 14))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Debian's build without a window comes first: the same pages in about half the processor time.
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
 
 def run_tests(arguments: list[str]) -> int:
     environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start the product a hundred times: compiled once, not each time
     browser = find_browser() or install_browser()
     # One process more than there are processors: many tests wait for a browser, a server or a command.
     options = ["-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile", "--no-loadscope-reorder"] if "-n" not in arguments else []
@@ -136,8 +138,10 @@ def install_browser() -> str | None:
     say("Installing chromium and Chinese fonts for the browser tests …")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.call(["apt-get", "update", "-qq"], env=environment)
-    packages = ["chromium", "fonts-noto-cjk"]
-    subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=environment, stdout=subprocess.DEVNULL)
+    for browser in BROWSERS[:2]:
+        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", browser, "fonts-noto-cjk"]
+        if subprocess.call(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
+            break
     return find_browser()
 
 

@@ -37,7 +37,7 @@ def main() -> None:
 @click.option("--no-serve", is_flag=True, help="Prepare everything, print it and leave.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
 def demo(port: int, host: str, data_dir: Path | None, no_serve: bool, as_json: bool) -> None:
-    """Two companies with sample data, ready to click through. Ctrl-C stops everything."""
+    """Three companies with sample data, ready to click through. Ctrl-C stops everything."""
     from saas import demo as demonstration
     from saas.db.migrate import admin_url
 
@@ -59,7 +59,7 @@ def demo(port: int, host: str, data_dir: Path | None, no_serve: bool, as_json: b
                 if not as_json:
                     click.echo("\nReady. Ctrl-C stops.")
 
-            await serve_app(settings, host=host, port=port, ready=ready)
+            await serve_app(demonstration.for_looking_around(settings, host), host=host, port=port, ready=ready)
 
     _run(run, data_dir=data_dir, as_json=as_json)
 
@@ -638,7 +638,7 @@ async def billing_reconcile(settings: Settings) -> Any:
     return report, text + (f"\n{report.error}" if report.error else ""), 1 if report.error or not all(line.repaired for line in report.drift) else 0
 
 
-# ---- schedules -----------------------------------------------------------------------------------------------------------------
+# ---- schedules, the clock ------------------------------------------------------------------------------------------------------
 
 
 @main.group()
@@ -668,3 +668,46 @@ async def schedule_run(settings: Settings, slug: str, at: str) -> Any:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(row.time_zone))).astimezone(UTC)
         reports = [plain(report) for report in await run_due(await system_context(row.id, origin="schedule", at=moment), again=True)]
     return {"at": moment, "schedules": reports}, table(reports, ["schedule", "matched", "done", "skipped", "failed"])
+
+
+@command(main, "clock")
+@click.argument("slug")
+@click.option("--by", help="How far forward: 3d, 2w, 12h.")
+@click.option("--to", help="Forward to this moment, ISO 8601; without a zone, the company's.")
+@click.option("--real", is_flag=True, help="Back to real time.")
+async def clock(settings: Settings, slug: str, by: str | None, to: str | None, real: bool) -> Any:
+    """Show a company's clock, move it forward, or put it back. What is due on the way runs, in order."""
+    from datetime import timedelta
+    from zoneinfo import ZoneInfo
+
+    from saas.runtime import clock as moving
+    from saas.runtime import load_kinds
+    from saas.runtime.contexts import system_context
+    from saas.runtime.worker import run_now
+    from saas.tenants import find_tenant, get_tenant
+
+    if sum(map(bool, (by, to, real))) > 1:
+        raise BadRequest("Give one of --by, --to and --real")
+    load_kinds()
+    ran: list[Any] = []
+    async with opened(settings):
+        row = await find_tenant(slug)
+        ctx = await system_context(row.id)
+        if real:
+            await moving.reset(ctx)
+        elif by or to:
+            try:
+                moment = ctx.now + timedelta(**{_UNITS[by[-1:]]: int(by[:-1])}) if by else datetime.fromisoformat(to or "")
+            except (ValueError, KeyError, OverflowError) as error:
+                raise BadRequest(f"{by or to!r} is neither a span such as 3d, 2w or 12h nor a moment such as 2026-03-01T08:00:00") from error
+            job = await run_now(ctx, await moving.begin_move(ctx, moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(row.time_zone))))
+            if job.status != "done":
+                raise Conflict(job.error or f"The clock did not arrive: {job.status}")
+            ran = list((job.result or {}).get("ran", []))
+        row = await get_tenant(row.id)
+        now = (await system_context(row.id)).now
+    shown = {"slug": slug, "now": now.astimezone(ZoneInfo(row.time_zone)), "offset_seconds": row.clock_offset_seconds, "ran": ran}
+    return shown, f"{shown['now'].isoformat(timespec='seconds')} ({row.clock_offset_seconds} seconds ahead of real time)" + (f"\n{table(ran, ['at', 'what', 'matched', 'done', 'failed'])}" if ran else "")
+
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}

@@ -61,6 +61,10 @@ class InvalidInput(AppError):
     def problems(self) -> Sequence[FieldProblem]:
         return self._problems
 
+    def by_field(self) -> dict[str, str]:
+        """What a form says beside each of its inputs."""
+        return {p.field: str(p.message) for p in self._problems}
+
 
 class InvalidDefinition(AppError):
     code, status, title = "invalid_definition", 422, lazy("The configuration has problems")
@@ -96,6 +100,12 @@ class WrongCode(NotAuthenticated):
     code, title = "second_factor_wrong", lazy("The code is wrong")
 
 
+class AccountClosed(NotAuthenticated):
+    """The password is right, the account of `data["user_id"]` is closed."""
+
+    code, title = "account_closed", lazy("This account is closed")
+
+
 class PlanLimitReached(AppError):
     """`data` says which (`limit`), how many are allowed and how many are used (`allowed`, `used`)."""
 
@@ -128,6 +138,12 @@ class NotFound(AppError):
     """Absent, or in another tenant: same text for both."""
 
     code, status, title = "not_found", 404, lazy("Not found")
+
+
+class RecordMerged(NotFound):
+    """The record was merged into another one, which the person may see: `data["merged_into"]` is its id."""
+
+    code, status, title = "merged", 410, lazy("This record was merged into another one")
 
 
 class Conflict(AppError):

@@ -46,7 +46,6 @@ _LOW_PORTS = (80, 443)  # others below 1024 speak something else than HTTP
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SECRET_HEADERS = ("authorization", "cookie")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # IANA's registries of special addresses, written out: what a library calls global has changed between versions.
 _REFUSED_4 = tuple(
     ipaddress.IPv4Network(text)

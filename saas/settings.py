@@ -346,6 +346,11 @@ def _operator_totp(text: str) -> str:
     return text.lower()
 
 
+def is_said(name: str) -> bool:
+    """Whether the environment gives a setting, or it only has its default."""
+    return bool(os.environ.get(name))
+
+
 _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DATABASE_URL": ("database_url", _url("postgresql", "postgres")),
     "SAAS_BASE_DOMAIN": ("base_domain", _host),

@@ -1,10 +1,10 @@
-"""Background work of one process: knows all kinds of jobs and runs those that are due; sends messages that wait; follows payments."""
+"""Background work of one process: knows all kinds of jobs and runs those that are due; sends messages and effects that wait; follows payments."""
 
 from __future__ import annotations
 
 import asyncio
 
-from saas.runtime import billing, domains, load_kinds
+from saas.runtime import billing, domains, load_kinds, outbox
 from saas.runtime import worker as runtime_worker
 from saas.tenants import health, mail, slow
 
@@ -14,7 +14,7 @@ async def run_worker(stop: asyncio.Event) -> None:
     load_kinds()
     storing = asyncio.create_task(slow.keep_storing())
     try:
-        await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), health.beat_until(stop), billing.run(stop), domains.run_checks(stop))
+        await asyncio.gather(runtime_worker.run_worker(stop), mail.run_sender(stop), outbox.run_sender(stop), health.beat_until(stop), billing.run(stop), domains.run_checks(stop))
     finally:
         storing.cancel()
         await asyncio.gather(storing, return_exceptions=True)

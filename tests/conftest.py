@@ -61,7 +61,7 @@ POOLED = (
 
 
 # What takes minutes begins first, so that no process is left alone with it at the end (run.py hands modules out in this order).
-FIRST = ("tests/scale/", "tests/browser/", "tests/fuzz/", "tests/integration/designer_flow/", "tests/integration/figures/", "tests/integration/test_bench", "tests/property/")
+FIRST = ("tests/isolation/test_routes", "tests/scale/", "tests/browser/", "tests/fuzz/", "tests/integration/designer_flow/", "tests/integration/figures/", "tests/integration/test_bench", "tests/property/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

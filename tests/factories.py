@@ -92,7 +92,7 @@ ACCOUNT = {
         {"key": "vip_bank", "fields": ["bank"], "when": "grade == 'a'"},
     ],
     "duplicates": [
-        {"key": "same_phone", "match": ["phone"], "action": "warn", "message": label("Same phone")},
+        {"key": "same_phone", "match": ["phone"], "action": "warn", "message": label("Same phone"), "reveal": ["owner"]},
         {"key": "same_mail", "match": ["mail"], "action": "block"},
         {"key": "same_name", "match": ["name", "region"], "action": "warn"},
     ],

@@ -24,12 +24,23 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("job", "status"): "queued",
     ("brand_file", "kind"): "logo",
     ("mail", "status"): "queued",
+    ("outbox", "status"): "queued",
     ("tenant_domain", "status"): "pending",
     ("sso_provider", "mode"): "off",
     ("support_access", "mode"): "read",
+    ("approval_flow", "status"): "running",
+    ("approval_task", "kind"): "decide",
+    ("approval_task", "status"): "open",
+    ("message", "status"): "queued",
+    ("message", "channel"): "email",
+    ("opt_out", "channel"): "email",
+    ("integration", "kind"): "webhook",
+    ("form_entry", "status"): "made",
+    ("exchange", "direction"): "out",
+    ("exchange", "status"): "queued",
 }
 _COLUMNS = """
-SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' AS generated,
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attidentity <> '' OR a.attgenerated <> '' AS generated,
        a.attnotnull AND a.atthasdef = false AS needed
 FROM pg_attribute a WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """

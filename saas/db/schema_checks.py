@@ -9,7 +9,7 @@ import asyncpg
 from saas.db.rls import CURRENT_TENANT, PERMISSIVE, RESTRICTIVE
 from saas.db.roles import APP, OWNER, SYSTEM
 
-APPEND_ONLY = ("record_event", "audit_event", "billing_account", "billing_invoice", "billing_usage")
+APPEND_ONLY = ("record_event", "audit_event", "approval_event", "billing_account", "billing_invoice", "billing_usage")
 OPERATOR_TABLES = (
     "operator_account", "operator_session", "operator_audit", "operator_recovery_code", "tenant_move", "platform_mail", "worker_beat", "traffic_hour", "recent_error", "tenant_figures",
     "announcement", "feature_switch", "verified_domain", "stripe_customer", "stripe_event", "billing_report", "migration", "signup", "throttle",

@@ -50,9 +50,12 @@ __all__ = [
     "in_transaction",
     "is_database_open",
     "is_frozen",
+    "let_go",
+    "may_write",
     "one_transaction",
     "only_read",
     "open_database",
+    "open_tenant",
     "own_limits",
     "plan_by_values",
     "query_count",
@@ -90,6 +93,11 @@ def only_read() -> None:
     if in_transaction():
         raise RuntimeError("a transaction that may write is open already")
     _only_read.set(True)
+
+
+def may_write() -> bool:
+    """Whether this context's transactions may."""
+    return not _only_read.get()
 
 
 # A database that is being restored or renamed, met when connecting: it worked before, so it will again.
@@ -393,6 +401,15 @@ async def one_transaction(*, only_reads: bool = False) -> AsyncIterator[Relay]:
         await relay.close()
 
 
+async def let_go() -> None:
+    """Before something else is waited for: the transaction of this request that waits for more work is ended, so that no connection is
+    held meanwhile. Errors: RuntimeError inside a transaction, whose connection nobody else can have."""
+    if in_transaction():
+        raise RuntimeError("nothing else is waited for inside a transaction")
+    if (relay := _relay.get()) is not None:
+        await relay.end()
+
+
 async def _end(pool: asyncpg.Pool, connection: Any, transaction: Any) -> None:
     """Leave a transaction in which nothing was done."""
     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
@@ -501,6 +518,12 @@ def is_frozen() -> bool:
 def in_transaction() -> bool:
     """True inside tenant_transaction or system_transaction."""
     return _open_scope() is not None
+
+
+def open_tenant() -> UUID | None:
+    """The tenant whose transaction is open; None without one."""
+    scope = _open_scope()
+    return scope.tenant_id if scope is not None else None
 
 
 class _Join:

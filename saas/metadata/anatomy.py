@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from saas.metadata.kinds import action_types, field_types, trigger_types, widget_types
+from saas.metadata.kinds import NESTS, action_types, field_types, trigger_types, widget_types
 from saas.metadata.problems import PER_ENTITY
 from saas.metadata.shape import common_properties, schemas
 
@@ -42,6 +42,22 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "dashboards": Part("dashboard"),
         "automations": Part("automation"),
         "schedules": Part("schedule"),
+        "forms": Part("form"),
+        "pricing": Part("pricing"),
+        "approvals": Part("approval"),
+        "templates": Part("template"),
+        "web_forms": Part("web_form"),
+        "webhooks": Part("webhook"),
+        "inbound_hooks": Part("inbound_hook"),
+        "connectors": Part("connector"),
+        "mirrors": Part("mirror"),
+        "live_lists": Part("live_list"),
+        "calls": Part("call"),
+        "charts": Part("chart"),
+        "documents": Part("document"),
+        "statements": Part("statement"),
+        "ledgers": Part("ledger"),
+        "reviews": Part("review"),
         "examples": Part("example"),
     },
     "option_set": {"options": Part("option")},
@@ -50,15 +66,18 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "rules": Part("rule"),
         "unique": Part("unique"),
         "duplicates": Part("duplicate"),
+        "merge": Part("merge", "one", named=False),
+        "pools": Part("pool"),
         "tree": Part("tree", "one", named=False),
         "timeline": Part("timeline", "one", named=False),
         "messages": Part("messages", "one", named=False),
     },
+    "duplicate": {"against": Part("against", "one", named=False)},
     "timeline": {"sources": Part("source", "steps", named=False)},
     "field": {"options": Part("option"), "bands": Part("band", "steps", named=False), "inverse": Part("inverse", "one", named=False)},
     "pipeline": {"stages": Part("stage"), "transitions": Part("transition")},
     "transition": {"branches": Part("branch", "steps", named=False), "effects": Part("action", "steps", named=False)},
-    "role": {"entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
+    "role": {"portal": Part("portal", "one", named=False), "notice": Part("notice", "one", named=False), "entities": Part("right", "map"), "menu": Part("menu", "steps", named=False)},
     "right": {"fields": Part("field_right", "map", named=False)},
     "view": {"board": Part("board", "one", named=False)},
     "layout": {"tabs": Part("tab")},
@@ -67,7 +86,17 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "dashboard": {"widgets": Part("widget")},
     "widget": {"measures": Part("measure", "steps", named=False), "dimensions": Part("dimension", "steps", named=False)},
     "automation": {"on": Part("trigger", "one", named=False), "do": Part("action", "steps", named=False)},
+    "action": {**{name: Part("action", "steps", named=False) for name in NESTS}, "retry": Part("retry", "one", named=False)},
     "schedule": {"every": Part("every", "one", named=False), "do": Part("action", "steps", named=False)},
+    "form": {"parts": Part("form_part")},
+    "live_list": {"columns": Part("live_column")},
+    "document": {"parts": Part("document_part")},
+    "approval": {
+        "start": Part("approval_start", "one", named=False), "steps": Part("approval_step"), "ways": Part("approval_way"),
+        "people": Part("approval_people", "one", named=False), "outcome": Part("approval_outcome", "one", named=False),
+    },
+    "approval_way": {"steps": Part("approval_step")},
+    "approval_step": {"approvers": Part("approver", "steps", named=False)},
     "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
 }  # fmt: skip
 
@@ -93,11 +122,19 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "department": {"parent": "department"},
     "entity": {
         "title": "field", "subtitle": "field", "owner_label": "label", "owner_roles": "roles", "search": "fields", "assignees": "fields",
-        "editable_if": "expression", "deletable_if": "expression",
+        "editable_if": "expression", "deletable_if": "expression", "countdown_label": "label", "segment_field": "field", "segment_roles": "roles",
+    },
+    "pool": {
+        "see_roles": "roles", "claim_roles": "roles", "assign_roles": "roles", "release_roles": "roles", "claim_transition": "transition", "release_transition": "transition",
+        "held_if": "expression", "recycle_unless": "expression", "touch_lists": "relations", "max_held": "amount", "cooldown_days": "amount", "claims_per_day": "amount",
+        "recycle_days": "amount",
     },
     "rule": {"field": "field"},
     "unique": {"fields": "fields"},
-    "duplicate": {"match": "fields"},
+    "duplicate": {
+        "match": "fields", "similar": "fields", "names": "fields", "reveal": "fields", "where": "expression", "confirm_roles": "roles", "review": "review",
+    },
+    "against": {"fields": "fields", "reveal": "fields", "where": "expression"},
     "tree": {"parent": "field"},
     "source": {"via": "field", "at": "field"},
     "messages": {"created": "label", "updated": "label", "deleted": "label", "confirm_delete": "label"},
@@ -115,9 +152,20 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     },
     "branch": {"to": "stage"},
     "action": {
-        "title": "label", "body": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
-        "target": "target", "to": "people",
+        "title": "label", "body": "label", "missing": "label", "values": "values", "transition": "transition", "unless_exists": "fields", "action": "action_type",
+        "target": "target", "to": "people", "template": "message_template", "survey": "web_form", "role": "role", "approval": "approval", "loser": "target",
     },
+    "portal": {"link": "field", "email": "field", "login": "field", "open_if": "expression", "closed": "label", "makers": "roles", "register": "web_form"},
+    "notice": {"text": "field"},
+    "webhook": {"fields": "fields"},
+    "option_set": {"edit_roles": "roles"},
+    "inbound_hook": {"map": "field_map", "lookup": "lookups", "values": "values", "match": "fields"},
+    "web_form": {
+        "fields": "fields", "required": "fields", "values": "values", "match": "fields", "answers_to": "field", "owner_role": "role", "intro": "label", "button": "label", "thanks": "label",
+    },
+    "document": {"heading": "label", "signatures": "label"},
+    "document_part": {"text": "label"},
+    "template": {"subject": "label", "body": "label", "to": "people", "language": "expression"},
     "role": {"transitions": "transition_rights", "reports": "reports", "dashboards": "dashboards", "settings": "settings", "home": "dashboard"},
     "right": {"create": "create", "read": "scope_rules", "update": "scope_rules", "delete": "scope_rules", "export": "scope_rules"},
     "menu": {"items": "menu_items"},
@@ -133,11 +181,21 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     },
     "measure": {"field": "field"},
     "dimension": {"field": "path"},
+    "approval": {"open_fields": "fields", "shown": "fields"},
+    "approval_start": {"transitions": "transitions", "guards": "transitions"},
+    "approval_step": {"fallback": "role"},
+    "approval_outcome": {"approved": "transition", "rejected": "transition", "withdrawn": "transition", "returned": "transition"},
+    "approver": {"role": "role", "field": "field", "department": "department"},
     "example": {"as": "role", "given": "literals", "state": "stage", "message": "plain", "then": "expressions"},
     "example_record": {"values": "literals"},
     "example_act": {"create": "literals", "update": "literals", "values": "literals", "transition": "transition"},
     "trigger": {"trigger": "trigger_type", "fields": "fields", "from": "stage", "to": "stage", "key": "transition"},
 }  # fmt: skip
+
+# Kinds whose JSON Schema says what each property holds: `x-control` the sort, `x-of` the property that leads to the entity it is about
+# (described.py). Sections of the bundle by kind, and kinds inside these.
+DESCRIBED: Mapping[str, str] = {"form": "forms", "pricing": "pricing", "statement": "statements", "ledger": "ledgers", "review": "reviews", "mirror": "mirrors", "live_list": "live_lists", "call": "calls", "chart": "charts", "document": "documents"}
+DESCRIBED_KINDS = frozenset((*DESCRIBED, "form_part", "live_column", "document_part"))
 
 # Sorts whose value is one thing: two changes to it cannot be put together. The order of a sort is its meaning.
 WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope_rules", "create", "sort", "widget_sort"))
@@ -146,7 +204,8 @@ WHOLE = frozenset(("filter", "expression", "default", "literal", "bound", "scope
 # What the designer asks a type's own property with, where that says which sort of value it is.
 _CONTROLS: Mapping[str, str] = {
     **{name: name for name in ("entity", "field", "fields", "relation", "child_field", "option_set", "roles", "pipeline", "expression", "label")},
-    "condition": "expression",
+    "condition": "expression", "child_fields": "child_fields", "target_fields": "target_fields", "person_field": "field", "date_field": "field", "stage": "stage", "transition": "transition", "options": "options", "ledger": "ledger", "review": "review", "document": "document", "relations": "relations", "values": "values",
+    "connector": "connector", "call": "call", "field_map": "field_map", "named_expressions": "named_expressions",
 }
 
 
@@ -154,6 +213,8 @@ def sort_of(kind: str, name: str, definition: Any = None) -> str:
     """What sort of value a property holds; "plain" where nothing special is known. `definition` tells the type, whose own properties
     say it in its schema."""
     found = SORTS.get(kind, {}).get(name) or SORTS["*"].get(name)
+    if kind in DESCRIBED_KINDS and (own := property_schemas(kind).get(name, {})).get("x-control"):
+        return f"far_{_CONTROLS[own['x-control']]}" if "x-of" in own else _CONTROLS[own["x-control"]]
     if found is None and definition is not None and not is_common(kind, name):
         found = _CONTROLS.get(type_property(kind, name, definition).get("x-control", ""))
     return found or "plain"
@@ -228,6 +289,8 @@ def _kinds_below(kind: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Ma
         properties.update(schema.get(branch, {}).get("properties", {}))
     yield kind, schema, properties
     for name, part in PARTS.get(kind, {}).items():
+        if part.kind == kind:  # steps within steps: told already
+            continue
         below = _resolved(properties.get(name, {}))
         if part.form in ("list", "steps"):
             below = _resolved(below.get("items", {}))

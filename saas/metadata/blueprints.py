@@ -20,7 +20,7 @@ Label = Mapping[str, str]
 
 FEATURES = ("owner", "pipeline", "calendar", "tags", "lines", "timeline", "attachments")
 RIGHTS = {"create": True, "read": "all", "update": "all", "delete": "own", "export": "all"}
-TAKEN = frozenset((*RESERVED, *OWNED, *MENU_WORDS))  # words no new entity or field is called by
+TAKEN = frozenset((*RESERVED, *OWNED, *MENU_WORDS, "form"))  # words no new entity or field is called by
 
 NAME: Label = {"en": "Name", "zh_CN": "名称"}
 STAGE: Label = {"en": "Stage", "zh_CN": "阶段"}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
 from saas.metadata import models as m
 from saas.metadata.kinds import field_types, widget_types
+from saas.metadata.pools import countdown
 from saas.metadata.shape import common_properties, option_defaults
 from saas.metadata.sharing import shared
 
 Raw = Mapping[str, Any]
+T = TypeVar("T")
 NONE: Raw = {}
 
 
@@ -23,7 +25,7 @@ def build_bundle(raw: Raw) -> m.Bundle:
         settings=tuple(_setting(s) for s in raw.get("settings", ())),
         option_sets=tuple(_option_set(s) for s in raw.get("option_sets", ())),
         departments=tuple(_department(d) for d in raw.get("departments", ())),
-        entities=tuple(_entity(e) for e in raw["entities"]),
+        entities=tuple(_entity(e, _released_from(raw, e)) for e in raw["entities"]),
         pipelines=tuple(_pipeline(p) for p in raw.get("pipelines", ())),
         roles=tuple(_role(r) for r in raw["roles"]),
         views=tuple(_view(v) for v in raw.get("views", ())),
@@ -32,6 +34,22 @@ def build_bundle(raw: Raw) -> m.Bundle:
         dashboards=tuple(_dashboard(d, {k: reports[k] for k in _reports_of(d) if k in reports}) for d in raw.get("dashboards", ())),
         automations=tuple(_automation(a) for a in raw.get("automations", ())),
         schedules=tuple(_schedule(s) for s in raw.get("schedules", ())),
+        forms=tuple(_form(x) for x in raw.get("forms", ())),
+        pricing=_described(raw, "pricing", m.PricingDef),
+        approvals=tuple(approval_of(a) for a in raw.get("approvals", ())),
+        templates=tuple(_template(t) for t in raw.get("templates", ())),
+        web_forms=tuple(_web_form(f) for f in raw.get("web_forms", ())),
+        webhooks=tuple(_webhook(h) for h in raw.get("webhooks", ())),
+        inbound_hooks=tuple(_inbound_hook(h) for h in raw.get("inbound_hooks", ())),
+        connectors=_described(raw, "connectors", m.ConnectorDef),
+        mirrors=_described(raw, "mirrors", m.MirrorDef),
+        live_lists=tuple(_live_list(x) for x in raw.get("live_lists", ())),
+        calls=_described(raw, "calls", m.CallDef),
+        documents=tuple(_document(x) for x in raw.get("documents", ())),
+        charts=_described(raw, "charts", m.ChartDef),
+        statements=_described(raw, "statements", m.StatementDef),
+        ledgers=_described(raw, "ledgers", m.LedgerDef),
+        reviews=_described(raw, "reviews", m.ReviewDef),
         examples=tuple(_example(e) for e in raw.get("examples", ())),
     )
 
@@ -43,7 +61,7 @@ def _keys(raw: Raw, name: str) -> tuple[str, ...]:
 
 @shared
 def _pack(raw: Raw) -> m.PackInfo:
-    return m.PackInfo(raw["key"], raw["version"], raw["label"], raw.get("description", NONE), raw.get("icon", "box"))
+    return m.PackInfo(raw["key"], raw["version"], raw["label"], raw.get("description", NONE), raw.get("icon", "box"), raw.get("order", 100))
 
 
 @shared
@@ -58,7 +76,7 @@ def _setting(raw: Raw) -> m.SettingDef:
 
 @shared
 def _option_set(raw: Raw) -> m.OptionSetDef:
-    return m.OptionSetDef(raw["key"], raw["label"], _options(raw["options"]), raw.get("tree", False))
+    return m.OptionSetDef(raw["key"], raw["label"], _options(raw["options"]), raw.get("tree", False), _keys(raw, "edit_roles"))
 
 
 def _options(raw: Sequence[Raw]) -> tuple[m.OptionDef, ...]:
@@ -68,23 +86,42 @@ def _options(raw: Sequence[Raw]) -> tuple[m.OptionDef, ...]:
 # ---- entities -----------------------------------------------------------------------------------------------------------
 
 
+def _released_from(raw: Raw, entity: Raw) -> dict[str, list[str]]:
+    """{pool: [field of the stage, stages]} of pools into which records come by a transition: what stands elsewhere counts no days."""
+    wanted = {p["key"]: p["release_transition"] for p in entity.get("pools", ()) if p.get("release_transition") and p.get("recycle_days") is not None}
+    found = {}
+    for pipeline in raw.get("pipelines", ()) if wanted else ():
+        if pipeline["entity"] == entity["key"]:
+            stages = {t["key"]: t["from"] for t in pipeline.get("transitions", ())}
+            found.update({k: [pipeline["field"], *stages[t]] for k, t in wanted.items() if t in stages and "*" not in stages[t]})
+    return found
+
+
 @shared
-def _entity(raw: Raw) -> m.EntityDef:
+def _entity(raw: Raw, released_from: dict[str, list[str]]) -> m.EntityDef:
+    pools = tuple(_pool(p) for p in raw.get("pools", ()))
     return m.EntityDef(
         key=intern(raw["key"]),
         label=raw["label"],
         plural=raw["plural"],
         title=intern(raw["title"]),
-        fields=tuple(_field(f) for f in raw["fields"]),
+        fields=(*(_field(f) for f in raw["fields"]), *countdown(pools, released_from, raw.get("countdown_label", NONE))),
         icon=raw.get("icon", "box"),
         subtitle=raw.get("subtitle"),
         owned=raw.get("owned", True),
         owner_label=raw.get("owner_label", NONE),
         owner_roles=_keys(raw, "owner_roles"),
+        owner_picker=_keys(raw, "owner_picker"),
         search=_keys(raw, "search"),
         rules=tuple(m.RuleDef(r["key"], r["expr"], r["message"], r.get("field")) for r in raw.get("rules", ())),
         unique=tuple(_unique(raw)),
-        duplicates=tuple(m.DuplicateDef(d["key"], tuple(d["match"]), d["action"], d.get("message", NONE)) for d in raw.get("duplicates", ())),
+        duplicates=tuple(_duplicate(d) for d in raw.get("duplicates", ())),
+        merge=m.MergeDef(**{"winner": "survivor", "undo_days": 30, **raw.get("merge", NONE)}),
+        pools=pools,
+        countdown_label=raw.get("countdown_label", NONE),
+        sharing=raw.get("sharing", False),
+        segment_field=raw.get("segment_field"),
+        segment_roles=_keys(raw, "segment_roles"),
         read_only=raw.get("read_only", False),
         append_only=raw.get("append_only", False),
         editable_if=raw.get("editable_if"),
@@ -96,6 +133,7 @@ def _entity(raw: Raw) -> m.EntityDef:
         ),
         messages=raw.get("messages", NONE),
         description=raw.get("description", NONE),
+        form=raw.get("form"),
     )
 
 
@@ -124,12 +162,40 @@ def _field(raw: Raw) -> m.FieldDef:
     )
 
 
+def _pool(raw: Raw) -> m.PoolDef:
+    lists = {name: _keys(raw, name) for name in ("see_roles", "claim_roles", "assign_roles", "release_roles", "touch", "touch_lists") if name in raw}
+    return m.PoolDef(**{**raw, **lists, **({"warn_days": tuple(raw["warn_days"])} if "warn_days" in raw else {})})
+
+
 def _unique(entity: Raw) -> Iterator[m.UniqueDef]:
     for field in entity["fields"]:
         if field.get("unique"):
             yield m.UniqueDef(field["key"], (field["key"],), field.get("message", NONE))
     for rule in entity.get("unique", ()):
-        yield m.UniqueDef(rule["key"], tuple(rule["fields"]), rule.get("message", NONE), rule.get("when"))
+        yield m.UniqueDef(
+            rule["key"], tuple(rule["fields"]), rule.get("message", NONE), rule.get("when"), rule.get("loose", False), rule.get("with_deleted", False)
+        )  # fmt: skip
+
+
+def _duplicate(raw: Raw) -> m.DuplicateDef:
+    against = raw.get("against")
+    return m.DuplicateDef(
+        key=raw["key"],
+        match=_keys(raw, "match"),
+        action=raw["action"],
+        message=raw.get("message", NONE),
+        similar=_keys(raw, "similar"),
+        names=_keys(raw, "names"),
+        threshold=raw.get("threshold", 85),
+        where=raw.get("where"),
+        on_update=raw.get("on_update"),
+        review=raw.get("review"),
+        confirm_roles=_keys(raw, "confirm_roles"),
+        reason=raw.get("reason", False),
+        reveal=_keys(raw, "reveal"),
+        across=raw.get("across", True),
+        against=m.AgainstDef(against["entity"], _keys(against, "fields"), _keys(against, "reveal"), against.get("where")) if against else None,
+    )
 
 
 # ---- pipelines, actions, automations ------------------------------------------------------------------------------------
@@ -143,7 +209,7 @@ def _pipeline(raw: Raw) -> m.PipelineDef:
         field=raw["field"],
         label=raw["label"],
         stages=tuple(
-            m.StageDef(s["key"], s["label"], s.get("color", "gray"), s.get("kind", "open"), s.get("probability"), s.get("age_alert_days"))
+            m.StageDef(s["key"], s["label"], s.get("color", "gray"), s.get("kind", "open"), s.get("probability"), s.get("age_alert_days"), s.get("if"))
             for s in raw["stages"]
         ),
         transitions=tuple(_transition(t) for t in raw.get("transitions", ())),
@@ -174,14 +240,29 @@ def _transition(raw: Raw) -> m.TransitionDef:
 
 def _actions(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
     common = common_properties("action")
-    return tuple(m.ActionDef(a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as")) for a in raw)
+    return tuple(
+        m.ActionDef(
+            a["action"], {k: v for k, v in a.items() if k not in common}, a.get("if"), a.get("as"),
+            _actions(a.get("then", ())), _actions(a.get("else", ())), _actions(a.get("do", ())), a.get("retry"),
+        )
+        for a in raw
+    )  # fmt: skip
+
+
+def build_steps(raw: Sequence[Raw]) -> tuple[m.ActionDef, ...]:
+    """Steps from their JSON, which was checked before."""
+    return _actions(raw)
+
+
+_TRIGGER = frozenset(("trigger", "fields", "from", "to", "key"))
 
 
 @shared
 def _automation(raw: Raw) -> m.AutomationDef:
     on = raw["on"]
-    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"))
-    return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True))
+    own = {k: v for k, v in on.items() if k not in _TRIGGER}
+    trigger = m.TriggerDef(on["trigger"], _keys(on, "fields"), on.get("from"), on.get("to"), on.get("key"), own)
+    return m.AutomationDef(raw["key"], raw["label"], raw["entity"], trigger, _actions(raw["do"]), raw.get("if"), raw.get("active", True), raw.get("stop", False), raw.get("on_error", "undo"), raw.get("overlap", "each"))
 
 
 @shared
@@ -196,6 +277,103 @@ def _schedule(raw: Raw) -> m.ScheduleDef:
         once_per=raw.get("once_per", "run"),
         active=raw.get("active", True),
     )
+
+
+def _plain(kind: type, raw: Raw) -> Any:
+    """A definition whose properties are called in the model what they are called in the bundle."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+
+
+def _described(raw: Raw, section: str, kind: type[T]) -> tuple[T, ...]:
+    """All of a section whose properties are called alike."""
+    return tuple(_of_kind(kind.__name__, x) for x in raw.get(section, ()))
+
+
+@shared
+def _of_kind(name: str, raw: Raw) -> Any:
+    return _plain(getattr(m, name), raw)
+
+
+@shared
+def _form(raw: Raw) -> m.FormDef:
+    return _plain(m.FormDef, {**raw, "parts": [_plain(m.FormPartDef, p) for p in raw.get("parts", ())]})
+
+
+@shared
+def _document(raw: Raw) -> m.DocumentDef:
+    return _plain(m.DocumentDef, {**raw, "parts": [_plain(m.DocumentPartDef, p) for p in raw.get("parts", ())]})
+
+
+@shared
+def approval_of(raw: Raw) -> m.ApprovalDef:
+    """One approval as written; a running one keeps its own."""
+    start, people, outcome = raw.get("start", NONE), raw.get("people", NONE), raw.get("outcome", NONE)
+    return m.ApprovalDef(
+        key=raw["key"],
+        label=raw["label"],
+        entity=raw["entity"],
+        description=raw.get("description", NONE),
+        active=raw.get("active", True),
+        model=raw.get("model", "fixed"),
+        start=m.ApprovalStartDef(start.get("button", True), _keys(start, "roles"), start.get("if"), _keys(start, "transitions"), _keys(start, "guards")),
+        steps=_approval_steps(raw),
+        ways=tuple(m.ApprovalWayDef(w["key"], w["label"], _approval_steps(w), w.get("description", NONE), w.get("if")) for w in raw.get("ways", ())),
+        people=m.ApprovalPeopleDef(_keys(people, "roles"), people.get("least", 1), people.get("most", 5)),
+        open_fields=_keys(raw, "open_fields"),
+        shown=_keys(raw, "shown"),
+        outcome=m.ApprovalOutcomeDef(outcome.get("approved"), outcome.get("rejected"), outcome.get("withdrawn"), outcome.get("returned")),
+        may=_keys(raw, "may") if "may" in raw else m.APPROVER_ACTS,
+    )
+
+
+def _approval_steps(raw: Raw) -> tuple[m.ApprovalStepDef, ...]:
+    return tuple(
+        m.ApprovalStepDef(
+            s["key"], s["label"],
+            tuple(
+                m.ApproverDef(a["by"], a.get("level", 1), a.get("role"), a.get("department"), a.get("field"), a.get("person"), a.get("each", False))
+                for a in s["approvers"]
+            ),
+            s.get("if"), s.get("mode", "all"), s.get("count"), s.get("if_nobody", "refuse"), s.get("fallback"), s.get("if_applicant", "superior"),
+            s.get("due_hours"), s.get("remind_hours", 0),
+        )
+        for s in raw.get("steps", ())
+    )  # fmt: skip
+
+
+@shared
+def _template(raw: Raw) -> m.TemplateDef:
+    return m.TemplateDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], channels=_keys(raw, "channels"), body=raw["body"], to=tuple(raw.get("to", ())), subject=raw.get("subject", NONE),
+        language=raw.get("language"), essential=raw.get("essential", False),
+    )  # fmt: skip
+
+
+@shared
+def _web_form(raw: Raw) -> m.WebFormDef:
+    return m.WebFormDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], fields=_keys(raw, "fields"), required=_keys(raw, "required"), values=raw.get("values", NONE), match=_keys(raw, "match"),
+        on_match=raw.get("on_match", "fill"), owner_role=raw.get("owner_role"), intro=raw.get("intro", NONE), button=raw.get("button", NONE), thanks=raw.get("thanks", NONE),
+        answers_to=raw.get("answers_to"), days=raw.get("days", 30), redirect=raw.get("redirect"), embed_on=tuple(raw.get("embed_on", ())), question=raw.get("question", False), per_hour=raw.get("per_hour", 200), active=raw.get("active", True),
+    )  # fmt: skip
+
+
+@shared
+def _webhook(raw: Raw) -> m.WebhookDef:
+    return m.WebhookDef(raw["key"], raw["label"], raw["entity"], _keys(raw, "events"), raw.get("if"), _keys(raw, "fields"), raw.get("active", True))
+
+
+@shared
+def _inbound_hook(raw: Raw) -> m.InboundHookDef:
+    return m.InboundHookDef(
+        key=raw["key"], label=raw["label"], entity=raw["entity"], map=raw["map"], values=raw.get("values", NONE), match=_keys(raw, "match"), on_match=raw.get("on_match", "update"), once=raw.get("once"),
+        signed=raw.get("signed", False), active=raw.get("active", True), lookup=raw.get("lookup", NONE),
+    )  # fmt: skip
+
+
+@shared
+def _live_list(raw: Raw) -> m.LiveListDef:
+    return _plain(m.LiveListDef, {**raw, "columns": [_plain(m.LiveColumnDef, c) for c in raw["columns"]]})
 
 
 @shared
@@ -231,7 +409,9 @@ def _role(raw: Raw) -> m.RoleDef:
         label=raw["label"],
         description=raw.get("description", NONE),
         admin=raw.get("admin", False),
-        external=raw.get("external", False),
+        external=raw.get("external", "portal" in raw),
+        portal=_portal(raw["portal"]) if raw.get("portal") else None,
+        notice=m.NoticeDef(raw["notice"]["entity"], raw["notice"]["text"], as_filter(raw["notice"].get("where"))) if raw.get("notice") else None,
         entities={k: _rights(v) for k, v in raw.get("entities", NONE).items()},
         transitions=None if transitions is None else {k: _keys(transitions, k) for k in transitions},
         reports=_keys(raw, "reports"),
@@ -239,7 +419,15 @@ def _role(raw: Raw) -> m.RoleDef:
         settings=_keys(raw, "settings"),
         home=raw.get("home"),
         menu=tuple(m.MenuGroup(g["label"], tuple(g["items"])) for g in raw.get("menu", ())),
+        tiles=raw.get("tiles", False),
+        verification=raw.get("verification", False),
     )
+
+
+def _portal(raw: Raw) -> m.PortalDef:
+    return m.PortalDef(
+        raw["entity"], raw["link"], raw.get("email"), raw.get("login"), raw.get("open_if"), raw.get("closed", NONE), tuple(raw.get("makers", ())), raw.get("register"),
+    )  # fmt: skip
 
 
 @shared
@@ -255,6 +443,8 @@ def _rights(raw: Raw) -> m.EntityRights:
         create_if=create["if"] if isinstance(create, Mapping) else None,
         import_=raw.get("import", False),
         bulk=raw.get("bulk", False),
+        merge=raw.get("merge", False),
+        purge=raw.get("purge", False),
         fields={k: _field_right(v) for k, v in raw.get("fields", NONE).items()},
     )
 
@@ -287,6 +477,7 @@ def _view(raw: Raw) -> m.ViewDef:
         sort=tuple(raw.get("sort", ())),
         page_size=raw.get("page_size", 50),
         group=raw.get("group"),
+        panel=raw.get("panel", False),
         default=raw.get("default", False),
         roles=_keys(raw, "roles"),
         board=raw.get("board"),

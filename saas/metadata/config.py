@@ -8,6 +8,7 @@ from typing import Any
 
 from saas.metadata import models as m
 from saas.metadata.kinds import FieldType, field_types
+from saas.metadata.pools import pool_schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,17 @@ class Config:
             ("config.automations", entity_key),
             lambda: [a for a in self.bundle.automations if a.entity == entity_key and a.active],
         )
+
+    def approvals(self, entity_key: str) -> list[m.ApprovalDef]:
+        return self.cached(
+            ("config.approvals", entity_key),
+            lambda: [a for a in self.bundle.approvals if a.entity == entity_key and a.active],
+        )
+
+    @property
+    def schedules(self) -> tuple[m.ScheduleDef, ...]:
+        """The scheduled rules that are written, then those that follow from pools."""
+        return self.cached("config.schedules", lambda: (*self.bundle.schedules, *(s for e in self.bundle.entities for s in pool_schedules(e))))
 
     def options(self, entity_key: str, field_key: str) -> tuple[m.OptionDef, ...]:
         """The options of an option, multi or tags field, or the stages of a pipeline field as options."""

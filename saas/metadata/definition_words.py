@@ -11,6 +11,8 @@ from saas.metadata.anatomy import part_of, sort_of
 from saas.metadata.expression_words import expression_words
 from saas.metadata.expressions.calendar import PERIODS
 from saas.metadata.expressions.filters import OPS
+from saas.metadata.far import entity_in
+from saas.metadata.kinds import NESTS
 from saas.metadata.naming import Joined, Lookup, Name, Short, Text, crumbs, definition_name, entity_of, items, texts, titled
 from saas.metadata.property_words import ACCESS, NO, SCOPES, YES, choice_word, property_word
 
@@ -29,7 +31,10 @@ def value_words(lookup: Lookup, kind: str, name: str, value: Any, definition: Ma
     part = part_of(kind, name)
     if part is not None:
         return _parts(lookup, part.kind, part.form, value, entity)
-    make = _SORTS.get(sort_of(kind, name, definition))
+    sort = sort_of(kind, name, definition)
+    if sort.startswith("far_"):  # about another entity, to which another property leads
+        sort, entity = sort.removeprefix("far_"), entity_in(lookup, kind, name, definition, entity)
+    make = _SORTS.get(sort)
     found = make(lookup, value, definition, entity) if make is not None else None
     if found is None:
         found = choice_word(kind, name, value, definition) or _plain(kind, name, value, definition)
@@ -104,6 +109,14 @@ def action_words(lookup: Lookup, action: Any, entity: Any, target: Any) -> Text:
     for key, value in raw.items():
         if key in ("action", "if", "as"):
             continue
+        if key in NESTS:
+            inner = lookup.inner_entity(entity, raw)
+            steps = zip(value, lookup.action_entities(inner, value), strict=True) if isinstance(value, list) else ()
+            told.append(titled(property_word("action", key, raw), Joined((action_words(lookup, a, inner, e) for a, e in steps), SEMICOLON)))
+            continue
+        if key == "retry" and isinstance(value, Mapping):
+            told.append(titled(property_word("action", key, raw), lazy("%(count)s times", count=value.get("times"))))
+            continue
         sort = sort_of("action", key, raw)
         seen_from = entity if sort in ("target", "people", "expression") else target
         words = titled_values(lookup, value, target, entity) if sort == "values" else value_words(lookup, "action", key, value, raw, seen_from)
@@ -150,6 +163,10 @@ def _transition(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Te
     return lookup.transition_name(lookup.pipeline(entity)[1], value)
 
 
+def _transitions(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text:
+    return Joined(lookup.transition_name(lookup.pipeline(entity)[1], v) for v in texts(value))
+
+
 def _transition_rights(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
     if not isinstance(value, Mapping):
         return None
@@ -163,8 +180,10 @@ def _menu_items(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> T
     found: list[Text] = []
     for item in texts(value):
         first, _, second = item.partition(":")
-        if first in ("report", "dashboard") and second:
+        if (first in ("report", "dashboard") or (first in ("form", "statement") and first not in lookup.section("entities"))) and second:
             found.append(lookup.name(f"{first}s", second))
+        elif first == "new" and second:
+            found.append(lazy("New %(name)s", name=Name((lookup.entity(second) or {}).get("label"), second)))
         elif first == "board" and second:
             found.append(lazy("%(name)s as a board", name=Name((lookup.entity(second) or {}).get("plural"), second)))
         else:
@@ -193,9 +212,22 @@ def _relation(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text
     return lookup.relation_name(entity, value)
 
 
+def _relations(lookup: Lookup, value: Any, _definition: Any, entity: Any) -> Text | None:
+    return Joined(lookup.relation_name(entity, v) for v in texts(value)) if isinstance(value, list) else None
+
+
+def _amount(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text | None:
+    """A number, or the setting that holds it."""
+    return lookup.name("settings", value) if isinstance(value, str) else None
+
+
 def _child_fields(lookup: Lookup, value: Any, definition: Any, entity: Any) -> Text:
     relation = lookup.relation(entity, definition.get("of") or definition.get("key"))
     return Joined(lookup.field_name(relation.child if relation else None, v) for v in texts(value))
+
+
+def _target_fields(lookup: Lookup, value: Any, definition: Any, _entity: Any) -> Text:
+    return Joined(lookup.field_name(definition.get("to"), v) for v in texts(value))
 
 
 def _parent_option(lookup: Lookup, value: Any, _definition: Any, _entity: Any) -> Text:
@@ -364,10 +396,10 @@ def _json(value: Any) -> str:
 _SORTS: Mapping[str, Callable[..., Text | None]] = {
     "label": _label, "field": _fields, "fields": _fields, "path": _fields, "paths": _fields, "sort": _sort, "widget_sort": _sort,
     "entity": _keys("entities"), "option_set": _keys("option_sets"), "roles": _keys("roles"), "role": _role, "pipeline": _keys("pipelines"),
-    "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
-    "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transition_rights": _transition_rights,
-    "menu_items": _menu_items, "relation": _relation, "option": _parent_option, "report_widget": _report_widget,
-    "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "settings": _settings,
+    "message_template": _keys("templates"), "web_form": _keys("web_forms"), "report": _keys("reports"), "reports": _keys("reports"), "dashboard": _keys("dashboards"), "dashboards": _keys("dashboards"),
+    "department": _keys("departments"), "stage": _stages, "stages": _stages, "transition": _transition, "transitions": _transitions, "approval": _keys("approvals"), "transition_rights": _transition_rights,
+    "menu_items": _menu_items, "relation": _relation, "relations": _relations, "amount": _amount, "option": _parent_option, "report_widget": _report_widget,
+    "target": _target, "people": _people, "child_field": _child_fields, "child_fields": _child_fields, "target_fields": _target_fields, "settings": _settings,
     "expression": _expression, "expressions": _expressions, "bound": _literal, "values": _values, "literals": _literals, "literal": _literal,
-    "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
+    "connector": _keys("connectors"), "call": _keys("calls"), "ledger": _keys("ledgers"), "review": _keys("reviews"), "document": _keys("documents"), "default": _default, "filter": _filter, "scope_rules": scope_words, "create": _create,
 }  # fmt: skip

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as x
 from saas.metadata import models as m
+from saas.metadata.approval_checks import steps_of
 from saas.metadata.check import Check, Scene
+from saas.metadata.described import expression_places
 from saas.metadata.kinds import action_types, field_types
 from saas.metadata.references import target_entity
 
-RETURNS = {"text": "text", "int": "number", "number": "number", "percent": "number", "money": "number", "bool": "bool", "date": "date", "datetime": "datetime"}
+RETURNS = {"text": "text", "int": "number", "number": "number", "percent": "number", "money": "number", "bool": "bool", "date": "date", "datetime": "datetime", "phone": "text"}
 EXAMPLES: dict[str, LazyString] = {
     "bool": lazy("Write a condition that is true or false, for example: amount > 1000."),
     "number": lazy("Write an expression that gives a number, for example: amount * 2."),
@@ -82,6 +84,9 @@ def _places(check: Check) -> Iterator[Place]:
     for entity in check.bundle.entities:
         yield from _entity(check, entity)
     for pipeline in check.bundle.pipelines:
+        for stage in pipeline.stages:
+            if stage.condition:
+                yield Place(f"pipelines[{pipeline.key}].stages[{stage.key}].if", stage.condition, pipeline.entity, "bool")
         for transition in pipeline.transitions:
             yield from _transition(check, pipeline, transition)
     for role in check.bundle.roles:
@@ -95,8 +100,26 @@ def _places(check: Check) -> Iterator[Place]:
     for schedule in check.bundle.schedules:
         if isinstance(schedule.where, str):
             yield Place(f"schedules[{schedule.key}].where", schedule.where, schedule.entity, "bool", stored=True)
+    for approval in check.bundle.approvals:
+        yield from _approval(approval)
+    for hook in check.bundle.webhooks:
+        if hook.condition:
+            yield Place(f"webhooks[{hook.key}].if", hook.condition, hook.entity, "bool")
+    for section, taken in (*(("web_forms", f) for f in check.bundle.web_forms), *(("inbound_hooks", h) for h in check.bundle.inbound_hooks)):
+        for key, text in taken.values.items():
+            field = check.entities[taken.entity].fields.get(key) if taken.entity in check.entities else None
+            if field is not None:
+                yield Place(f"{section}[{taken.key}].values.{key}", text, taken.entity, wanted(check, field), into=(taken.entity, field))
+    for template in check.bundle.templates:
+        if template.language:
+            yield Place(f"templates[{template.key}].language", template.language, template.entity, "text")
+        for number, text in enumerate(template.to):
+            if not text.startswith("role:"):
+                yield Place(f"templates[{template.key}].to[{number}]", text, template.entity)
     for scene in check.scenes():
         yield from _actions(check, scene)
+    for path, text, entity, expect in expression_places(check):
+        yield Place(path, text, entity, expect)
     for example in check.bundle.examples:
         for number, text in enumerate(example.then):
             yield Place(f"examples[{example.key}].then[{number}]", text, example.entity, "bool")
@@ -112,8 +135,19 @@ def _entity(check: Check, entity: m.EntityDef) -> Iterator[Place]:
     for unique in entity.unique:
         if unique.when:
             yield Place(f"{path}.unique[{unique.key}].when", unique.when, entity.key, "bool")
+    for duplicate in entity.duplicates:
+        here = f"{path}.duplicates[{duplicate.key}]"
+        if duplicate.where:
+            yield Place(f"{here}.where", duplicate.where, entity.key, "bool", stored=True)
+        if duplicate.against is not None and duplicate.against.where:
+            yield Place(f"{here}.against.where", duplicate.against.where, duplicate.against.entity, "bool", stored=True)
+    for pool in entity.pools:
+        for name in ("when", "held_if", "recycle_unless"):
+            if getattr(pool, name):
+                yield Place(f"{path}.pools[{pool.key}].{name}", getattr(pool, name), entity.key, "bool", stored=True)
     for field in entity.fields:
-        yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            yield from _field(check, f"{path}.fields[{field.key}]", entity, field)
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> Iterator[Place]:
@@ -124,7 +158,7 @@ def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> I
         yield Place(f"{path}.default", field.default["expr"], entity.key, wanted(check, field), into=(entity.key, field))
     options = field.options
     if field.type == "formula" and isinstance(options.get("expr"), str):
-        yield Place(f"{path}.expr", options["expr"], entity.key, RETURNS.get(str(options.get("returns"))))
+        yield Place(f"{path}.expr", options["expr"], entity.key, RETURNS.get(str(options.get("returns"))), stored=True)
     if field.type == "rollup" and isinstance(options.get("where"), str):
         relation = check.entities[entity.key].children.get(options.get("of") or "")
         if relation is not None:
@@ -163,7 +197,21 @@ def _transition(check: Check, pipeline: m.PipelineDef, transition: m.TransitionD
     yield from _values(check, f"{path}.set", pipeline.entity, transition.set, pipeline.entity, None)
 
 
+def _approval(approval: m.ApprovalDef) -> Iterator[Place]:
+    path = f"approvals[{approval.key}]"
+    if approval.start.condition:
+        yield Place(f"{path}.start.if", approval.start.condition, approval.entity, "bool")
+    for way in approval.ways:
+        if way.condition:
+            yield Place(f"{path}.ways[{way.key}].if", way.condition, approval.entity, "bool")
+    for here, step in steps_of(approval):
+        if step.condition:
+            yield Place(f"{here}.if", step.condition, approval.entity, "bool")
+
+
 def _role(role: m.RoleDef) -> Iterator[Place]:
+    if role.portal is not None and role.portal.open_if:
+        yield Place(f"roles[{role.key}].portal.open_if", role.portal.open_if, role.portal.entity, "bool", stored=True)
     for key, rights in role.entities.items():
         path = f"roles[{role.key}].entities.{key}"
         for name in ("read", "update", "delete", "export"):
@@ -188,7 +236,7 @@ def _values(
 
 
 def _actions(check: Check, scene: Scene) -> Iterator[Place]:
-    aliases: dict[str, str | None] = {}
+    aliases: dict[str, str | None] = dict(scene.known)
     for number, action in enumerate(scene.actions):
         path: str = f"{scene.path}[{number}]"
         names: Names = {f"result.{alias}": ("ref", entity) for alias, entity in aliases.items()}
@@ -197,9 +245,13 @@ def _actions(check: Check, scene: Scene) -> Iterator[Place]:
         entity = _target(check, scene, path, action, aliases)
         if isinstance(action.options.get("values"), Mapping):
             yield from _values(check, f"{path}.values", entity or "", action.options["values"], scene.entity, names)
-        for where, text, hint, expect in action_types.get(action.action).expressions(action.options):
+        kind = action_types.get(action.action)
+        if kind.looks_among and entity is not None:
+            yield Place(f"{path}.where", str(action.options["where"]), entity, "bool", {"new": ("ref", scene.entity)}, True)
+        for where, text, hint, expect in kind.expressions(action.options):
             if not where.startswith("values."):  # those were checked against their fields above
-                yield Place(f"{path}.{where}", text, hint or scene.entity, expect, names)
+                about = check.inner_entity(scene.entity, action) if where == "where" or where.startswith("map.") else hint
+                yield Place(f"{path}.{where}", text, about or scene.entity, expect, names)
         if action.alias:
             aliases[action.alias] = entity
 
@@ -215,6 +267,9 @@ def _target(check: Check, scene: Scene, path: str, action: m.ActionDef, aliases:
 
 
 def _filters(check: Check) -> None:
+    for role in check.bundle.roles:
+        if role.notice is not None:
+            _filter(check, f"roles[{role.key}].notice.where", role.notice.entity, role.notice.where)
     for view in check.bundle.views:
         _filter(check, f"views[{view.entity}:{view.key}].filter", view.entity, view.filter)
     for path, widget in check.widgets():

@@ -173,6 +173,14 @@ class _Reader:
                 return lazy("the person has the role “%(role)s”", role=self.lookup.name("roles", key))
             case n.Call(name="old", args=(n.Literal(value=key),)):
                 return lazy("%(field)s before the change", field=self.lookup.field_name(self.entity, key))
+            case n.Call(name="rank", args=(n.Literal(value=key),)):
+                return lazy("the place by %(field)s", field=self.lookup.field_name(self.entity, key))
+            case n.Call(name="rank", args=(n.Literal(value=key), n.Literal(value=among))):
+                return lazy("the place by %(field)s among the same %(among)s", field=self.lookup.field_name(self.entity, key), among=self.lookup.field_name(self.entity, among))
+            case n.Call(name="ntile", args=(n.Literal(value=key), n.Literal(value=Decimal() as parts))):
+                return lazy("which of %(count)s parts by %(field)s", count=int(parts), field=self.lookup.field_name(self.entity, key))
+            case n.Call(name="ntile", args=(n.Literal(value=key), n.Literal(value=Decimal() as parts), n.Literal(value=among))):
+                return lazy("which of %(count)s parts by %(field)s among the same %(among)s", count=int(parts), field=self.lookup.field_name(self.entity, key), among=self.lookup.field_name(self.entity, among))
             case n.Call(name="is_changed", args=(n.Literal(value=key),)):
                 return lazy("%(field)s has changed", field=self.lookup.field_name(self.entity, key))
             case n.Call(name="contains" | "starts_with" as op, args=(value, other)):

@@ -160,6 +160,7 @@ _ALWAYS: Mapping[tuple[str, str], LazyString] = {
     ("automation", "if"): lazy("Remove the condition: it then always runs"),
     ("action", "if"): lazy("Remove the condition: it then always happens"),
     ("transition", "allow_if"): lazy("Remove the condition: it is then always offered"),
+    ("stage", "if"): lazy("Remove the condition: the stage is then there for all records"),
     ("transition", "guard"): lazy("Remove the condition: it is then always allowed"),
     ("field", "visible_if"): lazy("Remove the condition: it is then always shown"),
     ("field", "filter"): lazy("Remove the condition: every record can then be chosen"),
@@ -282,12 +283,14 @@ def _closest(written: str, known: Mapping[str, Text]) -> list[tuple[str, Text]]:
 
 def _known(place: Place, problem: DefinitionProblem, name: str) -> dict[str, Text]:
     lookup, entity, sort = place.lookup, place.spot.entity, sort_of(place.kind, name, place.definition)
-    if problem.code in ("unknown_field", *WRONG_KIND) and sort in ("field", "fields", "sort", "child_field", "child_fields", "values", "path", "paths"):
+    if problem.code in ("unknown_field", *WRONG_KIND) and sort in ("field", "fields", "sort", "child_field", "child_fields", "target_fields", "values", "path", "paths"):
         if place.action is not None and name in ("values", "unless_exists"):
             entity = _target_of(place)
         if sort in ("child_field", "child_fields"):
             relation = lookup.relation(entity, place.definition.get("of") or place.definition.get("key"))
             entity = relation.child if relation is not None else None
+        if sort == "target_fields":
+            entity = place.definition.get("to")
         known: dict[str, Text] = {k: Name(f.get("label"), k) for k, f in lookup.fields(entity).items() if _fits(place, name, f)}
         if "." in str(place.value):  # one step over a reference
             first = str(place.value).partition(".")[0]
@@ -339,4 +342,5 @@ def _target_of(place: Place) -> Any:
     if action is None:
         return place.spot.entity
     actions = edits_at(place.raw, action.at[:-1])
-    return place.lookup.action_entities(action.entity, actions)[int(action.at[-1])]
+    known = {name.removeprefix("result."): entity for name, entity in action.names.items()}
+    return place.lookup.action_entities(action.entity, actions, known)[int(action.at[-1])]

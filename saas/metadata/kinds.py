@@ -253,28 +253,69 @@ class TriggerType:
     options_schema: ClassVar[Mapping[str, Any]]
 
     def matches(self, trigger: Any, change: Any) -> bool:
+        """Whether it begins a run for the record it happened to."""
         raise NotImplementedError
+
+    def relation(self, trigger: Any) -> str | None:
+        """The relation whose children it looks at, for one that looks at children; else None."""
+        return None
+
+    def matches_child(self, trigger: Any, change: Any, field: str) -> bool:
+        """Whether what happened to a child, linked by `field`, begins a run for its parent."""
+        return False
+
+    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
+        """(path, text, entity or None for the automation's own, expected type) of its expressions."""
+        return []
+
+
+NESTS = ("then", "else", "do")  # properties of steps that hold steps
 
 
 class ActionType:
     """What an effect or automation does, inside the caller's transaction.
 
-    The designer draws its form from `options_schema`, by `x-control` and, for texts, `x-rows`. `expressions(options)` lists (path, expression text, entity hint or None, expected type or None) so that metadata can
-    check them; None as entity means the record the action runs on.
+    The designer draws its form from `options_schema`, by `x-control` and, for texts, `x-rows`. `formulas` names the options that hold
+    expressions, with the type each must have (None: any): one, a list (where “role:…” is a role) or one for each key.
     """
 
     key: ClassVar[str]
     label: ClassVar[LazyString]
     icon: ClassVar[str] = "bolt"
     options_schema: ClassVar[Mapping[str, Any]]
+    formulas: ClassVar[Mapping[str, Any]] = {}
     before_save: ClassVar[bool] = False  # possible while the record is not written yet
+    nests: ClassVar[tuple[str, ...]] = ()  # lists of steps it holds, of NESTS
+    waits: ClassVar[bool] = False  # it ends the caller's transaction: what follows runs later
+    can_retry: ClassVar[bool] = True  # whether trying it again later may help
+    internal: ClassVar[bool] = False  # follows from other definitions; nobody chooses it
+    posts_entries: ClassVar[bool] = False  # its `entity` must be that of a ledger's entries
+    foretold: ClassVar[bool] = False  # people are shown what it makes before they do it
     makes_record: ClassVar[bool] = False  # later actions may name what it made, by its `as`
+    looks_among: ClassVar[bool] = False  # its `where` and `order` are about records of its `entity`, in the database; new.… is the record itself
 
-    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
+    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, Any]]:
+        """(path, text, entity or None for the record the action runs on, expected type or None) of each, for those who check them."""
+        return [(path, text, None, expected) for name, expected in self.formulas.items() for path, text in _texts_of(name, options.get(name))]
+
+    def relation(self, options: Mapping[str, Any]) -> str | None:
+        """The relation whose children its steps, and its own `where`, are about; None: the record itself."""
+        return None
+
+    def problems(self, options: Mapping[str, Any]) -> list[tuple[str, str, LazyString, LazyString]]:
+        """What a JSON Schema cannot say about its options: (property or "", code, message, hint)."""
         return []
 
     async def run(self, run: Any, options: Mapping[str, Any]) -> Any:
         raise NotImplementedError
+
+
+def _texts_of(name: str, option: Any) -> list[tuple[str, str]]:
+    if isinstance(option, Mapping):
+        return [(f"{name}.{key}", text) for key, text in option.items()]
+    if isinstance(option, list | tuple):
+        return [(f"{name}[{i}]", text) for i, text in enumerate(option) if not text.startswith("role:")]
+    return [(name, option)] if option else []
 
 
 field_types: Registry[FieldType] = Registry("field type")

@@ -21,7 +21,7 @@ LABELS = frozenset(
     )
 )
 # Places where keys are chosen by whoever writes the bundle, so that a language's name proves nothing.
-FREE = frozenset(("values", "set", "entities", "transitions", "fields", "default", "options", "filter", "where"))
+FREE = frozenset(("values", "set", "entities", "transitions", "fields", "default", "options", "filter", "where", "query", "line", "map", "lookup", "answer", "adds"))
 _LOCALE = re.compile(r"[a-z]{2}(_[A-Z]{2})?\Z")
 
 
@@ -58,6 +58,8 @@ def _is_label(name: str | int, value: Mapping[str, Any]) -> bool:
     texts = all(isinstance(v, str) for v in value.values())
     if not texts or name in FREE:
         return False
+    if name == "body" and value and not any(_LOCALE.match(str(k)) for k in value):
+        return False  # of a request: names of another system
     return name in LABELS or bool(value and all(_LOCALE.match(str(k)) for k in value) and ("en" in value or "zh_CN" in value))
 
 
@@ -109,8 +111,10 @@ def _may_open(role: m.RoleDef, item: str) -> bool:
         return "*" in role.reports or second in role.reports
     if first == "dashboard" and second:
         return "*" in role.dashboards or second in role.dashboards
-    rights = role.entities.get(second if first == "board" else first) or role.entities.get("*")
-    return bool(rights and rights.read)
+    if first in ("form", "statement") and second:
+        return True
+    rights = role.entities.get(second if first in ("board", "new") else first) or role.entities.get("*")
+    return bool(rights and (rights.create or rights.create_if if first == "new" else rights.read))
 
 
 def _warning(path: str, code: str, message: Any, hint: Any) -> DefinitionProblem:

@@ -126,6 +126,10 @@ class _Reader:
                     yield f"roles[{key}]"
                 case n.Call(name=name, args=(n.Literal(value=str(key)),)) if name in FIELD_CALLS:
                     yield from (field_path(*step) for step in along(self.lookup, entity, (key,)))
+                case n.Call(name="rank" | "ntile", args=args):
+                    for arg in args:
+                        if isinstance(arg, n.Literal) and isinstance(arg.value, str):
+                            yield from (field_path(*step) for step in along(self.lookup, entity, (arg.value,)))
                 case n.Call(name="contains", args=(left, right)):
                     yield from self.options(left, right, entity, parents)
                 case n.Binary(op="==" | "!=", left=left, right=right):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from saas.metadata.anatomy import DESCRIBED_KINDS, is_required, property_schemas
+from saas.metadata.far import entity_in
 from saas.metadata.mention_expressions import Names, along, field_path, in_expression, in_filter, in_literal, in_template
 from saas.metadata.naming import Lookup, texts
 
@@ -56,6 +58,8 @@ def _one(target: Callable[[Lookup, Spot, Any], str | None]) -> Callable[..., Ite
 
 def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
     """What goes when the single thing a property names goes: the property, the definition it is essential to, or nothing."""
+    if spot.kind in DESCRIBED_KINDS:  # a part that leads nowhere is nothing
+        return spot.at if is_required(spot.kind, name) or name in _ESSENTIAL.get(spot.kind, ()) else at
     rule = _SINGLE.get((spot.kind, name))
     if rule == "property":
         return at
@@ -67,23 +71,29 @@ def _cut(spot: Spot, name: str, at: Pointer) -> Pointer | None:
     return _owning(spot, rule) if rule else None
 
 
+# Properties of described definitions that may be missing in some of them, but without which this one means nothing.
+_ESSENTIAL: Mapping[str, tuple[str, ...]] = {"form_part": ("ref", "list"), "chart": ("list", "planned_end", "parent", "links", "link_from", "link_to"), "document_part": ("ref", "list", "image")}
+
 # (kind, property) -> "property", "definition", or the kind of the definition around it that goes with it.
 _SINGLE: Mapping[tuple[str, str], str] = {
     ("entity", "subtitle"): "property", ("rule", "field"): "property", ("tree", "parent"): "definition", ("source", "entity"): "definition",
-    ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
+    ("against", "entity"): "duplicate", ("duplicate", "review"): "definition", ("source", "via"): "definition", ("source", "at"): "property", ("field", "depends_on"): "property", ("field", "to"): "definition",
     ("field", "pipeline"): "definition", ("pipeline", "entity"): "definition", ("pipeline", "field"): "definition",
     ("transition", "to"): "definition", ("view", "entity"): "definition", ("view", "group"): "property", ("board", "sum"): "property",
     ("layout", "entity"): "definition", ("related", "key"): "definition", ("param", "field"): "definition", ("widget", "entity"): "definition",
     ("widget", "pipeline"): "definition", ("widget", "date"): "property", ("widget", "sum"): "property", ("widget", "report"): "definition",
     ("widget", "widget"): "definition", ("measure", "field"): "measure", ("dimension", "field"): "widget", ("automation", "entity"): "definition",
-    ("schedule", "entity"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
-    ("role", "home"): "property", ("department", "parent"): "property",
+    ("schedule", "entity"): "definition", ("approval", "entity"): "definition", ("action", "approval"): "definition", ("example", "entity"): "definition", ("example_record", "entity"): "example", ("action", "entity"): "definition",
+    ("webhook", "entity"): "definition", ("portal", "email"): "property", ("portal", "login"): "property", ("portal", "register"): "property", ("action", "role"): "definition", ("notice", "entity"): "definition", ("notice", "text"): "definition", ("inbound_hook", "entity"): "definition", ("web_form", "entity"): "definition", ("web_form", "owner_role"): "property", ("web_form", "answers_to"): "definition", ("action", "survey"): "property", ("template", "entity"): "definition", ("template", "language"): "property", ("action", "template"): "definition",
+    ("role", "home"): "property", ("department", "parent"): "property", ("pool", "claim_transition"): "property", ("pool", "release_transition"): "property",
+    **{("approval_outcome", name): "property" for name in ("approved", "rejected", "withdrawn", "returned")},
 }  # fmt: skip
 
 # Lists in which one key less says something else: "nobody in particular" would mean everybody, two fields together are unique.
-_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match")))
+_ALL_OR_NONE = frozenset((("unique", "fields"), ("duplicate", "match"), ("against", "fields"), ("web_form", "match"), ("inbound_hook", "match"), ("mirror", "match")))
 NEVER_EMPTY = frozenset(
-    (("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("entity", "owner_roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"))
+    (("webhook", "fields"), ("view", "roles"), ("layout", "roles"), ("transition", "roles"), ("duplicate", "confirm_roles"), ("entity", "owner_roles"), ("form", "roles"), ("field", "roles"), ("trigger", "fields"), ("action", "unless_exists"),
+     ("approval_start", "roles"), ("approval_people", "roles"), ("pool", "see_roles"), ("pool", "claim_roles"), ("pool", "assign_roles"), ("pool", "release_roles"))
 )
 
 
@@ -137,6 +147,10 @@ def _child_of(lookup: Lookup, spot: Spot, key: Any) -> str | None:
     return field_path(relation.child, key) if relation is not None else None
 
 
+def _target_of(lookup: Lookup, spot: Spot, key: Any) -> str | None:
+    return field_path(spot.raw.get("to"), key)
+
+
 def _relation_of(lookup: Lookup, spot: Spot, key: Any) -> str | None:
     relation = lookup.relation(spot.entity, key)
     return f"{field_path(relation.child, relation.field)}.inverse" if relation is not None else None
@@ -174,11 +188,11 @@ def _menu_items(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[R
             continue
         path, at = f"{spot.path}.{name}[{number}]", (*spot.at, name, number)
         first, _, second = item.partition(":")
-        if first in ("report", "dashboard") and second:
+        if (first in ("report", "dashboard") or (first in ("form", "statement") and first not in lookup.section("entities"))) and second:
             yield f"{first}s[{second}]", path, at, at
         else:
-            yield f"entities[{second if first == 'board' and second else first}]", path, at, at
-            if second and first != "board":
+            yield f"entities[{second if first in ('board', 'new') and second else first}]", path, at, at
+            if second and first not in ("board", "new"):
                 yield f"views[{item}]", path, at, at
 
 
@@ -248,6 +262,21 @@ def _values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
             yield target, f"{spot.path}.{name}.{key}", at, None
 
 
+def _field_map(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """What is put into which field."""
+    for key in value if isinstance(value, Mapping) else ():
+        at = (*spot.at, name, key)
+        yield field_path(spot.entity, key), f"{spot.path}.{name}.{key}", at, at
+
+
+def _lookups(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """Link fields, and the fields of the linked records by which these are found."""
+    for key, by in value.items() if isinstance(value, Mapping) else ():
+        at = (*spot.at, name, key)
+        yield field_path(spot.entity, key), f"{spot.path}.{name}[{key}]", at, at
+        yield field_path((lookup.field(spot.entity, key) or {}).get("to"), str(by)), f"{spot.path}.{name}.{key}", at, at
+
+
 def _literals(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
     for key, given in value.items() if isinstance(value, Mapping) else ():
         path, at = f"{spot.path}.{name}.{key}", (*spot.at, name, key)
@@ -286,22 +315,62 @@ def _people(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]
 
 
 def _label(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
-    """Texts of actions may show fields."""
-    if spot.kind != "action" or not isinstance(value, Mapping):
+    """Texts of actions and messages may show fields."""
+    if spot.kind not in ("action", "template", "document", "document_part") or not isinstance(value, Mapping):
         return
     for locale, text in value.items():
         for target in in_template(lookup, text, spot.entity, spot.names):
             yield target, f"{spot.path}.{name}.{locale}", (*spot.at, name, locale), None
 
 
+# ---- definitions whose schema says what they hold ------------------------------------------------------------------------
+
+
+def _far(reader: Callable[..., Iterator[Read]]) -> Callable[..., Iterator[Read]]:
+    """The same, seen from the entity the property leads to."""
+
+    def read(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+        entity = entity_in(lookup, spot.kind, name, spot.raw, spot.entity)
+        if entity is not None:
+            yield from reader(lookup, replace(spot, entity=entity), name, value)
+
+    return read
+
+
+def _options(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """Keys of options of the field that another property names."""
+    field = spot.raw.get(property_schemas(spot.kind).get(name, {}).get("x-of", ""))
+    for number, key in enumerate(value if isinstance(value, list) else ()):
+        at = (*spot.at, name, number)
+        yield from ((t, f"{spot.path}.{name}[{key}]", at, at) for t in in_literal(lookup, key, spot.entity, str(field)))
+
+
+def _far_values(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """Fields of another entity with expressions over the definition's own."""
+    entity = entity_in(lookup, spot.kind, name, spot.raw, spot.entity)
+    for key, text in value.items() if isinstance(value, Mapping) else ():
+        at = (*spot.at, name, key)
+        yield field_path(entity, key), f"{spot.path}.{name}[{key}]", at, at
+        yield from ((target, f"{spot.path}.{name}.{key}", at, None) for target in in_expression(lookup, text, spot.entity))
+
+
+def _named_expressions(lookup: Lookup, spot: Spot, name: str, value: Any) -> Iterator[Read]:
+    """{name that is none of ours: expression}."""
+    for key, text in value.items() if isinstance(value, Mapping) else ():
+        yield from ((t, f"{spot.path}.{name}.{key}", (*spot.at, name, key), None) for t in in_expression(lookup, text, spot.entity, spot.names))
+
+
 READERS: Mapping[str, Callable[..., Iterator[Read]]] = {
     "field": _one(_field_of), "fields": _many(_field_of), "path": _paths, "paths": _paths, "sort": _sorts, "widget_sort": _widget_sort,
-    "child_field": _one(_child_of), "child_fields": _many(_child_of), "relation": _one(_relation_of), "entity": _one(_in_section("entities")),
-    "option_set": _one(_in_section("option_sets")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
+    "child_field": _one(_child_of), "child_fields": _many(_child_of), "target_fields": _many(_target_of), "relation": _one(_relation_of), "relations": _many(_relation_of), "amount": _one(_in_section("settings")), "entity": _one(_in_section("entities")),
+    "option_set": _one(_in_section("option_sets")), "message_template": _one(_in_section("templates")), "web_form": _one(_in_section("web_forms")), "role": _one(_in_section("roles")), "roles": _many(_in_section("roles"), named=False),
     "pipeline": _one(_in_section("pipelines")), "report": _one(_in_section("reports")), "reports": _many(_in_section("reports"), named=False),
     "dashboard": _one(_in_section("dashboards")), "dashboards": _many(_in_section("dashboards"), named=False),
     "department": _one(_in_section("departments")), "report_widget": _one(_report_widget), "stage": _one(_stage_of),
-    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transition_rights": _transition_rights, "menu_items": _menu_items,
+    "stages": _many(_stage_of, named=False), "transition": _one(_transition_of), "transitions": _many(_transition_of, named=False), "approval": _one(_in_section("approvals")), "transition_rights": _transition_rights, "menu_items": _menu_items,
     "option": _parent_option, "expression": _expression, "expressions": _expressions, "bound": _bound, "filter": _filter, "default": _default,
-    "values": _values, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
+    "far_field": _far(_one(_field_of)), "far_fields": _far(_many(_field_of)), "far_relation": _far(_one(_relation_of)), "far_expression": _far(_expression),
+    "far_options": _options, "far_values": _far_values, "ledger": _one(_in_section("ledgers")), "review": _one(_in_section("reviews")), "document": _one(_in_section("documents")),
+    "connector": _one(_in_section("connectors")), "call": _one(_in_section("calls")), "named_expressions": _named_expressions, "far_named_expressions": _far(_named_expressions),
+    "values": _values, "field_map": _field_map, "lookups": _lookups, "literals": _literals, "scope_rules": _scope_rules, "create": _scope_rules, "target": _target, "people": _people, "label": _label,
 }  # fmt: skip

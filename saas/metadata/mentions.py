@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from saas.metadata.anatomy import PARTS, ROOT, Part, key_of, part_of, sort_of
+from saas.metadata.anatomy import PARTS, ROOT, Part, key_of, part_of, sort_of, type_of, type_property
 from saas.metadata.mention_expressions import Names, field_path, in_expression
 from saas.metadata.mention_readers import READERS, Pointer, Spot
 from saas.metadata.naming import Lookup, entity_of, texts
@@ -39,7 +39,7 @@ class Mention(NamedTuple):
 
 
 # Properties of actions that are about the record they work on.
-_OF_THE_TARGET = frozenset((("action", "values"), ("action", "unless_exists"), ("action", "transition")))
+_OF_THE_TARGET = frozenset((("action", "values"), ("action", "unless_exists"), ("action", "transition"), ("action", "where")))
 
 
 class Mentions:
@@ -87,20 +87,25 @@ class Mentions:
                 self._named_by_key(outer, part, key, f"{path}.{key}", (*at, key), item)
                 self._enter(outer, part, item if isinstance(item, Mapping) else {"access": item}, key, f"{path}.{key}", (*at, key))
         elif isinstance(value, list):
-            entities = self.lookup.action_entities(outer.entity, value) if part.kind == "action" else []
-            names: dict[str, Any] = {}
+            nested = outer.kind == part.kind == "action"
+            here = self.lookup.inner_entity(outer.entity, outer.raw) if nested else outer.entity
+            names: dict[str, Any] = dict(outer.names) if nested else {}
+            known = {name.removeprefix("result."): entity for name, entity in names.items()}
+            entities = self.lookup.action_entities(here, value, known) if part.kind == "action" else []
             for number, item in enumerate(value):
                 if not isinstance(item, Mapping):
                     continue
                 key = key_of(name, item) if part.form == "list" else None
-                spot = self._enter(outer, part, item, str(item.get("key")), f"{path}[{key or number}]", (*at, number), dict(names))
+                spot = self._enter(outer, part, item, str(item.get("key")), f"{path}[{key or number}]", (*at, number), dict(names), here)
                 if part.kind == "action":
                     self._action(spot, entities[number])
                     if isinstance(item.get("as"), str):
                         names[f"result.{item['as']}"] = entities[number]
 
-    def _enter(self, outer: Spot, part: Part, item: Mapping[str, Any], key: str, path: str, at: Pointer, names: Names | None = None) -> Spot:
-        entity = entity_of(self.lookup, part.kind, item, key, outer.entity)
+    def _enter(
+        self, outer: Spot, part: Part, item: Mapping[str, Any], key: str, path: str, at: Pointer, names: Names | None = None, around: Any = None
+    ) -> Spot:
+        entity = entity_of(self.lookup, part.kind, item, key, around if outer.kind == part.kind == "action" else outer.entity)
         owner = path if part.named else outer.owner
         spot = Spot(part.kind, path, at, item, entity, owner, outer, names if names is not None else outer.names)
         self._definition(spot)
@@ -118,9 +123,34 @@ class Mentions:
         for number, key in enumerate(keys):
             at = (*spot.at, "unless_exists", number)
             self._add(spot, "unless_exists", f"{spot.path}.unless_exists[{key}]", at, [field_path(target, key)], at if len(keys) > 1 else None)
+        if isinstance(spot.raw.get("field"), str) and type_property("action", "field", spot.raw).get("x-control") == "target_field":
+            self._add(spot, "field", f"{spot.path}.field", (*spot.at, "field"), [field_path(target, spot.raw["field"])])
+        for name, key in spot.raw.items():  # fields of an entity that stands beside them
+            beside = type_property("action", name, spot.raw).get("x-entity") if isinstance(key, str) else None
+            if beside and isinstance(spot.raw.get(beside), str):
+                self._add(spot, name, f"{spot.path}.{name}", (*spot.at, name), [field_path(spot.raw[beside], key)])
+        if isinstance(spot.raw.get("map"), Mapping):
+            self._copies(spot, target)
+        if isinstance(spot.raw.get("where"), str):
+            about = self.lookup.inner_entity(spot.entity, spot.raw) if "of" in spot.raw else target
+            self._add(spot, "where", f"{spot.path}.where", (*spot.at, "where"), in_expression(self.lookup, spot.raw["where"], about, {**spot.names, "new": spot.entity}))
+        kind = type_of("action", spot.raw)
+        for number, key in enumerate(texts(spot.raw.get("order")) if getattr(kind, "looks_among", False) else ()):
+            at = (*spot.at, "order", number)
+            self._add(spot, "order", f"{spot.path}.order[{key}]", at, [field_path(target, key.removeprefix("-"))], at)
         if isinstance(spot.raw.get("transition"), str):
             pipeline = self.lookup.pipeline(target)[0]
             self._add(spot, "transition", f"{spot.path}.transition", (*spot.at, "transition"), [f"pipelines[{pipeline}].transitions[{spot.raw['transition']}]"])
+
+    def _copies(self, spot: Spot, target: Any) -> None:
+        """Fields of copies in a list of the target, and what their values are made of."""
+        into = self.lookup.relation(target, spot.raw.get("into") or spot.raw.get("of"))
+        about = self.lookup.inner_entity(spot.entity, spot.raw)
+        for key, text in spot.raw["map"].items():
+            path, at = f"{spot.path}.map", (*spot.at, "map", key)
+            if into is not None:
+                self._add(spot, "map", f"{path}[{key}]", at, [field_path(into.child, key)], at)
+            self._add(spot, "map", f"{path}.{key}", at, in_expression(self.lookup, text, about, spot.names))
 
     def _named_by_key(self, outer: Spot, part: Part, key: str, path: str, at: Pointer, item: Any) -> None:
         """Rights on an entity or a field refer to it."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from saas.i18n import LazyString, lazy, listed, pick
-from saas.metadata.anatomy import ROOT, Part, key_of, part_of
+from saas.metadata.anatomy import DESCRIBED_KINDS, ROOT, Part, key_of, part_of, type_of
 from saas.metadata.edits import steps_of
 from saas.metadata.models import TITLES
 from saas.metadata.property_words import noun, property_word
@@ -199,16 +199,26 @@ class Lookup:
             entity_key = field.get("to") if field is not None and field.get("type") in ("ref", "m2m") else None
         return entity_key, last
 
-    def action_entities(self, entity_key: Any, actions: Any) -> list[Any]:
-        """The entity each action of a list works on, None where that cannot be said."""
+    def action_entities(self, entity_key: Any, actions: Any, known: Mapping[str, Any] = NOTHING) -> list[Any]:
+        """The entity each action of a list works on, None where that cannot be said. `known`: those of records made further out, by
+        alias."""
         found: list[Any] = []
-        aliases: dict[str, Any] = {}
+        aliases: dict[str, Any] = dict(known)
         for action in actions if isinstance(actions, list) else ():
             target = self._action_entity(entity_key, action, aliases) if isinstance(action, Mapping) else None
             found.append(target)
             if isinstance(action, Mapping) and isinstance(action.get("as"), str):
                 aliases[action["as"]] = target
         return found
+
+    def inner_entity(self, entity_key: Any, action: Any) -> Any:
+        """What the steps inside a step are about: the record itself, or the children of the relation that it goes through."""
+        kind = type_of("action", action)
+        name = kind.relation(action) if kind is not None else None
+        if name is None:
+            return entity_key
+        relation = self.relation(entity_key, name)
+        return relation.child if relation is not None else None
 
     def _action_entity(self, entity_key: Any, action: Raw, aliases: Mapping[str, Any]) -> Any:
         if isinstance(action.get("entity"), str):
@@ -260,6 +270,8 @@ def _system_fields(entity: Raw) -> dict[str, Raw]:
     }  # fmt: skip
     if entity.get("owned", True):
         found |= {"owner": {"type": "user", "label": entity.get("owner_label") or TITLES["owner"]}, "department": {"type": "dept"}}
+    if any(pool.get("recycle_days") is not None for pool in items(entity, "pools")):
+        found |= {"touched_at": {"type": "datetime"}, "days_left": {"type": "formula", "returns": "int", "label": entity.get("countdown_label") or TITLES["days_left"]}}
     return {key: {"key": key, "label": TITLES[key], **field} for key, field in found.items()}
 
 
@@ -289,7 +301,9 @@ def entity_of(lookup: Lookup, kind: str, definition: Any, key: str, outer: Any) 
         return (lookup.widget(definition.get("report"), definition.get("widget")) or NOTHING).get("entity")
     if kind == "report":  # what its parameters are about
         return next((w["entity"] for w in items(definition, "widgets") if isinstance(w.get("entity"), str)), None)
-    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "example", "example_record", "source"):
+    if kind in DESCRIBED_KINDS:
+        return definition.get("entity", outer)
+    if kind in ("pipeline", "view", "layout", "widget", "automation", "schedule", "approval", "template", "webhook", "inbound_hook", "web_form", "portal", "notice", "example", "example_record", "source", "against"):
         return definition.get("entity")
     return outer
 
@@ -343,6 +357,8 @@ def crumbs(lookup: Lookup, path: str) -> tuple[list[Crumb], list[str]]:
             found.append(Crumb(kind, done, here, name, entity, inner.named))
             continue
         part = part_of(kind, key)
+        if kind == "action" and part is not None and isinstance(here, Mapping):
+            entity = lookup.inner_entity(entity, here)
         here, section = here.get(key) if isinstance(here, Mapping) else None, key
         if part is None:
             rest.append(key)

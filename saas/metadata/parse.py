@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from saas.errors import DefinitionProblem, InvalidDefinition
@@ -82,8 +81,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise _Twice(next(name for name in names if names.count(name) > 1))
     return found
-
-
-def is_bundle(raw: Any) -> bool:
-    """Whether this looks like a bundle at all, e.g. before reading an uploaded file as one."""
-    return isinstance(raw, Mapping) and raw.get("format") == 1 and "entities" in raw

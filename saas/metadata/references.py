@@ -7,8 +7,11 @@ from typing import Any
 
 from saas.i18n import lazy
 from saas.metadata import models as m
+from saas.metadata.approval_checks import check_approval_references
 from saas.metadata.check import Check
-from saas.metadata.kinds import field_types
+from saas.metadata.described import check_described
+from saas.metadata.kinds import action_types, field_types, trigger_types
+from saas.metadata.pools import POOL_VIEW
 
 SOURCES_OF_TIME = ("date", "datetime")
 
@@ -16,6 +19,8 @@ SOURCES_OF_TIME = ("date", "datetime")
 def check_references(check: Check, raw: Mapping[str, Any]) -> None:
     _lost_relations(check)
     _departments(check)
+    for options in check.bundle.option_sets:
+        _roles(check, f"option_sets[{options.key}].edit_roles", options.edit_roles)
     for entity in check.bundle.entities:
         _entity(check, entity)
     for pipeline in check.bundle.pipelines:
@@ -34,6 +39,30 @@ def check_references(check: Check, raw: Mapping[str, Any]) -> None:
         _automation(check, rule)
     for schedule in check.bundle.schedules:
         check.known(f"schedules[{schedule.key}].entity", "entity", schedule.entity, check.entities)
+    check_approval_references(check)
+    for template in check.bundle.templates:
+        _template(check, template)
+    for form in check.bundle.web_forms:
+        _web_form(check, form)
+    for hook in check.bundle.webhooks:
+        if check.known(f"webhooks[{hook.key}].entity", "entity", hook.entity, check.entities):
+            _fields(check, f"webhooks[{hook.key}].fields", hook.entity, hook.fields)
+    for taken in check.bundle.inbound_hooks:
+        path = f"inbound_hooks[{taken.key}]"
+        if check.known(f"{path}.entity", "entity", taken.entity, check.entities):
+            _fields(check, f"{path}.map", taken.entity, taken.map)
+            _fields(check, f"{path}.values", taken.entity, taken.values)
+            for key, by in taken.lookup.items():
+                if check.known(f"{path}.lookup[{key}]", "field", key, taken.map) and (linked := check.field(f"{path}.lookup[{key}]", taken.entity, key)) is not None:
+                    if linked.type == "ref":
+                        check.field(f"{path}.lookup.{key}", str(linked.options.get("to")), by)
+                    else:
+                        check.problems.add(
+                            f"{path}.lookup[{key}]", "not_a_reference", lazy("“%(field)s” does not refer to another record.", field=key), lazy("Choose a field of type ref.")
+                        )  # fmt: skip
+            for key in taken.match:
+                check.known(f"{path}.match[{key}]", "field", key, {**taken.map, **taken.values})
+    check_described(check)
     _actions(check)
 
 
@@ -76,13 +105,42 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
     for unique in entity.unique:
         _fields(check, f"{path}.unique[{unique.key}].fields", entity.key, unique.fields)
     for duplicate in entity.duplicates:
-        _fields(check, f"{path}.duplicates[{duplicate.key}].match", entity.key, duplicate.match)
+        _duplicate(check, f"{path}.duplicates[{duplicate.key}]", entity, duplicate)
+    check.field(f"{path}.segment_field", entity.key, entity.segment_field)
+    _roles(check, f"{path}.segment_roles", entity.segment_roles)
+    for pool in entity.pools:
+        _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     if entity.tree:
         _points_to(check, f"{path}.tree.parent", entity.key, entity.tree["parent"], entity.key, ("ref",))
     for number, source in enumerate(entity.timeline):
         _timeline(check, f"{path}.timeline.sources[{number}]", entity.key, source)
     for field in entity.fields:
-        _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            _field(check, f"{path}.fields[{field.key}]", entity, field)
+
+
+def _pool(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    for name in ("see_roles", "claim_roles", "assign_roles", "release_roles"):
+        _roles(check, f"{path}.{name}", getattr(pool, name))
+    pipeline = check.entities[entity.key].pipeline
+    known = [t.key for t in pipeline.transitions] if pipeline else []
+    for name in ("claim_transition", "release_transition"):
+        check.known(f"{path}.{name}", "transition", getattr(pool, name), known)
+    for key in pool.touch_lists:
+        check.known(f"{path}.touch_lists[{key}]", "relation", key, check.entities[entity.key].children)
+    for name in ("max_held", "cooldown_days", "claims_per_day", "recycle_days"):
+        if isinstance(getattr(pool, name), str):
+            check.known(f"{path}.{name}", "setting", getattr(pool, name), check.config.settings)
+
+
+def _duplicate(check: Check, path: str, entity: m.EntityDef, rule: m.DuplicateDef) -> None:
+    for name in ("match", "similar", "names", "reveal"):
+        _fields(check, f"{path}.{name}", entity.key, getattr(rule, name))
+    _roles(check, f"{path}.confirm_roles", rule.confirm_roles)
+    check.known(f"{path}.review", "review", rule.review, [r.key for r in check.bundle.reviews])
+    if rule.against is not None and check.known(f"{path}.against.entity", "entity", rule.against.entity, check.entities):
+        for name in ("fields", "reveal"):
+            _fields(check, f"{path}.against.{name}", rule.against.entity, getattr(rule.against, name))
 
 
 def _timeline(check: Check, path: str, entity_key: str, source: m.TimelineSource) -> None:
@@ -114,6 +172,10 @@ def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> N
         check.known(f"{path}.set", "option_set", options["set"], check.config.option_sets)
     if field.type in ("ref", "m2m"):
         check.known(f"{path}.to", "entity", options.get("to"), check.entities)
+        for key in options.get("picker") or () if options.get("to") in check.entities else ():
+            chosen = check.field(f"{path}.picker[{key}]", options["to"], key)
+            if chosen is not None and chosen.type not in ("option", "pipeline"):
+                check.problems.add(f"{path}.picker[{key}]", "not_an_option_field", lazy("“%(field)s” is not a choice.", field=key), lazy("Write fields of type option of “%(entity)s”.", entity=options["to"]))
     if options.get("depends_on"):
         parent = check.field(f"{path}.depends_on", entity.key, options["depends_on"])
         if parent is not None and parent.type not in ("option", "multi", "pipeline"):
@@ -157,8 +219,28 @@ def _pipeline(check: Check, pipeline: m.PipelineDef) -> None:
         _fields(check, f"{here}.set", pipeline.entity, transition.set)
 
 
+def _portal(check: Check, role: m.RoleDef) -> None:
+    path, portal, notice = f"roles[{role.key}]", role.portal, role.notice
+    if portal is not None and check.known(f"{path}.portal.entity", "entity", portal.entity, check.entities):
+        link = check.field(f"{path}.portal.link", portal.entity, portal.link)
+        if link is not None and (field_types.get(link.type).holds != "user" or field_types.get(link.type).many or link.system):
+            check.problems.add(
+                f"{path}.portal.link", "not_a_person", lazy("“%(field)s” does not hold one person.", field=portal.link), lazy("Write a field of type user that holds the account of the record's person.")
+            )
+        check.field(f"{path}.portal.email", portal.entity, portal.email)
+        login = check.field(f"{path}.portal.login", portal.entity, portal.login)
+        if login is not None and login.type not in ("text", "email"):
+            check.problems.add(f"{path}.portal.login", "not_a_text", lazy("“%(field)s” does not hold a text.", field=portal.login), lazy("Write a field of type text or e-mail that holds the login name."))
+        _roles(check, f"{path}.portal.makers", portal.makers)
+        if portal.register is not None:
+            check.known(f"{path}.portal.register", "web_form", portal.register, [f.key for f in check.bundle.web_forms])
+    if notice is not None and check.known(f"{path}.notice.entity", "entity", notice.entity, check.entities):
+        check.field(f"{path}.notice.text", notice.entity, notice.text)
+
+
 def _role(check: Check, role: m.RoleDef) -> None:
     path = f"roles[{role.key}]"
+    _portal(check, role)
     for key, rights in role.entities.items():
         if key != "*" and check.known(f"{path}.entities.{key}", "entity", key, check.entities):
             _fields(check, f"{path}.entities.{key}.fields", key, rights.fields)
@@ -184,10 +266,14 @@ def _menu_item(check: Check, path: str, item: str) -> None:
         check.known(path, "report", second, check.config.reports)
     elif first == "dashboard" and second:
         check.known(path, "dashboard", second, check.config.dashboards)
-    elif first == "board" and second:
+    elif first == "form" and second and "form" not in check.entities:
+        check.known(path, "form", second, {f.key for f in check.bundle.forms})
+    elif first in ("board", "new") and second:
         check.known(path, "entity", second, check.entities)
+    elif first == "statement" and second and "statement" not in check.entities:
+        check.known(path, "statement", second, {s.key for s in check.bundle.statements})
     elif check.known(path, "entity", first, check.entities) and second:
-        check.known(path, "view", second, [v.key for v in check.config.views(first)])
+        check.known(path, "view", second, [*(v.key for v in check.config.views(first)), *(f"{POOL_VIEW}{p.key}" for e in check.bundle.entities if e.key == first for p in e.pools)])
 
 
 # ---- what people see ----------------------------------------------------------------------------------------------------
@@ -263,11 +349,18 @@ def _dashboard_references(check: Check, raw: Mapping[str, Any]) -> None:
 # ---- automations and actions --------------------------------------------------------------------------------------------
 
 
+def check_automation(check: Check, rule: m.AutomationDef) -> None:
+    """The references of one automation; the check's bundle has no other."""
+    _automation(check, rule)
+    _actions(check)
+
+
 def _automation(check: Check, rule: m.AutomationDef) -> None:
     path = f"automations[{rule.key}]"
     if not check.known(f"{path}.entity", "entity", rule.entity, check.entities):
         return
     _fields(check, f"{path}.on.fields", rule.entity, rule.on.fields)
+    _trigger(check, f"{path}.on", rule)
     if not (rule.on.source or rule.on.to or rule.on.transition):
         return
     pipeline = check.entities[rule.entity].pipeline
@@ -282,25 +375,171 @@ def _automation(check: Check, rule: m.AutomationDef) -> None:
     check.known(f"{path}.on.key", "transition", rule.on.transition, [t.key for t in pipeline.transitions])
 
 
+def _trigger(check: Check, path: str, rule: m.AutomationDef) -> None:
+    """What only some triggers have."""
+    kind, options = trigger_types.get(rule.on.trigger), rule.on.options
+    if (relation := kind.relation(rule.on)) is not None:
+        children = check.entities[rule.entity].children
+        if check.known(f"{path}.of", "relation", relation, children):
+            _fields(check, f"{path}.changed", children[relation].child, options.get("changed") or ())
+    _roles(check, f"{path}.roles", options.get("roles") or ())
+    if options.get("template"):
+        check.known(f"{path}.template", "template", options["template"], [t.key for t in check.bundle.templates if t.entity == rule.entity])
+    if options.get("person"):
+        field = check.field(f"{path}.person", rule.entity, options["person"])
+        if field is not None and field_types.get(field.type).holds != "user":
+            check.problems.add(f"{path}.person", "not_a_person", lazy("“%(field)s” does not name a person.", field=field.key), lazy("Write a field of type user, or owner."))
+    if options.get("date"):
+        field = check.field(f"{path}.date", rule.entity, options["date"])
+        if field is not None and (field.options.get("returns") if field.type == "formula" else field.type) not in ("date", "datetime"):
+            check.problems.add(f"{path}.date", "not_a_date", lazy("“%(field)s” is no date.", field=field.key), lazy("Write a field that holds a date, or a date and a time."))
+
+
+def _template(check: Check, template: m.TemplateDef) -> None:
+    path = f"templates[{template.key}]"
+    check.known(f"{path}.entity", "entity", template.entity, check.entities)
+    _role_names(check, f"{path}.to", template.to)
+
+
+# What somebody may fill in who is signed in nowhere: no people, departments, other records or files of the workspace.
+PUBLIC_TYPES = (
+    "text", "longtext", "int", "number", "percent", "bool", "date", "datetime", "time", "phone", "email", "url", "address", "national_id", "code", "money", "option", "multi", "rating", "score",
+)  # fmt: skip
+
+
+def _public_fields(check: Check, path: str, entity: str, keys: Iterable[str]) -> None:
+    for key in keys:
+        field = check.field(f"{path}[{key}]", entity, key)
+        if field is not None and field.type not in PUBLIC_TYPES:
+            check.problems.add(
+                f"{path}[{key}]", "not_public", lazy("“%(field)s” cannot be filled in by somebody who is not signed in.", field=key),
+                lazy("Leave it out, or set it by an expression under “values”."),
+            )  # fmt: skip
+
+
+def _web_form(check: Check, form: m.WebFormDef) -> None:
+    path = f"web_forms[{form.key}]"
+    if not check.known(f"{path}.entity", "entity", form.entity, check.entities):
+        return
+    _public_fields(check, f"{path}.fields", form.entity, form.fields)
+    for name in ("required", "match"):
+        for key in getattr(form, name):
+            check.known(f"{path}.{name}[{key}]", "field", key, form.fields)
+    _fields(check, f"{path}.values", form.entity, form.values)
+    about = check.field(f"{path}.answers_to", form.entity, form.answers_to)
+    if about is not None and about.type != "ref":
+        check.problems.add(
+            f"{path}.answers_to", "not_a_reference", lazy("“%(field)s” does not refer to another record.", field=about.key), lazy("Write a field of type ref: it will hold the record that was asked about.")
+        )
+    if form.owner_role is not None:
+        check.known(f"{path}.owner_role", "role", form.owner_role, check.roles)
+
+
+def _role_names(check: Check, path: str, names: Iterable[str]) -> None:
+    """The roles among whom somebody is told."""
+    for name in names:
+        if name.startswith("role:"):
+            check.known(path, "role", name.removeprefix("role:").strip(), check.roles)
+
+
+def _sent(check: Check, path: str, entity: str | None, action: m.ActionDef) -> None:
+    """A message that is sent: its template exists, is about the record, and may go that way."""
+    known = {t.key: t for t in check.bundle.templates}
+    if not check.known(f"{path}.template", "template", action.options["template"], known):
+        return
+    template = known[action.options["template"]]
+    if entity is not None and template.entity != entity:
+        check.problems.add(
+            f"{path}.template", "wrong_entity", lazy("The message “%(template)s” is about other records: “%(entity)s”.", template=template.key, entity=template.entity),
+            lazy("Choose a message about “%(entity)s”, or say by “target” which record it is about.", entity=entity),
+        )  # fmt: skip
+    if action.options.get("channel", "email") not in template.channels:
+        check.problems.add(
+            f"{path}.channel", "wrong_channel", lazy("The message “%(template)s” is not sent that way.", template=template.key),
+            lazy("Write one of: %(known)s, or allow the way in the message.", known=", ".join(template.channels)),
+        )  # fmt: skip
+    if isinstance(action.options.get("survey"), str):
+        surveys = {f.key: f for f in check.bundle.web_forms if f.answers_to}
+        if check.known(f"{path}.survey", "web_form", action.options["survey"], surveys) and entity in check.entities:
+            survey = surveys[action.options["survey"]]
+            about = check.entities[survey.entity].fields.get(survey.answers_to or "") if survey.entity in check.entities else None
+            if about is not None and about.options.get("to") != entity:
+                check.problems.add(
+                    f"{path}.survey", "wrong_entity", lazy("The survey “%(survey)s” asks about other records.", survey=survey.key), lazy("Choose a survey whose answers are about “%(entity)s”.", entity=entity or "")
+                )
+    if not template.to and not action.options.get("to"):
+        check.problems.add(
+            f"{path}.to", "nobody", lazy("Nobody is named who gets the message."), lazy("Say it here or in the message “%(template)s”, for example by a field that holds an e-mail address.", template=template.key),
+        )  # fmt: skip
+
+
 def _actions(check: Check) -> None:
     for scene in check.scenes():
-        aliases: dict[str, str | None] = {}
+        aliases: dict[str, str | None] = dict(scene.known)
         for number, action in enumerate(scene.actions):
             path = f"{scene.path}[{number}]"
+            if (relation := action_types.get(action.action).relation(action.options)) is not None and scene.entity in check.entities:
+                check.known(f"{path}.of", "relation", relation, check.entities[scene.entity].children)
             entity = action_entity(check, path, scene.entity, action, aliases)
+            if entity in check.entities and isinstance(action.options.get("into") or action.options.get("map"), (str, Mapping)):
+                _copied(check, path, entity, action.options)
+            if isinstance(action.options.get("field"), str) and is_of_target(action.action, "field"):
+                check.field(f"{path}.field", entity or "", action.options["field"])
             if entity is not None and isinstance(action.options.get("values"), Mapping):
                 _fields(check, f"{path}.values", entity, action.options["values"])
             for key in action.options.get("unless_exists") or ():
                 check.field(f"{path}.unless_exists[{key}]", entity or "", key)
-            for target in _texts(action.options.get("to")):
-                if target.startswith("role:"):
-                    check.known(f"{path}.to", "role", target.removeprefix("role:").strip(), check.roles)
+            for key in (action.options.get("order") or ()) if action_types.get(action.action).looks_among else ():
+                check.field(f"{path}.order[{key}]", entity or "", str(key).removeprefix("-"))
+            if isinstance(action.options.get("role"), str):
+                check.known(f"{path}.role", "role", action.options["role"], check.roles)
+            for name in ("to", "otherwise"):
+                for target in _texts(action.options.get(name)):
+                    if target.startswith("role:"):
+                        check.known(f"{path}.{name}", "role", target.removeprefix("role:").strip(), check.roles)
+            if isinstance(action.options.get("skill_entity"), str) and check.known(f"{path}.skill_entity", "entity", action.options["skill_entity"], check.entities):
+                for name in ("skill_person", "skill_field"):
+                    check.field(f"{path}.{name}", action.options["skill_entity"], action.options.get(name))
+            if isinstance(action.options.get("template"), str):
+                _sent(check, path, entity, action)
             if "transition" in action.options and entity in check.entities:
                 pipeline = check.entities[entity].pipeline
                 known = [t.key for t in pipeline.transitions] if pipeline else []
                 check.known(f"{path}.transition", "transition", action.options["transition"], known)
+            if "review" in action.options:
+                check.known(f"{path}.review", "review", action.options["review"], [r.key for r in check.bundle.reviews])
+            if isinstance(action.options.get("call"), str):
+                check.known(f"{path}.call", "call", action.options["call"], [c.key for c in check.bundle.calls if entity in (None, c.entity)])
+            if isinstance(action.options.get("document"), str):
+                check.known(f"{path}.document", "document", action.options["document"], [d.key for d in check.bundle.documents if entity in (None, d.entity)])
+            if isinstance(action.options.get("approval"), str):
+                check.known(f"{path}.approval", "approval", action.options["approval"], [a.key for a in check.bundle.approvals if entity in (None, a.entity)])
+            if isinstance(action.options.get("loser"), str):
+                loser = target_entity(check, f"{path}.loser", scene.entity, action.options["loser"], aliases)
+                if loser is not None and entity is not None and loser != entity:
+                    check.problems.add(
+                        f"{path}.loser", "unlike_records", lazy("Only records of one kind can be merged: “%(one)s” and “%(other)s” are not.", one=entity, other=loser),
+                        lazy("Write a path that leads to a record of “%(one)s”.", one=entity),
+                    )  # fmt: skip
             if action.alias:
                 aliases[action.alias] = entity
+
+
+def _copied(check: Check, path: str, entity: str, options: Mapping[str, Any]) -> None:
+    """The list of another record that copies go into, and the fields they get."""
+    relation = str(options.get("into") or options.get("of") or "")
+    found = check.config.relation(entity, relation)
+    if found is None:
+        check.known(f"{path}.into", "relation", relation, check.entities[entity].children)
+    else:
+        _fields(check, f"{path}.map", found.child, options.get("map") or {})
+
+
+def is_of_target(action: str, name: str) -> bool:
+    """Whether a property of an action names a field of the record it works on."""
+    kind = action_types.find(action)
+    prop = kind.options_schema.get("properties", {}).get(name) if kind is not None else None
+    return isinstance(prop, Mapping) and prop.get("x-control") == "target_field"
 
 
 def _texts(value: Any) -> list[str]:

@@ -11,7 +11,7 @@ from saas.metadata.blueprints import TAKEN
 from saas.metadata.edits import key_for
 
 Raw = dict[str, Any]
-OnDelete = Literal["restrict", "cascade", "set_null"]
+OnDelete = Literal["restrict", "cascade", "set_null", "keep"]
 
 
 @dataclass(frozen=True, slots=True)

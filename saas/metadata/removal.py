@@ -20,9 +20,9 @@ from saas.metadata.usages import Usage, is_within, usage_text
 # When the last entry of a list is cut: what goes with it. "property": the list, "definition": what it is a property of.
 EMPTIED: Mapping[tuple[str, str], str] = {
     ("menu", "items"): "definition", ("transition", "from"): "definition", ("automation", "do"): "definition", ("schedule", "do"): "definition",
-    ("action", "to"): "definition", ("action", "values"): "definition", ("timeline", "sources"): "definition", ("transition", "effects"): "property",
+    ("action", "do"): "definition", ("action", "then"): "property", ("action", "else"): "property", ("action", "to"): "definition", ("template", "to"): "property", ("web_form", "fields"): "definition", ("inbound_hook", "map"): "definition", ("inbound_hook", "values"): "property", ("inbound_hook", "lookup"): "property", ("web_form", "required"): "property", ("web_form", "values"): "property", ("action", "values"): "definition", ("timeline", "sources"): "definition", ("transition", "effects"): "property",
     ("transition", "set"): "property", ("role", "menu"): "property", ("entity", "rules"): "property", ("entity", "unique"): "property",
-    ("entity", "duplicates"): "property",
+    ("entity", "duplicates"): "property", ("entity", "pools"): "property", ("pool", "touch_lists"): "property",
 }  # fmt: skip
 
 

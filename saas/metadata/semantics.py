@@ -11,14 +11,23 @@ from cronsim import CronSim, CronSimError
 
 from saas.i18n import LazyString, lazy
 from saas.metadata import models as m
-from saas.metadata.check import OWNED, RESERVED, Check
+from saas.metadata.anatomy import DESCRIBED
+from saas.metadata.approval_checks import check_approvals
+from saas.metadata.check import OWNED, RESERVED, Check, Scene
 from saas.metadata.kinds import action_types, field_types, widget_types
+from saas.metadata.pools import KEYS as POOLED
+from saas.metadata.semantics_charts import check_charts
+from saas.metadata.semantics_connectors import check_connectors
+from saas.metadata.semantics_documents import check_documents
+from saas.metadata.semantics_forms import check_forms
+from saas.metadata.semantics_ledgers import check_ledgers
 from saas.metadata.semantics_pipelines import check_pipelines
+from saas.metadata.semantics_statements import check_statements
+from saas.metadata.semantics_twins import check_twins
 from saas.metadata.slots import SLOTS
 
 TITLE_TYPES = ("text", "auto", "formula", "email", "phone", "national_id", "url", "int", "date")
 MENU_WORDS = ("report", "dashboard", "board")
-COUNTS = ("count", "count_distinct")
 
 
 def check_meaning(check: Check) -> None:
@@ -34,6 +43,13 @@ def check_meaning(check: Check) -> None:
     for entity in check.bundle.entities:
         _entity(check, entity)
     check_pipelines(check)
+    check_forms(check)
+    check_twins(check)
+    check_ledgers(check)
+    check_statements(check)
+    check_charts(check)
+    check_connectors(check)
+    check_documents(check)
     _roles(check)
     for view in check.bundle.views:
         _view(check, view)
@@ -41,7 +57,9 @@ def check_meaning(check: Check) -> None:
         _widget(check, path, widget)
     for schedule in check.bundle.schedules:
         _cron(check, schedule)
+    check_approvals(check)
     for scene in check.scenes():
+        _steps(check, scene)
         if scene.before_save:
             _before_save(check, scene.path, scene.actions)
 
@@ -51,7 +69,7 @@ def check_meaning(check: Check) -> None:
 
 def _duplicate_keys(check: Check) -> None:
     b = check.bundle
-    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "examples"):
+    for name in ("settings", "option_sets", "departments", "entities", "pipelines", "roles", "reports", "dashboards", "automations", "schedules", "approvals", "templates", "webhooks", "inbound_hooks", "web_forms", "connectors", "examples", *DESCRIBED.values()):
         _once(check, name, (d.key for d in getattr(b, name)))
     for name in ("views", "layouts"):
         _once(check, name, (f"{d.entity}:{d.key}" for d in getattr(b, name)))
@@ -59,7 +77,7 @@ def _duplicate_keys(check: Check) -> None:
         _once(check, f"option_sets[{options.key}].options", (o.key for o in options.options))
     for entity in b.entities:
         path = f"entities[{entity.key}]"
-        for name in ("fields", "rules", "unique", "duplicates"):
+        for name in ("fields", "rules", "unique", "duplicates", "pools"):
             _once(check, f"{path}.{name}", (d.key for d in getattr(entity, name)))
     for pipeline in b.pipelines:
         for name in ("stages", "transitions"):
@@ -168,16 +186,65 @@ def _entity(check: Check, entity: m.EntityDef) -> None:
                 f"{path}.assignees[{key}]", "not_a_user", lazy("“%(field)s” does not hold a person.", field=key),
                 lazy("Name fields that hold people."),
             )  # fmt: skip
+    taken = POOLED if any(pool.recycle_days is not None for pool in entity.pools) else ()
     for field in entity.fields:
-        _field(check, f"{path}.fields[{field.key}]", entity, field)
+        if not field.made:
+            _field(check, f"{path}.fields[{field.key}]", entity, field)
+            _reserved(check, f"{path}.fields[{field.key}].key", field.key, taken)
+    segment = check.entities[entity.key].fields.get(entity.segment_field or "")
+    if segment is not None and (segment.system or segment.type not in ("option", "ref", "dept")):
+        check.problems.add(
+            f"{path}.segment_field", "no_segments", lazy("“%(field)s” cannot say to which segment a record belongs.", field=segment.key),
+            lazy("Name a field with one choice, or one that links to a record or department."),
+        )  # fmt: skip
+    for pool in entity.pools:
+        _pool(check, f"{path}.pools[{pool.key}]", entity, pool)
     _inverse_keys(check, entity)
+
+
+def _pool(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    if not entity.owned:
+        check.problems.add(
+            path, "not_owned", lazy("Records of “%(entity)s” have no owner, so nobody can claim them.", entity=entity.key),
+            lazy("Let the records have an owner: remove \"owned\": false."),
+        )  # fmt: skip
+    for name in ("max_held", "cooldown_days", "claims_per_day", "recycle_days"):
+        setting = check.config.settings.get(str(getattr(pool, name)))
+        if setting is not None and setting.type not in ("int", "number"):
+            check.problems.add(
+                f"{path}.{name}", "not_a_number", lazy("The setting “%(key)s” holds no number.", key=setting.key), lazy("Name a setting of type int, or write a number."),
+            )  # fmt: skip
+    if pool.recycle_days is None and (pool.warn_days or pool.recycle_unless):
+        check.problems.add(
+            f"{path}.{'warn_days' if pool.warn_days else 'recycle_unless'}", "never_returns", lazy("Records of this pool never come back by themselves, so nothing is warned of or excepted."),
+            lazy("Add “recycle_days”, or remove this."),
+        )  # fmt: skip
+    if isinstance(pool.recycle_days, int) and any(days >= pool.recycle_days for days in pool.warn_days):
+        check.problems.add(
+            f"{path}.warn_days", "warns_too_early", lazy("A warning comes before the days even begin to count."), lazy("Warn fewer days before than records are kept."),
+        )  # fmt: skip
+    _pool_moves(check, path, entity, pool)
+
+
+def _pool_moves(check: Check, path: str, entity: m.EntityDef, pool: m.PoolDef) -> None:
+    """What goes along with claiming and giving back runs without asking anybody for anything."""
+    pipeline = check.entities[entity.key].pipeline
+    for name in ("claim_transition", "release_transition"):
+        transition = pipeline.transition(getattr(pool, name) or "") if pipeline else None
+        needed = [key for key in transition.require if key != "owner"] if transition else []
+        if needed:
+            check.problems.add(
+                f"{path}.{name}", "asks_for_fields", lazy("This transition asks for fields (%(fields)s), which nobody fills in when a record is claimed or given back.", fields=", ".join(needed)),
+                lazy("Choose a transition without required fields."),
+            )  # fmt: skip
 
 
 def _field(check: Check, path: str, entity: m.EntityDef, field: m.FieldDef) -> None:
     _reserved(check, f"{path}.key", field.key, (*RESERVED, *(OWNED if entity.owned else ())))
     _bounds(check, path, field.options)
     computed = field_types.get(field.type).computed
-    if field.required and field.read_only and field.default is None and not computed:
+    stamped = field.type == "ref" and any(role.portal is not None and role.portal.entity == field.options.get("to") for role in check.bundle.roles)  # by whoever adds it
+    if field.required and field.read_only and field.default is None and not computed and not stamped:
         check.problems.add(
             path, "never_filled", lazy("This field must be filled, but nobody can: it is read-only and has no default."),
             lazy("Add a default, or remove “required” or “read_only”."),
@@ -297,6 +364,18 @@ def _roles(check: Check) -> None:
             lazy("Give one role every right: \"admin\": true."),
         )  # fmt: skip
     for role in check.bundle.roles:
+        if role.portal is not None and (role.admin or role.settings or not role.external):
+            check.problems.add(
+                f"roles[{role.key}].portal", "portal_staff", lazy("A role for people who are a record gives no part of the settings, and is for people outside."),
+                lazy("Remove “admin”, “settings” and “external”, or “portal”."),
+            )  # fmt: skip
+        for key, rights in role.entities.items():
+            for right in ("read", "update", "delete", "export"):
+                if role.portal is None and any(rule.scope == "portal_self" for rule in getattr(rights, right)):
+                    check.problems.add(
+                        f"roles[{role.key}].entities.{key}.{right}", "no_portal", lazy("The role does not say which record a person is."),
+                        lazy("Give the role “portal”, or choose another scope."),
+                    )  # fmt: skip
         if role.admin and role.external:
             check.problems.add(
                 f"roles[{role.key}].external", "external_admin", lazy("People outside the company cannot have every right."),
@@ -371,6 +450,33 @@ def _cron(check: Check, schedule: m.ScheduleDef) -> None:
             f"schedules[{schedule.key}].every.cron", "bad_cron", lazy("“%(cron)s” is not a point in time.", cron=schedule.cron),
             lazy("Write minute, hour, day, month and weekday, for example “0 2 * * *” for every night at two."),
         )  # fmt: skip
+
+
+MOST_INSIDE = 5  # steps within steps
+
+
+def _steps(check: Check, scene: Scene) -> None:
+    """What holds steps has some, what waits may wait, what tries again can."""
+    for number, action in enumerate(scene.actions):
+        path, kind = f"{scene.path}[{number}]", action_types.get(action.action)
+        if kind.nests and not any(getattr(action, name) for name in ("then", "otherwise", "do")):
+            check.problems.add(path, "no_steps", lazy("There is no step in it."), lazy("Put a step into it, or remove it."))
+        for name, code, message, hint in kind.problems(action.options):
+            check.problems.add(f"{path}.{name}" if name else path, code, message, hint)
+        if "then" in kind.nests and not action.condition:
+            check.problems.add(path, "no_condition", lazy("It does not say which way to go."), lazy("Write a condition (\"if\"), or use the steps without a branch."))
+        if kind.waits and not scene.may_wait:
+            check.problems.add(
+                f"{path}.action", "cannot_wait", lazy("Nothing can wait here."),
+                lazy("A step waits in an automation only: not before saving, not for each of several records, not in a transition or a schedule."),
+            )  # fmt: skip
+        if action.retry and not (scene.may_wait and kind.can_retry):
+            check.problems.add(
+                f"{path}.retry", "cannot_retry", lazy("This step cannot be tried again later."),
+                lazy("Only actions of an automation can, outside of a loop and not before saving."),
+            )  # fmt: skip
+        if action.inside and len(scene.inside) >= MOST_INSIDE:
+            check.problems.add(path, "too_deep", lazy("Steps are nested too deeply."), lazy("At most %(count)s steps can stand in each other.", count=MOST_INSIDE))
 
 
 def _before_save(check: Check, path: str, actions: Iterable[m.ActionDef]) -> None:

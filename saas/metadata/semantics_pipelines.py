@@ -38,6 +38,16 @@ def _pipeline(check: Check, pipeline: m.PipelineDef, per_entity: Counter[str]) -
             f"{path}.stages", "no_final_stage", lazy("No stage ends this pipeline."),
             lazy("Give at least one stage the kind “won”, “lost” or “done”."),
         )  # fmt: skip
+    if pipeline.stages[0].condition:
+        check.problems.add(
+            f"{path}.stages[{pipeline.initial}].if", "first_stage_for_some", lazy("Every record begins in the first stage, so it must be there for all."),
+            lazy("Remove the condition, or put a stage without one first."),
+        )  # fmt: skip
+    if field is not None and field.options.get("widget") == m.TRISTATE and sorted({"done": "won"}.get(s.kind, s.kind) for s in pipeline.stages) != ["lost", "open", "won"]:
+        check.problems.add(
+            f"entities[{pipeline.entity}].fields[{field.key}].widget", "not_three_states", lazy("A three-state box needs exactly three stages: one open, one that succeeds and one that fails."),
+            lazy("Change the stages of “%(pipeline)s”, or show it as a badge.", pipeline=pipeline.key),
+        )  # fmt: skip
     for transition in pipeline.transitions:
         _transition(check, f"{path}.transitions[{transition.key}]", pipeline, transition)
 

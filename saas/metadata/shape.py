@@ -266,7 +266,7 @@ def _check_types(raw: Any, work: dict[str, Any], problems: Problems) -> None:
             problems.unknown(f"{path_of(work, path)}.{poly.type_key}", poly.noun, item[poly.type_key], poly.registry.keys())
             _drop(work, path[:-1] if path[-1] == "on" else path, problems)  # without its trigger an automation is nothing
             continue
-        common = common_properties(poly.schema)
+        common = common_properties(poly.schema) - set(kinds.NESTS).difference(kind.nests) if poly is ACTION else common_properties(poly.schema)
         extra = {k: v for k, v in item.items() if k not in common}
         for error in list(_type_validator(kind).iter_errors(extra)):
             _check_error(work, path, error, item, common, kind, problems)
@@ -310,11 +310,16 @@ def _typed(work: dict[str, Any]) -> Iterator[tuple[_Poly, tuple, dict[str, Any]]
                     yield WIDGET, (section, r, "widgets", w), widget
     for p, pipeline in enumerate(work.get("pipelines", ())):
         for t, transition in enumerate(pipeline.get("transitions", ())):
-            for a, action in enumerate(transition.get("effects", ())):
-                yield ACTION, ("pipelines", p, "transitions", t, "effects", a), action
+            yield from _steps(("pipelines", p, "transitions", t, "effects"), transition.get("effects", ()))
     for section in ("automations", "schedules"):
         for n, rule in enumerate(work.get(section, ())):
-            for a, action in enumerate(rule["do"]):
-                yield ACTION, (section, n, "do", a), action
+            yield from _steps((section, n, "do"), rule["do"])
             if "on" in rule:
                 yield TRIGGER, (section, n, "on"), rule["on"]
+
+
+def _steps(path: tuple, steps: Any) -> Iterator[tuple[_Poly, tuple, dict[str, Any]]]:
+    for number, step in enumerate(steps):
+        yield ACTION, (*path, number), step
+        for name in kinds.NESTS:
+            yield from _steps((*path, number, name), step.get(name, ()))

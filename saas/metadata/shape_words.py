@@ -35,7 +35,7 @@ EXPECTED: dict[str, LazyString] = {
     "field_right": lazy("Write “hidden”, “masked”, “read” or “write”, or {\"access\": \"read\", \"if\": \"status != 'draft'\"}."),
     "create": lazy("Write true, false, or {\"if\": \"amount < 1000\"}."),
     "from": lazy("Write a list of stages in square brackets, or [\"*\"] for every stage."),
-    "menu_item": lazy("Write an entity, or “entity:view”, “report:key”, “dashboard:key” or “board:entity”."),
+    "menu_item": lazy("Write an entity, or “entity:view”, “new:entity”, “report:key”, “statement:key”, “dashboard:key” or “board:entity”."),
     "widget_sort": lazy("Write “-value”, “value” or “label”, or a list of fields."),
     "cron": lazy("Write five parts (minute, hour, day, month, weekday), for example “0 2 * * *” for every night at two."),
     "format": lazy("Write \"format\": 1."),
@@ -43,6 +43,7 @@ EXPECTED: dict[str, LazyString] = {
     "text": lazy("Write a text in quotes."),
     "literals": lazy("Write each field with its value, for example {\"name\": \"Smith Ltd\", \"amount\": 500}."),
     "example_act": lazy("Write one of: {\"create\": {}}, {\"update\": {…}}, {\"transition\": \"…\"}, {\"delete\": true}, {\"read\": true}."),
+    "amount": lazy("Write a whole number, or the key of a setting in quotes, for example \"pool_days\"."),
     "depth": lazy("Nothing here needs so many brackets inside each other: one may not be closed."),
     "storable": lazy("Write it anew: it holds an invisible character (NUL or half of a sign), or a number that is not finite."),
 }

@@ -12,6 +12,8 @@ from saas.metadata.problems import listing, unknown_text
 from saas.metadata.references import action_entity
 
 ALWAYS = ("me", "today")
+IN_DOCUMENTS = ("company",)  # what only documents know beside
+IN_MESSAGES = ("company", "unsubscribe")  # what only messages know beside
 _NAME = re.compile(r"\{\{-?\s*([A-Za-z_][A-Za-z0-9_.]*)")
 
 
@@ -19,6 +21,19 @@ def check_templates(check: Check) -> None:
     for scene in check.scenes():
         if scene.entity in check.entities:
             _scene(check, scene)
+    for document in check.bundle.documents:
+        for path, texts in ((f"documents[{document.key}]", {"heading": document.heading, "signatures": document.signatures}), *((f"documents[{document.key}].parts[{p.key}]", {"text": p.text}) for p in document.parts)):
+            for where, text in _texts(texts):
+                for name in dict.fromkeys(_NAME.findall(text)):
+                    if name not in IN_DOCUMENTS:
+                        _name(check, f"{path}.{where}", document.entity, name, {})
+    for template in check.bundle.templates:
+        if template.entity not in check.entities:
+            continue
+        for where, text in _texts({"subject": template.subject, "body": template.body}):
+            for name in dict.fromkeys(_NAME.findall(text)):
+                if name not in IN_MESSAGES:
+                    _name(check, f"templates[{template.key}].{where}", template.entity, name, {})
 
 
 def _scene(check: Check, scene: Scene) -> None:

@@ -14,15 +14,20 @@ Raw = dict[str, Any]
 
 # Names that mean something else in Python.
 _NAMES: Mapping[type, Mapping[str, str]] = {
+    m.StageDef: {"condition": "if"},
     m.TransitionDef: {"sources": "from"},
     m.BranchDef: {"condition": "if"},
-    m.ActionDef: {"condition": "if", "alias": "as"},
+    m.ActionDef: {"condition": "if", "alias": "as", "otherwise": "else"},
+    m.WebhookDef: {"condition": "if"},
     m.AutomationDef: {"condition": "if"},
     m.TriggerDef: {"source": "from", "transition": "key"},
     m.ScopeRule: {"condition": "if"},
     m.FieldRight: {"condition": "if"},
     m.EntityRights: {"import_": "import"},
     m.ExampleDef: {"role": "as"},
+    m.ApprovalStartDef: {"condition": "if"},
+    m.ApprovalStepDef: {"condition": "if"},
+    m.ApprovalWayDef: {"condition": "if"},
 }
 # What must be written even where it says what is assumed anyway.
 _KEPT: Mapping[type, Iterable[str]] = {m.DuplicateDef: ("action",), m.SettingDef: ("default",), m.OptionSetDef: ("options",)}
@@ -37,12 +42,22 @@ def bundle_to_raw(bundle: m.Bundle) -> Raw:
     return raw
 
 
+def definition_to_raw(value: Any) -> Raw:
+    """The JSON of one definition."""
+    return _write(value)
+
+
+def steps_to_raw(steps: Iterable[m.ActionDef]) -> list[Raw]:
+    """The JSON of steps."""
+    return [_write(step) for step in steps]
+
+
 def _write(value: Any) -> Any:
     if isinstance(value, m.FieldDef):
         return _typed(value, field_types.find(value.type), {"system"})
     if isinstance(value, m.WidgetDef):
         return _typed(value, widget_types.find(value.type), set())
-    if isinstance(value, m.ActionDef):
+    if isinstance(value, (m.ActionDef, m.TriggerDef)):
         return {**_plain(value, {"options"}), **_write(value.options)}
     special = _SPECIAL.get(type(value))
     if special is not None:
@@ -83,7 +98,7 @@ def _entity(value: m.EntityDef) -> Raw:
     fields = {f.key: f for f in value.fields}
     own = {u.key for u in value.unique if u.fields == (u.key,) and u.key in fields and u.when is None and u.message == fields[u.key].message}
     raw = _plain(value, {"unique", "timeline", "fields"})
-    raw["fields"] = [{**_write(f), "unique": True} if f.key in own else _write(f) for f in value.fields]
+    raw["fields"] = [{**_write(f), "unique": True} if f.key in own else _write(f) for f in value.fields if not f.made]
     if rules := [_write(u) for u in value.unique if u.key not in own]:
         raw["unique"] = rules
     if value.timeline:

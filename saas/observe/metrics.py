@@ -56,6 +56,7 @@ pool_wait = Histogram("saas_pool_wait_seconds", "Seconds until a transaction had
 jobs_ended = Counter("saas_jobs_ended", "Attempts at jobs that ended, by kind and outcome.", ["kind", "outcome"], registry=REGISTRY)
 job_seconds = Histogram("saas_job_seconds", "How long attempts at jobs took.", ["kind"], buckets=_JOB_BUCKETS, registry=REGISTRY)
 mails = Counter("saas_mails", "Attempts at sending a message, by outcome.", ["outcome"], registry=REGISTRY)
+outbox_messages = Counter("saas_outbox_messages", "Attempts at sending a message of the outbox, by kind and outcome.", ["kind", "outcome"], registry=REGISTRY)
 webhooks = Counter("saas_webhooks", "Events received from other services, by outcome.", ["source", "outcome"], registry=REGISTRY)
 config_entries = Gauge("saas_config_cache_entries", "Compiled configurations in memory.", registry=REGISTRY, multiprocess_mode="livesum")
 config_bytes = Gauge("saas_config_cache_bytes", "Memory counted for compiled configurations.", registry=REGISTRY, multiprocess_mode="livesum")

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
-from saas.errors import AppError, BadRequest, InvalidInput, PermissionDenied
+from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, PermissionDenied
 from saas.i18n import lazy, pick, titled
 from saas.runtime import jobs, permissions
 from saas.runtime import operations as ops
@@ -21,12 +21,12 @@ INLINE = 500
 MOST = 20_000
 BATCH = 50
 MAX_REPORTED = 500
-ACTIONS = ("update", "delete", "restore", "transition", "assign")
+ACTIONS = ("update", "delete", "restore", "transition", "assign", "claim", "release")
 
 
 @dataclass(frozen=True, slots=True)
 class BulkPlan:
-    """`action`: update (values), delete, restore, transition (key, values), assign (values {"owner": id})."""
+    """`action`: update (values), delete, restore, transition (key, values), assign (values {"owner": id}), claim, release."""
 
     entity: str
     action: str
@@ -60,10 +60,13 @@ def _plan(ctx: Context, entity_key: str, action: str, values: Mapping[str, Any],
     entity = entity_of(ctx, entity_key)
     if action not in ACTIONS:
         raise BadRequest(lazy("“%(action)s” cannot be done with many records.", action=action), field="action")
-    if not any(r.bulk for r in permissions.entity_rights(ctx, entity_key)):
+    # Claiming and giving back have limits of their own, and are a person's daily work.
+    if action not in ("claim", "release") and not any(r.bulk for r in permissions.entity_rights(ctx, entity_key)):
         raise PermissionDenied(lazy("Your role does not allow this."), right="bulk", entity=entity_key)
     if action == "transition" and (entity.pipeline is None or entity.pipeline.transition(key or "") is None):
         raise BadRequest(lazy("There is no transition “%(key)s” here.", key=key), field="key")
+    if action in ("claim", "release") and not entity.defn.pools:
+        raise BadRequest(lazy("These records come from no pool."), field="action")
     if action == "assign" and (not entity.defn.owned or "owner" not in values):
         raise BadRequest(lazy("Say who shall be responsible."), field="owner")
     if action == "update" and not values:
@@ -72,14 +75,19 @@ def _plan(ctx: Context, entity_key: str, action: str, values: Mapping[str, Any],
 
 
 async def _all_ids(ctx: Context, plan: BulkPlan, **asked: Any) -> list[UUID]:
-    """Every record of the list as it is now: read first, so that changes do not move records in or out of it meanwhile."""
+    return await list_ids(ctx, plan.entity, deleted=plan.action == "restore", **asked)
+
+
+async def list_ids(ctx: Context, entity_key: str, *, deleted: bool = False, **asked: Any) -> list[UUID]:
+    """Every record of the list (filter, view, q) as it is now, and a few more than MOST at most: read first, so that changes do not move
+    records in or out of it meanwhile."""
     found: list[UUID] = []
     after: str | None = None
     async with tenant_transaction(ctx.tenant_id):
         while True:
             page = await execute(
                 ctx,
-                ops.List(entity=plan.entity, fields=["id"], sort=["-created_at"], limit=MAX_LIMIT, after=after, deleted=plan.action == "restore", **asked),
+                ops.List(entity=entity_key, fields=["id"], sort=["-created_at"], limit=MAX_LIMIT, after=after, deleted=deleted, **asked),
             )
             found += [r.id for r in page.records]
             after = page.next
@@ -103,7 +111,7 @@ async def run_batch(ctx: Context, plan: BulkPlan, ids: Sequence[UUID], report: d
     """Some records in the transaction that is open; each stands or falls alone."""
     ctx = ctx.replace(origin="bulk")
     failed: list[tuple[UUID, str]] = []
-    for record_id in ids:
+    for record_id in sorted(ids) if plan.action in ("claim", "release", "assign") else ids:  # in one order, so that two people do not wait for each other
         try:
             await execute(ctx, _operation(plan, record_id))
             report["done"] += 1
@@ -123,7 +131,21 @@ def _operation(plan: BulkPlan, record_id: UUID) -> Any:
         return ops.Restore(entity=plan.entity, id=record_id)
     if plan.action == "transition":
         return ops.Transition(entity=plan.entity, id=record_id, key=plan.key or "", values=plan.values, brief=True)
+    if plan.action == "claim":
+        return ops.Claim(entity=plan.entity, id=record_id, brief=True)
+    if plan.action == "release":
+        return ops.Release(entity=plan.entity, id=record_id, brief=True)
+    if plan.action == "assign" and plan.values["owner"]:
+        return ops.Assign(entity=plan.entity, id=record_id, to=person_of(plan.values["owner"]), brief=True)
     return ops.Update(entity=plan.entity, id=record_id, values=plan.values, brief=True)
+
+
+def person_of(value: Any) -> UUID:
+    """The id of a person as somebody gave it. Errors: InvalidInput."""
+    try:
+        return UUID(str(value))
+    except ValueError as error:
+        raise InvalidInput([FieldProblem("owner", "unknown_user", lazy("Choose one of the people offered."), "/owner")]) from error
 
 
 def _message(ctx: Context, plan: BulkPlan, error: AppError) -> str:

@@ -32,6 +32,7 @@ from saas.runtime.context import Context
 from saas.runtime.data_steps import problems_of_steps
 from saas.runtime.examples import ExampleResult, run_examples
 from saas.runtime.impact import Impact, Survey
+from saas.runtime.said import written
 from saas.runtime.words import from_json, to_json
 from saas.tenants import new_id, record_audit
 from saas.tenants.limits import reached
@@ -319,7 +320,7 @@ async def _keep(ctx: Context, base: int, raw: Mapping[str, Any], data: Data, rep
         created_at = await conn.fetchval(
             "INSERT INTO config_plan (tenant_id, id, base_revision, hash, bundle, data, report, author_id, pack) "
             "VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8, $9::jsonb) RETURNING created_at",
-            ctx.tenant_id, plan_id, base, hash_, _json(raw), _json(data), _json(report.to_json()), ctx.user_id, _json(pack.bundle) if pack else None,
+            ctx.tenant_id, plan_id, base, hash_, written(raw), written(data), written(report.to_json()), ctx.user_id, written(pack.bundle) if pack else None,
         )  # fmt: skip
         await remove_old_plans(conn, ctx.tenant_id)
         facts = {"base": base, "hash": hash_, "changes": len(report.changes), "problems": len(report.problems), "can_publish": report.can_publish}
@@ -524,12 +525,8 @@ async def _remember(conn: Any, ctx: Context, pack: Pack, revision: int) -> None:
     await conn.execute(
         "INSERT INTO pack_install (tenant_id, pack_key, version, bundle, revision) VALUES ($1, $2, $3, $4::jsonb, $5) "
         "ON CONFLICT (tenant_id, pack_key) DO UPDATE SET version = $3, bundle = $4::jsonb, revision = $5, installed_at = now()",
-        ctx.tenant_id, pack.key, pack.version, _json(pack.bundle), revision,
+        ctx.tenant_id, pack.key, pack.version, written(pack.bundle), revision,
     )  # fmt: skip
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 # ---- looking back -------------------------------------------------------------------------------------------------------

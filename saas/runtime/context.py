@@ -15,7 +15,7 @@ from saas.tenants import WRITABLE, KeyScope, Limits, Support, limits_of
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """`clock` shifts the tenant's time for tests and demos (seconds added to the real time)."""
+    """`clock_offset_seconds` is how far the tenant's clock is ahead of real time (saas.runtime.clock)."""
 
     id: UUID
     slug: str
@@ -76,8 +76,11 @@ class Context:
     operation_id: UUID | None = None  # groups the events of one act
     elevated: bool = False  # acts of the configuration itself (effects, automations): no rights are asked, the user stays named
     running: tuple[str, ...] = ()  # automations being run, outermost first
+    granted: tuple[UUID, str] | None = None  # the transition of a record that an approval has just agreed to
     key: KeyScope | None = None  # the limits of the API key that asks; None: a person, or a program with all their rights
     support: Support | None = None  # an operator who looks in, with the tenant's leave
+    form: str | None = None  # the entry form through which records are written
+    foreseeing: bool = False  # it will be taken back: what leaves the database, such as a file, must not happen
     viewer: Context | None = None  # who looks through this person's eyes: nothing is shown that they may not see themselves
 
     @property
@@ -103,6 +106,11 @@ class Context:
         if self.fixed_now is not None:
             return self.fixed_now
         return datetime.now(UTC) + timedelta(seconds=self.tenant.clock_offset_seconds)
+
+    @property
+    def real_now(self) -> datetime:
+        """Aware UTC; the clock of contracts and security, which nobody moves."""
+        return datetime.now(UTC)
 
     @property
     def today(self) -> date:

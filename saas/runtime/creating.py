@@ -5,7 +5,8 @@ people exist, what is unique, numbers, rows, links, stages, history, tokens and 
 all of them. A record goes the single way instead wherever its outcome, or what follows from it, could depend on the others:
 
 - all of them, where an automation runs before or after a record is created, where field rights have conditions, where an
-  expression looks at parents or children, or where reading a linked record depends on something computed (`goes_together`);
+  expression looks at parents or children, or where reading a linked record depends on something computed (`goes_together`),
+  and where a rule looks for similar records;
 - one that has files, stands below another in a tree, is chosen by a candidate filter, or whose unique value or duplicate rule
   meets another record, in the database or earlier among these: the ones before it are written first;
 - all of a group that could not be written after all, e.g. because somebody else took a unique value at this moment.
@@ -31,13 +32,31 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types, trigger_types
 from saas.metadata.models import FieldDef
-from saas.runtime import events, numbers, permissions, quota, records, rollups, search, uniques, validate
+from saas.runtime import (
+    events,
+    ledgers,
+    numbers,
+    permissions,
+    pricing,
+    quota,
+    records,
+    rollups,
+    search,
+    twins,
+    uniques,
+    validate,
+)
 from saas.runtime.acts import Act, Happening
+from saas.runtime.automations import of_children
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, requirements
+from saas.runtime.pools import holding
+from saas.runtime.portal import roles_of
 from saas.runtime.rows import EncodedMany, Row, encode_many
+from saas.runtime.segment_sql import isolates
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import Draft
+from saas.runtime.webhooks import hooks_of
 from saas.tenants import new_id
 
 T = TypeVar("T")
@@ -62,7 +81,8 @@ class _Group:
 
 async def create_many(act: Act, entity: Entity, rows: Sequence[Mapping[str, Any]], alone: Alone, *, confirm_duplicates: bool = False) -> list[UUID | AppError]:
     """Create what can be created; for each of `rows` the new id, or why there is none."""
-    if len(rows) < 2 or not permissions.may(act.ctx, "create", entity.key) or not goes_together(act.ctx, entity):
+    alike = any(matcher.similar for _, matcher in _asking_rules(act.ctx, entity, confirm_duplicates))  # no mark tells who is similar
+    if len(rows) < 2 or alike or not permissions.may(act.ctx, "create", entity.key) or not goes_together(act.ctx, entity):
         return [await _tried(alone, values, _moment(act.ctx, place)) for place, values in enumerate(rows)]
     group = _Group(act, entity)
     drafts = []
@@ -125,7 +145,7 @@ async def let_others(place: int) -> None:
 
 def goes_together(ctx: Context, entity: Entity) -> bool:
     """Whether new records of this entity can be checked and written together for this person."""
-    if ctx.viewer is not None or permissions.conditions(ctx, entity):
+    if ctx.viewer is not None or permissions.conditions(ctx, entity) or permissions.portals(ctx) or roles_of(ctx.config, entity.key):
         return False
     key = ("creating.together", entity.key, None if ctx.unrestricted else (ctx.user.role_keys, ctx.key))
     return ctx.config.cached(key, lambda: _is_plain(ctx, entity) and all(_is_settled(ctx, target) for target in _targets(ctx, entity)))
@@ -133,10 +153,18 @@ def goes_together(ctx: Context, entity: Entity) -> bool:
 
 def _is_plain(ctx: Context, entity: Entity) -> bool:
     """Nothing runs when a record is created, and all that is computed of it is computed of its own values."""
+    if isolates(ctx, entity):  # what nobody names is filled in from the maker's segments
+        return False
+    if holding.goes_alone(ctx, entity) or ledgers.over(ctx, entity.key) or pricing.of_lines(ctx, entity.key):  # each starts from what the one before it left
+        return False
+    if records.closable(ctx, entity):
+        return False
     blank = Row(id=UUID(int=0), entity=entity.key, version=0)
+    if hooks_of(ctx.config, entity.key):  # each tells of itself
+        return False
     for kind in ("before_save", "create"):
         happening = Happening(kind, entity, blank, None, frozenset(entity.fields))
-        if any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):
+        if of_children(ctx.config, entity.key) or any(trigger_types.get(a.on.trigger).matches(a.on, happening) for a in ctx.config.automations(entity.key)):
             return False
     texts = [
         *validate.own_texts(entity), *(f.read_only_if for f in entity.declared.values()), *(rule.when for rule in entity.defn.unique),
@@ -156,7 +184,7 @@ def _is_settled(ctx: Context, target: Entity) -> bool:
 
 def _looks_only_at_itself(ctx: Context, entity: Entity, texts: Iterable[str | None], *, computed: bool = True) -> bool:
     env = RecordEnv(ctx, entity, Row(id=UUID(int=0), entity=entity.key, version=0))
-    paths, children = requirements(env, [ex.parse(text) for text in texts if text])
+    paths, children, _standings = requirements(env, [ex.parse(text) for text in texts if text])
     if children or any(len(path) > 1 for path in paths):
         return False
     return computed or not any(path[0] in entity.fields and field_types.get(entity.fields[path[0]].type).computed for path in paths)
@@ -276,10 +304,18 @@ async def _claims(group: _Group, drafts: Sequence[Draft], confirmed: bool) -> di
     """{record: {unique rule: value}} of those that meet no other record."""
     ctx, entity = group.ctx, group.entity
     wanted = {d.row.id: uniques.claims_of(entity, d.row, group.env(d.row)) for d in drafts}
-    rules = [rule for rule in entity.defn.duplicates if rule.action == "block" or not (confirmed or ctx.unrestricted)]
-    marked = {d.row.id: set(uniques.marks(entity, d.row, [rule for rule in rules if d.changed & set(rule.match)])) for d in drafts}
+    rules = _asking_rules(ctx, entity, confirmed)
+    marked = {
+        d.row.id: {
+            (ctx.config.entity(matcher.target).number, mark)
+            for rule, matcher in rules
+            if d.changed & set(rule.match)
+            for mark in twins.marks(ctx.config, entity, d.row, [matcher])
+        }
+        for d in drafts
+    }
     seen: set[Any] = await uniques.taken(group.act.conn, ctx, entity, {item for claims in wanted.values() for item in claims.items()})
-    seen |= await uniques.marked(group.act.conn, ctx, entity, set().union(*marked.values()) if marked else set())
+    seen |= await twins.marked(group.act.conn, ctx, set().union(*marked.values()) if marked else set())
     free = {}
     for draft in drafts:
         mine = {*wanted[draft.row.id].items(), *marked[draft.row.id]}
@@ -287,6 +323,15 @@ async def _claims(group: _Group, drafts: Sequence[Draft], confirmed: bool) -> di
             free[draft.row.id] = wanted[draft.row.id]
         seen |= mine
     return free
+
+
+def _asking_rules(ctx: Context, entity: Entity, confirmed: bool) -> list[Any]:
+    """The duplicate rules that could refuse a record, with their matchers."""
+    return [
+        (rule, matcher)
+        for rule, matcher in twins.own_rules(ctx.config, entity)
+        if rule.action in ("block", "queue") or rule.confirm_roles or rule.reason or not (confirmed or ctx.unrestricted)
+    ]
 
 
 # ---- writing ------------------------------------------------------------------------------------------------------------------
@@ -356,14 +401,14 @@ async def _tokens(group: _Group, made: Sequence[Row]) -> dict[UUID, set[str]]:
     ctx, entity = group.ctx, group.entity
     found = {}
     for place, row in enumerate(made):
-        found[row.id] = search.tokens(search.searchable_text(ctx, entity, row)).union(uniques.marks(entity, row))
+        found[row.id] = search.tokens(search.searchable_text(ctx, entity, row)).union(twins.tokens(ctx.config, entity, row))
         await let_others(place)
     return found
 
 
 async def _number(group: _Group, made: Sequence[Row]) -> None:
     for declared in group.entity.declared.values():
-        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" else []
+        without = [row for row in made if not row.values.get(declared.key)] if declared.type == "auto" and not declared.options.get("later") else []
         if without:
             given = await numbers.give(group.act.conn, group.ctx, group.entity, declared, [group.ctx.today] * len(without))
             for row, number in zip(without, given, strict=True):
@@ -371,7 +416,8 @@ async def _number(group: _Group, made: Sequence[Row]) -> None:
 
 
 async def _departments(group: _Group, made: Sequence[Row]) -> None:
-    people = {row.id: row.owner if group.entity.defn.owned else row.created_by for row in made}
+    in_pools = bool(group.entity.defn.pools)  # what nobody owns yet lies with the department of whoever brought it
+    people = {row.id: row.owner or (row.created_by if in_pools else None) if group.entity.defn.owned else row.created_by for row in made}
     known = {group.ctx.user.id: group.ctx.user.department_id} if group.ctx.user else {}
     others = list({person for person in people.values() if person} - known.keys())
     if others:

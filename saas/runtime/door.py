@@ -3,6 +3,7 @@ with what the person may see."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,17 +13,35 @@ from uuid import UUID
 import asyncpg
 
 from saas.db import in_transaction, limits, tenant_transaction
-from saas.errors import AppError, BadRequest, Conflict, NotFound, TooSlow
+from saas.errors import AppError, BadRequest, Conflict, NotFound, RecordMerged, TooSlow
 from saas.i18n import gettext as _
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import OptionDef, ViewDef
-from saas.runtime import aggregates, costs, creating, events, permissions, pipelines, records, search
+from saas.runtime import (
+    aggregates,
+    buttons,
+    composing,
+    costs,
+    creating,
+    events,
+    merging,
+    permissions,
+    pipelines,
+    postings,
+    records,
+    reviews,
+    runs,
+    search,
+    upserts,
+)
 from saas.runtime import operations as ops
 from saas.runtime.acts import Act
+from saas.runtime.approvals import flows
 from saas.runtime.context import Context
+from saas.runtime.pools import moves
 from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
@@ -35,9 +54,9 @@ ATTEMPTS = 4  # of a write that met another one
 async def execute(ctx: Context, operation: Any) -> Any:
     """Run one operation (saas.runtime.operations) for `ctx`.
 
-    CreateMany -> [id or AppError]; Create, Update, Delete, Restore, Transition -> Change; Get -> Record; List -> Page; Board -> [BoardColumn];
-    Aggregate -> [AggregateRow]; History -> [HistoryEntry].
-    Errors: NotFound, PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
+    CreateMany -> [id or AppError]; UpsertMany -> [Loaded or AppError]; Create, Update, Delete, Restore, Transition, Press, Claim, Assign, Release, Reverse, Compose, Merge, UndoMerge -> Change; Get -> Record; List -> Page;
+    Board -> [BoardColumn]; Aggregate -> [AggregateRow]; History -> [HistoryEntry]; CompareForMerge -> MergeSheet; GetMerge -> PastMerge; Decide -> Change.
+    Errors: NotFound, RecordMerged (with where it leads), PermissionDenied, InvalidInput, StaleVersion, Conflict, DuplicateFound, BadRequest, TooSlow, Unavailable.
     A write that fails leaves nothing behind, also inside a larger transaction.
     """
     handler, writes = _HANDLERS[type(operation)]
@@ -48,10 +67,23 @@ async def execute(ctx: Context, operation: Any) -> Any:
         ctx = ctx.replace(fixed_now=now, operation_id=ctx.operation_id or new_id(now))
     else:
         ctx = ctx.replace(fixed_now=now)
+    try:
+        return await _execute(ctx, handler, entity, operation, writes=writes)
+    except AppError as error:
+        if writes:
+            await runs.keep_undone(ctx, error)
+        raise
+
+
+async def _execute(ctx: Context, handler: Callable[..., Awaitable[Any]], entity: Entity, operation: Any, *, writes: bool) -> Any:
     for attempt in range(ATTEMPTS):
         try:
             async with _transaction(ctx, writes) as conn:
-                return await handler(conn, ctx, entity, operation)
+                try:
+                    return await handler(conn, ctx, entity, operation)
+                except NotFound as error:
+                    await _lead_on(conn, ctx, entity, operation, error)
+                    raise
         except Conflict as error:
             # Two acts waited for each other and the database ended one of them: nothing of it is left, so it is done again.
             if error.data.get("reason") != "deadlock" or in_transaction() or attempt == ATTEMPTS - 1:
@@ -63,6 +95,16 @@ async def execute(ctx: Context, operation: Any) -> Any:
         except asyncpg.DataError as error:
             raise BadRequest(lazy("A value is outside of what can be computed or stored.")) from error
     raise AssertionError("unreachable")
+
+
+async def _lead_on(conn: Any, ctx: Context, entity: Entity, operation: Any, error: NotFound) -> None:
+    """An id that was merged away leads to the record it lives on in, for those who may see that one. Raises RecordMerged, or nothing."""
+    record_id = getattr(operation, "id", None)
+    if isinstance(error, RecordMerged) or not isinstance(record_id, UUID):
+        return
+    survivor = await merging.survivor_of(conn, ctx, entity, record_id)
+    if survivor is not None and await records.find(conn, ctx, entity, survivor) is not None:
+        raise RecordMerged(entity=entity.key, merged_into=str(survivor)) from error
 
 
 @asynccontextmanager
@@ -99,12 +141,20 @@ async def _shown(conn: Any, ctx: Context, entity: Entity, record_id: UUID, *, de
         return None
     [record] = await present(conn, ctx, entity, [row], names=names)
     record.can = can(ctx, entity, row)
+    if not deleted and buttons.buttons_of(ctx, entity):
+        record.can.buttons = await buttons.offers(conn, ctx, entity, record)
     return record
+
+
+async def _press(conn: Any, ctx: Context, entity: Entity, op: ops.Press) -> ops.Change:
+    act = Act(conn, ctx)
+    await buttons.press(act, entity, op.id, op.key)
+    return await _change(act, entity, op.id, _("Done"))
 
 
 async def _create(conn: Any, ctx: Context, entity: Entity, op: ops.Create) -> ops.Change:
     act = Act(conn, ctx)
-    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, record_id=op.id)
+    row = await records.create(act, entity, op.values, confirm_duplicates=op.confirm_duplicates, reason=op.reason, record_id=op.id)
     return await _change(act, entity, row.id, _said(ctx, entity, "created", _("Saved")), brief=op.brief)
 
 
@@ -122,26 +172,104 @@ async def _create_many(conn: Any, ctx: Context, entity: Entity, op: ops.CreateMa
 
 async def _update(conn: Any, ctx: Context, entity: Entity, op: ops.Update) -> ops.Change:
     act = Act(conn, ctx)
-    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates)
+    await records.update(act, entity, op.id, op.values, version=op.version, confirm_duplicates=op.confirm_duplicates, reason=op.reason)
     return await _change(act, entity, op.id, _said(ctx, entity, "updated", _("Saved")), brief=op.brief)
 
 
 async def _delete(conn: Any, ctx: Context, entity: Entity, op: ops.Delete) -> ops.Change:
     act = Act(conn, ctx)
-    await records.delete(act, entity, op.id, version=op.version)
+    await records.delete(act, entity, op.id, version=op.version, along=op.along and ctx.unrestricted)
     return ops.Change(None, act.effects, act.warnings, _said(ctx, entity, "deleted", _("Deleted")))
 
 
 async def _restore(conn: Any, ctx: Context, entity: Entity, op: ops.Restore) -> ops.Change:
     act = Act(conn, ctx)
+    await merging.refuse_traced(conn, ctx, entity, op.id)
     await records.restore(act, entity, op.id)
     return await _change(act, entity, op.id, _("Restored"))
+
+
+async def _merge(conn: Any, ctx: Context, entity: Entity, op: ops.Merge) -> ops.Change:
+    act = Act(conn, ctx)
+    merged = await merging.merge(act, entity, op.survivor, op.losers, op.choices, winner=op.winner, versions=op.versions, patient=op.patient)
+    change = await _change(act, entity, merged.survivor, _("Merged"))
+    return dataclasses.replace(change, merge=merged.id)
+
+
+async def _undo_merge(conn: Any, ctx: Context, entity: Entity, op: ops.UndoMerge) -> ops.Change:
+    act = Act(conn, ctx)
+    survivor = await merging.undo(act, entity, op.merge, patient=op.patient)
+    return dataclasses.replace(await _change(act, entity, survivor, _("The merge was undone")), merge=op.merge)
+
+
+async def _compare_for_merge(conn: Any, ctx: Context, entity: Entity, op: ops.CompareForMerge) -> ops.MergeSheet:
+    return await merging.sheet(Act(conn, ctx), entity, op.survivor, op.losers, op.choices, op.winner)
+
+
+async def _decide(conn: Any, ctx: Context, entity: Entity, op: ops.Decide) -> ops.Change:
+    act = Act(conn, ctx)
+    review, about = reviews.review_of(ctx, op.review)
+    if about.key != entity.key:
+        raise NotFound(lazy("There is no such review here."))
+    case = await reviews.decide(act, review, op.item, op.target, op.sources, op.values)
+    return ops.Change(None, act.effects, act.warnings, _("Decided"), case=case)
+
+
+async def _get_merge(conn: Any, ctx: Context, entity: Entity, op: ops.GetMerge) -> merging.PastMerge:
+    return await merging.past_merge(conn, ctx, entity, op.merge)
 
 
 async def _transition(conn: Any, ctx: Context, entity: Entity, op: ops.Transition) -> ops.Change:
     act = Act(conn, ctx)
     _row, transition = await pipelines.move_record(act, entity, op.id, op.key, op.values, version=op.version)
     return await _change(act, entity, op.id, pick(transition.done, ctx.locale) or _("Done"), brief=op.brief)
+
+
+async def _upsert_many(conn: Any, ctx: Context, entity: Entity, op: ops.UpsertMany) -> list[upserts.Loaded | AppError]:
+    return await upserts.upsert_many(conn, ctx, entity, op.by, op.rows)
+
+
+async def _compose(conn: Any, ctx: Context, entity: Entity, op: ops.Compose) -> ops.Change:
+    act = Act(conn, ctx)
+    form = composing.form_called(ctx, op.form)
+    row = await composing.compose(act, form, op.main.id, op.main, op.parts, confirm_duplicates=op.confirm_duplicates)
+    return await _change(act, entity, row.id, _said(ctx, entity, "updated" if op.main.id else "created", _("Saved")))
+
+
+async def _start_approval(conn: Any, ctx: Context, entity: Entity, op: ops.StartApproval) -> ops.Change:
+    act = Act(conn, ctx)
+    await flows.start(act, entity, op.id, op.approval, way=op.way, people=op.people, together=op.together, comment=op.comment)
+    return await _change(act, entity, op.id, _("The approval has been started"))
+
+
+async def _act_on_approval(conn: Any, ctx: Context, entity: Entity, op: ops.ActOnApproval) -> ops.Change:
+    act = Act(conn, ctx)
+    message = await flows.act_on(act, entity, op.id, op.flow, op.act, task_id=op.task, comment=op.comment, to=op.to, person=op.person)
+    return await _change(act, entity, op.id, message)
+
+
+async def _claim(conn: Any, ctx: Context, entity: Entity, op: ops.Claim) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await (moves.claim(act, entity, op.id) if op.id is not None else moves.claim_next(act, entity, op.pool))
+    return await _change(act, entity, row.id, _("It is yours now"), brief=op.brief)
+
+
+async def _assign(conn: Any, ctx: Context, entity: Entity, op: ops.Assign) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.assign(act, entity, op.id, op.to)
+    return await _change(act, entity, row.id, _("Assigned"), brief=op.brief)
+
+
+async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await moves.release(act, entity, op.id)
+    return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
+
+
+async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:
+    act = Act(conn, ctx)
+    row = await postings.reverse(act, entity, op.id, op.reason)
+    return await _change(act, entity, row.id, _("Reversed"))
 
 
 # ---- reads -------------------------------------------------------------------------------------------------------------
@@ -157,7 +285,8 @@ def _may_look(ctx: Context, entity: Entity, *, deleted: bool) -> None:
 
 async def _get(conn: Any, ctx: Context, entity: Entity, op: ops.Get) -> ops.Record:
     _may_look(ctx, entity, deleted=op.deleted)
-    record = await _shown(conn, ctx, entity, op.id, deleted=op.deleted)
+    merged = op.deleted and await merging.survivor_of(conn, ctx, entity, op.id) is not None
+    record = None if merged else await _shown(conn, ctx, entity, op.id, deleted=op.deleted)
     if record is None:
         raise NotFound(lazy("This record does not exist, or you may not see it."))
     return record
@@ -179,6 +308,8 @@ async def _list(conn: Any, ctx: Context, entity: Entity, op: ops.List) -> ops.Pa
     _may_look(ctx, entity, deleted=op.deleted)
     view = await _view(conn, ctx, entity, op.view)
     query = Query(ctx, entity, right=op.right, deleted=op.deleted)
+    if op.deleted:  # what was merged comes back by undoing the merge
+        query.where.append(merging.untraced_sql(entity, query.scope.param(ctx.tenant_id, "uuid")))
     if op.right == "export":  # what may leave is never more than what may be seen
         query.where.append(permissions.right_sql("read", query.scope))
     within, filter_ = _filters(view, op.filter)
@@ -299,6 +430,20 @@ _HANDLERS: dict[type, tuple[Callable[..., Awaitable[Any]], bool]] = {
     ops.Delete: (_delete, True),
     ops.Restore: (_restore, True),
     ops.Transition: (_transition, True),
+    ops.Compose: (_compose, True),
+    ops.UpsertMany: (_upsert_many, True),
+    ops.StartApproval: (_start_approval, True),
+    ops.ActOnApproval: (_act_on_approval, True),
+    ops.Press: (_press, True),
+    ops.Merge: (_merge, True),
+    ops.UndoMerge: (_undo_merge, True),
+    ops.CompareForMerge: (_compare_for_merge, False),
+    ops.GetMerge: (_get_merge, False),
+    ops.Decide: (_decide, True),
+    ops.Claim: (_claim, True),
+    ops.Assign: (_assign, True),
+    ops.Release: (_release, True),
+    ops.Reverse: (_reverse, True),
     ops.Get: (_get, False),
     ops.List: (_list, False),
     ops.Board: (_board, False),

@@ -25,6 +25,7 @@ class RecordEnv(Constants, ex.Env):
         self.ctx, self.entity, self.row, self.before, self.extra = ctx, entity, row, old, dict(extra or {})
         self.parents: dict[str, RecordEnv] = {}
         self.children: dict[Any, Any] = {}
+        self.standings: dict[tuple[str, str | None], tuple[int, int] | None] = {}
 
     def value(self, path: tuple[str, ...]) -> Any:
         head = path[0]
@@ -49,6 +50,9 @@ class RecordEnv(Constants, ex.Env):
         if node in self.children:
             return self.children[node]
         return {"exists": False, "all": True}[node.fn] if node.fn in ("exists", "all") else ex.aggregate(node.fn, [])
+
+    def standing(self, field: str, among: str | None) -> tuple[int, int] | None:
+        return self.standings.get((field, among))
 
     def old(self, field: str) -> Any:
         return self._to_expr(self.entity.fields[field], self.before) if self.before else None
@@ -101,7 +105,10 @@ async def fill(conn: Any, env: RecordEnv, nodes: Iterable[Any]) -> None:
     await _read(conn, env, *requirements(env, nodes))
 
 
-async def _read(conn: Any, env: RecordEnv, paths: Iterable[tuple[str, ...]], children: Iterable[Any]) -> None:
+async def _read(conn: Any, env: RecordEnv, paths: Iterable[tuple[str, ...]], children: Iterable[Any], standings: Iterable[tuple[str, str | None]]) -> None:
+    for wanted in standings:
+        if wanted not in env.standings and env.row.version:
+            env.standings[wanted] = await _read_standing(conn, env, *wanted)
     missing = [c for c in children if c not in env.children]
     if missing and env.row.version:
         await _read_children(conn, env, missing)
@@ -116,21 +123,36 @@ async def _read(conn: Any, env: RecordEnv, paths: Iterable[tuple[str, ...]], chi
             await fill(conn, parent, [ex.Path(tail) for tail in tails])
 
 
-def requirements(env: RecordEnv, nodes: Iterable[Any]) -> tuple[set[tuple[str, ...]], list[Any]]:
-    """Paths and child aggregates that nodes need, formulas of the record followed."""
+def requirements(env: RecordEnv, nodes: Iterable[Any]) -> tuple[set[tuple[str, ...]], list[Any], set[tuple[str, str | None]]]:
+    """Paths, child aggregates and places among all that nodes need, formulas of the record followed."""
     paths: set[tuple[str, ...]] = set()
     children: list[Any] = []
+    standings: set[tuple[str, str | None]] = set()
     queue, seen = list(nodes), set()
     while queue:
         needs = ex.needs(queue.pop())
         children.extend(c for c in needs.children if c not in children)
+        standings |= needs.standings
         for path in needs.paths:
             paths.add(path)
             field = env.entity.fields.get(path[0])
             if field and field.type == "formula" and len(path) == 1 and field.key not in seen:
                 seen.add(field.key)
                 queue.append(formula_node(env.ctx.config, env.entity, field))
-    return paths, children
+    return paths, children, standings
+
+
+async def _read_standing(conn: Any, env: RecordEnv, key: str, among: str | None) -> tuple[int, int] | None:
+    """(place, of how many) by the values as they are stored, whoever asks: it is the configuration's own question."""
+    statement = Statement(env.ctx)
+    mine, others = RecordScope(statement, env.entity, "t"), RecordScope(statement, env.entity, "o")
+    value, other = (ex.to_sql(ex.Path((key,)), scope) for scope in (mine, others))
+    group = " IS NOT DISTINCT FROM ".join(ex.to_sql(ex.Path((among,)), scope) for scope in (others, mine)) if among else "true"
+    counted = f"SELECT 1 + count(*) FILTER (WHERE {other} > {value}) AS place, count(*) AS total FROM record o WHERE o.entity_id = {env.entity.number} AND o.deleted_at IS NULL AND {other} IS NOT NULL AND {group}"
+    found = await conn.fetchrow(
+        *statement.finish(f"SELECT p.place, p.total FROM record t CROSS JOIN LATERAL ({counted}) p WHERE t.entity_id = {env.entity.number} AND t.id = {mine.param(env.row.id, 'uuid')} AND {value} IS NOT NULL")
+    )
+    return (found["place"], max(found["total"], 1)) if found is not None else None
 
 
 async def _read_children(conn: Any, env: RecordEnv, nodes: list[Any]) -> None:

@@ -24,7 +24,7 @@ from saas.tenants import new_id, support_names
 
 ORIGIN_NAMES = {
     "automation": lazy("Automation"), "schedule": lazy("Scheduled rule"), "import": lazy("Import"), "system": lazy("System"), "sample": lazy("Sample data"),
-    "configuration": lazy("Configuration"),
+    "configuration": lazy("Configuration"), "form": lazy("Web form"), "webhook": lazy("Webhook"), "survey": lazy("Survey"), "connector": lazy("Connector"),
 }  # fmt: skip
 
 
@@ -36,8 +36,17 @@ _APPEND = (
 
 
 def appended(ctx: Context, entity: Entity, row: Row, kind: str, changes: Mapping[str, tuple[Any, Any]], transition: str | None = None) -> Write:
-    """The statement for one act. kind: created updated deleted restored transition."""
+    """The statement for one act. kind: created updated deleted restored transition merged merged_away unmerged."""
     return _APPEND, _event(ctx, entity, row, kind, changes, transition)
+
+
+REASON = "_reason"  # beside the fields of a change: why something was saved although it looked like another record
+MERGE = "_merge"  # and the id of the merge that was done or undone
+
+
+def with_reason(changes: Mapping[str, tuple[Any, Any]], reason: str) -> Mapping[str, tuple[Any, Any]]:
+    """What the history is told, with the reason somebody gave."""
+    return {**changes, REASON: (None, reason.strip())} if reason.strip() else changes
 
 
 async def append_many(conn: Any, ctx: Context, entity: Entity, updates: Iterable[tuple[Row, Mapping[str, tuple[Any, Any]]]]) -> None:
@@ -111,7 +120,11 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
         f"WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND at >= $4{clause} ORDER BY at DESC, version DESC LIMIT $5",
         *params,
     )
-    access = permissions.access(ctx, entity, row.holds)
+    return await entries(conn, ctx, entity, found, permissions.access(ctx, entity, row.holds))
+
+
+async def entries(conn: Any, ctx: Context, entity: Entity, found: Sequence[Any], access: Mapping[str, str]) -> list[ops.HistoryEntry]:
+    """Rows of the history as they are told to somebody with this access to the fields."""
     events = [(item, {k: v for k, v in json.loads(item["changes"]).items() if access.get(k, "hidden") != "hidden"}) for item in found]
     pairs = [(entity.fields[k], v) for _, changes in events for k, both in changes.items() for v in both if _fits(ctx, entity.fields[k], v)]
     names = await names_for(conn, ctx, pairs)
@@ -119,7 +132,7 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
     strangers = [i["actor_id"] for i, _ in events if i["actor_id"] and i["actor_id"] not in actors]
     if strangers:
         actors |= await support_names(conn, ctx.tenant_id, strangers)
-    entries = []
+    told = []
     for item, changes in events:
         lines = []
         for key, (old, new) in changes.items():
@@ -128,15 +141,18 @@ async def history(conn: Any, ctx: Context, entity: Entity, row: Row, limit: int,
             if access[key] == "masked":
                 texts = [permissions.masked(t, permissions.mask_of(ctx, entity, key)) if t else t for t in texts]
             lines.append({"field": key, "label": pick(field.label, ctx.locale), "old": texts[0], "new": texts[1]})
+        if (reason := json.loads(item["changes"]).get(REASON)) is not None:
+            lines.append({"field": "", "label": gettext("Saved although similar"), "old": "", "new": str(reason[1])})
         label = entity.pipeline.transition(item["transition"]) if entity.pipeline and item["transition"] else None
-        entries.append(
+        told.append(
             ops.HistoryEntry(
                 id=f"{item['at'].isoformat()}~{item['version']}", at=item["at"], kind=item["kind"], actor_id=item["actor_id"],
                 actor=actors.get(item["actor_id"]) or str(ORIGIN_NAMES.get(item["origin"], gettext("System"))),
                 origin=item["origin"], changes=lines, transition=pick(label.label, ctx.locale) if label else item["transition"],
+                merge=next(iter(json.loads(item["changes"]).get(MERGE, ())[1:]), None),
             )
         )
-    return entries
+    return told
 
 
 def _fits(ctx: Context, field: FieldDef, value: Any) -> bool:

@@ -17,7 +17,7 @@ from saas.metadata import models as m
 from saas.metadata.config import Entity
 from saas.metadata.example_checks import GIVEN, ME, OTHER, ROLE, below, names_in
 from saas.runtime import operations as ops
-from saas.runtime import records, rollups, uniques
+from saas.runtime import records, rollups, twins, uniques
 from saas.runtime.context import Context, User
 from saas.runtime.contexts import user_of
 from saas.runtime.door import execute
@@ -183,15 +183,17 @@ class _Run:
             row = Row(id=new_id(), entity=entity.key, version=0)
             lay(self.system, entity, row, {k: self.sample.value(v) if _is_moment(v) else v for k, v in values.items()})
             for rule in entity.defn.unique:
-                if key := uniques.unique_key(row, rule.fields):
+                if key := uniques.unique_key(row, rule.fields, loose=rule.loose):
                     await self.conn.execute(
                         "DELETE FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND rule_key = $3 AND value = $4",
                         self.system.tenant_id, entity.number, rule.key, key,
                     )  # fmt: skip
-            if marks := uniques.marks(entity, row):
-                await self.conn.execute(
-                    "DELETE FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND token = ANY($3)", self.system.tenant_id, entity.number, marks
-                )
+            for _, matcher in twins.own_rules(self.system.config, entity):
+                for hit in await twins.found_twins(self.conn, self.system, matcher, row):
+                    await self.conn.execute(
+                        "DELETE FROM search_token WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND left(token, 1) = ANY($4::text[])",
+                        self.system.tenant_id, self.system.config.entity(matcher.target).number, hit.row.id, [twins.MARK, twins.GRAM],
+                    )  # fmt: skip
 
     def _values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {k: self.sample.value(v) for k, v in values.items()}

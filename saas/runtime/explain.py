@@ -25,15 +25,18 @@ from saas.runtime.context import Context, User
 from saas.runtime.door import execute
 from saas.runtime.env import prepare
 from saas.runtime.explain_words import ACCESS, GRANTS, RIGHTS, SCOPES
+from saas.runtime.pools import rights as pools
 from saas.runtime.present import can_flags, display_text, names_for
 from saas.runtime.records import children_of, entity_of, load
 from saas.runtime.rows import Projection, Row
+from saas.runtime.segment_sql import isolates, within_sql
+from saas.runtime.share_sql import shared_sql
 from saas.runtime.sql import RecordScope, Statement
 from saas.runtime.validate import EMPTY
 
 ON_RECORDS = ("read", "update", "delete", "export")
-BY_ROLES = ("create", "import", "bulk")  # no record is asked
-WRITES = ("create", "update", "delete", "restore", "import", "bulk", "transition", "change_field")
+BY_ROLES = ("create", "import", "bulk", "merge")  # no record is asked
+WRITES = ("create", "update", "delete", "restore", "import", "bulk", "merge", "transition", "change_field")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ async def explain(
 ) -> Verdict:  # fmt: skip
     """Walk the rules for `person` under the configuration of `ctx`, whose user asks; no value is named that they may not see.
 
-    right: read create update delete restore export import bulk transition see_field change_field. Without a record it is asked
+    right: read create update delete restore export import bulk merge transition see_field change_field. Without a record it is asked
     whether the person may do so at all. `say` puts a condition over an entity into words. The transaction must be one that may write. Errors: NotFound for what does not exist,
     and for a record that who asks may not see.
     """
@@ -105,8 +108,13 @@ class _Walk:
         scope = RecordScope(statement, self.entity, "t")
         projection = Projection(scope)
         can_flags(self.them, scope, projection.flag)
+        projection.flag("within segment", within_sql(scope))
         for right in ON_RECORDS:
             projection.flag(f"granted {right}", permissions.right_sql(right, scope))
+            if self.entity.defn.sharing and right in ("read", "update"):
+                projection.flag(f"shared {right}", shared_sql(scope, edit=right == "update"))
+            for pool in self.entity.defn.pools if right == "read" else ():
+                projection.flag(f"seen {pool.key}", pools.seen_in_sql(scope, pool))
             for role, number, rule in self._rules(right):
                 for part, sql in zip(("scope", "if"), permissions.rule_sql(rule, scope), strict=True):
                     projection.flag(f"{right} {role.key} {number} {part}", sql)
@@ -144,6 +152,8 @@ class _Walk:
             steps = self._new("import", lambda r: (r.import_, None))
         elif right == "bulk":
             steps = [*self._new("bulk", lambda r: (r.bulk, None)), self._grant("update")]
+        elif right == "merge":
+            steps = [*self._new("merge", lambda r: (r.merge, None)), self._grant("update")]
         elif right == "restore":
             steps = await self._restore()
         else:
@@ -160,6 +170,8 @@ class _Walk:
             return steps
         if right != "export":
             steps += self._changeable()
+        if right == "update":
+            steps += self._entered()
         steps.append(self._grant(right))
         if right == "update":
             steps += self._condition("editable_if", _("%(records)s stay open for changes only while a condition holds", records=self._plural))
@@ -177,7 +189,7 @@ class _Walk:
         return steps + await self._attempt(steps, lambda found: ops.Restore(entity=self.entity.key, id=found.id))
 
     def _new(self, right: str, given: Callable[[EntityRights], tuple[bool, str | None]]) -> list[Step]:
-        """create, import, bulk: by the roles alone."""
+        """create, import, bulk, merge: by the roles alone."""
         found = []
         for role, rights in self._by_role():
             yes, condition = given(rights)
@@ -185,7 +197,7 @@ class _Walk:
             found.append(Step(self._whose(role), None if condition and not yes else yes, self._source(role, detail)))
         holds = any(s.holds is not False for s in found)
         steps = [Step(_(GRANTS[right], name=self.name, records=self._plural), holds, steps=tuple(found))]
-        return [*(self._changeable() if right == "bulk" else self._outside()), *steps]
+        return [*(self._changeable() if right in ("bulk", "merge") else self._outside()), *self._entered(), *steps]
 
     # ---- transitions
 
@@ -344,6 +356,14 @@ class _Walk:
             return []
         return [Step(_("%(records)s can be changed here", records=self._plural), False, _("These records come from another system and cannot be changed here."))]
 
+    def _entered(self) -> list[Step]:
+        """Records that are entered through a form alone are neither made nor changed on pages of their own."""
+        if permissions.enters_here(self.them, self.entity.key):
+            return []
+        ways = permissions.only_forms(self.them.config)[self.entity.key]
+        forms = listed(pick(f.label) for f in self.them.config.bundle.forms if f.key in ways)
+        return [Step(_("%(records)s have a page to enter them on", records=self._plural), False, _("They are entered and changed through a form alone: %(forms)s.", forms=forms))]
+
     def _changeable(self) -> list[Step]:
         if self.entity.defn.read_only:
             return self._outside()
@@ -359,6 +379,16 @@ class _Walk:
             if not rules:
                 found.append(Step(titled(self._whose(role), SCOPES["none"]), False, self._source(role)))
             found += [self._rule(right, role, number, rule) for number, rule in rules]
+        if self.entity.defn.sharing and right in ("read", "update"):
+            text = _("Somebody shared it with %(name)s", name=self.name) if right == "read" else _("Somebody shared it with %(name)s, to be changed", name=self.name)
+            found.append(Step(text, None if self.row is None else self.row.holds[f"shared {right}"]))
+        for pool in self.entity.defn.pools if right == "read" else ():
+            holds = pools.sees(self.them, pool) and (None if self.row is None else self.row.holds[f"seen {pool.key}"])
+            detail = "" if holds is not False or pools.sees(self.them, pool) else _("This pool is for other roles.")
+            found.append(Step(_("It lies in the pool “%(name)s”, open to %(person)s", name=pick(pool.label), person=self.name), holds, detail))
+        if isolates(self.them, self.entity):
+            holds = None if self.row is None else self.row.holds["within segment"]
+            found.append(Step(_("It is in a segment of %(name)s; nothing else opens it", name=self.name), holds))
         if self.row is None:
             holds = bool(permissions.rules(self.them, right, self.entity.key))
         else:
@@ -436,7 +466,7 @@ class _Walk:
             return []
         try:
             async with self.conn.transaction():
-                await execute(self.them, operation(self.row))
+                await execute(self.them.replace(foreseeing=True), operation(self.row))
                 raise _Undo
         except _Undo:
             return []

@@ -87,9 +87,21 @@ class Download:
 async def store_upload(ctx: Context, entity_key: str, field_key: str, name: str, stream: AsyncIterable[bytes]) -> FileInfo:
     """Keep a file for a field the person may write; it belongs to its uploader until a record with it is saved.
     Errors: NotFound, PayloadTooLarge, InvalidInput."""
-    field = _field(ctx, entity_key, field_key)
+    return await _store_in(ctx, _field(ctx, entity_key, field_key), name, stream)
+
+
+async def store_for(ctx: Context, field: FieldDef, name: str, data: bytes) -> FileInfo:
+    """Keep a file that came from outside for a field, as far as the field takes it. Errors: PayloadTooLarge, InvalidInput, PlanLimitReached."""
+
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    return await _store_in(ctx, field, name, once())
+
+
+async def _store_in(ctx: Context, field: FieldDef, name: str, stream: AsyncIterable[bytes]) -> FileInfo:
     accept = list(field.options.get("accept") or ()) or (["png", "jpg", "jpeg", "gif", "webp"] if field.type == "image" else [])
-    return await store(ctx, name, stream, max_bytes=field.options.get("max_mb", DEFAULT_MAX_MB) * MEGABYTE, accept=accept, field_key=field_key)
+    return await store(ctx, name, stream, max_bytes=field.options.get("max_mb", DEFAULT_MAX_MB) * MEGABYTE, accept=accept, field_key=field.key)
 
 
 def _field(ctx: Context, entity_key: str, field_key: str) -> FieldDef:

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from saas.db import tenant_transaction
 from saas.errors import FieldProblem, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import lazy
 from saas.runtime import permissions
+from saas.runtime.acts import Act
 from saas.runtime.context import Context
-from saas.runtime.contexts import context_for_user
+from saas.runtime.contexts import context_for_user, system_context
+from saas.runtime.portal import link_account
 from saas.tenants import invitations as store
+from saas.tenants import new_id
 from saas.tenants.mail import check_recipient
 
 
@@ -73,8 +77,12 @@ async def require_valid(tenant_id: UUID, token: str) -> dict[str, Any]:
 
 async def accept(tenant_id: UUID, token: str, *, name: str, password: str, ip: str = "") -> UUID:
     """The new person's id. Errors: NotFound, InvalidInput, Conflict."""
-    await require_valid(tenant_id, token)
-    return await store.accept_invitation(tenant_id, token, name=name, password=password, ip=ip)
+    found = await require_valid(tenant_id, token)
+    ctx = await system_context(tenant_id)
+    async with tenant_transaction(tenant_id) as conn:  # the person and their record, together
+        user_id = await store.accept_invitation(tenant_id, token, name=name, password=password, ip=ip)
+        await link_account(Act(conn, ctx.replace(fixed_now=ctx.now, operation_id=new_id(ctx.now))), user_id, found["email"], list(found["role_keys"]))
+    return user_id
 
 
 def _may_change(ctx: Context) -> UUID:

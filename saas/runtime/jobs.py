@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,13 +21,17 @@ from saas.db import cells, hold, system_transaction, tenant_transaction
 from saas.errors import Conflict, NotFound, PermissionDenied, Unavailable
 from saas.i18n import LazyString, gettext, lazy
 from saas.i18n import noop as N_
+from saas.log import get_logger
 from saas.observe import tracing
 from saas.observe.seen import seen
 from saas.registry import Registry
 from saas.runtime import permissions
 from saas.runtime.context import Context
+from saas.runtime.said import moment, written
 from saas.tenants import new_id
 
+log = get_logger(__name__)
+WAITED_FOR, BULK, SCHEDULED = 0, 1, 2  # whose turn is first within a round: somebody looks at the screen, work on many records, the clock
 LEASE_SECONDS = 60
 MAX_ATTEMPTS = 5
 # Errors that no reader's context is at hand for are kept in English and translated when shown.
@@ -41,6 +45,7 @@ class JobKind:
 
     `right`: the part of the settings whose holders see and steer these jobs, beside those who may see all jobs.
     `for_company`: it goes on when its person has left, as the system. `resumable`: cancelled, it can go on from where it stopped.
+    `priority`: WAITED_FOR, BULK or SCHEDULED. `kept_days`: after its end; None: for good, because something looks into it later.
     """
 
     key: ClassVar[str]
@@ -48,6 +53,8 @@ class JobKind:
     right: ClassVar[str | None] = None
     for_company: ClassVar[bool] = False
     resumable: ClassVar[bool] = False
+    priority: ClassVar[int] = BULK
+    kept_days: ClassVar[int | None] = 30
 
     async def run(self, job: JobRun) -> Mapping[str, Any]:
         """Do the work as `job.ctx`; the result is kept with the job. Raises JobWaits when it is not its turn yet."""
@@ -56,6 +63,12 @@ class JobKind:
     def report(self, info: JobInfo) -> list[JobLine]:
         """What is done and what is not, for the page of the job."""
         return []
+
+    async def ended(self, conn: Any, tenant_id: UUID, payload: Mapping[str, Any], status: str, error: str) -> None:
+        """A job ended without having been done: `status` is failed or cancelled. In the transaction that says so."""
+
+    async def begins_again(self, conn: Any, tenant_id: UUID, payload: Mapping[str, Any]) -> None:
+        """Such a job is put back into the queue. In the transaction that does so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,12 @@ class JobLine:
 
 
 job_kinds: Registry[JobKind] = Registry("job kind")
+
+
+def failed_lines(info: JobInfo) -> list[JobLine]:
+    """The report of a job whose result names the records it left alone, and why."""
+    failed = (info.result or {}).get("failed", [])
+    return [JobLine(str(f["title"]), "problem", f["message"]) for f in failed if isinstance(f, dict)][:50]
 
 
 class JobLost(Exception):
@@ -101,7 +120,7 @@ class JobRun:
             "UPDATE job SET progress = $4, total = coalesce($5, total), result = coalesce($6::jsonb, result), "
             f"locked_until = now() + interval '{LEASE_SECONDS} seconds' "
             "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status = 'running' RETURNING true",
-            self.ctx.tenant_id, self.id, self.attempt, done, total, _dump(state) if state is not None else None,
+            self.ctx.tenant_id, self.id, self.attempt, done, total, written(state) if state is not None else None,
         )  # fmt: skip
         if not kept:
             raise JobLost
@@ -127,6 +146,9 @@ class JobInfo:
     created_at: datetime
     created_by: UUID | None
     finished_at: datetime | None
+    run_at: datetime | None = None
+    started_at: datetime | None = None
+    priority: int = BULK
 
     @property
     def label(self) -> str:
@@ -149,8 +171,8 @@ class JobInfo:
     def to_json(self) -> dict[str, Any]:
         return {
             "id": str(self.id), "kind": self.kind, "label": self.label, "status": self.status, "progress": self.progress, "total": self.total,
-            "result": self.result, "error": gettext(self.error) if self.error else None, "attempts": self.attempts, "created_at": _iso(self.created_at),
-            "created_by": str(self.created_by) if self.created_by else None, "finished_at": _iso(self.finished_at),
+            "result": self.result, "error": gettext(self.error) if self.error else None, "attempts": self.attempts, "created_at": moment(self.created_at),
+            "created_by": str(self.created_by) if self.created_by else None, "finished_at": moment(self.finished_at),
         }  # fmt: skip
 
 
@@ -167,26 +189,21 @@ class Claim:
     traceparent: str = ""
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
-
-
 # ---- for the people ----------------------------------------------------------------------------------------------------
 
 
-async def enqueue(conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any], *, total: int | None = None, run_at: datetime | None = None) -> UUID:
-    """Put a job into the queue as part of the caller's transaction; it will run with the rights this person then has."""
-    job_kinds.get(kind)
+async def enqueue(
+    conn: Any, ctx: Context, kind: str, payload: Mapping[str, Any], *, total: int | None = None, run_at: datetime | None = None, priority: int | None = None
+) -> UUID:
+    """Put a job into the queue as part of the caller's transaction; it will run with the rights this person then has. `run_at`: not
+    before this moment of the real clock. `priority`: else that of its kind."""
+    declared = job_kinds.get(kind)
     if ctx.support is not None:  # it would go on when their hour is over, for somebody who is nobody here
         raise PermissionDenied(lazy("Support starts nothing that runs in the background."), reason="support")
     job_id = new_id()
     await conn.execute(
-        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by, request_id, traceparent) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7, $8, $9)",
-        ctx.tenant_id, job_id, kind, _dump(payload), total, run_at, ctx.user_id, _cause(), tracing.traceparent(),
+        "INSERT INTO job (tenant_id, id, kind, payload, total, run_at, created_by, request_id, traceparent, priority) VALUES ($1, $2, $3, $4::jsonb, $5, coalesce($6, now()), $7, $8, $9, $10)",
+        ctx.tenant_id, job_id, kind, written(payload), total, run_at, ctx.user_id, _cause(), tracing.traceparent(), declared.priority if priority is None else priority,
     )  # fmt: skip
     return job_id
 
@@ -217,7 +234,7 @@ def ring() -> None:
         bell.set()
 
 
-_COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at"
+_COLUMNS = "id, kind, status, progress, total, payload, result, error, attempts, created_at, created_by, finished_at, run_at, started_at, priority"
 
 
 def _info(ctx: Context, row: Any) -> JobInfo:
@@ -268,17 +285,41 @@ async def list_of_kind(ctx: Context, kind_key: str, *, limit: int = 50) -> list[
     return [_info(ctx, row) for row in rows]
 
 
-async def list_jobs(ctx: Context, *, everybody: bool = False, status: str | None = None, limit: int = 50) -> list[JobInfo]:
-    """Jobs, newest first: one's own, or everybody's for those who may see them (that is where dead ones are found)."""
+async def list_jobs(
+    ctx: Context, *, everybody: bool = False, status: str | Sequence[str] | None = None, kind: str | None = None, before: UUID | None = None, limit: int = 50
+) -> list[JobInfo]:
+    """Jobs, newest first: one's own, or everybody's for those who may see them (that is where dead ones are found). `before`: older than
+    this one (ids follow time)."""
     if everybody:
         permissions.require_setting(ctx, "jobs")
+    states = [status] if isinstance(status, str) else list(status) if status is not None else None
+    whose = "($2::boolean OR created_by = $3)" if everybody else "NOT $2::boolean AND created_by = $3"  # the second as an index says it
     async with tenant_transaction(ctx.tenant_id) as conn:
         rows = await conn.fetch(
-            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND ($2 OR created_by = $3) AND ($4::text IS NULL OR status = $4) "
+            f"SELECT {_COLUMNS} FROM job WHERE tenant_id = $1 AND {whose} AND ($4::text[] IS NULL OR status = ANY($4)) "
+            "AND ($6::text IS NULL OR kind = $6) AND ($7::uuid IS NULL OR (created_at, id) < (SELECT b.created_at, b.id FROM job b WHERE b.tenant_id = $1 AND b.id = $7)) "
             "ORDER BY created_at DESC, id DESC LIMIT $5",
-            ctx.tenant_id, everybody, ctx.user_id, status, min(limit, 200),
+            ctx.tenant_id, everybody, ctx.user_id, states, min(limit, 200), kind, before,
         )  # fmt: skip
     return [info for info in (_info(ctx, row) for row in rows) if _within_key(ctx, info)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many jobs of a kind are in a state. `later`: queued, but not before a later moment."""
+
+    kind: str
+    status: str
+    count: int
+    later: int
+
+
+async def tallies(ctx: Context) -> list[Tally]:
+    """All jobs that are kept, counted. Errors: PermissionDenied without the right to see jobs."""
+    permissions.require_setting(ctx, "jobs")
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        rows = await conn.fetch("SELECT kind, status, count(*) AS count, count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS later FROM job WHERE tenant_id = $1 GROUP BY 1, 2", ctx.tenant_id)
+    return [Tally(row["kind"], row["status"], row["count"], row["later"]) for row in rows]
 
 
 async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:
@@ -286,11 +327,13 @@ async def cancel_job(ctx: Context, job_id: UUID) -> JobInfo:
     await get_job(ctx, job_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
         # The lease stays until its worker has noticed, so that nobody starts the job again beside it.
-        stopped = await conn.fetchval(
+        stopped = await conn.fetchrow(
             "UPDATE job SET status = 'cancelled', finished_at = now() WHERE tenant_id = $1 AND id = $2 "
-            "AND status IN ('queued', 'running', 'paused') RETURNING true",
+            "AND status IN ('queued', 'running', 'paused') RETURNING kind, payload",
             ctx.tenant_id, job_id,
         )  # fmt: skip
+        if stopped and (kind := job_kinds.find(stopped["kind"])) is not None:
+            await kind.ended(conn, ctx.tenant_id, json.loads(stopped["payload"]), "cancelled", "")
     if not stopped:
         raise Conflict(lazy("This job is over already."))
     return await get_job(ctx, job_id)
@@ -336,11 +379,13 @@ async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
     Raises NotFound, Conflict when there is nothing to try again."""
     info = await _steered(ctx, job_id)
     async with tenant_transaction(ctx.tenant_id) as conn:
-        again = info.can_retry and await conn.fetchval(
+        again = info.can_retry and await conn.fetchrow(
             "UPDATE job SET status = 'queued', attempts = 0, error = NULL, finished_at = NULL, run_at = now(), locked_until = NULL "
-            "WHERE tenant_id = $1 AND id = $2 AND (status = 'failed' OR (status = 'cancelled' AND coalesce(locked_until, now()) <= now())) RETURNING true",
+            "WHERE tenant_id = $1 AND id = $2 AND (status = 'failed' OR (status = 'cancelled' AND coalesce(locked_until, now()) <= now())) RETURNING kind, payload",
             ctx.tenant_id, job_id,
         )  # fmt: skip
+        if again and (kind := job_kinds.find(again["kind"])) is not None:
+            await kind.begins_again(conn, ctx.tenant_id, json.loads(again["payload"]))
     if not again and info.can_retry:
         raise Conflict(lazy("This job is still stopping. Try again in a moment."))
     if not again:
@@ -350,20 +395,36 @@ async def retry_job(ctx: Context, job_id: UUID) -> JobInfo:
 
 # ---- for the worker ----------------------------------------------------------------------------------------------------
 
-_DUE = "((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now()))"
-_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, locked_until = now() + interval '{LEASE_SECONDS} seconds' "
+# One that was lost as often as that is not taken again: it is to be ended, which may have to wait (`_end_lost`).
+_DUE = f"((j.status = 'queued' AND j.run_at <= now()) OR (j.status = 'running' AND j.locked_until < now() AND j.attempts < {MAX_ATTEMPTS}))"
+_TAKE = f"UPDATE job SET status = 'running', attempts = attempts + 1, error = NULL, started_at = clock_timestamp(), locked_until = now() + interval '{LEASE_SECONDS} seconds' "
 _RETURNING = "RETURNING tenant_id, id, kind, payload, result, attempts, created_by, request_id, traceparent"
-# Each tenant's oldest due job stands for it; the tenant with the fewest running jobs comes first. The condition is repeated
-# outside, where PostgreSQL checks it again after it got the lock.
+_LOOKED_AT = 64  # jobs that are next: more workers do not look at the same moment
+_AHEAD = 3  # jobs of a tenant that one look takes in: of workers who look at once each finds one
+# From tenant to tenant, each with its first due jobs. Who has fewer running comes first. A tenant's turn is when it was last served or when its job became due, whichever
+# is later. Who has been served since the longest waiting job became due is after everybody who has not, however urgent: so no
+# tenant comes twice before another comes once. Within a round the most urgent job is first. The condition is repeated where the
+# row is locked: PostgreSQL checks it again after it got the lock. Locked one by one, in their order: `next` is looked up by key, never joined to all that are due.
 _CLAIM = f"""
 {_TAKE} WHERE (tenant_id, id) = (
-    SELECT j.tenant_id, j.id FROM job j
-    JOIN (SELECT DISTINCT ON (j.tenant_id) j.tenant_id, j.id FROM job j JOIN tenant t ON t.id = j.tenant_id AND t.cell = '' WHERE {_DUE} ORDER BY j.tenant_id, j.run_at, j.id) d USING (tenant_id, id)
-    WHERE {_DUE}
-    ORDER BY (SELECT count(*) FROM job r WHERE r.tenant_id = j.tenant_id AND r.status = 'running' AND r.locked_until >= now()), j.run_at
-    LIMIT 1 FOR UPDATE OF j SKIP LOCKED
+    WITH RECURSIVE line AS (
+        (SELECT tenant_id FROM job WHERE status IN ('queued', 'running') ORDER BY tenant_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT n.tenant_id FROM job n WHERE n.status IN ('queued', 'running') AND n.tenant_id > l.tenant_id ORDER BY n.tenant_id LIMIT 1) FROM line l WHERE l.tenant_id IS NOT NULL
+    ), head AS MATERIALIZED (
+        SELECT l.tenant_id, h.id, h.priority, h.place, r.running, s.served, greatest(first_value(h.run_at) OVER (PARTITION BY l.tenant_id ORDER BY h.place), s.served) AS turn
+        FROM line l JOIN tenant t ON t.id = l.tenant_id AND t.cell = ''
+        CROSS JOIN LATERAL (SELECT d.*, row_number() OVER () AS place FROM (SELECT j.id, j.priority, j.run_at FROM job j WHERE j.tenant_id = l.tenant_id AND {_DUE} ORDER BY j.priority, j.run_at, j.id LIMIT {_AHEAD}) d) h
+        CROSS JOIN LATERAL (SELECT max(b.started_at) AS served FROM job b WHERE b.tenant_id = l.tenant_id AND b.started_at IS NOT NULL) s
+        CROSS JOIN LATERAL (SELECT count(*) AS running FROM job b WHERE b.tenant_id = l.tenant_id AND b.status = 'running' AND b.locked_until >= now()) r
+        WHERE true
+    ), turns AS (SELECT h.*, coalesce(h.served > min(h.turn) OVER (), false) AS is_served FROM head h),
+    next AS MATERIALIZED (SELECT * FROM turns d ORDER BY d.place, d.running, d.is_served, d.priority, d.turn, d.id LIMIT {_LOOKED_AT})
+    SELECT j.tenant_id, j.id FROM next d
+    CROSS JOIN LATERAL (SELECT j.tenant_id, j.id FROM job j WHERE j.tenant_id = d.tenant_id AND j.id = d.id AND {_DUE} FOR UPDATE SKIP LOCKED) j
+    LIMIT 1
 ) {_RETURNING}"""
-_CLAIM_OF_IDLE = _CLAIM.replace("    ORDER BY (SELECT", "    AND NOT EXISTS (SELECT 1 FROM job b WHERE b.tenant_id = j.tenant_id AND b.status = 'running' AND b.locked_until >= now())\n    ORDER BY (SELECT")
+_CLAIM_OF_IDLE = _CLAIM.replace("WHERE true", "WHERE r.running = 0")
 
 
 async def claim_next(*, of_idle: bool = False) -> Claim | None:
@@ -394,15 +455,50 @@ _turns = itertools.count()
 
 async def _claim_in(cell: str, claiming: str) -> Claim | None:
     async with system_transaction("claim_jobs", cell=cell) as conn:
-        await conn.execute(
-            "UPDATE job SET status = 'failed', finished_at = now(), locked_until = NULL, error = $2 "
-            "WHERE status = 'running' AND locked_until < now() AND attempts >= $1",
-            MAX_ATTEMPTS, INTERRUPTED,
+        lost = await conn.fetch(
+            "SELECT tenant_id, id, kind, payload, attempts FROM job WHERE status = 'running' AND locked_until < now() AND attempts >= $1 "
+            "AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id AND t.cell = '') LIMIT 20",
+            MAX_ATTEMPTS,
         )  # fmt: skip
-        row = await conn.fetchrow(claiming)
-        if row is not None and not await hold(conn, row["tenant_id"], cell):
-            raise _Moving
-    return _claimed(row)
+        row = await _take_in(conn, cell, claiming) if not lost else None
+    if not lost:
+        return _claimed(row)
+    for gone in lost:  # nobody came back to them
+        await _end_lost(gone)
+    async with system_transaction("claim_jobs", cell=cell) as conn:
+        return _claimed(await _take_in(conn, cell, claiming))
+
+
+async def _take_in(conn: Any, cell: str, claiming: str) -> Any:
+    row = await conn.fetchrow(claiming)
+    if row is not None and not await hold(conn, row["tenant_id"], cell):
+        raise _Moving
+    return row
+
+
+async def _end_lost(gone: Any) -> None:
+    """Whatever is wrong with one that was lost, or with its tenant, keeps nobody else's from running; it is tried again after a while."""
+    try:
+        await _over(gone["tenant_id"], gone["id"], gone["kind"], json.loads(gone["payload"]), gone["attempts"], INTERRUPTED, "AND locked_until < now()")
+        return
+    except Exception:
+        log.exception("job.not_ended", kind=gone["kind"], job_id=str(gone["id"]))
+    try:
+        async with tenant_transaction(gone["tenant_id"]) as conn:
+            await conn.execute(
+                f"UPDATE job SET locked_until = now() + interval '{LEASE_SECONDS} seconds' {_MINE} AND locked_until < now()", gone["tenant_id"], gone["id"], gone["attempts"]
+            )
+    except Exception:
+        log.exception("job.not_put_off", kind=gone["kind"], job_id=str(gone["id"]))
+
+
+async def _over(tenant_id: UUID, job_id: UUID, kind_key: str, payload: Mapping[str, Any], attempt: int, error: str, still: str = "") -> None:
+    """The job has failed for good, if this attempt still holds it."""
+    async with tenant_transaction(tenant_id) as conn:
+        sql = f"UPDATE job SET status = 'failed', finished_at = now(), locked_until = NULL, error = $4 {_MINE} {still} RETURNING true"
+        kind = job_kinds.find(kind_key)
+        if await conn.fetchval(sql, tenant_id, job_id, attempt, error[:2000]) and kind is not None:
+            await kind.ended(conn, tenant_id, payload, "failed", error)
 
 
 async def claim_this(ctx: Context, job_id: UUID) -> Claim | None:
@@ -438,17 +534,18 @@ async def finish(claim: Claim, result: Mapping[str, Any]) -> bool:
     """Keep the result; False when the job is no longer ours."""
     async with tenant_transaction(claim.tenant_id) as conn:
         sql = f"UPDATE job SET status = 'done', result = $4::jsonb, finished_at = now(), locked_until = NULL, progress = coalesce(total, progress) {_MINE}"
-        return bool(await conn.fetchval(f"{sql} RETURNING true", claim.tenant_id, claim.id, claim.attempt, _dump(result)))
+        return bool(await conn.fetchval(f"{sql} RETURNING true", claim.tenant_id, claim.id, claim.attempt, written(result)))
 
 
 async def fail(claim: Claim, error: str, *, again: bool) -> None:
     """Note a failure: `again` puts it back with a growing pause until its attempts are used up."""
-    dead = not again or claim.attempt >= MAX_ATTEMPTS
+    if not again or claim.attempt >= MAX_ATTEMPTS:
+        await _over(claim.tenant_id, claim.id, claim.kind, claim.payload, claim.attempt, error)
+        return
     async with tenant_transaction(claim.tenant_id) as conn:
         await conn.execute(
-            "UPDATE job SET status = $4, error = $5, locked_until = NULL, finished_at = CASE WHEN $4 = 'failed' THEN now() END, "
-            f"run_at = now() + make_interval(secs => $6) {_MINE}",
-            claim.tenant_id, claim.id, claim.attempt, "failed" if dead else "queued", error[:2000], 5.0 * 3 ** (claim.attempt - 1),
+            f"UPDATE job SET status = 'queued', error = $4, locked_until = NULL, run_at = now() + make_interval(secs => $5) {_MINE}",
+            claim.tenant_id, claim.id, claim.attempt, error[:2000], 5.0 * 3 ** (claim.attempt - 1),
         )  # fmt: skip
 
 
@@ -462,3 +559,20 @@ async def give_back(claim: Claim, *, seconds: float = 0) -> None:
             "WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND status IN ('running', 'paused', 'cancelled') AND locked_until IS NOT NULL",
             claim.tenant_id, claim.id, claim.attempt, float(seconds),
         )  # fmt: skip
+
+
+async def remove_old() -> int:
+    """Forget jobs that ended long ago: each kind says how long they are kept, failed ones stay three times as long. Returns how many."""
+    kept = {kind.key: kind.kept_days for kind in job_kinds}
+    kinds, days = [key for key, found in kept.items() if found is not None], [found for found in kept.values() if found is not None]
+    removed = 0
+    for cell in cells():
+        async with system_transaction("housekeeping", timeout_seconds=600, cell=cell) as conn:
+            status = await conn.execute(
+                "DELETE FROM job j USING unnest($1::text[], $2::int[]) AS k (kind, days) WHERE j.kind = k.kind AND j.status IN ('done', 'cancelled', 'failed') "
+                "AND j.finished_at < now() - make_interval(days => k.days * CASE j.status WHEN 'failed' THEN 3 ELSE 1 END) "
+                "AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = j.tenant_id AND t.cell = '')",
+                kinds, days,
+            )  # fmt: skip
+        removed += int(status.rsplit(" ", 1)[1])
+    return removed

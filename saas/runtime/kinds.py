@@ -8,6 +8,7 @@ from pathlib import Path
 
 KIND_PACKAGES = (
     *("saas.runtime.fields", "saas.runtime.widgets", "saas.runtime.triggers", "saas.runtime.actions", "saas.runtime.job_kinds"),
+    "saas.runtime.outbox.kinds",
     *("saas.runtime.impact", "saas.runtime.backfill.steps"),
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from saas.metadata.config import Config, Entity
 from saas.metadata.models import ViewDef
+from saas.runtime.permissions import only_forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ def _leading(config: Config) -> Leading:
     own = [e for e in config.entities.values() if not e.defn.read_only and not any(f.options.get("detail") for f in e.defn.fields)]
     shown = [e for e in own if e.key in _in_menus(config)] or own
     referred = {e.key: sum(r.child != e.key for r in e.children.values()) for e in shown}
-    main = max(shown, key=lambda e: (referred[e.key], -shown.index(e)), default=None)
+    alone = [e for e in shown if e.key not in only_forms(config)] or shown  # what is entered through a form only has no page of its own to begin with
+    main = max(alone, key=lambda e: (referred[e.key], -shown.index(e)), default=None)
     moving = [e for e in shown if e.pipeline is not None and e.pipeline.transitions]
     boards = {e.key: v for e in moving for v in reversed(config.views(e.key)) if v.kind == "board"}
     # A board that sums money up is the one that is looked at; among equals the one with the longest way.

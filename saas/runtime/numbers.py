@@ -24,7 +24,7 @@ PERIODS = {"never": "", "year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
 async def number(conn: Any, ctx: Context, entity: Entity, row: Row) -> None:
     """Fill the record's auto-number fields that are still empty."""
     for declared in entity.declared.values():
-        if declared.type == "auto" and not row.values.get(declared.key):
+        if declared.type == "auto" and not declared.options.get("later") and not row.values.get(declared.key):
             row.values[declared.key] = await _next(conn, ctx, entity, declared)
 
 

@@ -24,6 +24,7 @@ class Create:
     entity: str
     values: Values
     confirm_duplicates: bool = False
+    reason: str = ""  # why somebody saves although a similar record exists
     id: UUID | None = None
     brief: bool = False
 
@@ -47,20 +48,74 @@ class Update:
     values: Values
     version: int | None = None
     confirm_duplicates: bool = False
+    reason: str = ""
     brief: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
+    """`along`: also records that are only ever added; for the engine's own clearing of invented ones."""
+
     entity: str
     id: UUID
     version: int | None = None
+    along: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restore:
     entity: str
     id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Records of one entity become one: `survivor` stays, `losers` lead to it. `choices`: {field: the record whose value wins, or "all"};
+    what is not chosen follows the entity's strategy (`winner`: another one). `versions`: what the caller saw of each. `patient`: nobody waits."""
+
+    entity: str
+    survivor: UUID
+    losers: Sequence[UUID]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
+    versions: Mapping[UUID, int] = field(default_factory=dict)
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoMerge:
+    entity: str
+    merge: UUID
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareForMerge:
+    """What a merge would make of each field, without doing it."""
+
+    entity: str
+    survivor: UUID
+    losers: Sequence[UUID]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    winner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """What a record is that waits in a review: matched to `target`, together with `sources` (items of others that wait), or neither."""
+
+    entity: str
+    review: str
+    item: UUID
+    target: UUID | None = None
+    sources: Sequence[UUID] = ()
+    values: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetMerge:
+    entity: str
+    merge: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +126,84 @@ class Transition:
     values: Values = field(default_factory=dict)
     version: int | None = None
     brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertMany:
+    """Rows that change the record with the same values in the unique rule `by`, or make it; each stands or falls alone. The answer is a
+    list of upserts.Loaded or AppError."""
+
+    entity: str
+    by: str
+    rows: Sequence[Values]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """One record of an entry form: an id alone picks it, values alone make it, both change it."""
+
+    values: Values = field(default_factory=dict)
+    id: UUID | None = None
+    version: int | None = None
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """An entry form sent: the main record and its parts by key, those that are lines as lists."""
+
+    entity: str
+    form: str
+    main: Entered
+    parts: Mapping[str, Entered | Sequence[Entered] | None] = field(default_factory=dict)
+    confirm_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """A button of an automation on the record's page."""
+
+    entity: str
+    id: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A record of a pool becomes the asker's: the one named, or the next of `pool` (the only one, if that is None)."""
+
+    entity: str
+    id: UUID | None = None
+    pool: str | None = None
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """A record becomes a person's, out of a pool or from somebody else."""
+
+    entity: str
+    id: UUID
+    to: UUID
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A record goes back to its pool."""
+
+    entity: str
+    id: UUID
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse:
+    """Post the counter-entry of an entry of a ledger."""
+
+    entity: str
+    id: UUID
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +280,35 @@ class History:
     before: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartApproval:
+    """Begin an approval of the record, or send one that was returned again. `way` is the path picked of a predefined one; `people` are
+    those the applicant names for an ad-hoc one, asked one after the other, or `together`."""
+
+    entity: str
+    id: UUID
+    approval: str
+    way: str | None = None
+    people: Sequence[UUID] = ()
+    together: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActOnApproval:
+    """`act`: approve reject return before after delegate (these need the `task`), withdraw resubmit comment. `to` is the key of the step
+    to return to (None: the applicant), `person` who is asked as well or instead."""
+
+    entity: str
+    id: UUID
+    flow: UUID
+    act: str
+    task: UUID | None = None
+    comment: str = ""
+    to: str | None = None
+    person: UUID | None = None
+
+
 # ---- what comes back ---------------------------------------------------------------------------------------------------
 
 
@@ -163,11 +325,28 @@ class TransitionOffer:
     ask: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ButtonOffer:
+    """A button of an automation that this person may press now."""
+
+    key: str
+    label: str
+    style: str = "default"
+    confirm: str = ""
+
+
 @dataclass(slots=True)
 class Can:
     update: bool = False
     delete: bool = False
     transitions: tuple[TransitionOffer, ...] = ()
+    buttons: tuple[ButtonOffer, ...] = ()  # filled by Get and writes
+    pool: str | None = None  # the pool it lies in
+    claim: bool = False
+    assign: bool = False
+    release: bool = False
+    share: bool = False
+    away: tuple[str, ...] = ()  # stages that are not for this record
 
 
 @dataclass(slots=True)
@@ -190,6 +369,7 @@ class Record:
     can: Can | None = None  # filled by Get and writes; None in lists
     title: str = ""
     state_since: datetime | None = None
+    in_approval: bool = False  # it waits for a decision and is closed to changes meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +393,8 @@ class Change:
     effects: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     message: str = ""
+    merge: UUID | None = None  # the merge that was done or undone
+    case: str = ""  # what was decided in a review
 
 
 @dataclass(slots=True)
@@ -235,15 +417,40 @@ class AggregateRow:
     values: list[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class MergeField:
+    """A field of records that are to be merged. `texts`: what each says, by id; `chosen`: the id whose value is proposed, or "all"."""
+
+    key: str
+    label: str
+    texts: Mapping[UUID, str]
+    chosen: str
+    holds_several: bool
+    may_choose: bool
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSheet:
+    """What stands to be chosen before a merge. `children`: for each record the names and numbers of what belongs to it and may be seen."""
+
+    survivor: UUID
+    records: list[Record]
+    fields: list[MergeField]
+    children: Mapping[UUID, list[tuple[str, int]]]
+    undo_days: int
+
+
 @dataclass(slots=True)
 class HistoryEntry:
     """One event. `changes` is [{"field", "label", "old", "new"}] with displayed texts; hidden fields are left out."""
 
     id: str
     at: datetime
-    kind: str  # created updated deleted restored transition
+    kind: str  # created updated deleted restored transition claimed assigned released recycled merged unmerged
     actor_id: UUID | None
     actor: str
     origin: str
     changes: list[dict[str, Any]]
     transition: str | None = None
+    merge: str | None = None  # the merge it speaks of

@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 from saas.errors import KeyLimited, PermissionDenied
 from saas.i18n import LazyString, lazy
 from saas.metadata import expressions as ex
-from saas.metadata.config import Entity
+from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import field_types
-from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, RoleDef, ScopeRule, TransitionDef
+from saas.metadata.models import EntityRights, FieldDef, FieldRight, PipelineDef, PortalDef, RoleDef, ScopeRule, TransitionDef
 from saas.runtime.context import Context, Tenant
-from saas.runtime.sql import RecordScope, held_sql
+from saas.runtime.pools.rights import seen_sql
+from saas.runtime.segment_sql import within_sql
+from saas.runtime.share_sql import shared_sql
+from saas.runtime.sql import RecordScope, field_sql, held_sql
 from saas.tenants import WRITABLE, TenantRow
 
 ALL = (ScopeRule("all"),)
 LEVELS = {"hidden": 0, "masked": 1, "read": 2, "write": 3}
 NO_RIGHTS = EntityRights()
-ADMIN_RIGHTS = EntityRights(read=ALL, update=ALL, delete=ALL, export=ALL, create=True, import_=True, bulk=True)
+ADMIN_RIGHTS = EntityRights(read=ALL, update=ALL, delete=ALL, export=ALL, create=True, import_=True, bulk=True, merge=True, purge=True)
 
 
 def roles(ctx: Context) -> list[RoleDef]:
@@ -40,7 +43,7 @@ def is_outsider(ctx: Context) -> bool:
 
 
 def may_configure(ctx: Context, what: str) -> bool:
-    """`what`: config users audit jobs brand import export api security."""
+    """`what`: config users audit jobs brand import export api security forms."""
     if ctx.key is not None and not ctx.unrestricted and "config" not in ctx.key.scopes:
         return False
     return is_admin(ctx) or any(what in role.settings or "*" in role.settings for role in roles(ctx))
@@ -112,7 +115,7 @@ def _within_key(ctx: Context, entity_key: str, rights: EntityRights) -> EntityRi
         return NO_RIGHTS
     if "write" in key.scopes:
         return rights
-    return replace(rights, update=(), delete=(), create=False, create_if=None, import_=False, bulk=False)
+    return replace(rights, update=(), delete=(), create=False, create_if=None, import_=False, bulk=False, merge=False, purge=False)
 
 
 def deciding_fields(ctx: Context, entity_key: str) -> list[tuple[RoleDef, EntityRights]]:
@@ -133,11 +136,13 @@ def rules(ctx: Context, right: str, entity_key: str) -> list[ScopeRule]:
 
 
 def may(ctx: Context, right: str, entity_key: str) -> bool:
-    """May the person use this right on some record at all? right: create read update delete export import bulk."""
+    """May the person use this right on some record at all? right: create read update delete export import bulk merge purge."""
     entity = ctx.config.entities.get(entity_key)
     if entity is None:
         return False
     if entity.defn.read_only and right in ("create", "update", "delete", "import") and not ctx.unrestricted:
+        return False
+    if right in ("create", "update", "import", "bulk") and not enters_here(ctx, entity_key):
         return False
     if right == "create":
         return any(r.create or r.create_if for r in entity_rights(ctx, entity_key))
@@ -145,7 +150,45 @@ def may(ctx: Context, right: str, entity_key: str) -> bool:
         return any(r.import_ for r in entity_rights(ctx, entity_key))
     if right == "bulk":
         return any(r.bulk for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
+    if right == "merge":
+        return any(r.merge for r in entity_rights(ctx, entity_key)) and may(ctx, "update", entity_key)
+    if right == "purge":
+        return any(r.purge for r in entity_rights(ctx, entity_key)) and may(ctx, "read", entity_key)
     return bool(rules(ctx, right, entity_key))
+
+
+def may_change(ctx: Context, entity_key: str) -> bool:
+    """May the person change some such record by their role, be it on its page or by the entry form it is entered through alone? Transitions
+    for which no role is named ask this: entry forms say where fields are filled in, not who moves a record."""
+    entity = ctx.config.entities.get(entity_key)
+    return entity is not None and (ctx.unrestricted or not entity.defn.read_only) and bool(rules(ctx, "update", entity_key))
+
+
+def enters_here(ctx: Context, entity_key: str) -> bool:
+    """Some records are entered through their form alone: neither on pages of their own nor by import. What the configuration itself
+    orders, and sample data, need no form."""
+    if ctx.unrestricted or ctx.origin == "sample":
+        return True
+    wanted = ctx.config.cached("permissions.only_forms", lambda: only_forms(ctx.config))
+    return entity_key not in wanted or ctx.form in wanted[entity_key]
+
+
+def only_forms(config: Config) -> dict[str, set[str]]:
+    """{entity: the forms it is entered through} of those that are entered nowhere else. A form that enters them without insisting on it
+    is a way, too."""
+    ways: dict[str, set[str]] = {}
+    only: set[str] = set()
+    for form in config.bundle.forms:
+        main = config.entity(form.entity)
+        ways.setdefault(main.key, set()).add(form.key)
+        only |= {main.key} if form.only else set()
+        for part in form.parts:
+            target = main.fields[part.ref].options["to"] if part.ref else main.children[part.list or ""].child
+            inner = [config.entity(target).fields[key].options["to"] for key in part.creates]
+            for key in (target, *inner):
+                ways.setdefault(key, set()).add(form.key)
+            only |= {target} if part.only else set()
+    return {key: ways[key] for key in only}
 
 
 def require(ctx: Context, right: str, entity_key: str) -> None:
@@ -166,12 +209,19 @@ def create_conditions(ctx: Context, entity_key: str) -> list[str] | None:
 # ---- records -----------------------------------------------------------------------------------------------------------
 
 
-def right_sql(right: str, scope: RecordScope) -> str:
-    """SQL condition: the person may use `right` on the scope's record. "true" and "false" stand alone where constant."""
+def right_sql(right: str, scope: RecordScope, *, shares: bool = True) -> str:
+    """SQL condition: the person may use `right` on the scope's record. "true" and "false" stand alone where constant. Without `shares`: by
+    their roles alone, not because somebody opened it to them."""
     ctx, entity = scope.ctx, scope.entity
     if ctx.unrestricted:
         return "true"
-    condition = any_of(all_of(*rule_sql(rule, scope)) for rule in rules(ctx, right, entity.key))
+    given = rules(ctx, right, entity.key)
+    # Who may see such records at all also sees those that lie in a pool open to them.
+    also = seen_sql(scope) if right == "read" and given and entity.defn.pools else []
+    if shares and right in ("read", "update") and given:
+        also.append(shared_sql(scope, edit=right == "update"))
+    condition = any_of([*(all_of(*rule_sql(rule, scope)) for rule in given), *also])
+    condition = all_of(condition, within_sql(scope))
     return condition if ctx.viewer is None else all_of(condition, _seen_by_viewer(ctx.viewer, scope))
 
 
@@ -204,6 +254,52 @@ def any_of(parts: Iterable[str]) -> str:
     return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
 
 
+def portals(ctx: Context) -> list[PortalDef]:
+    """By which records the person is somebody outside; none for staff."""
+    return [role.portal for role in roles(ctx) if role.portal is not None]
+
+
+PORTAL_STEPS = 3  # references from a record to the one that a person is
+
+
+def portal_path(config: Config, entity_key: str, portal: PortalDef) -> list[tuple[str, ...]]:
+    """The shortest ways from an entity over references to the portal's own; [()] for that one itself."""
+    if entity_key == portal.entity:
+        return [()]
+
+    def make() -> list[tuple[str, ...]]:
+        ways: list[tuple[tuple[str, ...], str]] = [((), entity_key)]
+        for _step in range(PORTAL_STEPS):
+            ways = [((*way, f.key), f.options["to"]) for way, at in ways if at in config.entities for f in config.entities[at].declared.values() if f.type == "ref"]
+            if found := [way for way, at in ways if at == portal.entity]:
+                return found
+        return []
+
+    return config.cached(("permissions.portal", entity_key, portal), make)
+
+
+def _portal_sql(portal: PortalDef, scope: RecordScope, me: str) -> str:
+    """The record a person is, and what refers to it: SQL, so that lists, counts, search and reports know nothing else."""
+    config = scope.config
+    home = config.entities[portal.entity]
+
+    def along(entity: Entity, alias: str, way: tuple[str, ...]) -> str:
+        if not way:
+            return f"({held_sql(config, home, home.fields[portal.link], alias, me)})"
+        target, inner = config.entities[entity.fields[way[0]].options["to"]], f"{alias}p"
+        column = field_sql(config, entity, entity.fields[way[0]], alias)
+        return f"{column} IN (SELECT {inner}.id FROM record {inner} WHERE {inner}.entity_id = {target.number} AND {inner}.deleted_at IS NULL AND {along(target, inner, way[1:])})"
+
+    return any_of(along(scope.entity, scope.alias, way) for way in portal_path(config, scope.entity.key, portal))
+
+
+def portal_sql(scope: RecordScope) -> str:
+    """The records that a person of a portal is, and what refers to them; "false" where an entity's records are nobody's."""
+    assert scope.ctx.user is not None
+    me = scope.param(scope.ctx.user.id, "uuid")
+    return any_of(_portal_sql(portal, scope, me) for portal in portals(scope.ctx))
+
+
 def _scope_sql(name: str, scope: RecordScope) -> str:
     user = scope.ctx.user
     if name == "all":
@@ -219,7 +315,12 @@ def _scope_sql(name: str, scope: RecordScope) -> str:
         people = [entity.fields[key] for key in entity.defn.assignees]
         if name == "participant":
             people = [f for f in entity.fields.values() if field_types.get(f.type).holds == "user" and f.key != "updated_by"]
-        return any_of(held_sql(scope.config, entity, f, a, me) for f in people)
+        found = [held_sql(scope.config, entity, f, a, me) for f in people]
+        if name == "participant":  # and who belongs to its team
+            found.append(shared_sql(scope, subjects=[f"user:{user.id}"]))
+        return any_of(found)
+    if name == "portal_self":
+        return portal_sql(scope)
     if name == "team":
         return f"{own} = ANY({scope.param([user.id, *user.team_ids], 'uuid[]')})"
     ids = user.department_ids if name == "dept" else user.department_tree_ids
@@ -295,7 +396,15 @@ def conditions(ctx: Context, entity: Entity) -> list[str]:
 
 
 def access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
-    """{field: access} for one record; `holds` says which of `conditions` are true for it."""
+    """{field: access} for one record; `holds` says which of `conditions` are true for it. Who may change it only because it was shared
+    with them does not give it away."""
+    if entity.defn.sharing and holds.get("own:update") is False and not ctx.unrestricted:
+        found = _access(ctx, entity, holds)
+        return {**found, "owner": "read"} if found.get("owner") == "write" else found
+    return _access(ctx, entity, holds)
+
+
+def _access(ctx: Context, entity: Entity, holds: Mapping[str, bool]) -> Mapping[str, str]:
     if not conditions(ctx, entity):
         return static_access(ctx, entity)
     result = dict(static_access(ctx, entity))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +17,12 @@ from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.automations import dispatch, run_actions
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
-from saas.runtime.records import load, refuse_stale, save
+from saas.runtime.records import in_approval, load, refuse_stale, save
 from saas.runtime.rows import Row
 from saas.runtime.validate import EMPTY, Draft, put, take, take_links
+
+# What else follows a move, in its transaction: (act, entity, record, transition). Filled by modules that stand on this one.
+after_moves: list[Callable[[Act, Entity, UUID, str], Awaitable[None]]] = []
 
 
 async def stage_counts(ctx: Context, entity_key: str) -> dict[str, int]:
@@ -44,6 +47,9 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     act.held.add((entity.key, record_id))
     _refuse(act, pipeline, transition, old)
     refuse_stale(old, version)
+    if old.frozen is not None:
+        raise in_approval(entity, old)
+    await _refuse_unapproved(act, entity, transition, old)
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     asked = (*transition.require, *transition.ask)
     may_edit = old.holds.get("update", False) or ctx.unrestricted
@@ -67,11 +73,30 @@ async def move_record(act: Act, entity: Entity, record_id: UUID, key: str, value
     row = await save(act, draft, transition=key)
     act.effect("transition", entity.key, row.id)
     inner = act.under(elevated=True, origin="automation" if ctx.user is None else ctx.origin)
-    await run_actions(ActionRun(inner, entity, row, old), transition.effects)
+    run = ActionRun(inner, entity, row, old)
+    await run_actions(run, transition.effects)
+    if run.row.state == row.state:  # what follows sees what the effects wrote into the record itself
+        row = run.row
     changed = frozenset(k for k in draft.changed if old.get(k) != row.get(k))
     await dispatch(act, Happening("transition", entity, row, old, changed, key))
     await dispatch(act, Happening("update", entity, row, old, changed))
+    for follow in after_moves:
+        await follow(act, entity, row.id, key)
     return row, transition
+
+
+async def _refuse_unapproved(act: Act, entity: Entity, transition: TransitionDef, row: Row) -> None:
+    """Transitions that only an approval does, where its condition holds."""
+    if act.ctx.granted == (row.id, transition.key):
+        return
+    for approval in act.ctx.config.approvals(entity.key):
+        if transition.key in approval.start.guards:
+            env = await prepare(act.conn, act.ctx, entity, row, [approval.start.condition])
+            if env.holds(approval.start.condition):
+                raise Conflict(
+                    lazy("“%(label)s” needs an approval first: start “%(approval)s”.", label=pick(transition.label), approval=pick(approval.label)),
+                    reason="needs_approval", transition=transition.key, approval=approval.key,
+                )  # fmt: skip
 
 
 def _refuse(act: Act, pipeline: PipelineDef, transition: TransitionDef, row: Row) -> None:
@@ -104,6 +129,16 @@ async def _stamp(act: Act, transition: TransitionDef, draft: Draft) -> None:
 
 
 async def _target(act: Act, transition: TransitionDef, draft: Draft) -> str:
+    to = await _leads_to(act, transition, draft)
+    stage = draft.entity.pipeline.stage(to) if draft.entity.pipeline else None
+    if stage is not None and stage.condition and to != draft.old.state:
+        env = await prepare(act.conn, act.ctx, draft.entity, draft.row, [stage.condition], old=draft.old)
+        if not env.holds(stage.condition):
+            raise Conflict(lazy("The stage “%(stage)s” is not for this record.", stage=pick(stage.label)), reason="other_stages", transition=transition.key)
+    return to
+
+
+async def _leads_to(act: Act, transition: TransitionDef, draft: Draft) -> str:
     if not transition.branches:
         return transition.to or draft.old.state
     env = await prepare(act.conn, act.ctx, draft.entity, draft.row, [b.condition for b in transition.branches], old=draft.old)

@@ -17,6 +17,7 @@ from saas.metadata.models import FieldDef
 from saas.runtime import operations as ops
 from saas.runtime import permissions
 from saas.runtime.context import Context
+from saas.runtime.pools import rights as pools
 from saas.runtime.recent import Recent
 from saas.runtime.rows import Row, decode
 from saas.runtime.sql import RecordScope, Statement, field_sql, storage_of
@@ -305,7 +306,7 @@ def _record(
     record = ops.Record(
         id=row.id, entity=entity.key, version=row.version, created_at=row.created_at, created_by=row.created_by, updated_at=row.updated_at,
         updated_by=row.updated_by, owner=row.owner, department=row.department, state=row.state, deleted_at=row.deleted_at, values=values,
-        display=display, title=title or str(row.id)[:8], state_since=row.state_since,
+        display=display, title=title or str(row.id)[:8], state_since=row.state_since, in_approval=row.frozen is not None,
     )  # fmt: skip
     for name in BESIDE:  # what stands beside the values is kept back with the field it belongs to
         if access.get(name) in KEPT_BACK:
@@ -321,20 +322,41 @@ def can_flags(ctx: Context, scope: RecordScope, flag: Any) -> None:
     entity, defn = scope.entity, scope.entity.defn
     plain = RecordScope(scope.statement, entity, scope.alias)
     update = permissions.right_sql("update", plain) if permissions.may(ctx, "update", entity.key) else "false"
+    change = permissions.right_sql("update", plain) if permissions.may_change(ctx, entity.key) else "false"
     delete = permissions.right_sql("delete", plain) if permissions.may(ctx, "delete", entity.key) else "false"
     frozen = "false" if (defn.read_only or defn.append_only) and not ctx.unrestricted else "true"
     flag("update", permissions.all_of(update, frozen, _condition(ctx, plain, defn.editable_if)))
     flag("delete", permissions.all_of(delete, frozen, _condition(ctx, plain, defn.deletable_if)))
     flag("rights:update", update)
+    if defn.sharing:
+        own = permissions.right_sql("update", plain, shares=False) if permissions.may(ctx, "update", entity.key) else "false"
+        flag("own:update", own)
+    for pool in defn.pools:
+        flag(f"pool:{pool.key}", pools.inside_sql(plain, pool))
+        flag(f"home:{pool.key}", pools.home_sql(plain, pool))
     if entity.pipeline:
+        for stage in entity.pipeline.stages:
+            if stage.condition:
+                flag(f"s:{stage.key}", ex.to_where(ex.parse(stage.condition), plain))
         for transition in entity.pipeline.transitions:
             verdict = permissions.transition_roles(ctx, entity.pipeline, transition)
             if verdict is False:
                 continue
-            base = "true" if verdict else update
+            base = "true" if verdict else change
             flag(f"t:{transition.key}", permissions.all_of(base, _condition(ctx, plain, transition.allow_if)))
+        for key, texts in guarded(ctx.config, entity).items():
+            flag(f"g:{key}", permissions.any_of(ex.to_where(ex.parse(text), plain) if text else "true" for text in texts))
     for condition in permissions.conditions(ctx, entity):
         flag(condition, _condition(ctx, plain, condition))
+
+
+def guarded(config: Config, entity: Entity) -> dict[str, list[str | None]]:
+    """Transitions that wait for an approval, with the conditions under which they do."""
+    found: dict[str, list[str | None]] = {}
+    for approval in config.approvals(entity.key):
+        for key in approval.start.guards:
+            found.setdefault(key, []).append(approval.start.condition)
+    return found
 
 
 def _condition(ctx: Context, scope: RecordScope, text: str | None) -> str:
@@ -352,7 +374,9 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
     for transition in pipeline.transitions:
         if row.state not in transition.sources and "*" not in transition.sources:
             continue
-        if not row.holds.get(f"t:{transition.key}"):
+        if not row.holds.get(f"t:{transition.key}") or row.holds.get(f"g:{transition.key}"):
+            continue
+        if transition.to != row.state and row.holds.get(f"s:{transition.to}") is False:
             continue
         missing = tuple(k for k in transition.require if row.get(k) in (None, "", []))
         found.append(
@@ -372,10 +396,29 @@ def offers(ctx: Context, entity: Entity, row: Row) -> tuple[ops.TransitionOffer,
 def can(ctx: Context, entity: Entity, row: Row) -> ops.Can:
     live = row.deleted_at is None and permissions.is_open(ctx)
     return ops.Can(
-        update=live and row.holds.get("update", False),
-        delete=live and row.holds.get("delete", False),
-        transitions=offers(ctx, entity, row) if permissions.is_open(ctx) else (),
+        **(_pooled(ctx, entity, row) if live and entity.defn.pools and row.frozen is None else {}),
+        update=live and row.holds.get("update", False) and row.frozen != [],
+        delete=live and row.holds.get("delete", False) and row.frozen is None,
+        transitions=offers(ctx, entity, row) if permissions.is_open(ctx) and row.frozen is None else (),
+        share=live and entity.defn.sharing and row.holds.get("own:update", False),
+        away=tuple(s.key for s in entity.pipeline.stages if row.holds.get(f"s:{s.key}") is False) if entity.pipeline else (),
     )
+
+
+def _pooled(ctx: Context, entity: Entity, row: Row) -> dict[str, Any]:
+    """What a person may do with a record as to pools, by the flags of `can_flags`."""
+    inside = next((p for p in entity.defn.pools if row.holds.get(f"pool:{p.key}")), None)
+    home = next((p for p in entity.defn.pools if row.holds.get(f"home:{p.key}")), None)
+    may_update = pools.by_right(row.holds)
+    found: dict[str, Any] = {"pool": inside.key if inside else None}
+    if inside is not None:
+        found["claim"] = pools.claims(ctx, inside, may_update=permissions.may(ctx, "update", entity.key))
+    elif home is not None and row.owner is not None:
+        sources = pools.sources_of(entity, home.release_transition)
+        found["release"] = pools.releases(ctx, home, may_update=may_update) and (sources is None or row.state in sources)
+    if (pool := inside or home) is not None:
+        found["assign"] = pools.assigns(ctx, pool, may_update=may_update) and not entity.defn.read_only
+    return found
 
 
 __all__ = ["Names", "can", "can_flags", "display_text", "names_for", "offers", "present", "title_sql", "titles_of"]

@@ -13,15 +13,17 @@ from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Stal
 from saas.i18n import lazy, ngettext, pick
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
-from saas.runtime import events, numbers, permissions, quota, rollups, search, uniques
+from saas.runtime import events, ledgers, numbers, permissions, pricing, quota, rollups, search, segments, twins, uniques
 from saas.runtime.acts import Act, Happening
 from saas.runtime.automations import dispatch
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
+from saas.runtime.pools import holding
+from saas.runtime.portal import follow, refuse_outside, stamp
 from saas.runtime.present import Names, NamesBeside, can_flags
 from saas.runtime.recent import Recent
 from saas.runtime.rows import Encoded, Projection, Row, encode
-from saas.runtime.sql import RecordScope, Statement, children_sql
+from saas.runtime.sql import RecordScope, Statement, children_sql, field_sql
 from saas.runtime.validate import EMPTY, Draft, check, defaults, forget_unreadable, lay, take, take_links
 from saas.tenants import new_id
 
@@ -84,7 +86,7 @@ def _asking(ctx: Context, entity: Entity, *, lock: bool, deleted: bool, named: b
         return _Asking(sql, tuple(params[1:]), projection, beside), ctx.viewer is None and not statement.is_of_moment
 
     kept = ctx.config.cached("records.asking", lambda: Recent(_KEPT))
-    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.viewer is None, lock, deleted, named), make)
+    return kept.get((entity.key, ctx.tenant_id, ctx.tenant.time_zone, ctx.user, ctx.key, ctx.elevated, ctx.form, ctx.origin == "sample", ctx.viewer is None, lock, deleted, named), make)
 
 
 async def is_live(conn: Any, entity: Entity, record_id: UUID) -> bool:
@@ -97,11 +99,63 @@ def refuse_stale(row: Row, version: int | None) -> None:
         raise StaleVersion(current=row.version, yours=version)
 
 
+def in_approval(entity: Entity, row: Row) -> Conflict:
+    """What whoever would change a record is told while an approval of it runs."""
+    return Conflict(lazy("This record waits for an approval and cannot be changed until it is decided."), reason="in_approval", entity=entity.key, id=str(row.id))
+
+
+def wholes(ctx: Context, entity: Entity) -> dict[str, Entity]:
+    """{link field: entity} of what the entity's records live inside of: an order line's order."""
+    return {f.key: ctx.config.entity(f.options["to"]) for f in entity.declared.values() if f.options.get("detail") and f.options.get("to") in ctx.config.entities}
+
+
+def closable(ctx: Context, entity: Entity) -> bool:
+    """Whether the entity's records live inside of records, at whatever depth, that approvals close."""
+
+    def make() -> bool:
+        found, todo = {entity.key}, [entity]
+        while todo:
+            for whole in wholes(ctx, todo.pop()).values():
+                if any(a.entity == whole.key for a in ctx.config.bundle.approvals):
+                    return True
+                if whole.key not in found:
+                    found.add(whole.key)
+                    todo.append(whole)
+        return False
+
+    return ctx.config.cached(("records.closable", entity.key), make)
+
+
+async def refuse_in_closed(act: Act, entity: Entity, *rows: Row | None) -> None:
+    """What lives inside a record is closed together with it, and so is what lives inside of that. Where approvals are defined the record is
+    locked, so that none begins meanwhile."""
+    if not closable(act.ctx, entity):  # one question less for each line where nobody ever approves
+        return
+    for key, whole in wholes(act.ctx, entity).items():
+        await _refuse_closed(act, whole, {UUID(str(v)) for row in rows if row is not None and (v := row.get(key))}, ())
+
+
+async def _refuse_closed(act: Act, whole: Entity, ids: set[UUID], below: tuple[str, ...]) -> None:
+    """`below`: entities that were looked at on the way up; of a ring each is looked at once."""
+    ctx = act.ctx
+    if not ids:
+        return
+    above = {k: e for k, e in wholes(ctx, whole).items() if e.key not in (*below, whole.key) and closable(ctx, whole)}
+    lock = " FOR NO KEY UPDATE OF t" if any(a.entity == whole.key for a in ctx.config.bundle.approvals) else ""
+    links = "".join(f", {field_sql(ctx.config, whole, whole.fields[key], 't')}" for key in above)
+    found = await act.conn.fetch(f"SELECT t.id, t.frozen{links} FROM record t WHERE t.entity_id = {whole.number} AND t.id = ANY($1::uuid[]) ORDER BY t.id{lock}", sorted(ids))
+    closed = next((r["id"] for r in found if r["frozen"] is not None), None)
+    if closed is not None:
+        raise Conflict(lazy("The record this belongs to waits for an approval and cannot be changed until it is decided."), reason="in_approval", entity=whole.key, id=str(closed))
+    for place, upper in enumerate(above.values(), 2):
+        await _refuse_closed(act, upper, {UUID(str(r[place])) for r in found if r[place]}, (*below, whole.key))
+
+
 # ---- create ------------------------------------------------------------------------------------------------------------
 
 
 async def create(
-    act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, record_id: UUID | None = None
+    act: Act, entity: Entity, values: Mapping[str, Any], *, confirm_duplicates: bool = False, reason: str = "", record_id: UUID | None = None
 ) -> Row:
     ctx = act.ctx
     permissions.require(ctx, "create", entity.key)
@@ -115,23 +169,39 @@ async def create(
         row.state = row.values[entity.pipeline.field] = entity.pipeline.initial
         row.state_since = ctx.now
     await defaults(act.conn, ctx, draft)
-    await _may_create(act, entity, row)
+    await segments.keep(act.conn, ctx, draft)
+    await stamp(act, draft)
+    await require_may_create(act, entity, row)
     await dispatch(act, Happening("before_save", entity, row, None, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
+    await ledgers.prepare_entry(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
-    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmed=confirm_duplicates)
+    await refuse_in_closed(act, entity, row)
+    if entity.pipeline and (stage := await ledgers.first_stage(act, entity, row)):
+        row.state = row.values[entity.pipeline.field] = stage
+    confirmation = twins.Confirmation(confirm_duplicates, reason)
+    told = await twins.look_for_duplicates(act.conn, ctx, entity, row, draft.changed, confirmation, is_new=True)
+    act.warnings += told.warnings
+    await holding.refuse(act, entity, row, None)
     await uniques.claim(act.conn, ctx, entity, row, None)
     await numbers.number(act.conn, ctx, entity, row)
     row.department = await _department(act, entity, row)
     row.version = 1
     row.values.update(rollups.of_nothing(ctx, entity))
     changes = first_values(entity, row)
-    history = events.appended(ctx, entity, row, "created", changes)
-    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), history, *search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=True)])
+    history = events.appended(ctx, entity, row, "created", events.with_reason(changes, reason if told.warnings else ""))
+    accounts = await ledgers.opened(act, entity, row)
+    tokens = search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=True)
+    await quota.write(act.conn, ctx, "records", 1, [*_inserted(ctx, entity, row), *holding.touches(ctx, entity, row), history, *tokens])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
     act.held.add((entity.key, row.id))
+    await twins.let_wait(act.conn, ctx, entity, row.id, told.reviews)
+    await refuse_outside(act, entity, row.id)
+    await follow(act, entity, row)
     act.effect("create", entity.key, row.id)
+    await ledgers.closed(act, accounts)
     await dispatch(act, Happening("create", entity, row, None, frozenset(changes)))
     return row
 
@@ -174,7 +244,8 @@ async def _access_to_new(act: Act, entity: Entity, row: Row, values: Mapping[str
     return permissions.access(act.ctx, entity, {c: env.holds(c) for c in conditions})
 
 
-async def _may_create(act: Act, entity: Entity, row: Row) -> None:
+async def require_may_create(act: Act, entity: Entity, row: Row) -> None:
+    """Whether a record with these values may be made. Errors: PermissionDenied."""
     conditions = permissions.create_conditions(act.ctx, entity.key)
     if conditions is None:
         return
@@ -187,6 +258,10 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
     """The department a record belongs to: its owner's, or its creator's where it is not owned."""
     user = act.ctx.user
     person = row.owner if entity.defn.owned else row.created_by
+    if person is None and entity.defn.pools:  # what lies in a pool lies with the department it came from
+        if row.version:
+            return row.department
+        person = row.created_by
     if person is None:
         return None
     if user is not None and person == user.id:
@@ -278,16 +353,17 @@ async def update(
     *,
     version: int | None = None,
     confirm_duplicates: bool = False,
+    reason: str = "",
 ) -> Row:
     """Errors: NotFound, PermissionDenied, StaleVersion, InvalidInput, DuplicateFound."""
-    row = await update_if_there(act, entity, record_id, values, version=version, confirm_duplicates=confirm_duplicates)
+    row = await update_if_there(act, entity, record_id, values, version=version, confirm_duplicates=confirm_duplicates, reason=reason)
     if row is None:
         raise NotFound(lazy("This record does not exist, or you may not see it."))
     return row
 
 
 async def update_if_there(
-    act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False
+    act: Act, entity: Entity, record_id: UUID, values: Mapping[str, Any], *, version: int | None = None, confirm_duplicates: bool = False, reason: str = ""
 ) -> Row | None:
     """`update`, but None for a record that there is not, that was deleted, or that the person may not see."""
     ctx = act.ctx
@@ -297,11 +373,13 @@ async def update_if_there(
     act.held.add((entity.key, record_id))
     if not old.holds["update"]:
         raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
+    if entity.defn.append_only and set(values) - {"owner"}:  # also what the configuration orders
+        raise PermissionDenied(_why_not(ctx, entity, old, "update"), right="update", entity=entity.key)
     refuse_stale(old, version)
     draft = Draft(entity, old.copy(), old, permissions.access(ctx, entity, old.holds))
     take(ctx, draft, values)
     await take_links(act.conn, ctx, draft)
-    return await save(act, draft, confirm_duplicates=confirm_duplicates)
+    return await save(act, draft, confirm_duplicates=confirm_duplicates, reason=reason)
 
 
 def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
@@ -314,36 +392,72 @@ def _why_not(ctx: Context, entity: Entity, row: Row, right: str) -> Any:
     return lazy("Your role does not allow this for this record.")
 
 
-async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, transition: str | None = None) -> Row:
+async def save(act: Act, draft: Draft, *, confirm_duplicates: bool = False, reason: str = "", transition: str | None = None) -> Row:
     """Check and write a draft of an existing record, with all that follows from it."""
     ctx, entity, row, old = act.ctx, draft.entity, draft.row, draft.old
+    await segments.keep(act.conn, ctx, draft)
     if draft.changed or transition:
         await dispatch(act, Happening("before_save", entity, row, old, frozenset(draft.changed)), draft)
+    await pricing.price_line(act, draft)
     await check(act.conn, ctx, draft, held=act.held)
     if draft.problems:
         raise InvalidInput(draft.problems)
     changes = {k: (old.get(k), row.get(k)) for k in sorted(draft.changed) if old.get(k) != row.get(k)}
     if not changes and transition is None:
         return old
-    act.warnings += await uniques.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmed=confirm_duplicates or transition is not None)
+    if old.frozen is not None and (transition is not None or not set(changes) <= set(old.frozen)):
+        raise in_approval(entity, old)
+    await refuse_in_closed(act, entity, old, row)
+    # A transition cannot be asked to confirm: a rule that only warns must not end it.
+    confirmation = twins.Confirmation(confirm_duplicates, reason, unasked=transition is not None)
+    told = await twins.look_for_duplicates(act.conn, ctx, entity, row, set(changes), confirmation, is_new=False)
+    act.warnings += told.warnings
+    await holding.refuse(act, entity, row, old)
     await uniques.claim(act.conn, ctx, entity, row, old)
     if row.owner != old.owner:
         row.department = await _department(act, entity, row)
     row.version, row.updated_at, row.updated_by = old.version + 1, ctx.now, ctx.user_id
-    writes = [*_updated(ctx, entity, row, set(changes)), events.appended(ctx, entity, row, "transition" if transition else "updated", changes, transition)]
+    history = events.with_reason(changes, reason if told.warnings else "")
+    kind = "transition" if transition else act.deed or "updated"
+    writes = [*_updated(ctx, entity, row, set(changes), holding.touched_sql(act, entity, row, old, transition)), events.appended(ctx, entity, row, kind, history, transition)]
+    writes += await holding.noted(act, entity, row, old)
     if row.state != old.state:
         writes += changed_stage(ctx, entity, row)
-    if set(changes) & search_keys(entity):
-        writes += search.indexed(ctx, entity, row, uniques.marks(entity, row), fresh=False)
+    accounts = await ledgers.opened(act, entity, row)
+    if set(changes) & search_keys(ctx, entity):
+        writes += search.indexed(ctx, entity, row, twins.tokens(ctx.config, entity, row), fresh=False)
     await write_together(act.conn, writes)
+    await refuse_outside(act, entity, row.id)
+    await follow(act, entity, row, old)
     await rollups.refresh_parents(act.conn, ctx, entity, row, old, set(changes))
+    if act.heads is None:
+        await reprice(act, entity, row, old, frozenset(changes))
+    else:
+        act.heads.append((entity, row, old, frozenset(changes)))
+    await holding.tell(act, entity, row, old)
+    act.deed = ""
+    await ledgers.closed(act, accounts)
+    await ledgers.party_changed(act, entity, row, old)
+    await twins.let_wait(act.conn, ctx, entity, row.id, told.reviews)
     if not transition:
         act.effect("update", entity.key, row.id)
         await dispatch(act, Happening("update", entity, row, old, frozenset(changes)))
     return row
 
 
-def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[Write]:
+async def reprice(act: Act, entity: Entity, row: Row, old: Row, changed: frozenset[str]) -> None:
+    """Lines that live inside a record cost what it says now. Closed ones keep their prices; one that somebody set stays and is measured anew."""
+    for (lines, link), keys in pricing.looked_at(act.ctx, entity.key).items():
+        if old.frozen is not None or not keys & changed:
+            continue
+        inner, relation = act.under(elevated=True), next(r for r in entity.children.values() if (r.child, r.field) == (lines, link))
+        for record_id in await children_of(act.conn, act.ctx, relation, row):
+            line = await find(act.conn, inner.ctx, act.ctx.config.entity(lines), record_id, lock=True)
+            if line is not None and line.holds["update"]:
+                await update(inner, act.ctx.config.entity(lines), record_id, {})
+
+
+def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str], touched: str = "") -> list[Write]:
     encoded = encode(ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
     columns: dict[str, tuple[Any, str]] = {
         "version": (row.version, "int4"), "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
@@ -355,6 +469,11 @@ def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[
     for column, (value, pg) in columns.items():
         params.append(value)
         sets.append(f"{column} = ${len(params)}::{pg}")
+    if touched == "now":
+        row.touched_at = row.updated_at
+        sets.append(f"touched_at = ${list(columns).index('updated_at') + 2}::timestamptz")
+    elif touched:  # until it is worked on, the day of its last change before counts
+        sets.append("touched_at = coalesce(touched_at, updated_at)")
     if encoded.doc:
         params.append(json.dumps(encoded.doc, ensure_ascii=False))
         sets.append(f"doc = jsonb_strip_nulls(doc || ${len(params)}::jsonb)")
@@ -365,13 +484,17 @@ def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str]) -> list[
 # ---- delete and restore ------------------------------------------------------------------------------------------------
 
 
-async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None) -> Row:
-    """Soft delete, with what each relation says should happen to the children."""
+async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | None = None, along: bool = False) -> Row:
+    """Soft delete, with what each relation says should happen to the children. `along`: with what it belongs to, so that also records
+    go that are never deleted for themselves."""
     ctx = act.ctx
     row = await load(act.conn, ctx, entity, record_id, lock=True)
-    if not row.holds["delete"]:
+    if not row.holds["delete"] or (entity.defn.append_only and not along):
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
     refuse_stale(row, version)
+    if row.frozen is not None:
+        raise in_approval(entity, row)
+    await refuse_in_closed(act, entity, row)
     for relation in entity.children.values():
         if relation.on_delete == "restrict" and not relation.many:
             await _refuse_children(act, relation, row)
@@ -383,11 +506,12 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
     row.version, row.deleted_at = row.version + 1, ctx.now
     # After the record itself, so that records which point at each other in a ring end somewhere.
     for relation in entity.children.values():
-        if relation.on_delete != "restrict" and not relation.many:
+        if relation.on_delete in ("cascade", "set_null") and not relation.many:
             await _leave_children(act, relation, row)
     await uniques.claim(act.conn, ctx, entity, None, row)
     await quota.write(act.conn, ctx, "records", -1, [events.appended(ctx, entity, row, "deleted", {})])
     await rollups.refresh_parents(act.conn, ctx, entity, row, None, None)
+    await follow(act, entity, row)
     act.effect("delete", entity.key, row.id)
     await dispatch(act, Happening("delete", entity, row))
     return row
@@ -420,8 +544,8 @@ async def _leave_children(act: Act, relation: Relation, row: Row) -> None:
     for child_id in await children_of(act.conn, act.ctx, relation, row):
         if relation.on_delete == "cascade":
             if await is_live(act.conn, child, child_id):  # another way down may have deleted it already
-                await delete(inner, child, child_id)
-        else:
+                await delete(inner, child, child_id, along=True)
+        elif not child.defn.append_only:  # what is never changed keeps the name of what is gone
             await update(inner, child, child_id, {relation.field: None})
 
 
@@ -431,6 +555,7 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
     row = await load(act.conn, ctx, entity, record_id, lock=True, deleted=True)
     if not row.holds["delete"]:
         raise PermissionDenied(_why_not(ctx, entity, row, "delete"), right="delete", entity=entity.key)
+    await refuse_in_closed(act, entity, row)
     await act.conn.execute(
         f"UPDATE record SET deleted_at = NULL, deleted_by = NULL, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",
         row.id,
@@ -446,6 +571,7 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
             for child_id in await children_of(act.conn, ctx, relation, row, deleted_at=deleted_at):
                 if not await is_live(act.conn, child, child_id):
                     await restore(inner, child, child_id)
+    await follow(act, entity, row)
     act.effect("restore", entity.key, row.id)
     await dispatch(act, Happening("restore", entity, row))
     return row
@@ -488,7 +614,7 @@ async def follow_configuration(conn: Any, ctx: Context, entity: Entity, rewrites
     history = [(r.row, {k: (r.told.get(k, old), new) for k, (old, new) in r.changes.items()}) for r in changed]
     await events.append_many(conn, ctx, entity, history)
     collisions = await uniques.sync(conn, ctx, entity, ids, uniques.rules_about(ctx, entity, keys))
-    if keys & search_keys(entity):
+    if keys & search_keys(ctx, entity):
         await reindex(conn, ctx, entity, ids)
     before = {key: [UUID(v) for r in changed if key in r.changes for v in _ids_in(r.changes[key][0])] for key in keys if field_types.get(entity.fields[key].type).holds == "record"}
     await rollups.refresh_above(conn, ctx, entity, ids, keys, also=before)
@@ -512,19 +638,19 @@ def _ids_in(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def search_keys(entity: Entity) -> set[str]:
-    """Fields whose values stand in the search index, as words or as marks of the duplicate rules."""
-    return {*search.searched(entity), *(key for rule in entity.defn.duplicates for key in rule.match)}
+def search_keys(ctx: Context, entity: Entity) -> set[str]:
+    """Fields whose values stand in the search index, as words or as tokens of the duplicate rules."""
+    return {*search.searched(entity), *twins.fields_looked_at(ctx.config, entity)}
 
 
 async def reindex(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) -> None:
     """Make the tokens of locked records anew."""
     statement = Statement(ctx)
     scope = RecordScope(statement, entity, "t")
-    projection = Projection(scope, search_keys(entity))
+    projection = Projection(scope, search_keys(ctx, entity))
     sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
     rows = projection.rows(await conn.fetch(*statement.finish(sql)))
-    wanted = {row.id: search.tokens(search.searchable_text(ctx, entity, row)) | set(uniques.marks(entity, row)) for row in rows}
+    wanted = {row.id: search.tokens(search.searchable_text(ctx, entity, row)) | twins.tokens(ctx.config, entity, row) for row in rows}
     await search.index_many(conn, ctx, entity, wanted)
 
 

@@ -9,7 +9,7 @@ entity that comes back later comes back empty.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -376,15 +376,26 @@ async def _purge_links(conn: Any, ctx: Context, item: Mapping[str, Any], state: 
 
 _AROUND = {
     "record_link": "from_id", "unique_value": "record_id", "search_token": "record_id", "stage_history": "record_id", "sample_record": "record_id",
+    "ownership_event": "record_id", "record_share": "record_id",
 }  # fmt: skip
 
 
 async def _purge_records(conn: Any, ctx: Context, item: Mapping[str, Any], state: dict[str, Any]) -> bool:
-    number = item["number"]
-    rows = await conn.fetch(f"SELECT id FROM record WHERE entity_id = {number} ORDER BY id LIMIT {BATCH} FOR UPDATE")
+    rows = await conn.fetch(f"SELECT id FROM record WHERE entity_id = {item['number']} ORDER BY id LIMIT {BATCH} FOR UPDATE")
     ids = [row["id"] for row in rows]
+    await destroy_records(conn, ctx, item["number"], ids)
+    state["done"] += len(ids)
+    return bool(rows)
+
+
+async def destroy_records(conn: Any, ctx: Context, number: int, ids: Sequence[UUID]) -> None:
+    """Rows of records with their values, claims, links, tokens, files and approvals; not what the history tells of them."""
+    ids = list(ids)
     for table, column in _AROUND.items():
         await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND entity_id = {number} AND {column} = ANY($2::uuid[])", ctx.tenant_id, ids)
+    flows = [r[0] for r in await conn.fetch("DELETE FROM approval_flow WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[]) RETURNING id", ctx.tenant_id, number, ids)]
+    tasks = [r[0] for r in await conn.fetch("DELETE FROM approval_task WHERE tenant_id = $1 AND flow_id = ANY($2::uuid[]) RETURNING id", ctx.tenant_id, flows)]
+    await conn.execute("DELETE FROM approval_person WHERE tenant_id = $1 AND task_id = ANY($2::uuid[])", ctx.tenant_id, tasks)
     for table in ("notification", "schedule_run"):
         await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND record_id = ANY($2::uuid[])", ctx.tenant_id, ids)
     files = await conn.fetch(
@@ -393,8 +404,6 @@ async def _purge_records(conn: Any, ctx: Context, item: Mapping[str, Any], state
     gone = await conn.fetch(f"DELETE FROM record WHERE entity_id = {number} AND id = ANY($1::uuid[]) RETURNING deleted_at IS NULL AS live", ids)
     await quota.write(conn, ctx, "storage", -sum(row["size_bytes"] for row in files), [])
     await quota.write(conn, ctx, "records", -sum(row["live"] for row in gone), [])
-    state["done"] += len(ids)
-    return bool(rows)
 
 
 async def _forget_history(job: JobRun, item: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
@@ -410,7 +419,8 @@ async def _forget_history(job: JobRun, item: Mapping[str, Any], state: Mapping[s
         args = (ctx.tenant_id, number, ids)
         async with system_transaction("purge", of=ctx.tenant_id) as conn:
             if item["kind"] == "entity":
-                await conn.execute("DELETE FROM record_event WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[])", *args)
+                for table in ("record_event", "approval_event"):
+                    await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[])", *args)
             else:
                 await conn.execute(
                     "UPDATE record_event SET changes = changes - $4::text WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[]) AND changes ? $4",
@@ -436,11 +446,12 @@ async def _finish(conn: Any, ctx: Context, item: Mapping[str, Any]) -> None:
     """Nothing is left: the place is free, the entity's number is nobody's."""
     number = item["number"]
     if item["kind"] == "entity":
-        for table in ("field_column", "counter", "unique_value"):
+        for table in ("field_column", "counter", "unique_value", "record_merge", "record_trace", "twin_pair", "twin_dismissed", "review_item"):
             await conn.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND entity_id = $2", ctx.tenant_id, number)
         await conn.execute("DELETE FROM saved_view WHERE tenant_id = $1 AND entity_key = $2 AND NOT EXISTS (SELECT 1 FROM entity WHERE tenant_id = $1 AND key = $2)", ctx.tenant_id, item["entity"])
         await conn.execute("DELETE FROM entity WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, number)
         return
     if not await _is_used(conn, ctx, item):
         await conn.execute("DELETE FROM counter WHERE tenant_id = $1 AND entity_id = $2 AND field_key = $3", ctx.tenant_id, number, item["field"])
+        await conn.execute("UPDATE record_merge SET detail = detail #- ARRAY['values', $3::text] WHERE tenant_id = $1 AND entity_id = $2", ctx.tenant_id, number, item["field"])
     await conn.execute("DELETE FROM field_column WHERE tenant_id = $1 AND entity_id = $2 AND column_name = $3 AND shape = $4", ctx.tenant_id, number, item["place"], PURGED)

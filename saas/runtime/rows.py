@@ -16,7 +16,7 @@ from saas.metadata.kinds import FieldType, field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.sql import PG_TYPES, RecordScope, column_of, expr_type, field_sql, storage_of
 
-META = ("id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
+META = ("id", "version", "owner_id", "department_id", "state", "state_since", "created_at", "created_by", "updated_at", "updated_by", "deleted_at", "frozen", "touched_at")
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Row:
     updated_at: datetime | None = None
     updated_by: UUID | None = None
     deleted_at: datetime | None = None
+    frozen: list[str] | None = None  # while an approval runs: the fields that may be changed all the same
+    touched_at: datetime | None = None
     values: dict[str, Any] = field(default_factory=dict)
     holds: dict[str, bool] = field(default_factory=dict)
 
@@ -45,7 +47,7 @@ class Row:
 
     def get(self, key: str) -> Any:
         """JSON value of a declared or system field."""
-        if key in ("created_at", "updated_at"):
+        if key in ("created_at", "updated_at", "touched_at"):
             moment = getattr(self, key)
             return moment.isoformat().replace("+00:00", "Z") if moment else None
         if key in ("owner", "department", "created_by", "updated_by", "id"):

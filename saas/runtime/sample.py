@@ -15,6 +15,7 @@ from saas.log import get_logger
 from saas.runtime import operations as ops
 from saas.runtime.context import Context, User
 from saas.runtime.door import execute
+from saas.tenants import list_departments
 from saas.tenants.plans import USUAL
 
 log = get_logger(__name__)
@@ -32,6 +33,7 @@ class Sample:
         self.base, self.users = base.replace(tenant=replace(base.tenant, plan_key=USUAL, limit_overrides={})), users  # no plan refuses its own example
         self.start = base.now
         self.ids: dict[str, UUID] = {}
+        self.departments: dict[str, str] = {}  # id by key
         self._made: list[tuple[str, UUID, str]] = []  # entity, id, sample key: not marked yet
 
     async def load(self, records: Sequence[Mapping[str, Any]], progress: Any = None, *, keep: Any = None, skip: int = 0) -> int:
@@ -42,6 +44,7 @@ class Sample:
         """
         if skip:
             await self._remember()
+        self.departments = {str(d["key"]): str(d["id"]) for d in await list_departments(self.base.tenant_id)}
         acts = sorted(
             ((self.moment(step["at"]), position, index, record, step) for position, record in enumerate(records) for index, step in enumerate(_steps(record))),
             key=lambda a: (a[0], a[1], a[2]),
@@ -127,7 +130,7 @@ class Sample:
         return self.base.today + timedelta(days=int(_WHEN.match(text)[1]))
 
     def value(self, value: Any) -> Any:
-        """Resolve "@date:…", "@datetime:…", "@user" and "@record"."""
+        """Resolve "@date:…", "@datetime:…", "@dept:…", "@user" and "@record"."""
         if isinstance(value, list):
             return [self.value(v) for v in value]
         if not isinstance(value, str) or not value.startswith("@"):
@@ -140,6 +143,8 @@ class Sample:
             day = self.base.today + timedelta(days=int(match[1]))
             moment = datetime.combine(day, time(int(match[2] or 9), int(match[3] or 0)), self.base.zone)
             return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if kind == "dept" and rest:
+            return self.departments[rest]
         name = value[1:]
         if name in self.users:
             return str(self.users[name].id)

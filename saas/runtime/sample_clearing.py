@@ -7,6 +7,7 @@ become inactive.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,11 +30,16 @@ from saas.tenants import record_audit, update_user
 
 KIND = "clear_sample"
 BATCH = 50
-# By a person, since it came; what clearing and bringing back leave in the history is no change.
+# By a person, since it came. What clearing and bringing back leave in the history is no change, nor that a link ($4: [[field, number of the
+# entity it leads to], …]) was emptied because what it led to was deleted in the same act: nobody touched this record.
 _CHANGED = """
-SELECT s.record_id, (r.updated_at > s.loaded_at AND r.updated_by IS NOT NULL) OR EXISTS (
+SELECT s.record_id, EXISTS (
     SELECT 1 FROM record_event e WHERE e.tenant_id = s.tenant_id AND e.entity_id = s.entity_id AND e.record_id = s.record_id
-    AND e.at > $3 AND e.origin <> 'sample' AND e.actor_id IS NOT NULL AND e.kind NOT IN ('deleted', 'restored')) AS is_changed
+    AND e.at > $3 AND e.origin <> 'sample' AND e.actor_id IS NOT NULL AND e.kind NOT IN ('deleted', 'restored')
+    AND NOT (e.kind = 'updated' AND NOT EXISTS (
+        SELECT 1 FROM jsonb_each(e.changes) c WHERE NOT (jsonb_typeof(c.value -> 1) = 'null' AND EXISTS (
+            SELECT 1 FROM jsonb_to_recordset($4::jsonb) AS l (field text, number int) JOIN record_event d ON d.tenant_id = e.tenant_id AND d.entity_id = l.number
+            AND d.record_id::text = c.value ->> 0 AND d.at = e.at AND d.operation_id = e.operation_id AND d.kind = 'deleted' WHERE l.field = c.key))))) AS is_changed
 FROM sample_record s JOIN record r ON r.tenant_id = s.tenant_id AND r.entity_id = s.entity_id AND r.id = s.record_id AND r.deleted_at IS NULL
 WHERE s.tenant_id = $1 AND s.entity_id = $2
 """
@@ -157,7 +163,7 @@ async def _plan(conn: Any, ctx: Context) -> Clearing:
     if since is None:
         return found
     for entity in _children_first(ctx):
-        rows = await conn.fetch(_CHANGED, ctx.tenant_id, entity.number, since)  # the moment spares looking into older months
+        rows = await conn.fetch(_CHANGED, ctx.tenant_id, entity.number, since, json.dumps(_emptied(ctx, entity)))  # the moment spares looking into older months
         if rows:
             going[entity.key] = {r["record_id"] for r in rows if not r["is_changed"]}
             if changed := sum(r["is_changed"] for r in rows):
@@ -181,6 +187,14 @@ async def _plan(conn: Any, ctx: Context) -> Clearing:
     found.linked, found.own = dict(linked), {key: len(ids) for key, ids in own.items() if ids}
     found.people = await _idle_people(conn, ctx, {i for ids in going.values() for i in ids})
     return found
+
+
+def _emptied(ctx: Context, entity: Entity) -> list[dict[str, Any]]:
+    """The links of an entity that are emptied when what they lead to is deleted."""
+    return [
+        {"field": f.key, "number": ctx.config.entity(f.options["to"]).number}
+        for f in entity.declared.values() if f.type == "ref" and f.options.get("on_delete") == "set_null" and f.options.get("to") in ctx.config.entities
+    ]  # fmt: skip
 
 
 def _children_first(ctx: Context) -> list[Entity]:
@@ -281,13 +295,23 @@ async def clear_in_job(job: jobs.JobRun) -> dict[str, Any]:
     return state
 
 
+async def _withdraw(conn: Any, ctx: Context, key: str, record_id: UUID) -> None:
+    """An approval that runs closes its record, also to the broom. It is no change of people: what is brought back is sample data as before."""
+    flow = await conn.fetchval(
+        "SELECT id FROM approval_flow WHERE tenant_id = $1 AND entity_id = $2 AND record_id = $3 AND ended_at IS NULL", ctx.tenant_id, ctx.config.entity(key).number, record_id
+    )  # fmt: skip
+    if flow is not None:
+        await execute(ctx.replace(origin="sample"), ops.ActOnApproval(entity=key, id=record_id, flow=flow, act="withdraw"))
+
+
 async def _delete(conn: Any, ctx: Context, records: Sequence[tuple[str, UUID]], begun: datetime) -> tuple[dict[str, list[UUID]], list[tuple[str, UUID]]]:
     """What is gone, and what others still hold; a record that went with another one counts as gone."""
     gone: dict[str, list[UUID]] = defaultdict(list)
     left = []
     for key, record_id in records:
         try:
-            await execute(ctx, ops.Delete(entity=key, id=record_id))
+            await _withdraw(conn, ctx, key, record_id)
+            await execute(ctx, ops.Delete(entity=key, id=record_id, along=True))
         except NotFound:
             pass
         except AppError:

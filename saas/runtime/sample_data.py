@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import tenant_transaction
+from saas.i18n import use_locale
 from saas.metadata.config import Config
 from saas.metadata.packs import sample
 from saas.runtime import jobs, quota
@@ -37,7 +38,8 @@ async def load_sample(
     data = sample(pack_key)
     users = await _people(tenant_id, slug, data["users"], locale, password)
     loader = Sample(await system_context(tenant_id, origin="sample"), users)
-    count = await loader.load(data["records"], progress)
+    with use_locale(locale):  # what records keep as text, such as why a price is recommended, is read by the company's people
+        count = await loader.load(data["records"], progress)
     await _loaded(loader, count)
     return count
 

@@ -28,6 +28,11 @@ FEW = 5000  # records with a term: so many are looked up one by one
 LAST = "\U0010ffff"
 
 
+def is_han(text: str) -> bool:
+    """Whether it begins with a character of a script without words: Chinese, kana, hangul."""
+    return bool(_IS_HAN.match(text))
+
+
 def runs(text: str) -> list[str]:
     return _RUN.findall(unicodedata.normalize("NFKC", text).lower())
 

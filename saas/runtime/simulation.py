@@ -22,7 +22,7 @@ from saas.tenants import load_user
 
 MOST = 200_000  # records of one entity that a comparison looks at
 SAMPLES = 20
-PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api")
+PARTS = ("config", "users", "audit", "jobs", "brand", "import", "export", "api", "forms")
 RIGHTS = ("read", "update", "delete")
 
 
@@ -237,7 +237,7 @@ def _access(ctx: Context, entity: Entity | None, name: str) -> tuple[str, str]:
 
 
 def _actions(before: Context, after: Context, key: str) -> Iterable[Flip]:
-    names = {"create": _("Create"), "import": _("Import"), "export": _("Export"), "bulk": _("Change many at once")}
+    names = {"create": _("Create"), "import": _("Import"), "export": _("Export"), "bulk": _("Change many at once"), "merge": _("Merge records")}
     for right, label in names.items():
         yield Flip(right, label, permissions.may(before, right, key), permissions.may(after, right, key))
     moves = [_moves(c, key) for c in (before, after)]
@@ -254,7 +254,7 @@ def _moves(ctx: Context, key: str) -> dict[str, tuple[str, bool]]:
     found = {}
     for transition in entity.pipeline.transitions:
         verdict = permissions.transition_roles(ctx, entity.pipeline, transition)
-        found[transition.key] = (pick(transition.label), permissions.may(ctx, "read", key) and (permissions.may(ctx, "update", key) if verdict is None else verdict))
+        found[transition.key] = (pick(transition.label), permissions.may(ctx, "read", key) and (permissions.may_change(ctx, key) if verdict is None else verdict))
     return found
 
 

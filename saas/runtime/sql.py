@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -21,6 +21,7 @@ from saas.metadata.config import Config, Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.context import Context
+from saas.runtime.fields._shared.dates import utc_midnight
 
 SYSTEM_COLUMNS = {
     "id": "id",
@@ -30,6 +31,7 @@ SYSTEM_COLUMNS = {
     "updated_by": "updated_by",
     "owner": "owner_id",
     "department": "department_id",
+    "touched_at": "touched_at",
 }
 PG_TYPES = {"text": "text", "int": "int8", "float": "float8", "time": "timestamptz", "uuid": "uuid", "state": "text"}
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
@@ -185,7 +187,7 @@ class RecordScope(Constants, ex.SqlScope):
             except ValueError:
                 value = None
         if pg_type == "timestamptz" and isinstance(value, date) and not isinstance(value, datetime):
-            value = as_instant(value)
+            value = utc_midnight(value)
         return self.statement.param(value, pg_type)
 
     def path(self, parts: tuple[str, ...]) -> tuple[str, str]:
@@ -233,8 +235,15 @@ class RecordScope(Constants, ex.SqlScope):
 
     def _new_value(self, parts: tuple[str, ...]) -> tuple[str, str]:
         entity, values = self.new["entity"], self.new["values"]
+        if parts[1] == "id":
+            return self.param(self.new["id"], "uuid"), "ref"
         field = entity.fields[parts[1]]
         value = values.get(field.key)
+        if len(parts) > 2:  # what it refers to
+            target = self.config.entity(field.options["to"])
+            inner = RecordScope(self.statement, target, self.statement.alias())
+            sql, kind = inner.path(parts[2:])
+            return f"(SELECT {sql} FROM record {inner.alias} WHERE {inner.alias}.entity_id = {target.number} AND {inner.alias}.id = {self.param(value, 'uuid')})", kind
         kind = expr_type(self.config, field)
         if value is not None:
             value = field_types.get(field.type).to_expr(field, value, self.config)
@@ -286,7 +295,7 @@ class RecordScope(Constants, ex.SqlScope):
         if field.type == "pipeline":
             return str(value)
         if isinstance(value, date):
-            return value if isinstance(value, datetime) else as_instant(value)
+            return value if isinstance(value, datetime) else utc_midnight(value)
         stored = kind.to_column(field, kind.from_expr(field, value, self.config), self.config)
         if isinstance(stored, int) and not INT8_MIN <= stored <= INT8_MAX:
             raise ValueError(value)
@@ -325,10 +334,6 @@ _ID = FieldDef(key="id", type="ref", label={}, system=True, options={"to": ""})
 def children_sql(config: Config, relation: Any, target: Entity, alias: str, parent_id: str) -> str:
     """Condition: the record `alias` is a child of `parent_id` by `relation`."""
     return held_sql(config, target, target.fields[relation.field], alias, parent_id)
-
-
-def as_instant(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def expr_type(config: Config, field: FieldDef) -> str:

@@ -21,13 +21,15 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.runtime import jobs, permissions
 from saas.runtime import operations as ops
+from saas.runtime.approvals.leaving import asked_of, hand_over_tasks
 from saas.runtime.bulk import MAX_REPORTED
 from saas.runtime.context import Context
 from saas.runtime.door import execute
 from saas.runtime.notifications import Notice, deliver
 from saas.runtime.sql import Statement, field_sql, held_sql
 from saas.runtime.worker import run_for
-from saas.tenants import find_user, list_users, record_audit, update_user
+from saas.tenants import find_user, list_users, record_audit, replace_head, update_user
+from saas.tenants.rules import get_security_rules
 from saas.tenants.sso.store import is_emergency
 
 KIND = "hand_over_records"
@@ -48,13 +50,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """`open`, `all`: records, each counted once; `led`: active people whose superior they are; `keys`: API keys that end with them."""
+    """`open`, `all`: records, each counted once; `led`: active people whose superior they are; `keys`: API keys that end with them;
+    `asked`: decisions that wait for them."""
 
     parts: tuple[Part, ...]
     open: int
     all: int
     led: int
     keys: int
+    asked: int = 0
 
 
 def responsible_fields(entity: Entity) -> list[FieldDef]:
@@ -84,7 +88,8 @@ async def duties(ctx: Context, user_id: UUID) -> Duties:
             parts += [Part(entity.key, f.key, row[2 + 2 * n], row[3 + 2 * n]) for n, f in enumerate(fields) if row[2 + 2 * n] or row[3 + 2 * n]]
         led = await conn.fetchval("SELECT count(*) FROM app_user WHERE tenant_id = $1 AND superior_id = $2 AND status = 'active'", ctx.tenant_id, user_id)
         keys = await conn.fetchval("SELECT count(*) FROM session WHERE tenant_id = $1 AND user_id = $2 AND kind = 'key' AND revoked_at IS NULL AND expires_at > now()", ctx.tenant_id, user_id)
-    return Duties(tuple(parts), open_, all_, led, keys)
+        asked = await asked_of(conn, ctx, user_id)
+    return Duties(tuple(parts), open_, all_, led, keys, asked)
 
 
 def _closed_sql(entity: Entity, statement: Statement) -> str:
@@ -109,6 +114,9 @@ async def deactivate(ctx: Context, user_id: UUID, *, successor_id: UUID | None, 
     if successor_id is not None:
         await _successor(ctx, user_id, successor_id)
     found = await duties(ctx, user_id)
+    if successor_id is None and found.open and (await get_security_rules(ctx.tenant_id)).successor_required:
+        message = ngettext("%(count)s open record needs somebody who takes it over.", "%(count)s open records need somebody who takes them over.", found.open)
+        raise InvalidInput([FieldProblem("successor", "required", message, "/successor")])
     count = found.all if scope == "all" else found.open
     job_id = None
     async with tenant_transaction(ctx.tenant_id) as conn:
@@ -116,10 +124,12 @@ async def deactivate(ctx: Context, user_id: UUID, *, successor_id: UUID | None, 
         led = [r["id"] for r in await conn.fetch("SELECT id FROM app_user WHERE tenant_id = $1 AND superior_id = $2 ORDER BY id", ctx.tenant_id, user_id)] if successor_id else []
         for person in led:
             await update_user(ctx.tenant_id, person, {"superior_id": successor_id if person != successor_id else target["superior_id"]}, actor_id=ctx.user_id)
+        heads = await replace_head(ctx.tenant_id, user_id, successor_id) if successor_id else []
         await update_user(ctx.tenant_id, user_id, {"status": "inactive", "successor_id": successor_id}, actor_id=ctx.user_id)
+        await hand_over_tasks(conn, ctx, user_id, successor_id)
         await record_audit(conn, ctx.tenant_id, "user.deactivated", actor_id=ctx.user_id, target=str(user_id), data={"successor": target_name(await find_user(ctx.tenant_id, user_id=successor_id)) if successor_id else "", "records": count if successor_id else 0})
-        if successor_id is not None and (count or led):
-            payload = {"from": str(user_id), "to": str(successor_id), "scope": scope, "led": [str(i) for i in led]}
+        if successor_id is not None and (count or led or heads):
+            payload = {"from": str(user_id), "to": str(successor_id), "scope": scope, "led": [str(i) for i in led], "heads": [str(i) for i in heads]}
             job_id = await jobs.enqueue(conn, ctx, KIND, payload, total=count)
     return await run_for(ctx, job_id, INLINE_SECONDS) if job_id else None
 
@@ -148,6 +158,7 @@ async def reactivate(ctx: Context, user_id: UUID) -> jobs.JobInfo | None:
             for person in await list_users(ctx.tenant_id):
                 if str(person["id"]) in payload.get("led", []) and (person["superior_id"] == heir or person["id"] == heir):
                     await update_user(ctx.tenant_id, person["id"], {"superior_id": user_id}, actor_id=ctx.user_id)
+            await replace_head(ctx.tenant_id, heir, user_id, only=[UUID(i) for i in payload.get("heads", [])])
             if result.get("moved"):
                 job_id = await jobs.enqueue(conn, ctx, KIND, {"from": payload["to"], "to": payload["from"], "undo": result["moved"], "kept": result.get("stood", {})}, total=sum(len(v) for v in result["moved"].values()))
     return await run_for(ctx, job_id, INLINE_SECONDS) if job_id else None

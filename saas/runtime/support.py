@@ -40,7 +40,7 @@ async def _tell(tenant_id: UUID, title: LazyString, body: LazyString, kind: str,
             titles[locale], bodies[locale] = str(title), str(body)
     async with tenant_transaction(tenant_id) as conn:
         told = await administrators(conn, ctx)
-        await deliver(conn, ctx, told, Notice(titles, bodies, None, None, kind))
+        await deliver(conn, ctx, told, Notice(titles, bodies, None, None, kind, has_mail=True))
         people = await conn.fetch("SELECT name, email, locale FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, told)
         for person in people:
             shown = {"name": person["name"], "url": address_of(row, place), **values}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import minijinja
@@ -25,8 +26,8 @@ def _environment() -> minijinja.Environment:
     return environment
 
 
-async def render(run: ActionRun, template: str, locale: str) -> str:
-    """The text with displayed values filled in. A template that fails gives itself, so that no record change is lost over a typo."""
+async def render(run: ActionRun, template: str, locale: str, extra: Mapping[str, Any] | None = None) -> str:
+    """The text with displayed values, and what `extra` names, filled in. A template that fails gives itself, so that no record change is lost over a typo."""
     if "{" not in template:
         return template
     values = await _shown(run, run.entity, run.row, locale, template)
@@ -37,10 +38,19 @@ async def render(run: ActionRun, template: str, locale: str) -> str:
     }
     values["me"] = run.ctx.user.name if run.ctx.user else ""
     values["today"] = run.ctx.today.isoformat()
+    values.update(extra or {})
     try:
         return _environment().render_str(template, **values)[:MAX_LENGTH]
     except minijinja.TemplateError:
         return template[:MAX_LENGTH]
+
+
+def filled(template: str, values: Mapping[str, Any]) -> str:
+    """The text with values that are known already. One that fails gives itself."""
+    try:
+        return _environment().render_str(template, **values) if "{" in template else template
+    except minijinja.TemplateError:
+        return template
 
 
 async def _shown(run: ActionRun, entity: Entity, row: Row, locale: str, template: str) -> dict[str, Any]:

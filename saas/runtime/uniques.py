@@ -1,4 +1,4 @@
-"""Hard uniqueness (race-safe through a primary key) and soft duplicate rules."""
+"""Hard uniqueness, race-safe through a primary key. Soft rules: saas.runtime.twins."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from saas.db import plan_by_values
-from saas.errors import DuplicateFound, FieldProblem, InvalidInput
+from saas.errors import FieldProblem, InvalidInput
 from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
-from saas.metadata.models import DuplicateDef, UniqueDef
+from saas.metadata.models import UniqueDef
 from saas.runtime.context import Context
 from saas.runtime.env import RecordEnv, prepare
-from saas.runtime.permissions import right_sql, static_access
-from saas.runtime.present import title_sql, title_text
 from saas.runtime.rows import Projection, Row
 from saas.runtime.sql import RecordScope, Statement
 
 _SPACE = re.compile(r"\s+")
+_SIGNS = re.compile(r"[\W_]+")
 
 
 def comparable(value: Any) -> Any:
@@ -34,9 +33,12 @@ def comparable(value: Any) -> Any:
     return value
 
 
-def unique_key(row: Row, fields: tuple[str, ...]) -> str | None:
-    """The value a unique rule stores, or None when a part is missing (the rule then does not apply)."""
+def unique_key(row: Row, fields: tuple[str, ...], *, loose: bool = False) -> str | None:
+    """The value a unique rule stores, or None when a part is missing (the rule then does not apply). `loose`: of texts only letters and
+    digits count, so that “AB-12/3” is “ab123”."""
     parts = [comparable(row.get(f)) for f in fields]
+    if loose:
+        parts = [_SIGNS.sub("", part) if isinstance(part, str) else part for part in parts]
     if any(p in (None, "", []) for p in parts):
         return None
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
@@ -52,7 +54,7 @@ def claims_of(entity: Entity, row: Row, env: RecordEnv) -> dict[str, str]:
     """{rule: value} the record should hold; `env` can evaluate the rules' conditions."""
     found = {}
     for rule in entity.defn.unique:
-        key = unique_key(row, rule.fields)
+        key = unique_key(row, rule.fields, loose=rule.loose)
         if key and env.holds(rule.when):
             found[rule.key] = key
     return found
@@ -66,7 +68,7 @@ async def claim(conn: Any, ctx: Context, entity: Entity, row: Row | None, old: R
     record_id = (row or old).id
     for rule in entity.defn.unique:
         have, want = before.get(rule.key), after.get(rule.key)
-        if have == want:
+        if have == want or (row is None and rule.with_deleted):
             continue
         if have:
             await conn.execute(
@@ -79,8 +81,16 @@ async def claim(conn: Any, ctx: Context, entity: Entity, row: Row | None, old: R
                 "ON CONFLICT DO NOTHING RETURNING record_id",
                 ctx.tenant_id, entity.number, rule.key, want, record_id,
             )  # fmt: skip
-            if kept is None:
+            # One that comes back from the bin may hold its value still.
+            if kept is None and not (old is None and rule.with_deleted and await _holds(conn, ctx, entity, rule, want, record_id)):
                 raise InvalidInput([_taken(entity, rule)])
+
+
+async def _holds(conn: Any, ctx: Context, entity: Entity, rule: UniqueDef, value: str, record_id: UUID) -> bool:
+    holder = await conn.fetchval(
+        "SELECT record_id FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND rule_key = $3 AND value = $4", ctx.tenant_id, entity.number, rule.key, value
+    )
+    return holder == record_id
 
 
 # Each looked up by the primary key: OFFSET keeps the planner from reading all values there are for a few hundred. Planned by
@@ -191,17 +201,17 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 async def _wanted_by(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID], rules: Sequence[UniqueDef]) -> set[tuple[str, str, UUID]]:
-    """(rule, value, record) of what the living ones among these records should hold, as they are stored."""
+    """(rule, value, record) of what these records should hold, as they are stored: the living ones, and deleted ones where the rule says so."""
     statement = Statement(ctx)
     scope = RecordScope(statement, entity, "t")
     projection = Projection(scope, {key for rule in rules for key in rule.fields})
     for rule in rules:
         if rule.when:
             projection.flag(rule.key, ex.to_where(ex.parse(rule.when), scope))
-    sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
+    sql = f"SELECT {projection.sql} FROM record t WHERE t.entity_id = {entity.number} AND t.id = ANY({scope.param(list(ids), 'uuid[]')})"
     rows = [projection.row(found) for found in await conn.fetch(*statement.finish(sql))]
     return {
-        (rule.key, key, row.id) for row in rows for rule in rules if row.holds.get(rule.key, True) and (key := unique_key(row, rule.fields)) is not None
+        (rule.key, key, row.id) for row in rows for rule in rules if (row.deleted_at is None or rule.with_deleted) and row.holds.get(rule.key, True) and (key := unique_key(row, rule.fields, loose=rule.loose)) is not None
     }
 
 
@@ -210,64 +220,3 @@ def _taken(entity: Entity, rule: UniqueDef) -> FieldProblem:
     label = pick(entity.fields[field].label) if field in entity.fields else field
     message = pick(rule.message) or lazy("Another record already has this value in “%(label)s”.", label=label)
     return FieldProblem(field=field, code="not_unique", message=message, path=f"/{field}")
-
-
-async def look_for_duplicates(
-    conn: Any, ctx: Context, entity: Entity, row: Row, changed: set[str], *, confirmed: bool
-) -> list[str]:
-    """Apply the soft rules. Returns warnings that were confirmed; raises DuplicateFound otherwise."""
-    warnings: list[str] = []
-    for rule in entity.defn.duplicates:
-        if not changed & set(rule.match) or unique_key(row, rule.match) is None:
-            continue
-        matches = await _matches(conn, ctx, entity, rule, row)
-        if not matches:
-            continue
-        message = pick(rule.message) or lazy("A similar record already exists")
-        if rule.action == "block" or not (confirmed or ctx.unrestricted):
-            raise DuplicateFound(message, matches=matches, rule=rule.key, action=rule.action, entity=entity.key)
-        warnings.append(str(message))
-    return warnings
-
-
-def marks(entity: Entity, row: Row, rules: Iterable[DuplicateDef] | None = None) -> list[str]:
-    """Tokens of the search index by which the soft rules (some, or all) find equal records; no word begins with their sign."""
-    return [_mark(rule, key) for rule in (entity.defn.duplicates if rules is None else rules) if (key := unique_key(row, rule.match))]
-
-
-async def marked(conn: Any, ctx: Context, entity: Entity, wanted: Collection[str]) -> set[str]:
-    """Those of these marks that a living record has."""
-    if not wanted:
-        return set()
-    rows = await conn.fetch(
-        "SELECT m FROM unnest($3::text[]) AS g (m) WHERE EXISTS (SELECT 1 FROM search_token s JOIN record t ON t.entity_id = s.entity_id AND t.id = s.record_id "
-        "WHERE s.tenant_id = $1 AND s.entity_id = $2 AND s.token = g.m AND t.tenant_id = $1 AND t.deleted_at IS NULL)",
-        ctx.tenant_id, entity.number, list(wanted),
-    )  # fmt: skip
-    return {row[0] for row in rows}
-
-
-def _mark(rule: DuplicateDef, key: str) -> str:
-    return f"={rule.key}:{key}"
-
-
-async def _matches(conn: Any, ctx: Context, entity: Entity, rule: DuplicateDef, row: Row) -> list[dict[str, Any]]:
-    statement = Statement(ctx)
-    scope = RecordScope(statement, entity, "t")
-    tenant, me = scope.param(ctx.tenant_id, "uuid"), scope.param(row.id, "uuid")
-    mark = scope.param(_mark(rule, unique_key(row, rule.match) or ""), "text")
-    found = await conn.fetch(
-        *statement.finish(
-            f"SELECT t.id, {title_sql(scope)}, {right_sql('read', scope)}, "
-            "(SELECT u.name FROM app_user u WHERE u.tenant_id = t.tenant_id AND u.id = t.owner_id) "
-            f"FROM record t WHERE t.entity_id = {entity.number} AND t.deleted_at IS NULL AND t.id <> {me} AND t.id = ANY(ARRAY("
-            # An array, read first: with IN the planner walks all records in the order of the LIMIT.
-            f"SELECT s.record_id FROM search_token s WHERE s.tenant_id = {tenant} AND s.entity_id = {entity.number} AND s.token = {mark} LIMIT 500)) "
-            "ORDER BY t.id LIMIT 20"
-        )
-    )
-    names_owner = static_access(ctx, entity).get("owner") in ("read", "write")
-    return [
-        {"id": str(item[0]) if item[2] else None, "title": title_text(ctx, entity, item[1]) if item[2] else None, "owner": item[3] if names_owner else None}
-        for item in found
-    ]

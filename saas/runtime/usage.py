@@ -24,9 +24,9 @@ from saas.tenants.mail import compose, queue_mail
 from saas.tenants.plans import NAMES, Limits
 
 log = structlog.get_logger(__name__)
-SHOWN = ("seats", "records", "storage", "automation_runs", "api_requests", "mails", "custom_entities", "fields_per_entity", "indexed_fields")
+SHOWN = ("seats", "portal_seats", "records", "storage", "automation_runs", "api_requests", "mails", "custom_entities", "fields_per_entity", "indexed_fields")
 LEVELS = (100, 80)  # percent
-_WARNED = ("seats", "records", "storage", "automation_runs", "mails")
+_WARNED = ("seats", "portal_seats", "records", "storage", "automation_runs", "mails")
 _PERIODS = {"automation_runs": "%Y-%m", "mails": "%Y-%m-%d"}
 # Of the live configuration: entities that come from no installed pack, fields of the widest of them, and fields with an index.
 _CONFIGURED = """
@@ -186,7 +186,7 @@ def _notice(line: Line) -> Notice:
     for locale in LOCALES:
         with use_locale(locale):
             titles[locale], bodies[locale] = _title(line), f"{_figures(line)} {gettext('Settings, Plan and usage shows all limits and the way to more.')}"
-    return Notice(titles, bodies, None, None, "usage")
+    return Notice(titles, bodies, None, None, "usage", has_mail=True)
 
 
 def _title(line: Line) -> str:

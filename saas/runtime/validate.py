@@ -24,6 +24,7 @@ from saas.runtime.env import RecordEnv, prepare
 from saas.runtime.permissions import right_sql
 from saas.runtime.rows import Row
 from saas.runtime.sql import RecordScope, Statement
+from saas.tenants.ids import uuid_of
 
 EMPTY = (None, "", [])
 
@@ -177,7 +178,7 @@ def take(ctx: Context, draft: Draft, values: Mapping[str, Any], *, also: Iterabl
         if draft.old is not None and draft.access.get(key) == "masked" and key not in open_fields:  # equal or not: the answer must not tell
             draft.problem(key, "forbidden", lazy("Your role may not change this field."))
             continue
-        if (draft.old is not None or value is None) and (value != [] or known.is_list) and _same(value, draft.row.get(key)):
+        if (draft.old is not None or value is None) and (value != [] or known.is_list) and same(value, draft.row.get(key)):
             if draft.old is None and declared.default is not None:
                 draft.row.values.setdefault(key, None)  # an explicit null keeps the default away
             continue
@@ -233,11 +234,11 @@ def lay(ctx: Context, entity: Entity, row: Row, typed: Mapping[str, Any]) -> Non
         if declared is None or field_types.get(declared.type).computed:
             continue
         if key == "owner":
-            row.owner = UUID(value) if _is_uuid(value) else None
+            row.owner = UUID(value) if uuid_of(value) is not None else None
         elif not declared.system:
             kind = field_types.get(declared.type)
             value = None if value is None else kind.normalise(declared, value, ctx.config)
-            if kind.holds and not kind.many and not _is_uuid(value):
+            if kind.holds and not kind.many and uuid_of(value) is None:
                 value = None
             try:
                 row.values[key] = value if value is None or kind.to_expr(declared, value, ctx.config) is not None else None
@@ -271,7 +272,8 @@ def _check_shape(ctx: Context, draft: Draft, values: Mapping[str, Any]) -> None:
                 draft.problem(key, code, message)
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Whether two values of a field are one: nothing is nothing, however it is written."""
     return a == b or (a in EMPTY and b in EMPTY)
 
 
@@ -285,7 +287,7 @@ def _refusal(ctx: Context, draft: Draft, known: _Known, open_fields: set[str]) -
         pass
     elif draft.access.get(declared.key) in ("read", "masked"):
         return "forbidden", lazy("Your role may not change this field.")
-    elif declared.read_only:
+    elif declared.read_only and ctx.origin != "sample":  # which tells what the product itself once wrote
         return "read_only", lazy("This field is read-only.")
     if declared.set_once and draft.old is not None and draft.old.get(declared.key) not in EMPTY and not ctx.unrestricted:
         return "set_once", lazy("This cannot change after it was first saved.")
@@ -428,7 +430,7 @@ async def _check_references(conn: Any, ctx: Context, draft: Draft, held: Collect
     statement, parts = Statement(ctx), []
     for key, ids in asked.items():
         declared = draft.entity.declared[key]
-        scope = RecordScope(statement, ctx.config.entity(declared.options["to"]), "t", new={"entity": draft.entity, "values": draft.row.values})
+        scope = RecordScope(statement, ctx.config.entity(declared.options["to"]), "t", new={"entity": draft.entity, "id": draft.row.id, "values": draft.row.values})
         where = " AND ".join([*candidate_conditions(scope, declared), f"t.id = ANY({scope.param(list(ids), 'uuid[]')})"])
         parts.append(f"SELECT '{key}' AS field FROM record t WHERE {where}")
     found = Counter(r[0] for r in await conn.fetch(*statement.finish(" UNION ALL ".join(parts))))
@@ -470,12 +472,7 @@ def linked(value: Any) -> set[UUID]:
     return {found for v in (value if isinstance(value, list) else [value]) if (found := _uuid_of(str(v))) is not None}
 
 
-@functools.lru_cache(maxsize=4096)
-def _uuid_of(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+_uuid_of = functools.lru_cache(maxsize=4096)(uuid_of)  # many records link to the same few
 
 
 def _filter_inputs(declared: FieldDef) -> set[str]:
@@ -529,19 +526,11 @@ async def active_people(conn: Any, ctx: Context, ids: Iterable[UUID]) -> dict[st
     return {str(r[0]): set(r[1]) for r in found}
 
 
-def _is_uuid(value: Any) -> bool:
-    try:
-        UUID(str(value))
-    except ValueError:
-        return False
-    return True
-
-
 async def _check_files(conn: Any, ctx: Context, draft: Draft) -> None:
     for declared in draft.entity.declared.values():
         if declared.type not in ("file", "image") or declared.key not in draft.changed:
             continue
-        ids = [UUID(v) for v in draft.row.get(declared.key) or () if _is_uuid(v)]
+        ids = [UUID(v) for v in draft.row.get(declared.key) or () if uuid_of(v) is not None]
         if not ids:
             continue
         found = await conn.fetchval(

@@ -12,15 +12,17 @@ from uuid import UUID
 from saas.errors import FieldProblem, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import lazy
 from saas.metadata.config import Entity
-from saas.metadata.models import ViewDef
+from saas.metadata.models import PoolDef, ViewDef
+from saas.metadata.pools import COUNTDOWN, POOL_VIEW
 from saas.runtime import permissions
 from saas.runtime.context import Context
+from saas.runtime.pools.rights import sees, sources_of
 from saas.runtime.query import Query, parse_sort
 from saas.tenants import new_id
 
 ALL_KEY = "all"
 ALL_VIEW = {"en": "All", "zh_CN": "全部"}
-_ALLOWED = {"columns", "filter", "sort", "page_size", "kind", "board", "label", "q"}
+_ALLOWED = {"columns", "filter", "sort", "page_size", "kind", "board", "label", "q", "panel"}
 
 
 def default_columns(entity: Entity) -> tuple[str, ...]:
@@ -36,7 +38,24 @@ def configured_views(ctx: Context, entity: Entity) -> list[ViewDef]:
     views = [v for v in ctx.config.views(entity.key) if not v.roles or mine & set(v.roles) or permissions.is_admin(ctx)]
     if not any(v.kind == "list" for v in views):
         views.insert(0, everything(entity))
+    taken = {v.key for v in ctx.config.views(entity.key)}
+    views += [view for pool in entity.defn.pools if (view := pool_view(entity, pool)).key not in taken and (sees(ctx, pool) or permissions.is_admin(ctx))]
     return views
+
+
+def pool_view(entity: Entity, pool: PoolDef) -> ViewDef:
+    """What lies in a pool, the oldest first."""
+    parts = ["owner == null"]
+    for other in entity.defn.pools:
+        if other.key == pool.key:
+            parts += [f"({pool.when})"] if pool.when else []
+            break
+        parts.append(f"not ({other.when or 'true'})")
+    sources = sources_of(entity, pool.claim_transition)
+    if sources is not None and entity.pipeline is not None:
+        parts.append(f"{entity.pipeline.field} in [{', '.join(repr(s) for s in sources)}]")
+    columns = tuple(k for k in default_columns(entity) if k not in ("owner", COUNTDOWN))
+    return ViewDef(key=f"{POOL_VIEW}{pool.key}", entity=entity.key, label=pool.label, columns=columns, filter={"expr": " and ".join(parts)}, sort=("created_at",))
 
 
 def everything(entity: Entity) -> ViewDef:
@@ -86,7 +105,7 @@ def _view(entity: Entity, key: str, definition: Mapping[str, Any]) -> ViewDef:
         key=key, entity=entity.key, label=definition["label"], kind=definition.get("kind", "list"),
         columns=tuple(k for k in definition.get("columns") or default_columns(entity) if k in entity.fields),
         filter=definition.get("filter"), sort=tuple(definition.get("sort") or ()), page_size=definition.get("page_size", 50),
-        board=definition.get("board"),
+        board=definition.get("board"), panel=bool(definition.get("panel")),
     )  # fmt: skip
 
 

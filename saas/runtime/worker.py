@@ -16,10 +16,11 @@ from saas.errors import AppError, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
 from saas.observe import metrics, tracing
 from saas.observe.seen import Seen, seeing, seen
-from saas.runtime import archive, files, jobs, schedules, usage
+from saas.runtime import archive, files, jobs, nightly, resuming, timers, usage
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
 from saas.runtime.jobs import Claim, JobInfo, JobLost, JobRun, JobWaits, job_kinds
+from saas.runtime.messages import telling
 from saas.tenants import clean_up, figures, list_tenants, remove_due
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 15.0
 TICK_SECONDS = 30.0
+WAKE_SECONDS = 5.0
 SETTLE_SECONDS = 60.0
 RECOUNT_SECONDS = 3600.0
 HOUSEKEEPING_SECONDS = 6 * 3600.0
@@ -37,7 +39,7 @@ GRACE_SECONDS = 10.0
 async def run_worker(stop: asyncio.Event, *, concurrency: int = 2, ticks: bool = True) -> None:
     """Run jobs, at most `concurrency` at once, and tick the schedules, until `stop` is set; then give unfinished jobs back. One more
     place is only for tenants of which no job is running: whoever has long ones, or ten thousand, keeps nobody else waiting."""
-    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _settle_usage, _recount_usage, _measure_tenants, _keep_house)] if ticks else []
+    helpers = [asyncio.create_task(helper(stop)) for helper in (_tick_schedules, _wake_runs, _settle_usage, _recount_usage, _measure_tenants, _keep_house, _search_twins, _announce_notices)] if ticks else []
     running: set[asyncio.Task[None]] = set()
     try:
         await _run_due(stop, running, concurrency)
@@ -53,15 +55,18 @@ async def _run_due(stop: asyncio.Event, running: set[asyncio.Task[None]], concur
     with jobs.listening() as bell:
         while not stop.is_set():
             bell.clear()
-            claim = await _next(of_idle=len(running) == concurrency) if len(running) <= concurrency else None
+            busy = set(running)
+            claim = await _next(of_idle=len(busy) == concurrency) if len(busy) <= concurrency else None
             if claim is not None:
                 task = asyncio.create_task(run_claim(claim))
                 running.add(task)
                 task.add_done_callback(running.discard)
                 continue
             waits = [asyncio.ensure_future(event.wait()) for event in (stop, bell)]
+            # A place that becomes free is taken at once: else a worker would do no more jobs in a second than it has places.
+            places = busy if len(busy) >= concurrency else ()
             try:
-                await asyncio.wait(waits, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([*waits, *places], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for wait in waits:
                     wait.cancel()
@@ -215,8 +220,22 @@ async def _next(*, of_idle: bool) -> Claim | None:
 
 async def _tick_schedules(stop: asyncio.Event) -> None:
     while not stop.is_set():
-        await _try(schedules.tick, "schedule.tick_failed")
+        await _try(timers.tick, "schedule.tick_failed")
         await _pause(stop, TICK_SECONDS)
+
+
+async def _wake_runs(stop: asyncio.Event) -> None:
+    """Automations whose wait is over go on."""
+    while not stop.is_set():
+        await _try(resuming.wake_due, "automation.wake_failed")
+        await _pause(stop, WAKE_SECONDS)
+
+
+async def _announce_notices(stop: asyncio.Event) -> None:
+    """Who wants to know by e-mail what waits under the bell is told."""
+    while not stop.is_set():
+        await _try(telling.announce_due, "notices.announcing_failed")
+        await _pause(stop, SETTLE_SECONDS)
 
 
 async def _measure_tenants(stop: asyncio.Event) -> None:
@@ -249,6 +268,14 @@ async def _try(work: Callable[[], Awaitable[object]], failed: str) -> None:
         log.exception(failed)
 
 
+async def _search_twins(stop: asyncio.Event) -> None:
+    """The reports of possible duplicates follow what was changed during the day, at night where each company is."""
+    await _pause(stop, HOUSEKEEPING_DELAY_SECONDS)
+    while not stop.is_set():
+        await _try(nightly.search_twins, "nightly.search_failed")
+        await _pause(stop, RECOUNT_SECONDS)
+
+
 async def _keep_house(stop: asyncio.Event) -> None:
     """Every few hours, but not in the first minutes: what is over is removed, and uploads that no record ever took."""
     await _pause(stop, HOUSEKEEPING_DELAY_SECONDS)
@@ -257,6 +284,7 @@ async def _keep_house(stop: asyncio.Event) -> None:
             await remove_due()
             await clean_up()
             await archive.sweep_attempts()
+            await jobs.remove_old()
             for tenant in await list_tenants():
                 if tenant.config_revision:
                     await files.tidy(await system_context(tenant.id))

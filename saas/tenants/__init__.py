@@ -6,12 +6,16 @@ from saas.tenants.auth import (
     authenticate,
     begin_second_step,
     change_password,
+    change_verification,
     confirm_person,
     finish_second_step,
     is_second_step,
+    remove_verification,
     set_password,
+    sign_in_by_device,
+    verification_of,
 )
-from saas.tenants.departments import create_department, delete_department, list_departments, update_department
+from saas.tenants.departments import create_department, delete_department, list_departments, replace_head, update_department
 from saas.tenants.housekeeping import clean_up
 from saas.tenants.ids import new_id
 from saas.tenants.leaving import Proof, keep_tenant, record_export, record_import, remove_due, remove_tenant, request_deletion
@@ -55,6 +59,8 @@ from saas.tenants.sessions import (
     list_sessions,
     load_user,
     open_session,
+    remember_device,
+    remembered,
     revoke_other_sessions,
     revoke_session,
     set_view_as,
@@ -90,7 +96,18 @@ from saas.tenants.tenants import (
     set_tenant_status,
     set_trial_end,
 )
-from saas.tenants.users import count_by_role, create_user, find_user, list_users, set_roles, update_user
+from saas.tenants.users import (
+    close_account,
+    count_by_role,
+    create_user,
+    find_user,
+    list_users,
+    open_account,
+    set_login,
+    set_roles,
+    update_user,
+    user_names,
+)
 
 __all__ = [
     "STATES",
@@ -120,10 +137,12 @@ __all__ = [
     "change_operator",
     "change_operator_password",
     "change_password",
+    "change_verification",
     "check_overrides",
     "check_plan",
     "check_slug",
     "clean_up",
+    "close_account",
     "close_operator_session",
     "close_session",
     "confirm_person",
@@ -168,6 +187,7 @@ __all__ = [
     "new_id",
     "note_act",
     "offer_second_factor",
+    "open_account",
     "open_operator_session",
     "open_session",
     "open_support_session",
@@ -175,11 +195,15 @@ __all__ = [
     "record_export",
     "record_import",
     "record_operator_audit",
+    "remember_device",
+    "remembered",
     "remove_due",
     "remove_second_factor",
     "remove_tenant",
+    "remove_verification",
     "renew_operator_codes",
     "renew_recovery_codes",
+    "replace_head",
     "request_deletion",
     "reset_operator_factor",
     "resolve_host",
@@ -187,6 +211,7 @@ __all__ = [
     "revoke_other_sessions",
     "revoke_session",
     "same_offer",
+    "set_login",
     "set_password",
     "set_roles",
     "set_security_rules",
@@ -196,9 +221,12 @@ __all__ = [
     "set_tenant_status",
     "set_trial_end",
     "set_view_as",
+    "sign_in_by_device",
     "support_names",
     "support_ticket",
     "update_department",
     "update_user",
+    "user_names",
+    "verification_of",
     "withdraw_support_access",
 ]

@@ -25,7 +25,8 @@ async def list_departments(tenant_id: UUID) -> list[dict[str, Any]]:
             "  FROM department d WHERE d.tenant_id = $1 AND d.parent_id IS NULL"
             " UNION ALL SELECT c.*, t.depth + 1, t.path || c.position, t.keys || c.key"
             "  FROM department c JOIN tree t ON c.parent_id = t.id WHERE c.tenant_id = $1"
-            ") SELECT id, key, name, parent_id, position, depth, "
+            ") SELECT id, key, name, parent_id, position, depth, head_id, "
+            "(SELECT h.name FROM app_user h WHERE h.tenant_id = $1 AND h.id = tree.head_id) AS head, "
             "(SELECT count(*) FROM user_department u WHERE u.tenant_id = $1 AND u.department_id = tree.id)::int AS people "
             "FROM tree ORDER BY path, keys",
             tenant_id,
@@ -70,9 +71,12 @@ async def update_department(
     parent_id: UUID | None = None,
     move: bool = False,
     position: int | None = None,
+    head_id: UUID | None = None,
+    set_head: bool = False,
     actor_id: UUID | None = None,
 ) -> None:
-    """Rename, reorder, or with `move` put below `parent_id` (None: to the top). Errors: NotFound, InvalidInput for a cycle."""
+    """Rename, reorder, with `move` put below `parent_id` (None: to the top), with `set_head` give another head (None: none).
+    Errors: NotFound, InvalidInput for a cycle or a head who is not there."""
     async with tenant_transaction(tenant_id) as conn:
         # One change of the tree at a time: two moves at once could close a circle that neither sees.
         await conn.fetch("SELECT id FROM department WHERE tenant_id = $1 ORDER BY id FOR UPDATE", tenant_id)
@@ -85,12 +89,14 @@ async def update_department(
             if parent_id in {row["id"] for row in below}:
                 message = lazy("A department cannot stand below itself")
                 raise InvalidInput([FieldProblem("parent", "cycle", message)])
+        if set_head and head_id is not None and not await conn.fetchval("SELECT status = 'active' FROM app_user WHERE tenant_id = $1 AND id = $2", tenant_id, head_id):
+            raise InvalidInput([FieldProblem("head", "unknown_user", lazy("Choose one of the people offered."))])
         try:
             async with conn.transaction():
                 found = await conn.fetchval(
                     "UPDATE department SET name = COALESCE($3::jsonb, name), position = COALESCE($4, position), "
-                    "parent_id = CASE WHEN $5 THEN $6 ELSE parent_id END WHERE tenant_id = $1 AND id = $2 RETURNING key",
-                    tenant_id, department_id, json.dumps(dict(name)) if name is not None else None, position, move, parent_id,
+                    "parent_id = CASE WHEN $5 THEN $6 ELSE parent_id END, head_id = CASE WHEN $7 THEN $8 ELSE head_id END WHERE tenant_id = $1 AND id = $2 RETURNING key",
+                    tenant_id, department_id, json.dumps(dict(name)) if name is not None else None, position, move, parent_id, set_head, head_id,
                 )
         except asyncpg.ForeignKeyViolationError as error:
             raise InvalidInput([FieldProblem("parent", "unknown", lazy("There is no such department"))]) from error
@@ -115,3 +121,12 @@ async def delete_department(tenant_id: UUID, department_id: UUID, *, actor_id: U
         if key is None:
             raise NotFound()
         await record_audit(conn, tenant_id, "department.deleted", actor_id=actor_id, target=key)
+
+
+async def replace_head(tenant_id: UUID, old: UUID, new: UUID | None, *, only: list[UUID] | None = None) -> list[UUID]:
+    """Departments led by one person are led by another from now on (`only`: these of them); returns which."""
+    async with tenant_transaction(tenant_id) as conn:
+        rows = await conn.fetch(
+            "UPDATE department SET head_id = $3 WHERE tenant_id = $1 AND head_id = $2 AND ($4::uuid[] IS NULL OR id = ANY($4)) RETURNING id", tenant_id, old, new, only
+        )
+    return [row["id"] for row in rows]

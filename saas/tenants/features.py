@@ -36,6 +36,10 @@ FEATURES: dict[str, Feature] = {
     for f in (
         Feature("api_keys", lazy("API keys"), lazy("People make keys for programs. Off: no new ones, and those there are open nothing.")),
         Feature("tenant_export", lazy("Export of everything by administrators"), lazy("Administrators fetch their whole workspace as one file. Off: only operators export.")),
+        Feature(
+            "clock", lazy("Movable clock"),
+            lazy("Administrators move the clock of their workspace forward, to see what rules do in the weeks to come. For trials and demonstrations: what happens then is real."), default=False,
+        ),
         Feature("sign_up", lazy("Public sign-up"), lazy("Companies make their own workspace on the first page. Off: operators make them."), per_tenant=False),
     )
 }

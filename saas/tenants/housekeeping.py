@@ -11,6 +11,7 @@ _OLD = {
     "session": f"least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days' AND {_HERE}",
     "operator_session": "least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'",
     "mail": f"created_at < now() - interval '90 days' AND {_HERE}",
+    "outbox": f"status IN ('sent', 'cancelled', 'failed') AND created_at < now() - interval '90 days' AND {_HERE}",
     "platform_mail": "created_at < now() - interval '90 days'",
     "password_reset": f"expires_at < now() - interval '1 day' AND {_HERE}",
     "invitation": f"expires_at < now() - interval '90 days' AND {_HERE}",
@@ -19,11 +20,18 @@ _OLD = {
     "billing_usage": f"day < current_date - 400 AND sent_at IS NOT NULL AND {_HERE}",
     "stripe_event": "received_at < now() - interval '90 days' AND state <> 'waiting'",
     "billing_report": "at < now() - interval '180 days'",
+    "form_entry": f"at < now() - interval '400 days' AND {_HERE}",
+    "exchange": f"at < now() - interval '90 days' AND {_HERE}",
     "hand_over": f"expires_at < now() AND {_HERE}",
     "signup": "expires_at < now() - interval '7 days'",
     "throttle": "window_start < now() - interval '1 day'",
     # Written down some seconds later: perhaps of a tenant that was deleted in between.
     "slow_query": f"(at < now() - interval '14 days' AND {_HERE}) OR (at < now() - interval '1 hour' AND NOT EXISTS (SELECT 1 FROM tenant t WHERE t.id = tenant_id))",  # noqa: S608  constants of this file
+    # Ticks and periods that are long over cannot come again; what happens once ever, or once for a date, stays noted.
+    "schedule_run": f"ran_at < now() - interval '400 days' AND period <> 'ever' AND period NOT LIKE 'date %' AND {_HERE}",
+    "schedule_log": f"at < now() - interval '400 days' AND {_HERE}",
+    # By the workspace's clock, which is never behind. One that failed can still be let go on; what waits is not over.
+    "automation_log": f"status NOT IN ('waiting', 'queued') AND at < now() - interval '400 days' AND {_HERE}",
     "worker_beat": "seen_at < now() - interval '1 day'",
     "idempotency_key": f"created_at < now() - interval '2 days' AND {_HERE}",
 }

@@ -59,7 +59,7 @@ async def create_invitation(
             raise Conflict(lazy("Somebody with this e-mail address exists already"))
         if department_id and not await conn.fetchval("SELECT true FROM department WHERE tenant_id = $1 AND id = $2", tenant_id, department_id):
             raise InvalidInput([FieldProblem("department", "unknown", lazy("There is no such department"))])
-        await require_seat(conn, tenant_id, invited=True)
+        await require_seat(conn, tenant_id, role_keys, invited=True)
         await conn.execute(f"UPDATE invitation SET withdrawn_at = now() WHERE tenant_id = $1 AND email = $2 AND {_IS_OPEN} AND expires_at <= now()", tenant_id, email)  # noqa: S608  constants of this file
         try:
             async with conn.transaction():

@@ -118,21 +118,30 @@ def forget(tenant_id: UUID) -> None:
 # ---- people -------------------------------------------------------------------------------------------------------------------
 
 
-_INVITED = "SELECT count(*) FROM invitation WHERE tenant_id = $1 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at > now()"
+_INVITED = f"SELECT count(*) FROM invitation i WHERE i.tenant_id = $1 AND i.accepted_at IS NULL AND i.withdrawn_at IS NULL AND i.expires_at > now() AND (i.role_keys <> '{{}}' AND to_jsonb(i.role_keys) <@ {meters.PORTAL_ROLES}) = $2"  # noqa: S608  constants
 
 
-async def require_seat(conn: Any, tenant_id: UUID, *, invited: bool = False) -> None:
-    """Room for one more active person, exactly: who adds people at the same time waits. `invited`: room also for all who have an open
-    invitation already, so that nobody is invited in vain. Errors: PlanLimitReached."""
+async def is_outside(conn: Any, tenant_id: UUID, role_keys: Sequence[str]) -> bool:
+    """Whether somebody with these roles, and no other, is somebody outside who is a record: they take a seat of their own kind."""
+    if not role_keys:
+        return False
+    return bool(await conn.fetchval(f"SELECT to_jsonb($2::text[]) <@ {meters.PORTAL_ROLES}", tenant_id, list(role_keys)))
+
+
+async def require_seat(conn: Any, tenant_id: UUID, role_keys: Sequence[str] = (), *, invited: bool = False) -> None:
+    """Room for one more active person with these roles, exactly: who adds people at the same time waits. `invited`: room also for all who
+    have an open invitation already, so that nobody is invited in vain. Errors: PlanLimitReached (seats, or portal_seats)."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('seats:' || $1::uuid::text, 0))", tenant_id)
-    row = await conn.fetchrow(f"SELECT t.plan_key, t.paid_limits || t.limit_overrides AS limit_overrides, ({meters.SEATS}) AS used FROM tenant t WHERE t.id = $1", tenant_id)  # noqa: S608  constants
+    outside = await is_outside(conn, tenant_id, role_keys)
+    limit, counted = ("portal_seats", meters.PORTAL_SEATS) if outside else ("seats", meters.SEATS)
+    row = await conn.fetchrow(f"SELECT t.plan_key, t.paid_limits || t.limit_overrides AS limit_overrides, ({counted}) AS used FROM tenant t WHERE t.id = $1", tenant_id)  # noqa: S608  constants
     if row is None:
         return
-    allowed = limits_of(row["plan_key"], json.loads(row["limit_overrides"])).seats
-    if allowed is not None and row["used"] + (await conn.fetchval(_INVITED, tenant_id) if invited else 0) >= allowed:
-        raise reached("seats", allowed, row["used"])
+    allowed = getattr(limits_of(row["plan_key"], json.loads(row["limit_overrides"])), limit)
+    if allowed is not None and row["used"] + (await conn.fetchval(_INVITED, tenant_id, outside) if invited else 0) >= allowed:
+        raise reached(limit, allowed, row["used"])
     sql, args = meters.entry(tenant_id, "records", 0)  # changes no figure; whoever folds it looks at all of this tenant
     await conn.execute(sql, *args)
 
 
-__all__ = ["amount", "forget", "reached", "refuse_full", "require_seat", "write_metered"]
+__all__ = ["amount", "forget", "is_outside", "reached", "refuse_full", "require_seat", "write_metered"]

@@ -43,7 +43,17 @@ _TRUTH = {
     "records": "SELECT count(*) FROM record r WHERE r.tenant_id = $1 AND r.deleted_at IS NULL",
     "storage": "SELECT coalesce(sum(f.size_bytes), 0)::bigint FROM file f WHERE f.tenant_id = $1 AND f.deleted_at IS NULL",
 }
-SEATS = "SELECT count(*) FROM app_user a WHERE a.tenant_id = $1 AND a.status = 'active' AND NOT (a.sample_key IS NOT NULL AND a.password_hash = '')"  # not sample people who cannot sign in
+# Keys of the roles for people outside who are a record each, as the live configuration has them.
+PORTAL_ROLES = (
+    "coalesce((SELECT jsonb_path_query_array(c.bundle, '$.roles[*] ? (exists (@.portal)).key') FROM config_revision c "
+    "JOIN tenant o ON o.id = c.tenant_id AND o.config_revision = c.number WHERE c.tenant_id = $1), '[]'::jsonb)"
+)
+_OUTSIDE = (
+    "(EXISTS (SELECT 1 FROM user_role r WHERE r.tenant_id = a.tenant_id AND r.user_id = a.id) "  # noqa: S608  constants of this file
+    f"AND NOT EXISTS (SELECT 1 FROM user_role r WHERE r.tenant_id = a.tenant_id AND r.user_id = a.id AND NOT ({PORTAL_ROLES} ? r.role_key)))"
+)
+_ACTIVE = "SELECT count(*) FROM app_user a WHERE a.tenant_id = $1 AND a.status = 'active' AND NOT (a.sample_key IS NOT NULL AND a.password_hash = '')"  # not sample people who cannot sign in
+SEATS, PORTAL_SEATS = f"{_ACTIVE} AND NOT {_OUTSIDE}", f"{_ACTIVE} AND {_OUTSIDE}"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('usage:' || $1::uuid::text, 0))"
 
 
@@ -74,10 +84,10 @@ async def used(conn: Any, tenant_id: UUID, meter: Meter) -> int:
 
 
 async def all_used(conn: Any, tenant_id: UUID) -> dict[str, int]:
-    """{meter: figure} with `seats`, in one trip."""
+    """{meter: figure} with `seats` and `portal_seats`, in one trip."""
     parts = [(meter, *question(tenant_id, meter)) for meter in (*STOCKS, *FLOWS)]
     columns = ", ".join(f"({sql.replace('$2', f'{chr(39)}{meter}{chr(39)}')}) AS {meter}" for meter, sql, _ in parts)
-    row = await conn.fetchrow(f"SELECT ({SEATS}) AS seats, {columns}", tenant_id)
+    row = await conn.fetchrow(f"SELECT ({SEATS}) AS seats, ({PORTAL_SEATS}) AS portal_seats, {columns}", tenant_id)
     return dict(row)
 
 
@@ -145,4 +155,4 @@ async def days(conn: Any, tenant_id: UUID, count: int = 31) -> list[dict[str, An
     return list(found.values())
 
 
-__all__ = ["FLOWS", "SEATS", "STOCKS", "Meter", "all_used", "days", "due", "entry", "entry_of", "fold", "not_folded", "question", "reconcile", "used", "waiting"]
+__all__ = ["FLOWS", "PORTAL_ROLES", "PORTAL_SEATS", "SEATS", "STOCKS", "Meter", "all_used", "days", "due", "entry", "entry_of", "fold", "not_folded", "question", "reconcile", "used", "waiting"]

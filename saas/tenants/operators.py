@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from saas.errors import (
 )
 from saas.i18n import lazy
 from saas.observe.seen import somebody
+from saas.tenants.auth import fingerprint
 from saas.tenants.ids import new_id
 from saas.tenants.operator_factor import take_operator_code
 from saas.tenants.passwords import check_strength, hash_password, verify_password
@@ -208,7 +208,7 @@ async def _check_code(conn: Any, operator_id: UUID, email: str, code: str, ip: s
 
 
 async def _failed(conn: Any, email: str, ip: str) -> None:
-    await record_operator_audit(conn, "sign_in.failed", ip=ip, data={"who": _fingerprint(email)})
+    await record_operator_audit(conn, "sign_in.failed", ip=ip, data={"who": fingerprint(email)})
 
 
 async def _succeeded(conn: Any, operator_id: UUID, ip: str, **data: str) -> None:
@@ -242,7 +242,7 @@ async def _count_attempt(conn: Any, email: str) -> Any:
         failures = await conn.fetchval(
             "SELECT count(*) FROM operator_audit WHERE at > now() - make_interval(mins => $2) "
             "AND kind = 'sign_in.failed' AND data ->> 'who' = $1",
-            _fingerprint(email), LOCK_MINUTES,
+            fingerprint(email), LOCK_MINUTES,
         )
         if failures >= MAXIMUM_FAILURES:
             raise _too_many()
@@ -334,10 +334,6 @@ async def list_operator_audit(
             kind, tenant, email, since, until, before, limit,
         )
     return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
-
-
-def _fingerprint(email: str) -> str:
-    return hashlib.sha256(email.encode()).hexdigest()[:32]
 
 
 def _too_many() -> TooManyRequests:

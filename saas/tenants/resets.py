@@ -17,7 +17,7 @@ from saas.db import tenant_transaction
 from saas.errors import InvalidInput, NotFound, TooManyRequests
 from saas.i18n import lazy
 from saas.tenants.audit import record_audit
-from saas.tenants.auth import fingerprint, set_password
+from saas.tenants.auth import check_new_password, fingerprint, set_password, verify
 from saas.tenants.ids import new_id
 from saas.tenants.links import address_of
 from saas.tenants.mail.messages import compose
@@ -91,10 +91,14 @@ async def find_reset(tenant_id: UUID, token: str) -> dict[str, Any]:
     return dict(row)
 
 
-async def use_reset(tenant_id: UUID, token: str, password: str, ip: str = "") -> None:
+async def use_reset(tenant_id: UUID, token: str, password: str, ip: str = "", *, item: str = "") -> None:
     """Set the password and end all sessions of the person; the link and any other of theirs are used up by it.
-    Errors: NotFound as `find_reset`; InvalidInput for a password that is none (the link can be used again then)."""
+    `item`: the verification item of those who need one.
+    Errors: NotFound as `find_reset`; InvalidInput for a password or an item that is none (the link can be used again then)."""
     tenant = await get_tenant(tenant_id)
+    user_id = (await find_reset(tenant_id, token))["user_id"]
+    await check_new_password(tenant_id, user_id, password)
+    await verify(tenant_id, user_id, item, ip)
     async with tenant_transaction(tenant_id) as conn:
         row = await conn.fetchrow(f"{_OPEN} FOR UPDATE OF p", tenant_id, hash_token(token))
         if row is None:

@@ -18,6 +18,7 @@ from saas.tenants.audit import record_audit
 
 SHORTEST, LONGEST_MINIMUM, MAXIMUM_LENGTH = 8, 64, 200
 DAYS = (1, 1000)  # of a maximum age
+REMEMBER = (1, 365)  # days that a device is remembered
 _COMMON = Path(__file__).parent / "common_passwords.txt"
 _END = re.compile(r"[\d\W_]+\Z")
 _PART = 4  # characters of a name that count as one
@@ -33,6 +34,8 @@ class SecurityRules:
     maximum_days: int | None = None
     second_factor_for_all: bool = False
     second_factor_roles: tuple[str, ...] = ()
+    successor_required: bool = False  # nobody leaves whose open records nobody takes over
+    remember_days: int | None = 30  # so long a device signs in again without a password, where its person said so; None: never
 
     def needs_second_factor(self, role_keys: Iterable[str]) -> bool:
         return self.second_factor_for_all or any(key in self.second_factor_roles for key in role_keys)
@@ -54,6 +57,7 @@ class SecurityRules:
         return {
             "minimum_length": self.minimum_length, "refuse_common": self.refuse_common, "refuse_personal": self.refuse_personal,
             "maximum_days": self.maximum_days, "second_factor_for_all": self.second_factor_for_all, "second_factor_roles": list(self.second_factor_roles),
+            "successor_required": self.successor_required, "remember_days": self.remember_days,
         }  # fmt: skip
 
 
@@ -86,6 +90,8 @@ async def set_security_rules(tenant_id: UUID, rules: SecurityRules, *, actor_id:
         problems.append(FieldProblem("minimum_length", "out_of_range", lazy("Between %(least)s and %(most)s", least=SHORTEST, most=LONGEST_MINIMUM)))
     if rules.maximum_days is not None and not DAYS[0] <= rules.maximum_days <= DAYS[1]:
         problems.append(FieldProblem("maximum_days", "out_of_range", lazy("Between %(least)s and %(most)s", least=DAYS[0], most=DAYS[1])))
+    if rules.remember_days is not None and not REMEMBER[0] <= rules.remember_days <= REMEMBER[1]:
+        problems.append(FieldProblem("remember_days", "out_of_range", lazy("Between %(least)s and %(most)s", least=REMEMBER[0], most=REMEMBER[1])))
     if problems:
         raise InvalidInput(problems)
     async with tenant_transaction(tenant_id) as conn:

@@ -3,6 +3,7 @@ SAAS_SECRET_KEY, bound to what they belong to, so that one copied to another per
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -35,6 +36,11 @@ def unseal(purpose: str, sealed: bytes, *owner: object) -> str:
         return AESGCM(_key(purpose)).decrypt(nonce, content, _label(owner)).decode()
     except InvalidTag as error:
         raise CannotUnseal from error
+
+
+def derived(purpose: str, text: str) -> str:
+    """A token that follows from another one, for nobody but who has the secret."""
+    return base64.urlsafe_b64encode(hmac.new(_key(purpose), text.encode(), hashlib.sha256).digest()).decode().rstrip("=")
 
 
 def _key(purpose: str) -> bytes:

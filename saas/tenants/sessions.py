@@ -15,7 +15,7 @@ from saas.db import is_frozen, session_known, tenant_transaction
 from saas.observe.seen import somebody
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
-from saas.tenants.rules import rules_of
+from saas.tenants.rules import rules_of, security_rules
 from saas.tenants.tenants import TenantRow, tenant_row
 
 LIFETIME = {"web": timedelta(days=14), "api": timedelta(days=90)}
@@ -84,6 +84,7 @@ class SessionInfo:
     view_as: Mapping[str, Any] | None = None
     key: KeyScope | None = None
     support: Support | None = None
+    has_read_notices: bool = True  # those that a role wants confirmed after signing in
 
     @property
     def config_revision(self) -> int:
@@ -127,7 +128,7 @@ t.created_at AS tenant_created_at, t.domain AS tenant_domain, t.domain_redirects
 # One statement for a request's whole "who"; a visit is noted at most every few minutes.
 _VISIT = "UPDATE session SET last_seen_at = now() WHERE tenant_id = $1 AND id = $2"
 _WHO = f"""
-SELECT s.id, s.kind, s.via, s.csrf_secret, s.expires_at, s.view_as, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
+SELECT s.id, s.kind, s.via, s.csrf_secret, s.expires_at, s.view_as, s.notices_read_at IS NOT NULL AS has_read_notices, s.writes, s.scopes, s.entities, s.last_seen_at < now() - interval '{_TOUCH_MINUTES} minutes' AS is_new_visit, {_PERSON}
 FROM session s
 JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id
 JOIN tenant t ON t.id = s.tenant_id
@@ -152,7 +153,36 @@ async def find_session(tenant_id: UUID, token: str, *, leave_open: bool = False)
     return SessionInfo(
         row["id"], row["kind"], row["csrf_secret"], row["expires_at"], _user(row), tenant_row(row, "tenant_"),
         json.loads(row["view_as"]) if row["view_as"] and row["kind"] == "web" else None, _key(row),
+        has_read_notices=row["has_read_notices"],
     )
+
+
+async def remember_device(tenant_id: UUID, user_id: UUID, ip: str = "", user_agent: str = "") -> tuple[str, int] | None:
+    """Let this device sign the person in again without a password: (token, days), or None where the company wants none of it. The token
+    opens nothing itself (`saas.tenants.auth.sign_in_by_device`), and ends with the person's password, account or sessions."""
+    token = secrets.token_urlsafe(32)
+    async with tenant_transaction(tenant_id) as conn:
+        days = (await security_rules(conn, tenant_id)).remember_days
+        if days is None:
+            return None
+        await conn.execute(
+            "INSERT INTO session (tenant_id, id, token_hash, user_id, kind, csrf_secret, expires_at, ip, user_agent) VALUES ($1, $2, $3, $4, 'device', '', now() + make_interval(days => $5), $6, $7)",
+            tenant_id, new_id(), hash_token(token), user_id, days, ip[:64], user_agent[:300],
+        )  # fmt: skip
+    return token, days
+
+
+DEVICE = (
+    "SELECT s.id, s.user_id, u.name, u.email, s.expires_at FROM session s JOIN app_user u ON u.tenant_id = s.tenant_id AND u.id = s.user_id "
+    "WHERE s.tenant_id = $1 AND s.token_hash = $2 AND s.kind = 'device' AND s.revoked_at IS NULL AND s.expires_at > now() AND u.status = 'active' AND u.password_hash <> ''"
+)
+
+
+async def remembered(tenant_id: UUID, token: str) -> str | None:
+    """The name of whom a device signs in again; None where it does not any more."""
+    async with tenant_transaction(tenant_id) as conn:
+        row = await conn.fetchrow(DEVICE, tenant_id, hash_token(token))
+        return row["name"] if row is not None and (await security_rules(conn, tenant_id)).remember_days is not None else None
 
 
 async def load_user(tenant_id: UUID, user_id: UUID) -> tuple[UserRow, TenantRow] | None:
@@ -164,6 +194,11 @@ async def load_user(tenant_id: UUID, user_id: UUID) -> tuple[UserRow, TenantRow]
             tenant_id, user_id,
         )
     return (_user(row), tenant_row(row, "tenant_")) if row else None
+
+
+async def note_notices_read(tenant_id: UUID, session_id: UUID) -> None:
+    async with tenant_transaction(tenant_id) as conn:
+        await conn.execute("UPDATE session SET notices_read_at = now() WHERE tenant_id = $1 AND id = $2", tenant_id, session_id)
 
 
 async def set_view_as(tenant_id: UUID, session_id: UUID, view_as: Mapping[str, Any] | None) -> None:

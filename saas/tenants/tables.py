@@ -58,6 +58,9 @@ class AppUser(Table, tablename="app_user", db=DB):
     last_login_at = Timestamptz(null=True, default=None)
     password_changed_at = Timestamptz()
     sample_key = Text(null=True, default=None)
+    closed_at = Timestamptz(null=True, default=None)
+    verification_hash = Text(default="", secret=True)
+    told_by = Array(Text())
 
 
 class UserRole(Table, tablename="user_role", db=DB):
@@ -73,6 +76,7 @@ class Department(Table, tablename="department", db=DB):
     name = JSONB(default="{}")
     parent_id = UUID(null=True, default=None)
     position = Integer(default=0)
+    head_id = UUID(null=True, default=None)
 
 
 class UserDepartment(Table, tablename="user_department", db=DB):
@@ -104,6 +108,7 @@ class Session(Table, tablename="session", db=DB):
     entities = Array(base_column=Text(), null=True, default=None)
     via = Text(default="password")
     sso = Bytea(null=True, default=None, secret=True)
+    notices_read_at = Timestamptz(null=True, default=None)
 
 
 class SecondFactor(Table, tablename="second_factor", db=DB):

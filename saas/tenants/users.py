@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,21 @@ from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import LOCALES, lazy
 from saas.tenants.audit import record_audit
 from saas.tenants.ids import new_id
-from saas.tenants.limits import require_seat
+from saas.tenants.limits import is_outside, require_seat
 from saas.tenants.passwords import hash_password
 from saas.tenants.rules import security_rules
 
 _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s]{1,190}$")
-_CHANGEABLE = ("name", "locale", "status", "superior_id", "title", "phone", "successor_id", "must_change_password")
+_LOGIN = re.compile(r"^[^\W_][\w.+-]{1,63}$")
+_CHANGEABLE = ("name", "locale", "status", "superior_id", "title", "phone", "successor_id", "must_change_password", "told_by")
+
+
+def clean_login(text: str) -> str:
+    """What somebody outside signs in with: an e-mail address, or a name of letters, digits and `. _ + -`. Errors: InvalidInput."""
+    text = text.strip().lower()
+    if not (_EMAIL.match(text) or _LOGIN.match(text)):
+        raise InvalidInput([FieldProblem("login", "invalid", lazy("Use 2 to 64 letters, digits, dots, hyphens or underlines, without spaces, or an e-mail address"))])
+    return text
 
 
 def clean_email(email: str) -> str:
@@ -74,15 +83,16 @@ async def insert_user(
     must_change_password: bool = False,
     sample_key: str | None = None,
     takes_seat: bool = True,
+    is_login: bool = False,
 ) -> UUID:
     """`create_user` within a transaction that is open. An empty password makes a person who cannot sign in. `takes_seat=False`: for
-    somebody who is gone again when the transaction ends; sample people who cannot sign in take none either."""
-    email = clean_email(email)
+    somebody who is gone again when the transaction ends; sample people who cannot sign in take none either. `is_login`: `email` may be a login name as well, of somebody who gets no mail."""
+    email = clean_login(email) if is_login else clean_email(email)
     if password:
         (await security_rules(conn, tenant_id)).check_password(password, name=name, email=email)
     _check(name=name, locale=locale)
     if takes_seat and not (sample_key and not password):
-        await require_seat(conn, tenant_id)
+        await require_seat(conn, tenant_id, role_keys)
     user_id = new_id()
     try:
         async with conn.transaction():
@@ -93,7 +103,7 @@ async def insert_user(
                 superior_id, title, phone, must_change_password, sample_key,
             )
     except asyncpg.UniqueViolationError as error:
-        raise Conflict(lazy("Somebody with this e-mail address exists already")) from error
+        raise Conflict(lazy("Somebody signs in with this name already") if is_login else lazy("Somebody with this e-mail address exists already")) from error
     await _put_roles(conn, tenant_id, user_id, role_keys)
     if department_key:
         department_id = await conn.fetchval(
@@ -118,8 +128,7 @@ async def update_user(
         raise ValueError(f"not changeable: {', '.join(sorted(unknown))}")
     _check(**{key: value for key, value in columns.items() if key in ("name", "locale", "status")})
     async with tenant_transaction(tenant_id) as conn:
-        if columns.get("status") == "active" and await _needs_seat(conn, tenant_id, user_id):
-            await require_seat(conn, tenant_id)
+        await _take_seat(conn, tenant_id, user_id, columns.get("status"), changes.get("role_keys"))
         assignments = ", ".join(f"{key} = ${number}" for number, key in enumerate(columns, 3))
         found = await conn.fetchval(
             f"UPDATE app_user SET {assignments or 'id = id'} WHERE tenant_id = $1 AND id = $2 RETURNING id",  # noqa: S608  keys of our own
@@ -132,21 +141,70 @@ async def update_user(
         if "department_ids" in changes:
             await _put_departments(conn, tenant_id, user_id, changes["department_ids"])
         if columns.get("status") == "inactive":
-            await conn.execute(
-                "UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL",
-                tenant_id, user_id,
-            )
-            await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id)
+            await _sign_out(conn, tenant_id, user_id)
         data = {"changed": sorted(changes)}
         if "role_keys" in changes:
             data["roles"] = list(changes["role_keys"])
         await record_audit(conn, tenant_id, "user.changed", actor_id=actor_id, target=str(user_id), data=data)
 
 
-async def _needs_seat(conn: Any, tenant_id: UUID, user_id: UUID) -> bool:
-    """Somebody inactive; sample people who cannot sign in take no seat."""
-    sql = "SELECT status = 'inactive' AND NOT (sample_key IS NOT NULL AND password_hash = '') FROM app_user WHERE tenant_id = $1 AND id = $2"
-    return bool(await conn.fetchval(sql, tenant_id, user_id))
+async def _take_seat(conn: Any, tenant_id: UUID, user_id: UUID, status: str | None, role_keys: Sequence[str] | None) -> None:
+    """Before a change: whoever becomes active, or another kind of person, needs a seat; sample people who cannot sign in take none.
+    Errors: PlanLimitReached, Conflict (a record says that the account is closed)."""
+    if status == "active" or role_keys is not None:
+        row = await conn.fetchrow(
+            "SELECT u.status, u.closed_at, u.sample_key IS NOT NULL AND u.password_hash = '' AS is_sample, "
+            "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id) AS roles FROM app_user u WHERE u.tenant_id = $1 AND u.id = $2",
+            tenant_id, user_id,
+        )  # fmt: skip
+        if row is None or row["is_sample"]:
+            return
+        wanted = row["roles"] if role_keys is None else role_keys
+        if row["status"] == "inactive":
+            if status == "active":
+                if row["closed_at"] is not None:
+                    raise Conflict(lazy("This account is closed by its record; change it there."), reason="closed")
+                await require_seat(conn, tenant_id, wanted)
+        elif status != "inactive" and await is_outside(conn, tenant_id, wanted) != await is_outside(conn, tenant_id, row["roles"]):
+            await require_seat(conn, tenant_id, wanted)
+
+
+async def _sign_out(conn: Any, tenant_id: UUID, user_id: UUID) -> None:
+    await conn.execute("UPDATE session SET revoked_at = now() WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL", tenant_id, user_id)
+    await conn.execute("DELETE FROM sign_in_step WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id)
+
+
+async def set_login(conn: Any, tenant_id: UUID, user_id: UUID, login: str, *, actor_id: UUID | None = None) -> None:
+    """What somebody signs in with from now on. Errors: InvalidInput, Conflict (somebody else's)."""
+    login = clean_login(login)
+    try:
+        async with conn.transaction():
+            changed = await conn.fetchval("UPDATE app_user SET email = $3 WHERE tenant_id = $1 AND id = $2 AND email <> $3 RETURNING id", tenant_id, user_id, login)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(lazy("Somebody signs in with this name already")) from error
+    if changed is not None:
+        await record_audit(conn, tenant_id, "user.changed", actor_id=actor_id, target=str(user_id), data={"changed": ["email"]})
+
+
+async def close_account(conn: Any, tenant_id: UUID, user_id: UUID, *, actor_id: UUID | None = None) -> None:
+    """Somebody's record says that they do not come in: nobody is signed in as them from now on. Who is inactive already stays as they are."""
+    closed = await conn.fetchval("UPDATE app_user SET status = 'inactive', closed_at = now() WHERE tenant_id = $1 AND id = $2 AND status = 'active' RETURNING id", tenant_id, user_id)
+    if closed is not None:
+        await _sign_out(conn, tenant_id, user_id)
+        await record_audit(conn, tenant_id, "user.closed", actor_id=actor_id, target=str(user_id))
+
+
+async def open_account(conn: Any, tenant_id: UUID, user_id: UUID, *, actor_id: UUID | None = None) -> None:
+    """Undo `close_account`; whoever was made inactive by hand stays so. Errors: PlanLimitReached."""
+    roles = await conn.fetchval(
+        "SELECT ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id) FROM app_user u "
+        "WHERE u.tenant_id = $1 AND u.id = $2 AND u.status = 'inactive' AND u.closed_at IS NOT NULL FOR UPDATE OF u",
+        tenant_id, user_id,
+    )  # fmt: skip
+    if roles is not None:
+        await require_seat(conn, tenant_id, roles)
+        await conn.execute("UPDATE app_user SET status = 'active', closed_at = NULL WHERE tenant_id = $1 AND id = $2", tenant_id, user_id)
+        await record_audit(conn, tenant_id, "user.opened", actor_id=actor_id, target=str(user_id))
 
 
 async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict[str, Any]]:
@@ -154,7 +212,7 @@ async def list_users(tenant_id: UUID, *, only_active: bool = False) -> list[dict
     async with tenant_transaction(tenant_id) as conn:
         rows = await conn.fetch(
             "SELECT u.id, u.email, u.name, u.locale, u.status, u.superior_id, u.title, u.phone, u.successor_id, "
-            "u.must_change_password, u.created_at, u.last_login_at, u.locked_until, u.sample_key, u.password_hash <> '' AS can_sign_in, "
+            "u.must_change_password, u.created_at, u.last_login_at, u.closed_at, u.locked_until, u.sample_key, u.password_hash <> '' AS can_sign_in, "
             "EXISTS(SELECT 1 FROM second_factor f WHERE f.tenant_id = u.tenant_id AND f.user_id = u.id) AS has_second_factor, "
             "ARRAY(SELECT r.role_key FROM user_role r WHERE r.tenant_id = u.tenant_id AND r.user_id = u.id ORDER BY 1) role_keys, "
             "ARRAY(SELECT d.department_id FROM user_department d WHERE d.tenant_id = u.tenant_id AND d.user_id = u.id "
@@ -222,3 +280,10 @@ def _check(*, name: str | None = None, locale: str | None = None, status: str | 
         problems.append(FieldProblem("status", "unknown", lazy("Unknown status")))
     if problems:
         raise InvalidInput(problems)
+
+
+async def user_names(conn: Any, tenant_id: UUID, ids: Iterable[UUID]) -> dict[UUID, str]:
+    """{id: name} of people, also of those who have left."""
+    wanted = list(set(ids))
+    rows = await conn.fetch("SELECT id, name FROM app_user WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, wanted) if wanted else []
+    return {row["id"]: row["name"] for row in rows}

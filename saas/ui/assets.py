@@ -50,6 +50,9 @@ def _brotli(body: bytes) -> bytes:
 _PACKERS = {"br": _brotli, "gzip": lambda body: gzip.compress(body, 9)}
 
 
+_COMMENT_LINE = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
+
+
 @functools.cache
 def assets() -> dict[str, Asset]:
     """All static files by their plain name ("app.css")."""
@@ -60,7 +63,7 @@ def assets() -> dict[str, Asset]:
     styles = "\n".join(path.read_text("utf-8") for path in (*sorted((DIRECTORY / "css").glob("*.css")), *sorted(KINDS.glob("*/*/style.css"))))
     _add(found, "app.css", squeeze(_REFERENCE.sub(lambda m: f'url("{found[m[1]].url}")', styles)).encode())
     scripts = "\n".join(path.read_text("utf-8") for path in (*sorted((DIRECTORY / "js").glob("[0-9]*.js")), *sorted(KINDS.glob("*/*/script.js"))))
-    _add(found, "app.js", f'"use strict";\n(() => {{\n{scripts}\n}})();\n'.encode())
+    _add(found, "app.js", f'"use strict";\n(() => {{\n{_COMMENT_LINE.sub("", scripts)}\n}})();\n'.encode())
     _add(found, "charts.js", b'"use strict";\n' + (DIRECTORY / "js" / "charts.js").read_bytes())
     return found
 

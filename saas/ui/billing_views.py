@@ -93,7 +93,7 @@ def invoices(ctx: Context, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, 
     found = []
     for row in rows:
         text, color = INVOICE_STATES.get(row["status"], (row["status"], "gray"))
-        late = row["status"] == "open" and row["due_at"] is not None and row["due_at"] <= ctx.now
+        late = row["status"] == "open" and row["due_at"] is not None and row["due_at"] <= ctx.real_now
         found.append(
             {
                 "id": row["id"], "number": row["number"] or row["id"], "at": day(ctx, row["issued_at"]), "due": day(ctx, row["due_at"]) if row["due_at"] else "", "amount": money(row["amount_due"], row["currency"]),

@@ -27,6 +27,7 @@ from saas.ui.guards import (
     SecondFactorDue,
     add_cookie,
     check_token,
+    client_ip,
     cookies_of,
     html,
     page_data,
@@ -62,7 +63,7 @@ class Console:
 
     @property
     def ip(self) -> str:
-        return self.request.client.host if self.request.client else ""
+        return client_ip(self.request)
 
     @property
     def locale(self) -> str:

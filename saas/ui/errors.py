@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from saas.errors import (
     PermissionDenied,
     PlanLimitReached,
     RateLimitReached,
+    RecordMerged,
     StaleVersion,
     TooManyRequests,
     Unavailable,
@@ -28,12 +30,13 @@ from saas.i18n import gettext as _
 from saas.i18n import lazy, use_locale
 from saas.log import get_logger
 from saas.tenants.rates import Rate
-from saas.ui.guards import SECOND_FACTOR, PasswordDue, SecondFactorDue, html, page_data, redirect
+from saas.ui.guards import NOTICE, SECOND_FACTOR, NoticeDue, PasswordDue, SecondFactorDue, html, page_data, redirect
 from saas.ui.plan_views import way_to_more
 from saas.ui.render import render
 from saas.ui.views import Link, Toast
 
 log = get_logger(__name__)
+_RECORD_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BY_STATUS: dict[int, type[AppError]] = {400: BadRequest, 401: NotAuthenticated, 402: PlanLimitReached, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: PayloadTooLarge, 429: TooManyRequests, 503: Unavailable}  # fmt: skip
 # What a page says where the error itself has nothing to add.
 ADVICE = {
@@ -98,17 +101,36 @@ def answer_error(scope: Any, error: AppError, request: Request | None = None) ->
 
 
 def _answer(request: Request, error: AppError) -> Response[Any]:
+    if isinstance(error, RecordMerged) and (found := _led_on(request, error)) is not None:
+        return found
     if wants_json(request):
         return problem_response(request, error)
     if isinstance(error, NotAuthenticated) and error.status == 401 and request.scope["path"] != "/login":
         return _to_sign_in(request)
     if isinstance(error, PasswordDue):
         return redirect(request, "/profile", Toast(str(error.message), "warn"))
+    if isinstance(error, NoticeDue):
+        here = request.url.path if request.method == "GET" else "/"
+        return redirect(request, NOTICE + (f"?next={quote(here)}" if here != "/" else ""))
     if isinstance(error, SecondFactorDue):
         return redirect(request, str(error.data.get("setup", SECOND_FACTOR)), Toast(str(error.message), "warn"))
     if request.headers.get("hx-request") == "true":
         return _fragment(request, error)
     return _page(request, error)
+
+
+def _led_on(request: Request, error: RecordMerged) -> Response[Any] | None:
+    """Reading under an id that was merged away leads to where it lives on, for pages and programs; other requests are told where that is."""
+    if request.method not in ("GET", "HEAD") or "merged_into" not in error.data:
+        return None
+    path = _RECORD_ID.sub(str(error.data["merged_into"]), request.url.path, count=1)
+    query = f"?{request.url.query}" if request.url.query else ""
+    if wants_json(request):
+        response = problem_response(request, error)
+        response.status_code = 308
+        response.headers["location"] = path + query
+        return response
+    return redirect(request, path + query, Toast(str(error.message)))
 
 
 def wants_json(request: Request) -> bool:

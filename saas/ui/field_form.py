@@ -123,6 +123,8 @@ def _own_controls(desk: Desk, form: Form) -> list[Control]:
 
 def _field_choices(desk: Desk, form: Form, control: Control, hint: Any, about: str) -> tuple[Choice, ...]:
     """The fields a property may name: of the list it looks at; of the own ones those with choices, where the type has some itself."""
+    if hint == "target_fields":
+        return tuple(views.field_choices(desk, desk.config.entities.get(about), of=("option", "pipeline"), declared=True))
     if hint == "child_field":
         return views.field_choices(desk, desk.config.entities.get(about), declared=True)
     if hint == "field" and "options" in form.kind.options_schema.get("properties", {}):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 
 from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_currency, format_decimal
 
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
@@ -50,3 +52,9 @@ def age(ctx: Context, since: datetime) -> tuple[int, str]:
 
 def number(ctx: Context, value: int) -> str:
     return f"{value:,}"
+
+
+def amount(ctx: Context, value: object, *, money: bool = False) -> str:
+    """A number as another system writes it; `money`: in the tenant's currency. Errors: ArithmeticError, ValueError for what is none."""
+    found = Decimal(str(value))
+    return format_currency(found, ctx.tenant.currency, locale=ctx.locale) if money else format_decimal(found, locale=ctx.locale)

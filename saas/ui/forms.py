@@ -6,28 +6,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
-from uuid import UUID
 
 from litestar.datastructures import FormMultiDict, UploadFile
 from markupsafe import Markup
 
 from saas.errors import AppError, DuplicateFound, FieldProblem, InvalidInput, PlanLimitReached, StaleVersion
 from saas.i18n import gettext as _
-from saas.i18n import pick, titled
+from saas.i18n import ngettext, pick, titled
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef, LayoutDef, SectionDef
 from saas.runtime import Context, permissions
 from saas.runtime import operations as ops
-from saas.runtime.forms import FieldState, FormState, choices
+from saas.runtime.alike import Alike, looked_at
+from saas.runtime.forms import FieldState, FormState, choices, filter_options
+from saas.runtime.pools.rights import releases
 from saas.runtime.present import display_text, names_for
+from saas.tenants import list_departments
+from saas.tenants.ids import uuid_of
 from saas.ui.filters import has_options
 from saas.ui.guards import whole_number
 from saas.ui.plan_views import way_to_more
 from saas.ui.render import markup
-from saas.ui.values import is_wide
-from saas.ui.views import ConflictView, Difference, DuplicatesView, FormField, FormSection, FormView, Link, Problem
+from saas.ui.values import is_wide, put_into
+from saas.ui.views import (
+    AlikeView,
+    ConflictView,
+    Difference,
+    DuplicatesView,
+    FormField,
+    FormSection,
+    FormView,
+    Problem,
+    TwinView,
+)
 
 PLAIN_SELECT = 30  # up to so many candidates stand in a select; beyond, the select becomes a search box
 PICKED = ("record", "user", "dept")  # what is held where candidates are asked for
@@ -43,6 +56,36 @@ class Option:
     active: bool = True
     parent: str | None = None
     selected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PickFilter:
+    """A select of the window in which somebody or something is chosen: (value, text) pairs; departments are indented by their depth."""
+
+    key: str
+    label: str
+    options: tuple[tuple[str, str], ...]
+
+
+def has_window(ctx: Context, field: FieldDef) -> bool:
+    """Whether a field is chosen from in a window with filters; people outside, who would find only themselves, are not shown the company's parts."""
+    return bool(field.options.get("picker")) and not permissions.is_outsider(ctx)
+
+
+async def pick_filters(ctx: Context, field: FieldDef) -> tuple[PickFilter, ...]:
+    if not has_window(ctx, field):
+        return ()
+    found = []
+    for key in field.options["picker"]:
+        if field_types.get(field.type).holds == "record":
+            target = ctx.config.entity(field.options["to"])
+            found.append(PickFilter(key, pick(target.fields[key].label, ctx.locale), tuple((o.key, pick(o.label, ctx.locale)) for o in filter_options(ctx, target, key))))
+        elif key == "dept":
+            departments = await list_departments(ctx.tenant_id)
+            found.append(PickFilter(key, _("Department"), tuple((str(d["id"]), "\u2003" * d["depth"] + pick(d["name"], ctx.locale)) for d in departments)))
+        else:
+            found.append(PickFilter(key, _("Role"), tuple((r.key, pick(r.label, ctx.locale)) for r in ctx.config.bundle.roles if not r.external)))
+    return tuple(found)
 
 
 # ---- bodies ------------------------------------------------------------------------------------------------------------
@@ -66,7 +109,7 @@ def inherited_values(ctx: Context, entity: Entity, query: Any) -> dict[str, Any]
     source = ctx.config.entities.get(query.get("source.entity", ""))
     if source is None:
         return {}
-    chosen = {f.options["to"]: query.get(f"source.{key}") for key, f in source.declared.items() if "to" in f.options and _is_uuid(query.get(f"source.{key}"))}
+    chosen = {f.options["to"]: query.get(f"source.{key}") for key, f in source.declared.items() if "to" in f.options and uuid_of(query.get(f"source.{key}")) is not None}
     return {key: chosen[f.options["to"]] for key, f in entity.declared.items() if f.options.get("to") in chosen and field_types.get(f.type).expr_type == "ref"}
 
 
@@ -85,9 +128,10 @@ class Drawing:
     """Draws fields of one form: candidates, names of what is chosen, messages."""
 
     def __init__(
-        self, ctx: Context, entity: Entity, state: FormState, *, prefix: str = "f", typed: Mapping[str, Any] | None = None, problems: Sequence[FieldProblem] = ()
+        self, ctx: Context, entity: Entity, state: FormState, *, prefix: str = "f", typed: Mapping[str, Any] | None = None, problems: Sequence[FieldProblem] = (), named: str = ""
     ) -> None:
-        self.ctx, self.entity, self.state, self.prefix = ctx, entity, state, prefix
+        """`named`: what goes before the names of the controls where several records stand in one form."""
+        self.ctx, self.entity, self.state, self.prefix, self.named = ctx, entity, state, prefix, named
         self.typed = typed or {}
         self.messages: dict[str, str] = {}
         for problem in problems:
@@ -104,7 +148,7 @@ class Drawing:
             field, value = self.entity.fields[key], self.value(key)
             if field_types.get(field.type).holds in PICKED:
                 items = value if isinstance(value, list) else [value]
-                if value and all(_is_uuid(v) for v in items):
+                if value and all(uuid_of(v) is not None for v in items):
                     pairs.append((field, value))
         self.names = await names_for(conn, self.ctx, pairs)
 
@@ -114,8 +158,10 @@ class Drawing:
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             return str(value)  # typed and not understood
 
-    async def field(self, key: str, *, required: bool | None = None, force: bool = False) -> FormField:
-        """`force`: a transition asks for this field, so it can be typed even where it is read-only otherwise."""
+    async def field(self, key: str, *, required: bool | None = None, force: bool = False, name: str = "", label: str = "", alone: bool = True) -> FormField:
+        """`force`: a transition asks for this field, so it can be typed even where it is read-only otherwise. `name`, `label`: other ones
+        than the field's. Not `alone`: what it links to is made in the same form."""
+        name = name or f"{self.named}{key}"
         field, state = self.entity.fields[key], self.state.fields[key]
         kind = field_types.get(field.type)
         value = self.value(key)
@@ -125,14 +171,15 @@ class Drawing:
         control, create = Markup(""), ""
         if not read_only:
             options, lookup = await self._options(field, value)
+            window = await pick_filters(self.ctx, field) if lookup else ()
             control = markup(
-                f"fields/{field.type}/input.html", id=id_, name=key, field=field, value=kind.to_form(field, value, self.ctx.config), text=self.text(field, value) if value else "",
+                f"fields/{field.type}/input.html", id=id_, name=name, field=field, value=kind.to_form(field, value, self.ctx.config), text=self.text(field, value) if value else "",
                 options=options, required=must, disabled=False, invalid=key in self.messages, describedby=f"e-{id_}", locale=self.ctx.locale,
-                choices_url=lookup, end=kind.align_end, config=self.ctx.config,
+                choices_url=lookup, end=kind.align_end, config=self.ctx.config, window=window, label=label or pick(field.label, self.ctx.locale),
             )  # fmt: skip
-            create = self._create_url(field)
+            create = self._create_url(field) if alone else ""
         html = markup(
-            "records/_field.html", key=key, id=id_, label=pick(field.label, self.ctx.locale), control=control, error=self.messages.get(key, ""), required=must and not read_only,
+            "records/_field.html", key=name, id=id_, label=label or pick(field.label, self.ctx.locale), control=control, error=self.messages.get(key, ""), required=must and not read_only,
             help=pick(field.help, self.ctx.locale), wide=is_wide(field), read_only=read_only, labelled=False, display=self.text(field, value) if value not in (None, "", []) else "",
             create_url=create, create_text=_("Create a new one") if create else "",
         )  # fmt: skip
@@ -142,19 +189,22 @@ class Drawing:
         """The options of a choice field, or the first candidates of a reference with the address that searches them all."""
         chosen = value if isinstance(value, list) else [value] if value else []
         if has_options(field):
-            return [Option(o.key, pick(o.label, self.ctx.locale), o.color, o.active, o.parent, o.key in chosen) for o in self.ctx.config.field_options(field)], ""
+            above = self.value(field.options.get("depends_on") or "") if field.options.get("depends_on") in self.entity.fields else None
+            fits = [o for o in self.ctx.config.field_options(field) if not above or o.parent in (None, above)]
+            return [Option(o.key, pick(o.label, self.ctx.locale), o.color, o.active, o.parent, o.key in chosen) for o in fits], ""
         kind = field_types.get(field.type)
         if kind.holds not in PICKED:
             return [], ""
-        found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, limit=PLAIN_SELECT + 1)
-        options = [Option(c.id, f"{c.label} · {c.detail}" if c.detail else c.label, selected=c.id in chosen) for c in found]
+        windowed = has_window(self.ctx, field)
+        found = await choices(self.ctx, self.entity.key, field.key, values=self.state.values, record_id=self.state.record_id, limit=PLAIN_SELECT + 1)
+        options = [Option(c.id, f"{c.label} · {c.detail}" if c.detail and not windowed else c.label, selected=c.id in chosen) for c in found]
         known = {o.key for o in options}
         for item in chosen:
             if item not in known and isinstance(item, str):
                 options.insert(0, Option(item, self.text(field, [item] if isinstance(value, list) else item) or item, selected=True))
-        if len(found) <= PLAIN_SELECT and not kind.many:  # several are chosen more easily by searching
+        if len(found) <= PLAIN_SELECT and not kind.many and not windowed:  # several are chosen more easily by searching
             return options, ""
-        return options, f"/lookup/{self.entity.key}/{field.key}"
+        return options, f"/lookup/{self.entity.key}/{field.key}" + (f"?id={self.state.record_id}" if self.state.record_id else "")
 
     def _create_url(self, field: FieldDef) -> str:
         target = field.options.get("to")
@@ -226,16 +276,27 @@ def shown_problems(entity: Entity, error: AppError, drawn: set[str], prefix: str
     return tuple(found)
 
 
-def duplicates_view(error: DuplicateFound) -> DuplicatesView:
-    entity = error.data.get("entity", "")
-    links = []
-    for match in error.data.get("matches") or ():
-        owner = f" · {match['owner']}" if match.get("owner") else ""
-        if match.get("id"):
-            links.append(Link(f"{match['title']}{owner}", f"/r/{entity}/{match['id']}"))
-        else:
-            links.append(Link(_("A record you may not see") + owner, ""))
-    return DuplicatesView(str(error.message), tuple(links), error.data.get("action") != "block")
+def alike_view(entity: Entity, found: Alike) -> AlikeView:
+    texts = {"block": found.message, "warn": found.message}
+    text = texts.get(found.action) or ngettext("%(count)s record has a similar name", "%(count)s records have similar names", len(found.matches))
+    return AlikeView(text, found.action, twin_views(entity.key, found.matches))
+
+
+def duplicates_view(entity: Entity, error: DuplicateFound, reason: str = "") -> DuplicatesView:
+    found = twin_views(entity.key, error.data.get("matches") or ())
+    return DuplicatesView(str(error.message), found, error.data.get("action") != "block", bool(error.data.get("needs_reason")), reason)
+
+
+def twin_views(entity: str, matches: Iterable[Mapping[str, Any]]) -> tuple[TwinView, ...]:
+    """What may be told of records that were found; those of `entity` can be used instead."""
+    found = []
+    for match in matches:
+        lines = tuple((line["label"], line["text"]) for line in match.get("shown") or ())
+        score = _("%(percent)s %% alike", percent=match["score"]) if match.get("score") not in (None, 100) else ""
+        url = f"/r/{match['entity']}/{match['id']}" if match.get("id") else ""
+        usable = bool(match.get("id")) and match["entity"] == entity
+        found.append(TwinView(match["title"] or _("A record you may not see"), match.get("id") or "", url, match.get("owner") or "", score, lines, usable))
+    return tuple(found)
 
 
 def conflict_view(ctx: Context, entity: Entity, drawing: Drawing, current: ops.Record, typed: Mapping[str, Any]) -> ConflictView:
@@ -256,7 +317,7 @@ def conflict_view(ctx: Context, entity: Entity, drawing: Drawing, current: ops.R
 
 async def build_form(
     conn: Any, ctx: Context, entity: Entity, state: FormState, *, new: bool, error: AppError | None = None, typed: Mapping[str, Any] | None = None,
-    current: ops.Record | None = None, prefix: str = "f", **shown: Any,
+    current: ops.Record | None = None, prefix: str = "f", reason: str = "", **shown: Any,
 ) -> FormView:  # fmt: skip
     """The create or edit form. After a refusal: `error`, and what was typed; after a stale version also the `current` record."""
     sections = form_sections(ctx, entity, state, new=new)
@@ -272,8 +333,13 @@ async def build_form(
     if isinstance(error, StaleVersion) and current is not None:
         more["conflict"] = conflict_view(ctx, entity, drawing, current, typed or {})
     elif isinstance(error, DuplicateFound):
-        more["duplicates"] = duplicates_view(error)
-    elif error is not None:
+        more["duplicates"] = duplicates_view(entity, error, reason)
+    if new and "duplicates" not in more and (fields := set(looked_at(ctx, entity)) & set(keys)):
+        more |= {"alike_url": f"/r/{entity.key}/alike", "alike_fields": " ".join(sorted(fields)), "alike_now": any(state.values.get(k) not in (None, "", []) for k in fields)}
+    owner = state.fields.get("owner")
+    if new and "owner" in keys and owner is not None and owner.access == "write" and any(releases(ctx, p, may_update=permissions.may(ctx, "update", entity.key)) for p in entity.defn.pools):
+        more["pool_text"] = put_into(entity.defn.pools, ctx.locale)
+    if error is not None and not more.get("conflict") and not more.get("duplicates"):
         more["problem_title"] = str(type(error).title) if error.problems else str(error.message)
         more["problems"] = shown_problems(entity, error, set(keys), prefix, ctx.locale)
         more["more"] = way_to_more(ctx) if isinstance(error, PlanLimitReached) else None
@@ -286,11 +352,3 @@ async def build_form(
 def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
     query = urlencode([p for p in pairs if p[1]])
     return f"{url}?{query}" if query else url
-
-
-def _is_uuid(value: Any) -> bool:
-    try:
-        UUID(str(value))
-    except ValueError:
-        return False
-    return True

@@ -17,12 +17,13 @@ from litestar.enums import MediaType
 from saas.db import tenant_transaction
 from saas.errors import NotAuthenticated, NotFound, PermissionDenied
 from saas.i18n import lazy, set_locale
-from saas.runtime import Context
+from saas.runtime import Context, notices
 from saas.runtime.contexts import context_of
-from saas.runtime.notifications import unread_count
+from saas.runtime.notifications import waiting
 from saas.runtime.permissions import closed, is_admin
-from saas.tenants import SessionInfo, find_session
+from saas.tenants import SessionInfo, TenantRow, find_session
 from saas.tenants.platform import Announcement, announcements_for
+from saas.tenants.sessions import note_notices_read
 from saas.ui import formats, pace, support, viewing
 from saas.ui.banners import banners_of
 from saas.ui.middleware import HOST_PREFIX, SAFE_METHODS, Site
@@ -47,7 +48,7 @@ class Ask:
 
     def __init__(self, request: Request, ctx: Context, session: SessionInfo) -> None:
         self.request, self.ctx, self.session = request, ctx, session
-        self.unread = 0
+        self.unread = self.waiting = 0
         self.viewing: viewing.Viewing | None = None  # through whose eyes
         self.announcements: list[Announcement] = []  # of the operator
 
@@ -80,7 +81,7 @@ class Ask:
         async with tenant_transaction(self.ctx.tenant_id) as conn:
             yield conn
             if not self.is_fragment and self.request.method in SAFE_METHODS:
-                self.unread = await unread_count(conn, self.ctx)
+                self.unread, self.waiting = await waiting(conn, self.ctx)
 
     async def form(self) -> FormMultiDict:
         return await self.request.form()
@@ -106,6 +107,18 @@ class Ask:
 
 def site_of(request: Request) -> Site:
     return request.scope["state"]["site"]
+
+
+def client_ip(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def tenant_of(request: Request) -> TenantRow:
+    """Whose host it is. Errors: NotFound on other hosts."""
+    tenant = site_of(request).tenant
+    if tenant is None:
+        raise NotFound(lazy("There is no workspace at this address."))
+    return tenant
 
 
 def cookies_of(request: Request) -> dict[str, str]:
@@ -204,6 +217,23 @@ class SecondFactorDue(PermissionDenied):
     it up, if not on the profile page."""
 
 
+class NoticeDue(PermissionDenied):
+    """Something is to be read and confirmed first."""
+
+
+NOTICE = "/notice"
+BESIDE_NOTICES = (NOTICE, "/logout", "/locale", "/theme", *WITHOUT_OWN_PASSWORD)
+
+
+async def _refuse_unread(ctx: Context, session: SessionInfo, path: str) -> None:
+    """Asked once in a session, and only where a role of the person wants something confirmed. Errors: NoticeDue."""
+    if session.has_read_notices or session.kind != "web" or path in BESIDE_NOTICES or path.startswith(SECOND_FACTOR) or not notices.has_any(ctx):
+        return
+    if await notices.waiting(ctx):
+        raise NoticeDue(lazy("Please read this first."), reason="notice")
+    await note_notices_read(ctx.tenant_id, session.id)
+
+
 def refuse_unfinished(session: SessionInfo) -> None:
     """Errors: PasswordDue, SecondFactorDue."""
     if session.user.must_change_password:
@@ -249,6 +279,7 @@ async def signed_in(request: Request, *, myself: bool = False) -> Ask:
         refuse_unfinished(session)
     ctx = await context_of(session, origin="page", locale=state["locale"], request_id=state["request_id"])
     state["ask"] = ask = Ask(request, ctx, session)
+    await _refuse_unread(ctx, session, request.url.path)
     support.limit(session, request)  # what it refuses shows the banner, too
     if session.support is None and request.method in SAFE_METHODS and not ask.is_fragment:
         ask.announcements = await announcements_for(session.tenant.id, session.tenant.plan_key, session.user.id)

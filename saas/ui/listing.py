@@ -14,13 +14,21 @@ from saas.i18n import ngettext, pick
 from saas.metadata.config import Entity
 from saas.metadata.expressions.filters import OPS
 from saas.metadata.kinds import field_types
-from saas.metadata.models import FieldDef, ViewDef
-from saas.runtime import Context, advisor, execute, permissions
+from saas.metadata.models import FieldDef, PoolDef, ViewDef
+from saas.runtime import Context, advisor, charts, execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.composing import forms_of
+from saas.runtime.pools.moves import standings
+from saas.runtime.pools.rights import assigns, claims, releases
 from saas.runtime.present import names_for
+from saas.runtime.purging import may_purge
 from saas.runtime.query import MAX_SORTS
-from saas.runtime.views import ALL_KEY, all_views, default_columns, everything
+from saas.runtime.views import ALL_KEY, POOL_VIEW, all_views, default_columns, everything
 from saas.ui import filters, formats, values
+from saas.ui.panel import NEW, beside, panel_of
+from saas.ui.sources import sources_of
+from saas.ui.tristate import any_tristate
+from saas.ui.values import put_into
 from saas.ui.views import (
     BoardColumnView,
     CardView,
@@ -31,6 +39,7 @@ from saas.ui.views import (
     FilterEditor,
     Link,
     ListView,
+    PanelView,
     RowView,
     ShownField,
 )
@@ -43,6 +52,7 @@ class Listing:
         self.ctx, self.entity, self.views, self.view, self.state = ctx, entity, views, view, state
         self.access = permissions.static_access(ctx, entity)
         self.url = f"/r/{entity.key}"
+        self.opened = ""  # the record that stands beside the list
 
     @property
     def plural(self) -> str:
@@ -79,25 +89,40 @@ class Listing:
         first = next((s for s in asked if s.removeprefix("-") == group), group)
         return (first, *(s for s in asked or ("-created_at",) if s.removeprefix("-") != group))[:MAX_SORTS]
 
+    @property
+    def here(self) -> str:
+        """This list as it is: its view, search, filters, page."""
+        return self.state.url(after=self.state.after, trail=self.state.trail)
+
     # ---- parts both lists and boards have
 
     def tabs(self) -> tuple[Link, ...]:
         found = []
+        drawn = "/charts/" in self.state.path
         for view in self.views:
-            path = f"{self.url}/board" if view.kind == "board" else self.url
+            if drawn and view.kind == "board":
+                continue
+            path = f"{self.url}/board" if view.kind == "board" else self.state.path if drawn else self.url
             found.append(Link(pick(view.label, self.ctx.locale), f"{path}?view={quote(view.key)}", "board" if view.kind == "board" else "", view.key == self.view.key))
         return tuple(found) if len(found) > 1 else ()
 
     def modes(self) -> tuple[Link, ...]:
-        if self.entity.pipeline is None or not self.visible(self.entity.pipeline.field):
-            return ()
-        board = self.state.path.endswith("/board")
-        return (Link(_("List"), self.url, "list", not board), Link(_("Board"), f"{self.url}/board", "board", board))
+        """The list, the board and the drawings there are; () where there is the list only."""
+        found = [Link(_("List"), self.url, "list", self.state.path == self.url)]
+        if self.entity.pipeline is not None and self.visible(self.entity.pipeline.field):
+            board = f"{self.url}/board"
+            found.append(Link(_("Board"), board, "board", self.state.path == board))
+        for chart in charts.beside_list(self.ctx, self.entity):
+            url = f"{self.url}/charts/{chart.key}"
+            found.append(Link(pick(chart.label, self.ctx.locale), url, "sitemap" if chart.kind == "tree" else "calendar-time", self.state.path == url))
+        return tuple(found) if len(found) > 1 else ()
 
     def new(self) -> dict[str, str]:
         if not permissions.may(self.ctx, "create", self.entity.key):
-            return {}
-        return {"new_url": f"{self.url}/new", "new_text": _("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
+            form = next((f for f in forms_of(self.ctx) if f.entity == self.entity.key), None)
+            return {"new_url": f"/entry/{form.key}", "new_text": pick(form.label, self.ctx.locale)} if form else {}
+        url = beside(self.here, NEW) if self.view.panel else f"{self.url}/new"
+        return {"new_url": url, "new_text": _("New %(name)s", name=pick(self.entity.defn.label, self.ctx.locale))}
 
     async def chips(self, conn: Any) -> tuple[Chip, ...]:
         names = await self._names(conn)
@@ -192,6 +217,8 @@ class Listing:
             if index != name_at:
                 position += 1
             cells.append(values.cell(self.ctx, self.entity, key, record, position=position, link=index == name_at))
+        if self.view.panel and not deleted:
+            return RowView(str(record.id), beside(self.here, record.id), record.title, tuple(cells), beside=True, is_open=self.opened == str(record.id))
         url = f"{self.url}/{record.id}" + ("?deleted=1" if deleted else "")
         return RowView(str(record.id), url, record.title, tuple(cells), f"{self.url}/{record.id}/restore" if deleted else "")
 
@@ -208,6 +235,10 @@ class Listing:
             before = text
         return tuple(found)
 
+    async def panel(self, conn: Any) -> PanelView | None:
+        """The record that is open beside the list."""
+        return await panel_of(conn, self.ctx, self.entity, self.opened, self.here) if self.view.panel and self.opened else None
+
     async def list_view(self, conn: Any, *, adding: str | None = None) -> ListView:
         keys, group, filter_, started = self.columns(), self.group(), filters.filter_json(self.ctx, self.entity, self.state), time.perf_counter()
         page: ops.Page = await execute(
@@ -215,19 +246,52 @@ class Listing:
             ops.List(
                 entity=self.entity.key, view=self.view.key, filter=filter_, q=self.state.q or None,
                 sort=self.order(), fields=list(dict.fromkeys((*keys, *([group] if group else [])))), limit=self.limit(), after=self.state.after, count="exact" if self.state.exact else "capped",
+                can=any_tristate(self.entity, keys),
             ),
         )  # fmt: skip
         hint = await advisor.hint(self.ctx, self.entity, time.perf_counter() - started, (self.view.filter, filter_), self.order() or ())
         rows = self.grouped([self.row(record, keys) for record in page.records], page.records)
         common = await self.common(conn, adding)
-        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import")}
+        may = {right: permissions.may(self.ctx, right, self.entity.key) for right in ("update", "delete", "bulk", "export", "import", "merge")}
+        # Whoever moves many at once need not be able to edit them: a reviewer approves what others wrote.
+        moves = self.bulk_moves() if any(r.bulk for r in permissions.entity_rights(self.ctx, self.entity.key)) else ()
+        pooled = self.pool_acts(may)
         return ListView(
             columns=self.head(), rows=rows, column_choices=self.column_choices(keys), column_params=self.state.params("cols", "after", "trail"),
             reset_columns_url=self.state.url(columns=()), limit_params=self.state.params("limit", "after", "trail"), limit=self.limit(),
-            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"], can_bulk=may["bulk"], can_delete=may["delete"],
-            bulk_moves=self.bulk_moves() if may["bulk"] else (), bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint,
-            **common, **self.paging(page),
+            limits=tuple(sorted({25, 50, 100, self.limit()})), can_select=may["bulk"] or may["delete"] or may["merge"] or bool(pooled) or bool(moves), pool_acts=pooled, can_bulk=may["bulk"], can_merge=may["merge"], can_send=may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates), can_delete=may["delete"],
+            bulk_moves=moves, bulk_url=f"{self.url}/bulk", more=self.more(may), empty=None if rows else self.empty(common, may), hint=hint, has_panel=self.view.panel, panel=await self.panel(conn),
+            sources=await sources_of(conn, self.ctx, self.entity), **common, **self.paging(page), **await self.claiming(conn),
         )  # fmt: skip
+
+    def pool(self) -> PoolDef | None:
+        """The pool whose view this is."""
+        return next((p for p in self.entity.defn.pools if self.view.key == f"{POOL_VIEW}{p.key}"), None)
+
+    def pool_acts(self, may: dict[str, bool]) -> tuple[Choice, ...]:
+        """What can be done with ticked records: in a pool's view claiming, elsewhere giving back; handing out in both."""
+        if not self.entity.defn.owned or not permissions.is_open(self.ctx):
+            return ()
+        pool = self.pool()
+        found = [Choice("transfer", _("Hand over"), color="exchange")] if may["bulk"] and pool is None else []
+        if pool is not None and claims(self.ctx, pool, may_update=may["update"]):
+            found.append(Choice("claim", _("Claim"), color="user-circle"))
+        if may["bulk"] and any(assigns(self.ctx, p, may_update=may["update"]) for p in self.entity.defn.pools):
+            found.append(Choice("assign", _("Assign"), color="user"))
+        if pool is None and any(releases(self.ctx, p, may_update=may["update"]) for p in self.entity.defn.pools):
+            found.append(Choice("release", put_into(self.entity.defn.pools, self.ctx.locale), color="inbox"))
+        return tuple(found)
+
+    async def claiming(self, conn: Any) -> dict[str, str]:
+        """The button for the next record of the pool, and how many one holds already."""
+        pool = self.pool()
+        if pool is None or not permissions.is_open(self.ctx):
+            return {}
+        mine = next((s for s in await standings(conn, self.ctx, self.entity) if s.key == pool.key), None)
+        if mine is None or not mine.may_claim:
+            return {}
+        text = _("You hold %(held)s of %(most)s", held=formats.number(self.ctx, mine.held), most=formats.number(self.ctx, mine.most)) if mine.most is not None else ""
+        return {"claim_url": f"{self.url}/claim", "claim_pool": pool.key, "standing": text}
 
     def paging(self, page: ops.Page) -> dict[str, str]:
         state = self.state
@@ -265,11 +329,20 @@ class Listing:
             found.append(Link(_("Import"), f"{self.url}/import", "upload"))
         if may["export"]:
             found.append(Link(_("Export"), f"{self.url}/export" + (f"?{query}" if query else ""), "download", dialog=True))
+            found.append(Link(_("Print"), f"{self.url}/print" + (f"?{query}" if query else ""), "printer"))
+        if may["bulk"] and any(t.entity == self.entity.key for t in self.ctx.config.bundle.templates):
+            found.append(Link(_("Send a message …"), f"{self.url}/messages" + (f"?{query}" if query else ""), "mail"))
+        if self.entity.defn.owned and may["bulk"] and permissions.is_open(self.ctx):
+            found.append(Link(_("Hand over all of these …"), f"{self.url}/transfer" + (f"?{query}" if query else ""), "exchange"))
         found.append(Link(_("Save as view …"), f"{self.url}/views/new" + (f"?{query}" if query else ""), "bookmark"))
         if self.view.key.startswith("u_"):
             found.append(Link(_("Delete this view …"), f"{self.url}/views/{quote(self.view.key)}/delete", "x"))
+        if may["merge"] and self.entity.defn.duplicates:
+            found.append(Link(_("Possible duplicates"), f"{self.url}/twins", "copy"))
         if may["delete"]:
             found.append(Link(_("Recycle bin"), f"{self.url}/bin", "trash"))
+        if may_purge(self.ctx, self.entity.key) and permissions.is_open(self.ctx):
+            found.append(Link(_("Purge …"), f"{self.url}/purge", "alert", danger=True))
         return tuple(found)
 
     def empty(self, common: dict[str, Any], may: dict[str, bool]) -> Empty:

@@ -130,4 +130,4 @@ def facts(ctx: Context, when: str) -> dict[str, Any]:
 
 def days_left(ctx: Context, ends: datetime | None) -> int | None:
     """Days of the trial that are left, the last one being 1; None without one, or when it is over."""
-    return (ends - ctx.now).days + 1 if ends is not None and ends > ctx.now else None
+    return (ends - ctx.real_now).days + 1 if ends is not None and ends > ctx.real_now else None

@@ -25,7 +25,9 @@ SCRIPT_TEXTS = {
     "clear": i18n.lazy("Clear"),
     "remove": i18n.lazy("Remove"),
     "search": i18n.lazy("Search …"),
+    "choose": i18n.lazy("Choose…"),
     "nothing": i18n.lazy("Nothing found"),
+    "there": i18n.lazy("There already; choose it, or go on typing a new one:"),
     "copied": i18n.lazy("Copied"),
     "refused": i18n.lazy("This move is not possible."),
     "failed": i18n.lazy("That did not work. Please try again."),
@@ -39,7 +41,7 @@ THEMES = (
 # Scopes of rights (docs/packs.md, section 7), as the settings page names them.
 SCOPES = {
     "none": i18n.lazy("none"), "own": i18n.lazy("own"), "assigned": i18n.lazy("assigned to me"), "participant": i18n.lazy("taking part"),
-    "team": i18n.lazy("team"), "dept": i18n.lazy("department"), "dept_tree": i18n.lazy("department and below"), "all": i18n.lazy("all"),
+    "team": i18n.lazy("team"), "dept": i18n.lazy("department"), "dept_tree": i18n.lazy("department and below"), "portal_self": i18n.lazy("their own record"), "all": i18n.lazy("all"),
 }  # fmt: skip
 SHORTCUTS = (
     (("Ctrl", "K"), i18n.lazy("Search and commands")),

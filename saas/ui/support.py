@@ -20,18 +20,18 @@ from saas.ui.middleware import SAFE_METHODS
 LEAVE = "/support/leave"
 # Parts of the settings a look may go to. Not: people's accounts, keys, security, messages' texts, exports, deletion.
 SETTINGS = (
-    "entities", "relations", "option-sets", "numbering", "values", "labels", "views", "layouts", "menus", "reports", "dashboards", "pipelines", "automations", "schedules",
+    "entities", "relations", "option-sets", "numbering", "values", "labels", "views", "layouts", "menus", "reports", "dashboards", "pipelines", "automations", "approvals", "schedules", "timetable", "ledgers", "reviews", "forms", "pricing", "statements", "connectors", "mirrors", "live-lists", "calls",
     "examples", "roles", "draft", "revisions", "data-changes", "speed", "audit", "jobs",
 )  # fmt: skip
 _UUID = r"[0-9a-fA-F-]{32,36}"
 _SEEN = re.compile(
-    rf"/\Z|/r/[a-z][a-z0-9_]*(?:/(?:board|bin|new|form|{_UUID}(?:/(?:edit|move|delete|transitions/[^/]+(?:/form)?))?))?\Z|/reports(?:/[^/]+)?\Z|/dashboards/[^/]+\Z"
-    rf"|/search\Z|/lookup/[^/]+/[^/]+\Z|/files/{_UUID}\Z|/settings\Z|/settings/(?:users|mail)\Z|/settings/(?:{'|'.join(SETTINGS)})(?:/.*)?\Z"
-    rf"|/api/v1/(?:me|users|reports(?:/[^/]+)?|search|schema(?:/[^/]+)?|views/[^/]+|files/{_UUID}|config|config/revisions(?:/.*)?|openapi\.json|records/[^/]+(?:/{_UUID}(?:/history)?)?)\Z"
+    rf"/\Z|/r/[a-z][a-z0-9_]*(?:/(?:board|bin|new|form|twins|merge|merges/{_UUID}|{_UUID}(?:/(?:edit|move|delete|transitions/[^/]+(?:/form)?|ledgers/[^/]+|reverse))?))?\Z|/reports(?:/[^/]+)?\Z|/dashboards/[^/]+\Z"
+    rf"|/statements/[a-z][a-z0-9_]*\Z|/entry/[a-z][a-z0-9_]*(?:/{_UUID})?\Z|/search\Z|/lookup/[^/]+/[^/]+\Z|/files/{_UUID}\Z|/settings\Z|/settings/(?:users|mail)\Z|/settings/(?:{'|'.join(SETTINGS)})(?:/.*)?\Z"
+    rf"|/api/v1/(?:me|forms|users|reports(?:/[^/]+)?|search|schema(?:/[^/]+)?|views/[^/]+|files/{_UUID}|config|config/revisions(?:/.*)?|openapi\.json|records/[^/]+(?:/{_UUID}(?:/history|/ledgers(?:/[^/]+)?)?|/merges/{_UUID}|/twins)?)\Z"
 )
-_ASKED_BY_POST = re.compile(r"/api/v1/records/[^/]+/aggregate\Z|/r/[^/]+/form\Z|/r/[^/]+/[^/]+/transitions/[^/]+/form\Z")  # these only read
+_ASKED_BY_POST = re.compile(r"/api/v1/records/[^/]+/aggregate\Z|/r/[^/]+/form\Z|/entry/[^/]+/live\Z|/r/[^/]+/[^/]+/transitions/[^/]+/form\Z")  # these only read
 _CHANGED = re.compile(
-    rf"/r/[a-z][a-z0-9_]*/(?:new|bulk|{_UUID}/(?:edit|delete|restore|move|transitions/[^/]+))\Z|/api/v1/records/[^/]+(?:/bulk|/{_UUID}(?:/restore|/transitions/[^/]+)?)?\Z"
+    rf"/entry/[a-z][a-z0-9_]*(?:/{_UUID})?\Z|/api/v1/forms/[^/]+\Z|/r/[a-z][a-z0-9_]*/(?:new|bulk|merge|merges/{_UUID}/undo|twins/dismiss|{_UUID}/(?:edit|delete|restore|move|reverse|transitions/[^/]+|buttons/[^/]+))\Z|/api/v1/records/[^/]+(?:/bulk|/merge|/merges/{_UUID}/undo|/twins/dismiss|/{_UUID}(?:/restore|/reverse|/(?:transitions|buttons)/[^/]+)?)?\Z"
 )
 
 

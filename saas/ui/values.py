@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from saas.i18n import gettext as _
 from saas.i18n import pick
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
-from saas.metadata.models import FieldDef
+from saas.metadata.models import FieldDef, PoolDef
 from saas.runtime import Context
 from saas.runtime import operations as ops
+from saas.ui import tristate
 from saas.ui.render import has_template, markup
 from saas.ui.shell import colour_of
 from saas.ui.views import Cell, Column, ShownField, Text
@@ -79,6 +81,8 @@ def cell(ctx: Context, entity: Entity, key: str, record: ops.Record, *, position
         css += " num"
     if link:
         return Cell(text or record.title, css, record.title, True)
+    if (boxes := tristate.control(ctx, entity, key, record)) is not None:
+        return Cell(boxes, f"{css} pos-boxes", "")  # also where a telephone shows the first columns only
     return Cell(value_html(ctx, field, value, text), css, text)
 
 
@@ -100,3 +104,8 @@ def is_wide(field: FieldDef) -> bool:
     """Fields that want the whole width: long texts, addresses, files."""
     kind = field_types.get(field.type)
     return kind.storage == "doc" and not kind.sortable and kind.expr_type in ("text", "any")
+
+
+def put_into(pools: Sequence[PoolDef], locale: str) -> str:
+    """What the act is called that gives a record back to its pool: by the pool's name where there is just one."""
+    return _("Put into %(pool)s", pool=pick(pools[0].label, locale)) if len(pools) == 1 else _("Put into pool")

@@ -25,7 +25,7 @@ from saas.runtime.trial import trial
 from saas.ui import settings_views
 
 # Whoever looks as somebody does not read their messages, downloads or settings of their own, nor the changes they have not published.
-PERSONAL = re.compile(r"/(profile|notifications|jobs)(/|\Z)")
+PERSONAL = re.compile(r"/(profile|notifications|jobs|approvals)(/|\Z)")
 DESIGNER = re.compile(rf"/settings/(?!({'|'.join(settings_views.parts_without('config'))})(/|\Z))")
 _RECORD = re.compile(r"/r/(?P<entity>[a-z][a-z0-9_]*)(/(?P<record>[0-9a-f]{8}-[0-9a-f-]{27}))?(/|\Z)")
 KEPT = 16

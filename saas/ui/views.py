@@ -52,6 +52,8 @@ class Shell:
     in_settings: bool = False
     keys: bool = True
     logo: str = ""
+    is_portal: bool = False  # somebody outside: their own menu, and little else
+    approvals: tuple[Link, ...] = ()  # approvals and forms, where there are any
     is_support: bool = False  # an operator looks in: nothing here is theirs
 
 
@@ -105,6 +107,8 @@ class RowView:
     cells: tuple[Cell, ...]
     restore_url: str = ""
     group: Text = ""  # what this row and those below it have in common
+    beside: bool = False  # it opens beside the list
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,16 @@ class Chip:
 Params = tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """How fresh what another system keeps is. `url`: where that can be looked into."""
+
+    text: str
+    full: str = ""
+    late: bool = False
+    url: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListView:
     """A list or, with `columns` holding BoardColumnViews, a board."""
@@ -161,8 +175,11 @@ class ListView:
     bulk_url: str = ""
     can_select: bool = False
     can_bulk: bool = False
+    can_merge: bool = False
+    can_send: bool = False
     can_delete: bool = False
     bulk_moves: tuple[Choice, ...] = ()
+    pool_acts: tuple[Choice, ...] = ()  # with ticked records
     limit: int = 50
     limits: tuple[int, ...] = (25, 50, 100)
     count_text: str = ""
@@ -171,6 +188,12 @@ class ListView:
     next_url: str = ""
     empty: Empty | None = None
     hint: str = ""  # why it took long
+    claim_url: str = ""  # takes the next one of the pool that is shown
+    claim_pool: str = ""
+    standing: str = ""  # how many one holds, and may hold
+    has_panel: bool = False
+    panel: PanelView | None = None
+    sources: tuple[SourceView, ...] = ()  # where mirrored records come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,13 +329,22 @@ class RecordView:
     header: tuple[ShownField, ...] = ()
     path: tuple[StageView, ...] = ()
     transitions: tuple[Button, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    pool_acts: tuple[Button, ...] = ()
     tabs: tuple[Any, ...] = ()
     sections: tuple[ShownSection, ...] = ()
     related: tuple[RelatedView, ...] = ()
+    boxes: Any = None  # the stage as a three-state box
+    drawing: Any = None  # of the tab that is open
     timeline: TimelineView | None = None
     side_timeline: bool = False
     deleted_text: str = ""
     restore_url: str = ""
+    starts: tuple[Link, ...] = ()  # approvals that can be started
+    approval: Any = None  # the newest one, while it is under way or has just ended
+    approval_url: str = ""
+    sources: tuple[SourceView, ...] = ()  # where a mirrored record comes from
+    live: tuple[Link, ...] = ()  # lists of other systems that are asked for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,10 +390,34 @@ class ConflictView:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinView:
+    """A record that may be the same. Without `id` the reader may not see it, and `lines` are what the rule reveals all the same."""
+
+    title: str
+    id: str = ""
+    url: str = ""
+    owner: str = ""
+    score: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    usable: bool = False  # may be taken instead of making a new one
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeView:
+    """Records that may be the same as what is being typed. `action`: what saving would say of it, block or warn; "" where only names are alike."""
+
+    text: str
+    action: str = ""
+    matches: tuple[TwinView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatesView:
     text: str
-    matches: tuple[Link, ...] = ()
+    matches: tuple[TwinView, ...] = ()
     may_confirm: bool = True
+    needs_reason: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,15 +439,68 @@ class FormView:
     enctype: str = "application/x-www-form-urlencoded"
     guard: bool = False
     dialog: bool = False
+    panel: bool = False  # it stands beside a list
     depends: str = ""  # keys of the fields others depend on
     refresh_url: str = ""
     confirm: str = ""
+    foretold_url: str = ""  # what it would make is asked for here
+    foretold: ForetoldView | None = None
     submit_css: str = "primary"
+    pool_text: str = ""  # a second button: saved without an owner
     problem_title: str = ""
     problems: tuple[Problem, ...] = ()
     more: Link | None = None  # the way to more than the plan allows
     conflict: ConflictView | None = None
     duplicates: DuplicatesView | None = None
+    alike_url: str = ""  # where it is asked, while somebody types, what there may be already
+    alike_fields: str = ""
+    alike_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PanelView:
+    """A record beside its list; without an id a new one."""
+
+    id: str
+    title: str
+    icon: str
+    url: str
+    close_url: str
+    here: str  # the list with this record open
+    form: FormView | None = None
+    sections: tuple[ShownSection, ...] = ()
+    transitions: tuple[Button, ...] = ()
+    version: int | None = None
+    stage: StageView | None = None
+    delete_url: str = ""
+    dialog_query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeList:
+    """Lines of a record that would be made; cells are (text, whether it is a number)."""
+
+    label: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[tuple[str, bool], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeView:
+    """A record that would be made: what it is, its figures, its lines."""
+
+    label: str
+    icon: str
+    fields: tuple[tuple[str, str], ...]
+    lists: tuple[MadeList, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForetoldView:
+    """What would be made, or why nothing would."""
+
+    made: tuple[MadeView, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +521,8 @@ class DeleteView:
     version: int
     hint: str = ""
     error: str = ""
+    next: str = ""  # where it goes on afterwards; else the list
+    along: tuple[str, ...] = ()  # what goes with it, in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -145,6 +146,7 @@ def test_every_use_of_the_system_role_is_documented():
     assert used <= set(get_args(SystemReason))
 
 
+@functools.cache
 def _without_docstrings(code: str) -> str:
     """Rules are about code: comments and docstrings may name what they explain."""
     tree = ast.parse(code)

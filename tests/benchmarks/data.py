@@ -22,7 +22,7 @@ import asyncpg
 from saas.db import close_database, open_database, tenant_transaction
 from saas.db.migrate import migrate
 from saas.metadata.config import Entity
-from saas.runtime import configuration, load_kinds, rollups, search, uniques
+from saas.runtime import configuration, load_kinds, rollups, search, twins, uniques
 from saas.runtime.context import Context
 from saas.runtime.contexts import system_context
 from saas.runtime.rows import Row, encode
@@ -104,10 +104,10 @@ def rows_of(ctx: Context, entity: Entity, items: Iterable[tuple[Item, dict[str, 
         for place, (stage, entered) in enumerate(item.stages):
             left = item.stages[place + 1][1] if place + 1 < len(item.stages) else None
             out.stage_history.append((ctx.tenant_id, entity.number, row.id, new_id(entered), stage, entered, left, actor))
-        tokens = search.tokens(search.searchable_text(ctx, entity, row)) | set(uniques.marks(entity, row))
+        tokens = search.tokens(search.searchable_text(ctx, entity, row)) | twins.tokens(ctx.config, entity, row)
         out.search_token.extend((ctx.tenant_id, entity.number, token, row.id) for token in tokens)
         for rule in entity.defn.unique:
-            key = uniques.unique_key(row, rule.fields)
+            key = uniques.unique_key(row, rule.fields, loose=rule.loose)
             if key:
                 out.unique_value.append((ctx.tenant_id, entity.number, rule.key, key, row.id))
     out.search_token.sort(key=lambda r: r[2])

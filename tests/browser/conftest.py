@@ -27,7 +27,7 @@ from tests.browser import drafting
 from tests.browser.visitor import Visitor
 from tests.conftest import PASSWORD
 
-CHROMIUM = os.environ.get("SAAS_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+CHROMIUM = os.environ.get("SAAS_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium") or "/usr/bin/chromium"
 # No calls home, no sandbox (containers), no pauses for effects.
 FLAGS = [
     "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync", "--no-first-run",
@@ -111,6 +111,21 @@ async def huabei(served: int, tenant_factory: Any) -> Company:
         company.people[name] = f"{name.lower()}@{tenant.slug}.example"
         await create_user(tenant.id, company.people[name], PASSWORD, name, [role], department_key="sales")
     return company
+
+
+@pytest.fixture(scope="session")
+def staffed(served: int, tenant_factory: Any) -> Callable[..., Awaitable[Company]]:
+    """`await staffed("pack", {"Han": ("employee", "dept_a", "zh_CN")})`: a company with a pack, these people (role, department, language) and no records."""
+
+    async def found(pack: str, staff: dict[str, tuple[str, str | None, str]]) -> Company:
+        tenant = await tenant_factory(pack=pack, locale="zh_CN")
+        company = Company(tenant.id, tenant.slug, f"http://{tenant.slug}.localhost:{served}", {"admin": tenant.admin_email})
+        for name, (role, department, locale) in staff.items():
+            company.people[name] = f"{name.lower()}@{tenant.slug}.example"
+            await create_user(tenant.id, company.people[name], PASSWORD, name, [role], department_key=department, locale=locale)
+        return company
+
+    return found
 
 
 @pytest_asyncio.fixture

@@ -20,7 +20,7 @@ PAGES = {
         "/settings/pipelines", "/settings/pipelines/new", "/settings/pipelines/new?entity=contact", SALE, f"{SALE}/edit", f"{SALE}/remove", f"{SALE}/add-stage", f"{SALE}/stages/new",
         f"{SALE}/stages/new/remove", f"{SALE}/add-transition", f"{SALE}/transitions/win", f"{SALE}/transitions/win/remove", "/settings/roles", "/settings/roles/new", "/settings/roles/sales",
         "/settings/roles/sales/default", "/settings/roles/sales/entities/order_line", "/settings/roles/sales/general", "/settings/roles/sales/remove", "/settings/roles/admin",
-        "/settings/automations", "/settings/automations/new", "/settings/automations/new?entity=customer", "/settings/automations/assign_ticket", "/settings/automations/low_rating/remove",
+        "/settings/automations", "/settings/automations/new", "/settings/automations/new?entity=customer", "/settings/automations/assign_ticket", "/settings/automations/low_rating/rehearsal", "/settings/automations/low_rating/remove",
         "/settings/schedules", "/settings/schedules/new?entity=lead", "/settings/schedules/customer_dormant", "/settings/schedules/ticket_waiting",
     ),
     "zh_CN": (

@@ -17,8 +17,8 @@ from tests.browser.visitor import Visitor
 from tests.conftest import ROOT
 
 MORE = (
-    "/notifications", "/profile", "/search?q=a", "/reports", "/settings", "/settings/entities", "/settings/pipelines", "/settings/roles", "/settings/option-sets",
-    "/settings/values", "/settings/revisions", "/settings/users", "/settings/users/new", "/settings/users/invite", "/settings/first-steps", "/settings/sample", "/settings/mail", "/settings/billing", "/settings/brand", "/settings/domain", "/settings/sso", "/forgot", "/reset/nothing", "/invitation/nothing", "/settings/audit", "/settings/jobs", "/r/no-such-thing",
+    "/notifications", "/approvals", "/approvals/deputies", "/forms", "/forms/new", "/settings/approvals", "/settings/departments", "/settings/departments/new", "/profile", "/search?q=a", "/reports", "/settings", "/settings/entities", "/settings/pipelines", "/settings/roles", "/settings/option-sets",
+    "/settings/values", "/settings/revisions", "/settings/users", "/settings/users/new", "/settings/users/invite", "/settings/first-steps", "/settings/sample", "/settings/mail", "/settings/outbox", "/settings/runs", "/settings/billing", "/settings/brand", "/settings/domain", "/settings/sso", "/forgot", "/reset/nothing", "/invitation/nothing", "/settings/audit", "/settings/log", "/settings/jobs", "/r/no-such-thing",
 )  # fmt: skip
 
 # What assistive technology needs to say: a name for every control, button, link and picture of meaning; ids used once.

@@ -277,7 +277,7 @@ async def test_create_form_keeps_input_warns_of_duplicates_and_creates_what_it_l
     warning = page.locator("[data-duplicates]")
     await expect(warning).to_contain_text("A customer with this name exists already.")
     await expect(warning.get_by_role("link", name=name)).to_be_visible()
-    await warning.locator("button").click()
+    await warning.locator("button[name=confirm_duplicates]").click()
     await expect(page.locator(".record-title h1")).to_have_text(name)
 
     await tao.go("/r/opportunity/new")

@@ -74,6 +74,10 @@ class Visitor:
     def value(self, key: str) -> Locator:
         return self.page.locator(f".detail[data-field='{key}'] dd")
 
+    def header(self, key: str) -> Locator:
+        """What stands of a field below a record's name."""
+        return self.page.locator(f".record-head [data-head='{key}']")
+
     def error(self, key: str) -> Locator:
         return self.page.locator(f"[data-error-for='{key}']")
 
@@ -102,6 +106,8 @@ class Visitor:
             await expect(box).to_be_visible()
             if await box.locator("select[data-picker]").count():
                 await self.pick(box, str(value))
+            elif await box.locator("[aria-haspopup=dialog]").count():
+                await self.pick_in_window(box, str(value))
             elif await box.locator(f"select[name='{key}']").count():
                 options = await box.locator("option").all_text_contents()
                 found = next((o for o in options if o.strip() == str(value)), None) or next(o for o in options if o.strip().startswith(str(value)))
@@ -117,6 +123,13 @@ class Visitor:
         option = box.locator("[role=option]", has_text=text).first
         await option.click()
         await expect(box.locator("[role=listbox]")).to_be_hidden()
+
+    async def pick_in_window(self, box: Locator, text: str) -> None:
+        """Choose in the window of a field into which nothing is typed."""
+        await box.locator("[aria-haspopup=dialog]").click()
+        await box.locator("dialog[open] [data-pick-q]").fill(text)
+        await box.locator("dialog[open] [role=option]", has_text=text).first.click()
+        await expect(box.locator("dialog[open]")).to_have_count(0)
 
     async def submit(self) -> None:
         await self.within().locator("button.primary, button.solid").last.click()

@@ -185,7 +185,7 @@ def test_options_schema_can_draw_a_form(key: str) -> None:
 
 CONTROLS = {
     "entity", "field", "fields", "relation", "child_field", "option_set", "options", "bands", "inverse", "roles", "pipeline", "condition", "expression", "pattern", "label", "choice",
-    "lines", "auto_pattern",
+    "lines", "auto_pattern", "choices", "target_fields",
 }  # fmt: skip
 
 

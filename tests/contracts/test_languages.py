@@ -37,7 +37,7 @@ ADDRESSES = re.compile(r"\byour-company\b|\.localhost\b|https?://\S+|\S+@\S+|\S+
 # Names of languages are written in their own language; the rest are names, units and file formats.
 SHOWN_IN_ANY_LANGUAGE = {"English", "简体中文"}
 NAMES = {
-    "English", "Ctrl", "Enter", "Esc", "Excel", "CSV", "xlsx", "API", "ID", "JSON", "URL", "MB", "GB", "CNY", "CN", "US", "HK", "TW", "saas", "SaaS", "CRM", "GBP", "EUR", "USD", "https", "JB", "RM", "B2B",
+    "English", "Ctrl", "Enter", "Esc", "Excel", "CSV", "xlsx", "API", "ID", "JSON", "URL", "MB", "GB", "CNY", "CN", "US", "HK", "TW", "saas", "SaaS", "CRM", "ERP", "GBP", "EUR", "USD", "https", "JB", "RM", "B2B",
 }  # fmt: skip
 ATTRIBUTES = ("aria-label", "title", "placeholder", "alt", "data-palette", "data-note", "data-confirm", "data-placeholder")
 SILENT = {"style", "code", "kbd", "pre", "svg"}
@@ -358,6 +358,15 @@ def test_every_event_of_the_audit_log_has_a_name():
     kinds = {kind for path in (ROOT / "saas").rglob("*.py") for kind in re.findall(r'record_audit\((?:[^()]|\n)*?"([a-z_]+\.[a-z_]+)"', path.read_text("utf-8"))}
     assert len(kinds) > 10
     assert kinds - set(AUDIT_EVENTS) == set()
+    assert {f"record.{kind}" for kind in re.findall(r'_note\(act, entity, row, "([a-z]+)"', (ROOT / "saas/runtime/shares.py").read_text("utf-8"))} <= set(AUDIT_EVENTS)
+
+
+def test_every_effect_of_a_run_has_a_word():
+    from saas.ui.pages.runs import EFFECTS
+
+    kinds = {kind for path in (ROOT / "saas" / "runtime").rglob("*.py") for kind in re.findall(r'\.effect\("([a-z_]+)"', path.read_text("utf-8"))}
+    assert len(kinds) > 10
+    assert kinds - set(EFFECTS) == set()
 
 
 def test_every_word_of_a_refused_value_is_translated():

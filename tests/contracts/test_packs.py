@@ -119,8 +119,11 @@ def _value(config: Config, where: str, entity: str, field: m.FieldDef, value: An
     if value.startswith(("@date:", "@datetime:")):
         if not DAY.match(value):
             yield f"{where}: {value} is no time"
+    elif value.startswith("@dept:"):
+        if value[6:] not in {d.key for d in config.bundle.departments}:
+            yield f"{where}: no department {value[6:]}"
     elif value.startswith("@"):
-        if value[1:] not in (users if field.type == "user" else known):
+        if value[1:] not in (users if field.type in ("user", "users") else known):
             yield f"{where}: {value} does not stand earlier"
     elif field.type in ("option", "multi") and value not in {o.key for o in config.options(entity, field.key)}:
         yield f"{where}: no option {value}"

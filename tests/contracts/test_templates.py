@@ -51,6 +51,13 @@ def test_icons_exist(name):
     assert {name for name in used if not name.endswith("-")} <= symbols
 
 
+def test_browsers_do_not_tick_rows_again():
+    """Going back, a browser ticks what was ticked by its place in the page, though another row stands there by now."""
+    boxes = [box for name in NAMES for box in re.findall(r'<input type="checkbox"[^>]*(?:name="ids"|data-select-all)', (TEMPLATES / name).read_text("utf-8"))]
+    assert len(boxes) >= 4
+    assert [box for box in boxes if 'autocomplete="off"' not in box] == []
+
+
 def test_icons_of_entities_and_field_types_exist():
     from saas.metadata.kinds import field_types
     from saas.runtime import load_kinds

@@ -105,7 +105,8 @@ async def test_records_made_by_rules(database):
     ctx = await lab.ctx()
     with pytest.raises(PlanLimitReached):
         await execute(ctx, ops.Create(entity="task", values={"name": "makes a log too"}))
-    assert await count(lab.tenant_id, LIVE) == 0 and await count(lab.tenant_id, "SELECT count(*) FROM automation_log WHERE tenant_id = $1") == 0
+    assert await count(lab.tenant_id, LIVE) == 0
+    assert [r[0] for r in await lab.fetch("SELECT status FROM automation_log WHERE tenant_id = $1")] == ["undone"]
     await set_tenant_limits(lab.slug, {})
     await lab.make("task", name="nudged")
     now = await count(lab.tenant_id, LIVE)

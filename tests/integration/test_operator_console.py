@@ -339,7 +339,7 @@ async def test_switches_of_the_installation_and_of_one_tenant(seat, console, ten
             await set_tenant_feature(tenant.id, name, None)
         await platform.refresh()
     row = await find_tenant(tenant.slug)
-    assert all(is_on(row, name) for name in FEATURES)
+    assert {name: is_on(row, name) for name in FEATURES} == {name: feature.default for name, feature in FEATURES.items()}
 
 
 # ---- watching ------------------------------------------------------------------------------------------------------------------

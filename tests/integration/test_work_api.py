@@ -162,7 +162,7 @@ async def test_views_people_and_reports(people, tao):
     views = (await tao.get("/views/customer"))["data"]
     assert views and {"key", "label", "kind", "columns", "sort"} <= set(views[0])
     users = (await tao.get("/users"))["data"]
-    assert {"Tao", "Sun"} <= {u["name"] for u in users} and all(set(u) == {"id", "name", "roles"} for u in users)
+    assert {"Tao", "Sun"} <= {u["name"] for u in users} and all(set(u) == {"id", "name", "roles", "departments"} for u in users)
     keys = [r["key"] for r in (await people["chief"].get("/reports"))["data"]]
     for key in keys:
         report = await people["chief"].get(f"/reports/{key}")

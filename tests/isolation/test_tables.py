@@ -20,10 +20,12 @@ from saas.settings import Settings
 
 TABLES = {
     "app_user", "audit_event", "automation_log", "billing_account", "billing_invoice", "billing_usage", "brand_file", "config_draft", "config_draft_step", "config_plan", "config_revision", "counter", "department", "entity",
-    "field_column", "field_index", "file", "idempotency_key", "invitation", "job", "mail", "notification", "pack_install", "password_reset", "record", "record_event", "record_link", "saved_view",
-    "schedule_log", "schedule_run", "search_token", "session", "slow_query", "stage_history", "tenant", "unique_value", "user_department",
+    "field_column", "field_index", "file", "idempotency_key", "invitation", "job", "mail", "notification", "ownership_event", "pack_install", "password_reset", "record", "record_event", "record_link", "record_share", "saved_view",
+    "schedule_log", "schedule_run", "search_token", "session", "slow_query", "stage_history", "tenant", "unique_value", "user_department", "user_segment",
     "usage_day", "usage_delta", "usage_notice", "user_role", "view_measure", "second_factor", "recovery_code", "sign_in_step", "announcement_dismissed", "support_access", "hand_over", "sample_record", "first_steps",
-    "sso_provider", "sso_subject", "sso_used", "tenant_domain",
+    "message", "opt_out", "integration", "exchange", "connector_state", "form_entry", "notice_seen",
+    "approval_flow", "approval_task", "approval_person", "approval_event", "approval_deputy",
+    "record_merge", "record_trace", "twin_pair", "twin_dismissed", "review_item", "outbox", "sso_provider", "sso_subject", "sso_used", "tenant_domain",
 }  # fmt: skip
 
 

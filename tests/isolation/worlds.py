@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +22,8 @@ from saas.tenants import (
     decide_support_access,
     find_operator_session,
     find_tenant,
+    integrations,
+    new_id,
     open_operator_session,
     open_session,
     support_ticket,
@@ -75,6 +79,8 @@ async def _fill(world: World, word: str) -> None:
     things["cursor"] = (await admin.get("/records/customer", limit=1))["next"]
     things["opportunity"] = (await admin.create("opportunity", name=f"{word} deal", customer=things["record"], expected_amount="1000"))["id"]
     await admin.create("task", subject=f"{word} task", assignee=world.low.id, due="2030-01-01")
+    twins = [(await admin.create("customer", name=f"{word} Twin {i}"))["id"] for i in (1, 2)]
+    things["merge"] = (await admin.call("POST", "/records/customer/merge", {"survivor": twins[0], "losers": twins[1:]}))["merge"]
     headers = {"host": world.host, "authorization": f"Bearer {admin.token}"}
     upload = await admin.client.post("/api/v1/files", files={"file": (f"{word}.txt", f"{word} content".encode())}, data={"entity": "interaction", "field": "attachments"}, headers=headers)
     assert upload.status_code == 201, upload.text
@@ -90,6 +96,7 @@ async def _fill(world: World, word: str) -> None:
     things["invitation"] = invited["id"]
     things["mail"] = str((await list_mail(world.tenant.id))[0]["id"])
     ctx = await context_for_user(world.tenant.id, UUID(admin.id))
+    from saas.runtime import outbox
     from saas.runtime.archive import start_archive
     from saas.runtime.views import save_view
     from saas.runtime.worker import run_now
@@ -101,11 +108,47 @@ async def _fill(world: World, word: str) -> None:
     async with tenant_transaction(world.tenant.id) as conn:
         things["view"] = await save_view(conn, ctx, ctx.config.entity("customer"), f"{word} view", {"filter": {"field": "name", "op": "contains", "value": word}}, shared=True)
         things["queued"] = str(await jobs.enqueue(conn, ctx, "bulk_edit", {"plan": {"entity": "customer", "action": "update", "values": {"needs": word}, "key": None}, "ids": [things["record"]], "locale": "en"}))
+        things["message"] = str(await outbox.put(conn, kind="http", key=f"{word} effect", payload={"url": f"https://{word}.example/"}, due_at=datetime.now(UTC) + timedelta(hours=1)))
+        run = new_id()
+        entity = ctx.config.entity("customer")
+        state = {"place": [0], "began": None, "attempt": 0, "steps": [], "results": {}, "depth": 1, "running": [], "deleted": False, "old": None}
+        await conn.execute(
+            "INSERT INTO automation_log (tenant_id, id, automation_key, entity_id, record_id, status, error, state) VALUES ($1, $2, 'low_rating', $3, $4, 'failed', $5, $6::jsonb)",
+            world.tenant.id, run, entity.number, UUID(things["record"]), f"{word} went wrong", json.dumps(state),
+        )  # fmt: skip
+        things["run"] = str(run)
+        things["sent"] = str(await conn.fetchval(
+            "INSERT INTO message (tenant_id, id, created_at, template_key, channel, recipient, locale, subject, body, status, provider_ref) "
+            "VALUES ($1, $2, now(), 'greeting', 'sms', $3, 'en', $4, $4, 'failed', 'ref') RETURNING id",
+            world.tenant.id, new_id(), f"{word}@x.example", f"{word} subject",
+        ))  # fmt: skip
+        await integrations.save_integration(conn, world.tenant.id, "sms", "sms", "SMS", {"mode": "recorded"})
         things["note"] = str(await conn.fetchval("SELECT id FROM notification WHERE tenant_id = $1 LIMIT 1", world.tenant.id) or things["record"])
         await conn.execute("UPDATE job SET run_at = now() + interval '1 hour' WHERE tenant_id = $1 AND id = $2", world.tenant.id, UUID(things["queued"]))
 
 
+    await _ask_to_decide(world, word)
     await _ask_for_support(world, word)
+
+
+async def _ask_to_decide(world: World, word: str) -> None:
+    """An approval of the record that waits for a person, who has a deputy."""
+    from saas.metadata.models import ApprovalDef, ApprovalStepDef, ApproverDef
+    from saas.runtime.approvals import store
+    from saas.runtime.approvals.deputies import set_deputy
+
+    ctx = await context_for_user(world.tenant.id, UUID(world.low.id))
+    step = ApprovalStepDef("one", {"en": f"{word} step"}, (ApproverDef("person", person=f"{word}@x.example"),))
+    definition = ApprovalDef("agree", {"en": f"{word} approval"}, "customer", steps=(step,))
+    number, record_id = ctx.config.entity("customer").number, UUID(world.things["record"])
+    flow = store.Flow(new_id(), "agree", number, record_id, "running", definition, "", UUID(world.admin.id), ctx.now, None, 1, 0, 1, word)
+    async with tenant_transaction(world.tenant.id) as conn:
+        await store.insert_flow(conn, ctx, flow)
+        world.things["decision"] = str(await store.ask(conn, ctx, flow, [UUID(world.low.id)]))
+        await store.note(conn, ctx, flow, "started", comment=word)
+        world.things["department"] = str(await conn.fetchval("SELECT id FROM department WHERE tenant_id = $1 LIMIT 1", world.tenant.id))
+    world.things["flow"] = str(flow.id)
+    world.things["deputy"] = str(await set_deputy(ctx, UUID(world.admin.id), ctx.today, ctx.today))
 
 
 async def _ask_for_support(world: World, word: str) -> None:
@@ -125,7 +168,8 @@ class Ledger:
     """The superuser's view of the tables: what a tenant has, told by checksums."""
 
     def __init__(self, connection: asyncpg.Connection, tables: list[str]) -> None:
-        self.connection, self.tables = connection, tables
+        self.connection, self.tables, self._questions = connection, tables, dict[UUID, Any]()
+        self.known: dict[UUID, dict[str, str]] = {}  # checksums that were true when last looked
 
     @classmethod
     async def open(cls, url: str) -> Ledger:
@@ -136,17 +180,25 @@ class Ledger:
         )
         return cls(connection, [r[0] for r in rows])
 
+    @staticmethod
+    def _checksum_sql(table: str, tenant_id: UUID) -> str:
+        column = "id" if table == "tenant" else "tenant_id"
+        of_acts = " AND meter <> 'api_requests'" if table == "usage_delta" else ""  # those are told every few seconds, when nobody asks
+        digest = "count(*) || ':' || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '')"
+        return f"SELECT '{table}', {digest} FROM \"{table}\" t WHERE {column} = '{tenant_id}'{of_acts}"  # noqa: S608  names of the catalogue
+
     async def checksum(self, tenant_id: UUID) -> dict[str, str]:
         """{table: count and digest of the tenant's rows}."""
-        found = {}
-        for table in [*self.tables, "tenant"]:
-            column = "id" if table == "tenant" else "tenant_id"
-            of_acts = " AND meter <> 'api_requests'" if table == "usage_delta" else ""  # those are told every few seconds, when nobody asks
-            found[table] = await self.connection.fetchval(
-                f'SELECT count(*) || \':\' || coalesce(md5(string_agg(md5(t::text), \'\' ORDER BY md5(t::text))), \'\') FROM "{table}" t WHERE {column} = $1{of_acts}',  # noqa: S608  names of the catalogue
-                tenant_id,
-            )
-        return found
+        question = self._questions.get(tenant_id)
+        if question is None:  # one for all tables, with the tenant in its text: planned once, without the partitions of others; asked many thousand times
+            text = " UNION ALL ".join(self._checksum_sql(table, tenant_id) for table in [*self.tables, "tenant"])
+            question = self._questions[tenant_id] = await self.connection.prepare(text)
+        self.known[tenant_id] = dict(await question.fetch())
+        return dict(self.known[tenant_id])
+
+    async def before(self, tenant_id: UUID) -> dict[str, str]:
+        """As `checksum`, without looking again at a tenant whose last look is still true: nothing was sent to it since."""
+        return dict(self.known[tenant_id]) if tenant_id in self.known else await self.checksum(tenant_id)
 
     async def identifiers(self, tenant_id: UUID) -> set[str]:
         """Every id that stands anywhere in the tenant's rows."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -79,6 +80,7 @@ def mixed(make: Any, depth: int) -> list[st.SearchStrategy[ex.Node]]:
     return [call("if", bools(depth - 1), make(depth - 1), make(depth - 1)), call("coalesce", make(depth - 1) | NULL, make(depth - 1))]
 
 
+@cache
 def numbers(depth: int) -> st.SearchStrategy[ex.Node]:
     base = path("amount", "rank") | decimals.map(literal) | SMALL
     if depth <= 0:
@@ -100,6 +102,7 @@ def numbers(depth: int) -> st.SearchStrategy[ex.Node]:
     )
 
 
+@cache
 def texts(depth: int) -> st.SearchStrategy[ex.Node]:
     base = path("name", "note", "grade") | letters.map(literal)
     if depth <= 0:
@@ -116,6 +119,7 @@ def texts(depth: int) -> st.SearchStrategy[ex.Node]:
     )
 
 
+@cache
 def dates(depth: int) -> st.SearchStrategy[ex.Node]:
     base = path("due", "paid") | days.map(literal) | st.just(ex.Call("today"))
     if depth <= 0:
@@ -131,6 +135,7 @@ def dates(depth: int) -> st.SearchStrategy[ex.Node]:
     )
 
 
+@cache
 def instants(depth: int) -> st.SearchStrategy[ex.Node]:
     base = path("met_at") | st.just(ex.Call("now"))
     if depth <= 0:
@@ -144,6 +149,7 @@ def instants(depth: int) -> st.SearchStrategy[ex.Node]:
     )
 
 
+@cache
 def people(depth: int) -> st.SearchStrategy[ex.Node]:
     base = path("owner", "helper") | st.just(ex.Call("me")) | st.sampled_from([ME, OTHER]).map(literal)
     return base if depth <= 0 else st.one_of(base, *mixed(people, depth))
@@ -159,6 +165,7 @@ def members(make: Any, depth: int) -> st.SearchStrategy[ex.Node]:
     return st.builds(ex.In, make(depth), st.lists(make(depth) | NULL, max_size=3).map(lambda x: ex.List(tuple(x))), st.booleans())
 
 
+@cache
 def bools(depth: int) -> st.SearchStrategy[ex.Node]:
     base = path("vip") | st.booleans().map(literal) | call("has_role", st.sampled_from(["sales", "boss"]).map(literal))
     if depth <= 0:

@@ -93,3 +93,11 @@ def test_cells_have_numbers_of_their_own_and_hide_their_logins():
 def test_cells_that_make_no_sense_are_refused(text):
     with pytest.raises(InvalidSettings, match="SAAS_CELLS"):
         Settings.from_env({"SAAS_CELLS": text, "SAAS_SECRET_KEY": KEY})
+
+
+@pytest.mark.parametrize(("host", "said", "expected"), [("127.0.0.1", "", "optional"), ("0.0.0.0", "", "pages"), ("127.0.0.1", "pages", "pages")])
+def test_a_demonstration_on_this_machine_asks_operators_for_no_phone(monkeypatch, host, said, expected):
+    from saas.demo import for_looking_around
+
+    monkeypatch.setenv("SAAS_OPERATOR_TOTP", said)
+    assert for_looking_around(Settings(), host).operator_totp == expected

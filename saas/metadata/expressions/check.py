@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from saas.i18n import LazyString, lazy
 from saas.metadata.config import Config, Relation
@@ -16,6 +15,7 @@ from saas.metadata.expressions.errors import ExpressionError, ExpressionProblem,
 from saas.metadata.expressions.functions import FUNCTIONS, Function
 from saas.metadata.kinds import ExprType, field_types
 from saas.metadata.models import FieldDef
+from saas.tenants.ids import uuid_of
 
 MAX_STEPS = 3  # how many dots a path may have
 
@@ -41,7 +41,7 @@ NOUNS: dict[str, LazyString] = {
     "digits": lazy("a text or a number"),
     "people": lazy("one or several people"),
 }
-_RETURNS: dict[str, ExprType] = {"int": "number", "percent": "number", "money": "number"}
+_RETURNS: dict[str, ExprType] = {"int": "number", "percent": "number", "money": "number", "phone": "text"}
 _SETTINGS: dict[str, ExprType] = {"int": "number", "number": "number", "bool": "bool", "text": "text", "date": "date"}
 
 
@@ -316,7 +316,7 @@ class _Checker:
             return True
         if "text" in pair and pair & {"ref", "user", "dept"}:
             literal = left if a.type == "text" else right
-            return isinstance(literal, n.Literal) and _is_uuid(literal.value)
+            return isinstance(literal, n.Literal) and uuid_of(literal.value) is not None
         return False
 
     def _mismatch(self, node: n.Node, left: n.Node, a: Kind, right: n.Node, b: Kind) -> None:
@@ -422,7 +422,7 @@ class _Checker:
         return next(k for k in kinds if k.type in ("ref", "user", "dept"))
 
     def _named(self, node: n.Call, function: Function, level: _Level) -> Kind:
-        """setting('key'), has_role('key'), old('field'), is_changed('field'): the text names a definition."""
+        """setting('key'), has_role('key'), old('field'), is_changed('field'), rank('field'): the text names a definition."""
         key = str(getattr(node.args[0], "value", ""))
         if node.name == "setting":
             if (setting := self.config.settings.get(key)) is None:
@@ -434,8 +434,23 @@ class _Checker:
             return BOOL
         if self.stored:
             self.problem("not_searchable", lazy("%(name)s() cannot be used where records are searched", name=node.name), node)
+        if level.parent is not None and node.name in ("rank", "ntile"):
+            return self.problem("arguments", lazy("%(name)s() cannot stand in a condition on child records", name=node.name), node)
         field = self.kind(n.Path((key,), pos=node.args[0].pos), level)
+        if node.name in ("rank", "ntile"):
+            return self._standing(node, field, level)
         return BOOL if node.name == "is_changed" else field
+
+    def _standing(self, node: n.Call, field: Kind, level: _Level) -> Kind:
+        if field.type not in ("number", "date", "datetime", "any"):
+            self.problem("type", lazy("%(name)s() needs %(wanted)s, but '%(text)s' is %(noun)s", name=node.name, wanted=NOUNS["number"], text=_plain(node.args[0]), noun=NOUNS[field.type]), node.args[0])
+        for arg in node.args[1:]:
+            if isinstance(arg, n.Literal) and arg.kind == "text":
+                if self.kind(n.Path((str(arg.value),), pos=arg.pos), level).type in ("list", "bool"):
+                    self.problem("type", lazy("%(name)s() cannot compare '%(text)s'", name=node.name, text=_plain(arg)), arg)
+            elif self.kind(arg, level).type not in ("number", "any") or not isinstance(arg, n.Literal) or not 2 <= (arg.value or 0) <= 1000:
+                self.problem("arguments", lazy("ntile() needs a number of parts from 2 to 1000, such as ntile('%(field)s', 4)", field=str(getattr(node.args[0], "value", ""))), arg)
+        return NUMBER
 
     def _no_such(self, plain: LazyString, key: str, known: Iterable[str], node: n.Node) -> Kind:
         near = did_you_mean(key, known)
@@ -501,11 +516,3 @@ def _fits(kind: Kind, wanted: str) -> bool:
 def _plain(node: n.Node) -> str:
     """A node in a message that adds its own quotes."""
     return shorten(str(node.value) if isinstance(node, n.Literal) and node.kind == "text" else dump(node))
-
-
-def _is_uuid(value: Any) -> bool:
-    try:
-        UUID(str(value))
-    except ValueError:
-        return False
-    return True

@@ -128,6 +128,20 @@ def _datetime(env: Any, value: Any) -> datetime | None:
     return value if isinstance(value, datetime) else calendar.start_of_day(value, env.zone)
 
 
+def _place(env: Any, key: str, among: tuple[str, ...]) -> Decimal | None:
+    found = env.standing(key, among[0] if among else None)
+    return D(found[0]) if found is not None else None
+
+
+def _part(env: Any, key: str, parts: Decimal, among: tuple[str, ...]) -> Decimal | None:
+    """Equal values are in the same part."""
+    found = env.standing(key, among[0] if among else None)
+    if found is None or parts < 1:
+        return None
+    place, total = found
+    return D(-(-place * int(parts) // total))
+
+
 def _first(*values: Any) -> Any:
     return next((v for v in values if v is not None), None)
 
@@ -250,6 +264,11 @@ _add("old", lazy("The value of a field before the change."), "any", lambda env, 
      env=True, literal=(0,), folds=False)  # fmt: skip
 _add("is_changed", lazy("Whether the change gave a field another value."), "bool", lambda env, key: bool(env.is_changed(key)), "text",
      env=True, literal=(0,), folds=False)  # fmt: skip
+
+_add("rank", lazy("The place of the record among all of its kind by a field, 1 for the highest value; with a second field, among those that are equal in it."), "number",
+     lambda env, key, *among: _place(env, key, among), "text text", env=True, optional=1, literal=(0, 1), folds=False)  # fmt: skip
+_add("ntile", lazy("In which of so many equal parts the record is by a field, 1 for the highest values; with a further field, among those that are equal in it."), "number",
+     lambda env, key, parts, *among: _part(env, key, parts, among), "text number text", env=True, optional=1, literal=(0, 2), folds=False)  # fmt: skip
 
 _add("days_between", lazy("How many days lie from the first day to the second; negative if the second is earlier."), "number",
      lambda env, a, b: D((calendar.local_date(b, env.zone) - calendar.local_date(a, env.zone)).days), "day day", env=True,

@@ -134,6 +134,8 @@ def make_call(name: str, args: tuple[n.Node, ...], where: n.Node | None, pos: in
             lazy("%(name)s takes other arguments: %(usage)s. %(help)s", name=name, usage=function.signature, help=function.help), pos, code="arguments"
         )
     for index in function.literal:
+        if index >= len(args):
+            continue
         arg = args[index]
         if not (isinstance(arg, n.Literal) and arg.kind == "text"):
             raise ExpressionError(lazy("Write a text in quotes inside %(name)s(), e.g. %(name)s('key')", name=name), arg.pos, code="literal")

@@ -36,6 +36,10 @@ class Env:
     def is_changed(self, field: str) -> bool:
         raise NotImplementedError
 
+    def standing(self, field: str, among: str | None) -> tuple[int, int] | None:
+        """The place of the record by a field, and among how many that have it; None where it has no value, or no place yet."""
+        return None
+
     def setting(self, key: str) -> Any:
         raise NotImplementedError
 

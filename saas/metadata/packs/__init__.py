@@ -26,18 +26,17 @@ class PackSummary:
 
 
 def list_packs() -> list[PackSummary]:
-    """The shipped packs, in order of their keys."""
+    """The shipped packs: smaller `order` first, then by key."""
     found = []
-    for folder in sorted(resources.files(__name__).iterdir(), key=lambda f: f.name):
+    for folder in resources.files(__name__).iterdir():
         if not folder.is_dir() or not folder.joinpath("pack.json").is_file():
             continue
         info = _read(folder, "pack.json")["pack"]
-        found.append(
-            PackSummary(
-                folder.name, info["version"], info["label"], info.get("description", {}), info.get("icon", "box"), folder.joinpath("sample.json").is_file()
-            )
+        summary = PackSummary(
+            folder.name, info["version"], info["label"], info.get("description", {}), info.get("icon", "box"), folder.joinpath("sample.json").is_file()
         )
-    return found
+        found.append((info.get("order", 100), folder.name, summary))
+    return [summary for _order, _key, summary in sorted(found, key=lambda f: f[:2])]
 
 
 def load_pack(key: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Block(ActionType):
     key = "block"
     label = lazy("Refuse with a message")
     icon = "ban"
+    can_retry = False
     before_save = True
     options_schema = {
         "type": "object",

@@ -23,6 +23,7 @@ class Create(ActionType):
     label = lazy("Create a record")
     icon = "plus"
     makes_record = True
+    formulas = {"values": None}
     options_schema = {
         "type": "object",
         "description": N_("Makes a new record, with values taken from this one."),
@@ -42,14 +43,11 @@ class Create(ActionType):
         "additionalProperties": False,
     }
 
-    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        return [(f"values.{key}", text, None, None) for key, text in options["values"].items()]
-
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         entity = run.ctx.config.entity(options["entity"])
         values = await run.values(options["values"], entity)
         if options.get("unless_exists"):
-            existing = await _existing(run, entity, {key: values.get(key) for key in options["unless_exists"]})
+            existing = await equal_record(run, entity, {key: values.get(key) for key in options["unless_exists"]})
             if existing is not None:
                 run.act.effect("link", entity.key, existing.id)
                 run.remember(options.get("as"), entity, existing)
@@ -58,7 +56,7 @@ class Create(ActionType):
         run.remember(options.get("as"), entity, row)
 
 
-async def _existing(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -> Row | None:
+async def equal_record(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -> Row | None:
     """The oldest record with equal values, text compared as unique rules do: without case, width and space."""
     if any(v in (None, "", []) for v in values.values()):
         return None
@@ -75,7 +73,7 @@ async def _existing(run: ActionRun, entity: Entity, values: Mapping[str, Any]) -
     if rule is not None:
         where.append(
             f"t.id = (SELECT u.record_id FROM unique_value u WHERE u.tenant_id = {scope.param(ctx.tenant_id, 'uuid')} AND u.entity_id = {entity.number} "
-            f"AND u.rule_key = {scope.param(rule.key, 'text')} AND u.value = {scope.param(unique_key(wanted, rule.fields), 'text')})"
+            f"AND u.rule_key = {scope.param(rule.key, 'text')} AND u.value = {scope.param(unique_key(wanted, rule.fields, loose=rule.loose), 'text')})"
         )
     else:
         where += [_equal(scope, entity, key, wanted.values[key]) for key in values]

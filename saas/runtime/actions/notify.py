@@ -21,6 +21,7 @@ class Notify(ActionType):
     key = "notify"
     label = lazy("Notify people")
     icon = "bell"
+    formulas = {"to": "people"}
     options_schema = {
         "type": "object",
         "description": N_("Each person finds a message under the bell, in their own language."),
@@ -35,9 +36,6 @@ class Notify(ActionType):
         "additionalProperties": False,
     }  # fmt: skip
 
-    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        return [(f"to[{i}]", text, None, "people") for i, text in enumerate(options["to"]) if not text.startswith("role:")]
-
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         ids: dict[UUID, None] = {}
         for text in options["to"]:
@@ -46,6 +44,8 @@ class Notify(ActionType):
                 continue
             value = (await run.env(text)).evaluate(text)
             ids.update({UUID(str(v)): None for v in (value if isinstance(value, list) else [value]) if v})
+
+        run.note(people=len(ids))
 
         async def text(label: Mapping[str, str] | None, locale: str) -> str:
             return await render(run, pick(label, locale), locale) if label else ""

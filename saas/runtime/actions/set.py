@@ -9,7 +9,7 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import ActionType, action_types
 from saas.runtime.acts import ActionRun
-from saas.runtime.records import update, update_if_there
+from saas.runtime.records import find, update, update_if_there
 from saas.runtime.validate import put
 
 VALUES = {
@@ -25,6 +25,7 @@ class Set(ActionType):
     label = lazy("Set values")
     icon = "pencil"
     before_save = True
+    formulas = {"values": None}
     options_schema = {
         "type": "object",
         "description": N_("Fills or changes fields."),
@@ -33,14 +34,13 @@ class Set(ActionType):
         "additionalProperties": False,
     }
 
-    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        return [(f"values.{key}", text, None, None) for key, text in options["values"].items()]
-
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         found = await run.target(options.get("target"), unseen=True)
         if found is None:
             return
         entity, record_id = found
+        if options.get("target"):
+            await find(run.act.conn, run.ctx, entity, record_id, lock=True)  # before the values are computed: “one more than before” of two at once counts both
         values = await run.values(options["values"], entity)
         if run.draft is not None and not options.get("target"):
             for key, value in values.items():

@@ -19,6 +19,7 @@ class Transition(ActionType):
     key = "transition"
     label = lazy("Move to another stage")
     icon = "pipeline"
+    formulas = {"values": None}
     options_schema = {
         "type": "object",
         "description": N_("Moves a record along its pipeline, with everything that this causes."),
@@ -30,9 +31,6 @@ class Transition(ActionType):
         "required": ["transition"],
         "additionalProperties": False,
     }
-
-    def expressions(self, options: Mapping[str, Any]) -> list[tuple[str, str, str | None, str | None]]:
-        return [(f"values.{key}", text, None, None) for key, text in (options.get("values") or {}).items()]
 
     async def run(self, run: ActionRun, options: Mapping[str, Any]) -> None:
         found = await run.target(options.get("target"))

@@ -18,6 +18,7 @@ class Warn(ActionType):
     key = "warn"
     label = lazy("Show a warning")
     icon = "alert"
+    can_retry = False
     before_save = True
     options_schema = {
         "type": "object",

@@ -319,4 +319,10 @@ def _picture(row: Row, ids: Ids) -> None:
     row["content_type"] = _raw(clean.content_type)
 
 
-_CHANGED: dict[str, Callable[[Row, Ids], None]] = {"config_revision": _revision, "app_user": _person, "brand_file": _picture}
+def _run(row: Row, ids: Ids) -> None:
+    """Jobs are not in an archive: what was about to go on there is due at once here."""
+    if msgspec.json.decode(row["status"]) == "queued":
+        row["status"], row["due_at"] = _raw("waiting"), row["at"]
+
+
+_CHANGED: dict[str, Callable[[Row, Ids], None]] = {"config_revision": _revision, "app_user": _person, "brand_file": _picture, "automation_log": _run}

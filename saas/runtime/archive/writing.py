@@ -25,7 +25,7 @@ from saas.runtime.archive import format as f
 from saas.runtime.files import content_path
 
 STATEMENT_SECONDS = 900.0
-REWRITING = ("backfill", "backfill_sweep", "purge", "bulk_edit")  # jobs that leave records half old and half new while they run
+REWRITING = ("backfill", "backfill_sweep", "purge", "purge_records", "bulk_edit")  # jobs that leave records half old and half new while they run
 Report = Callable[[int, int], None]
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

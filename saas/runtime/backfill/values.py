@@ -95,10 +95,6 @@ async def owns(run: Run, conn: Any, place: str, shape: str) -> bool:
     return row is not None and row["field_key"].partition(slots.RETIRED)[0] == run.step.field and row["shape"] in ("", shape)
 
 
-def same(a: Any, b: Any) -> bool:
-    return a == b or (a in EMPTY and b in EMPTY)
-
-
 def empty_sql(scope: RecordScope, key: str) -> str:
     """SQL condition: there is no value. Never null."""
     declared = scope.entity.fields[key]
@@ -152,4 +148,3 @@ def _python(kind: str, value: Any) -> Any:
     if kind == "any" and isinstance(value, datetime):
         return value
     return expr_value(kind, value)
-

@@ -23,7 +23,8 @@ class Duplicates(ImpactKind):
             for rule in new.defn.duplicates:
                 before = known.get(rule.key)
                 refused = before is not None and before.action == "block" and before.match == rule.match
-                if rule.action == "block" and not refused and all(k in new.fields for k in rule.match) and (impact := await _impact(survey, new, rule)):
+                countable = not rule.similar and rule.against is None
+                if rule.action == "block" and countable and not refused and all(k in new.fields for k in rule.match) and (impact := await _impact(survey, new, rule)):
                     found.append(impact)
         return found
 
@@ -41,5 +42,5 @@ async def _impact(survey: Survey, entity: Entity, rule: DuplicateDef) -> Impact 
     path = f"entities[{entity.key}].duplicates[{rule.key}]"
     samples = await survey.samples_in_time(survey.before.entity(entity.key), groups.ids, field.key)
     return Impact(
-        "duplicates_refused", path, entity.key, field.key, message, groups.records, groups.done and groups.exact, groups.looked_at, groups.total, tuple(samples)
+        "duplicates_refused", path, entity.key, field.key, message, groups.records, groups.done and groups.exact and not (rule.names or rule.where), groups.looked_at, groups.total, tuple(samples)
     )  # fmt: skip

@@ -18,7 +18,7 @@ from saas.runtime.validate import EMPTY
 # Options that say nothing about which values are valid, or that another kind of impact looks at.
 ELSEWHERE = frozenset(
     (
-        *("unit", "bands", "color", "inverse", "on_delete", "detail", "filter", "depends_on", "accept", "max_mb", "reset"),
+        *("unit", "bands", "color", "inverse", "on_delete", "detail", "filter", "picker", "depends_on", "accept", "max_mb", "reset"),
         *("set", "options", "roles", "to", "currency", "pipeline"),
     )
 )

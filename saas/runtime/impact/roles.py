@@ -16,7 +16,7 @@ from saas.runtime.impact._shared.survey import Survey
 
 # What a scope includes besides itself and "none".
 INCLUDES = {
-    "all": {"own", "assigned", "participant", "team", "dept", "dept_tree"}, "dept_tree": {"dept", "own"}, "dept": {"own"}, "team": {"own"},
+    "all": {"own", "assigned", "participant", "team", "dept", "dept_tree", "portal_self"}, "dept_tree": {"dept", "own"}, "dept": {"own"}, "team": {"own"},
     "participant": {"own", "assigned"},
 }  # fmt: skip
 NOBODY = UUID(int=0)
@@ -138,7 +138,7 @@ def loses(before: Context, after: Context) -> bool:
     """Whether a person is left with less under `after`, as far as that can be told without looking at records."""
     if permissions.is_admin(after):
         return False
-    parts = ("config", "users", "audit", "jobs", "brand", "import", "export", "api")
+    parts = ("config", "users", "audit", "jobs", "brand", "import", "export", "api", "forms")
     if any(permissions.may_configure(before, part) and not permissions.may_configure(after, part) for part in parts):
         return True
     for may, known in ((permissions.may_report, after.config.reports), (permissions.may_dashboard, after.config.dashboards)):
@@ -148,7 +148,7 @@ def loses(before: Context, after: Context) -> bool:
 
 
 def _loses_in(before: Context, after: Context, entity_key: str) -> bool:
-    for right in ("create", "import", "bulk"):
+    for right in ("create", "import", "bulk", "merge"):
         if permissions.may(before, right, entity_key) and not permissions.may(after, right, entity_key):
             return True
     for right in ("read", "update", "delete", "export"):

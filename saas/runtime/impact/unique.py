@@ -31,7 +31,7 @@ class Unique(ImpactKind):
 
 
 def _is_new(survey: Survey, entity: Entity, rule: UniqueDef, before: UniqueDef | None) -> bool:
-    if before is None or (before.fields, before.when) != (rule.fields, rule.when):
+    if before is None or (before.fields, before.when, before.loose, before.with_deleted) != (rule.fields, rule.when, rule.loose, rule.with_deleted):
         return all(f in entity.fields for f in rule.fields)
     nodes = [ex.Path((key,)) for key in rule.fields] + ([ex.parse(rule.when)] if rule.when else [])
     return bool(set(rule.fields) & survey.touched(entity.key)) or any(survey.means_another(entity.key, node, node) for node in nodes)
@@ -53,5 +53,5 @@ async def _impact(survey: Survey, entity: Entity, rule: UniqueDef) -> Impact | N
     path = f"entities[{entity.key}].unique[{rule.key}]"
     samples = await survey.samples_in_time(survey.before.entity(entity.key), groups.ids, field.key)
     return Impact(
-        "not_unique", path, entity.key, field.key, message, groups.records, groups.done and groups.exact, groups.looked_at, groups.total, tuple(samples)
+        "not_unique", path, entity.key, field.key, message, groups.records, groups.done and groups.exact and not (rule.loose or rule.with_deleted), groups.looked_at, groups.total, tuple(samples)
     )  # fmt: skip

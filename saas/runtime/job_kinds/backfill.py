@@ -14,6 +14,7 @@ from saas.runtime.jobs import JobInfo, JobKind, JobLine, JobRun, job_kinds
 class Backfill(JobKind):
     key = KIND
     label = lazy("Change to records")
+    kept_days = None
     right = "config"
     for_company = True
     resumable = True

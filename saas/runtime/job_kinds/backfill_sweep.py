@@ -15,6 +15,7 @@ from saas.runtime.jobs import JobKind, JobRun, job_kinds
 class BackfillSweep(JobKind):
     key = SWEEP
     label = lazy("Last look after a change to records")
+    kept_days = None
     right = "config"
     for_company = True
     resumable = True

@@ -14,6 +14,7 @@ from saas.runtime.sample_clearing import KIND, clear_in_job
 class ClearSample(JobKind):
     key = KIND
     label = lazy("Clearing of sample data")
+    kept_days = None
     right = "config"
     resumable = True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from saas.i18n import lazy, pick, use_locale
 from saas.runtime.files import store_file
-from saas.runtime.jobs import JobKind, JobRun, job_kinds
+from saas.runtime.jobs import WAITED_FOR, JobKind, JobRun, job_kinds
 from saas.runtime.transfer.exports import write_export
 
 
@@ -18,6 +18,7 @@ from saas.runtime.transfer.exports import write_export
 class ExportRecords(JobKind):
     key = "export_records"
     label = lazy("Export")
+    priority = WAITED_FOR
 
     async def run(self, job: JobRun) -> Mapping[str, Any]:
         asked = dict(job.payload)

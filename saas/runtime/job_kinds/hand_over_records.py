@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.i18n import lazy
-from saas.runtime.jobs import JobInfo, JobKind, JobLine, JobRun, job_kinds
+from saas.runtime.jobs import JobInfo, JobKind, JobLine, JobRun, failed_lines, job_kinds
 from saas.runtime.succession import KIND, hand_over_in_job
 
 
@@ -14,6 +14,7 @@ from saas.runtime.succession import KIND, hand_over_in_job
 class HandOverRecords(JobKind):
     key = KIND
     label = lazy("Records change hands")
+    kept_days = None
     right = "users"
     resumable = True
 
@@ -21,5 +22,4 @@ class HandOverRecords(JobKind):
         return await hand_over_in_job(job)
 
     def report(self, info: JobInfo) -> list[JobLine]:
-        failed = (info.result or {}).get("failed", [])
-        return [JobLine(str(f["title"]), "problem", f["message"]) for f in failed if isinstance(f, dict)][:50]
+        return failed_lines(info)

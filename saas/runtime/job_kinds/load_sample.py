@@ -14,6 +14,7 @@ from saas.runtime.sample_data import KIND, load_in_job
 class LoadSample(JobKind):
     key = KIND
     label = lazy("Sample data")
+    kept_days = None
     right = "config"
     for_company = True
     resumable = True

@@ -15,6 +15,7 @@ from saas.runtime.removed import KIND, run_purge
 class Purge(JobKind):
     key = KIND
     label = lazy("Purge")
+    kept_days = None
     right = "config"
     for_company = True
     resumable = True

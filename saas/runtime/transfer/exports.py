@@ -175,24 +175,29 @@ def sheet_bytes(title: str, headers: Sequence[str], rows: Sequence[Sequence[Any]
         return path.read_bytes()
 
 
-async def start_export(ctx: Context, entity_key: str, *, format: str = "xlsx", columns: Sequence[str] | None = None, **asked: Any) -> jobs.JobInfo:
+async def start_export(ctx: Context, entity_key: str, *, format: str = "xlsx", columns: Sequence[str] | None = None, sealed: str = "", **asked: Any) -> jobs.JobInfo:
     """Export a list (filter, view, q, sort) as a job; a short one is finished when this returns. Its result names the file:
-    {"file_id", "name", "rows"}. Errors: PermissionDenied, BadRequest."""
+    {"file_id", "name", "rows"}. `sealed` is kept with the job. Errors: PermissionDenied, BadRequest."""
     entity = entity_of(ctx, entity_key)
     permissions.require(ctx, "export", entity_key)
     if format not in FORMATS:
         raise BadRequest(lazy("“format” is xlsx or csv."), field="format")
     fields = await export_columns(ctx, entity, columns, asked.get("view"))
     page = await execute(ctx, ops.List(entity=entity_key, fields=["id"], limit=1, count="capped", right="export", **_listed(asked)))
-    payload: Mapping[str, Any] = {"entity": entity_key, "format": format, "columns": [f.key for f in fields], "locale": ctx.locale, **_listed(asked)}
+    payload: Mapping[str, Any] = {"entity": entity_key, "format": format, "columns": [f.key for f in fields], "locale": ctx.locale, **_listed(asked), **({"sealed": sealed} if sealed else {})}
     async with tenant_transaction(ctx.tenant_id) as conn:
         job_id = await jobs.enqueue(conn, ctx, "export_records", payload, total=page.count.value if page.count.exact else None)
-        data = {"entity": entity_key, "format": format, "columns": payload["columns"]}
-        await record_audit(conn, ctx.tenant_id, "records.exported", actor_id=ctx.user_id, target=entity_key, request_id=ctx.request_id, data=data)
+        await note_export(conn, ctx, entity_key, format, payload["columns"])
     if page.count.exact and page.count.value <= INLINE_ROWS and not in_transaction():
         return await run_now(ctx, job_id)
     jobs.ring()
     return await jobs.get_job(ctx, job_id)
+
+
+async def note_export(conn: Any, ctx: Context, entity_key: str, format: str, columns: Sequence[str]) -> None:
+    """Many records leave, in whatever form (xlsx csv pdf print): it stands in the audit log."""
+    data = {"entity": entity_key, "format": format, "columns": list(columns)}
+    await record_audit(conn, ctx.tenant_id, "records.exported", actor_id=ctx.user_id, target=entity_key, request_id=ctx.request_id, data=data)
 
 
 def _listed(asked: Mapping[str, Any]) -> dict[str, Any]:

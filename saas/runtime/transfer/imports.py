@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from saas.db import in_transaction, tenant_transaction
-from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput
+from saas.errors import AppError, BadRequest, DuplicateFound, FieldProblem, InvalidInput
 from saas.i18n import lazy, pick, titled
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
@@ -23,6 +23,7 @@ from saas.runtime.files import open_file
 from saas.runtime.records import entity_of
 from saas.runtime.transfer.lookups import Cells, normal, plain_text
 from saas.runtime.transfer.sheets import Sheet, read_sheet
+from saas.runtime.twins import told
 from saas.runtime.worker import run_now
 from saas.tenants import record_audit
 
@@ -188,7 +189,7 @@ class _Undo(Exception):
 async def _try(ctx: Context, sheet: Sheet, plan: ImportPlan) -> list[dict[str, Any]]:
     """The first rows are really written, so that every rule speaks, and then taken back."""
     shown: list[dict[str, Any]] = []
-    runner = await Runner.start(ctx, sheet, plan)
+    runner = await Runner.start(ctx.replace(foreseeing=True), sheet, plan)
     try:
         async with tenant_transaction(ctx.tenant_id):
             found = await runner.batch(0, PREVIEW_ROWS)
@@ -357,14 +358,15 @@ class Runner:
 
     async def _update(self, record_id: UUID, values: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
         try:
-            await execute(self.ctx, ops.Update(entity=self.entity.key, id=record_id, values=values, confirm_duplicates=True, brief=True))
+            await execute(self.ctx, ops.Update(entity=self.entity.key, id=record_id, values=values, confirm_duplicates=self.plan.confirm, brief=True))
         except AppError as error:
             return "failed", self._why(error)
         return "updated", []
 
     def _why(self, error: AppError) -> list[dict[str, str]]:
         problems = [self._said(p) for p in error.problems] if isinstance(error, InvalidInput) else []
-        return problems or [{"field": "", "message": str(error.message)}]
+        message = told(error) if isinstance(error, DuplicateFound) else str(error.message)
+        return problems or [{"field": "", "message": message}]
 
     def _said(self, problem: FieldProblem) -> dict[str, str]:
         f = self.entity.fields.get(problem.field)

@@ -9,7 +9,6 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from saas.db import tenant_transaction
 from saas.errors import Conflict, FieldProblem, InvalidInput
@@ -208,11 +207,3 @@ async def end_now(customer_id: str) -> list[str]:
             await client.ask("subscriptions.cancel", sub["id"])
             ended.append(str(sub["id"]))
     return ended
-
-
-def tenant_id_of(thing: dict[str, Any]) -> UUID | None:
-    """Whom an object of ours at the provider was made for; only a hint, it is never trusted."""
-    try:
-        return UUID(str((thing.get("metadata") or {}).get("tenant_id")))
-    except ValueError:
-        return None

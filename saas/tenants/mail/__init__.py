@@ -1,6 +1,6 @@
 """Mail: messages are written into the outbox in the transaction that causes them, and a worker sends them by SMTP."""
 
-from saas.tenants.mail.messages import KINDS, Message, compose
+from saas.tenants.mail.messages import KINDS, Message, compose, compose_own
 from saas.tenants.mail.outbox import (
     check_recipient,
     get_mail,
@@ -18,6 +18,7 @@ __all__ = [
     "Message",
     "check_recipient",
     "compose",
+    "compose_own",
     "get_mail",
     "list_mail",
     "mail_is_sent",

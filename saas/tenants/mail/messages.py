@@ -37,6 +37,7 @@ KINDS: Mapping[str, tuple[LazyString, str]] = {
     "billing_paid": (lazy("Payment received"), N_("%(company)s: thank you, everything is paid")),
     "trial_soon": (lazy("Trial ends soon"), N_("%(company)s: the trial ends soon")),
     "trial_over": (lazy("Trial over"), N_("%(company)s: the trial is over")),
+    "record_message": (lazy("Message about a record"), N_("%(title)s")),
     "signup": (lazy("Confirmation of a sign-up"), N_("Confirm your new workspace for %(wanted)s")),
 }
 DEFAULT_COLOUR = "#3b5bdb"
@@ -82,6 +83,16 @@ def compose(kind: str, tenant: TenantRow, locale: str, values: Mapping[str, Any]
     with use_locale(locale):  # the address is the platform's, so its name stands beside the company's: nobody sends as somebody else
         shown = gettext("%(company)s via %(product)s", company=company, product=plain_name(current_database().settings.product_name))
     return replace(message, sender_name=shown, reply_to=str(tenant.brand.get("reply_to") or ""))
+
+
+def compose_own(tenant: TenantRow, locale: str, subject: str, text: str, *, link: str = "", unsubscribe: str = "") -> Message:
+    """A message that a tenant wrote itself, to whomever it concerns. `link` becomes a button; `unsubscribe`: the address of the page on
+    which its receiver wants no more."""
+    company = plain_name(str(tenant.brand.get("sender_name") or tenant.name))
+    title = " ".join(_CONTROL.sub(" ", subject).split()) or company
+    paragraphs = [part.splitlines() for part in re.split(r"\n\s*\n", text.strip())]
+    message = compose("record_message", tenant, locale, {"name": "", "title": title, "text": text, "paragraphs": paragraphs, "link": link, "unsubscribe": unsubscribe})
+    return replace(message, subject=title, sender_name=message.sender_name or company)
 
 
 def compose_platform(kind: str, locale: str, values: Mapping[str, Any]) -> Message:

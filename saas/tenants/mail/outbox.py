@@ -140,6 +140,7 @@ class Claim:
     html: str = field(repr=False)
     created_at: datetime
     reply_to: str = ""
+    headers: tuple[tuple[str, str], ...] = ()  # further ones
 
 
 _CONTENT = "id, attempts, kind, sender_name, recipient, recipient_name, locale, subject, body_text, body_html, created_at, reply_to"

@@ -76,6 +76,8 @@ def envelope(claim: Claim, settings: Settings) -> EmailMessage:
     mail["Message-ID"] = f"<{claim.id}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["Content-Language"] = claim.locale.replace("_", "-")
+    for name, value in claim.headers:
+        mail[name] = value
     mail.set_content(claim.text)
     if claim.html:
         mail.add_alternative(claim.html, subtype="html")

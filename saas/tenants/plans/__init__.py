@@ -20,12 +20,13 @@ USUAL = "unlimited"  # who runs the product for themselves has no limits; what i
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None: as much as they like. `seats`: active people; `records`: those not deleted; `storage`: bytes of files; `custom_entities`: those
+    """None: as much as they like. `seats`: active people of the company; `portal_seats`: active people outside who are a record; `records`: those not deleted; `storage`: bytes of files; `custom_entities`: those
     that come from no installed pack; `fields_per_entity`: in each of these; `automation_runs`: a month (UTC); `api_requests`: a minute;
     `mails`: a day (UTC); `packs`: keys of packs that may be installed; `indexed_fields`: fields of all entities together that have
     an index of their own, always a number. What a tenant has already stays when a limit shrinks; only more of it is refused."""
 
     seats: int | None = None
+    portal_seats: int | None = None
     records: int | None = None
     storage: int | None = None
     custom_entities: int | None = None
@@ -127,7 +128,7 @@ def check_overrides(overrides: Mapping[str, Any]) -> None:
 
 # What people call a limit, in the middle of a sentence and in front of a number.
 NAMES: Mapping[str, LazyString] = {
-    "seats": lazy("Active people"), "records": lazy("Number of records"), "storage": lazy("Storage for files"), "custom_entities": lazy("Own entities"),
+    "seats": lazy("Active people"), "portal_seats": lazy("Active people outside"), "records": lazy("Number of records"), "storage": lazy("Storage for files"), "custom_entities": lazy("Own entities"),
     "fields_per_entity": lazy("Fields of an own entity"), "automation_runs": lazy("Automation runs this month"), "api_requests": lazy("API requests a minute"),
     "mails": lazy("E-mails today"), "packs": lazy("Packs"), "indexed_fields": lazy("Fields with an index of their own"),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from saas.errors import BadRequest, NotAuthenticated, NotFound, PermissionDenied
 from saas.i18n import lazy, negotiate, set_locale
 from saas.runtime import Context
 from saas.runtime.contexts import context_of
-from saas.tenants import OperatorInfo, TenantRow, find_operator_session, find_session, rates
+from saas.tenants import OperatorInfo, find_operator_session, find_session, rates
 from saas.tenants.features import require_feature
 from saas.ui import support
 from saas.ui.api import bodies
@@ -28,6 +28,7 @@ from saas.ui.guards import (
     refuse_foreign,
     refuse_unfinished,
     site_of,
+    tenant_of,
 )
 
 # What programs may still do in a workspace that is suspended, read-only or will be deleted: read, and fetch everything.
@@ -39,19 +40,8 @@ def bearer(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def client_ip(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 def is_operator_host(request: Request) -> bool:
     return site_of(request).kind == "operator"
-
-
-def tenant_of(request: Request) -> TenantRow:
-    tenant = site_of(request).tenant
-    if tenant is None:
-        raise NotFound(lazy("There is no workspace at this address."))
-    return tenant
 
 
 def speak(request: Request, locale: str) -> None:

@@ -8,6 +8,16 @@ from saas.i18n import gettext as _
 
 Json = dict[str, Any]
 ID: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+KEY: Json = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
+TOLD: Json = {
+    "type": "object", "properties": {"channels": {"type": "array", "items": {"type": "string", "enum": ["email", "sms"]}, "uniqueItems": True}}, "required": ["channels"],
+}  # fmt: skip
+DECISION: Json = {
+    "type": "object",
+    "properties": {
+        "target": {"type": ["string", "null"], "format": "uuid"}, "sources": {"type": "array", "maxItems": 50, "items": {"type": "string", "format": "uuid"}}, "values": {"type": "object"},
+    },
+}  # fmt: skip
 ONCE: Json = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
 _QUERY: Json = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
@@ -34,6 +44,7 @@ def answers(status: int | tuple[int, ...], schema: Json | None, *errors: int, me
     return found
 
 
+LED_ON: Json = {"$ref": "#/components/responses/LedOn"}  # of reading a record that was merged into another
 TOO_SLOW: Json = {"422": {"$ref": "#/components/responses/TooSlow"}}  # of reads, which have nothing else to refuse with it
 _NAMES = {402: "LimitReached", 409: "Conflict", 422: "Invalid", 429: "TooMany", 503: "Unavailable"}
 
@@ -53,6 +64,7 @@ def responses() -> Json:
         "LimitReached": _problem(_("A limit of the workspace's plan is reached (`limit_reached`): `limit` names it, `allowed` and `used` say how many. GET /usage shows all of them."), ref("LimitReached")),
         "TooMany": {**_problem(_("Too many attempts, or more requests in this minute than the plan allows (`limit_reached`). Answers tell in X-RateLimit-Limit, -Remaining and -Reset how many are left, and for how many seconds."), ref("Problem")), "headers": later},
         "Unavailable": {**_problem(away, ref("Problem")), "headers": later},
+        "LedOn": {"description": _("The record was merged into another one; Location leads there."), "headers": {"Location": {"schema": {"type": "string"}}}},
         "NotModified": {"description": _("Nothing changed since the answer whose ETag was sent."), "headers": {"ETag": {"schema": {"type": "string"}}}},
     }
 
@@ -120,7 +132,7 @@ SHARED: Json = {
             "created_at": {"type": ["string", "null"], "format": "date-time"}, "created_by": {"type": ["string", "null"]},
             "updated_at": {"type": ["string", "null"], "format": "date-time"}, "owner": {"type": ["string", "null"]}, "state": {"type": "string"},
             "values": {"type": "object"}, "display": {"type": "object", "additionalProperties": {"type": "string"}},
-            "can": {"type": "object", "properties": {"update": {"type": "boolean"}, "delete": {"type": "boolean"}, "transitions": {"type": "array", "items": {"type": "string"}}}},
+            "can": {"type": "object", "properties": {"update": {"type": "boolean"}, "delete": {"type": "boolean"}, "transitions": {"type": "array", "items": {"type": "string"}}, "buttons": {"type": "array", "items": {"type": "object"}}}},
         },
         "required": ["id", "entity"],
     },
@@ -136,7 +148,7 @@ SHARED: Json = {
     "Bulk": {
         "type": "object",
         "properties": {
-            "action": {"type": "string", "enum": ["update", "delete", "restore", "transition", "assign"]},
+            "action": {"type": "string", "enum": ["update", "delete", "restore", "transition", "assign", "claim", "release"]},
             "ids": {"type": "array", "maxItems": 20000, "items": {"type": "string", "format": "uuid"}},
             "filter": {}, "view": {"type": "string"}, "q": {"type": "string"}, "values": {"type": "object"}, "key": {"type": "string"},
         },

@@ -30,6 +30,7 @@ from saas.tenants import (
 )
 from saas.ui.api import access, shapes
 from saas.ui.api.usage import usage_json
+from saas.ui.guards import client_ip
 
 
 def _tenant(row: TenantRow) -> dict[str, Any]:
@@ -61,7 +62,7 @@ async def operator_create_tenant(request: Request) -> Response[Any]:
         admin_password=body["admin_password"], plan_key=body.get("plan") or USUAL, sample_data=body.get("sample_data", False),
     )  # fmt: skip
     async with system_transaction("operator_console") as conn:
-        await record_operator_audit(conn, "tenant.created", operator_id=who.id, tenant=body["slug"], ip=access.client_ip(request))
+        await record_operator_audit(conn, "tenant.created", operator_id=who.id, tenant=body["slug"], ip=client_ip(request))
     return access.answer(_tenant(await find_tenant(body["slug"])), 201)
 
 
@@ -91,7 +92,7 @@ async def operator_change_tenant(request: Request, slug: FromPath[str]) -> Respo
         await set_tenant_limits(slug, body["overrides"])
     async with system_transaction("operator_console") as conn:
         data = {key: body[key] for key in _TERMS if key in body}
-        await record_operator_audit(conn, "tenant.terms_changed", operator_id=who.id, tenant=slug, ip=access.client_ip(request), data=data)
+        await record_operator_audit(conn, "tenant.terms_changed", operator_id=who.id, tenant=slug, ip=client_ip(request), data=data)
     return access.answer(_tenant(await find_tenant(slug)))
 
 
@@ -137,7 +138,7 @@ async def operator_set_status(request: Request, slug: FromPath[str], act: FromPa
     after = {"status": status, "reason": reason} if status != "active" else status
     async with system_transaction("operator_console") as conn:
         kind = "tenant.suspended" if status != "active" else "tenant.resumed"
-        await record_operator_audit(conn, kind, operator_id=who.id, tenant=slug, ip=access.client_ip(request), data={"before": before.status, "after": after})
+        await record_operator_audit(conn, kind, operator_id=who.id, tenant=slug, ip=client_ip(request), data={"before": before.status, "after": after})
     return access.answer(_tenant(await find_tenant(slug)))
 
 

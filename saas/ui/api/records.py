@@ -18,9 +18,12 @@ from saas.i18n import lazy
 from saas.runtime import Context, execute
 from saas.runtime import operations as ops
 from saas.runtime.aggregates import MAX_ROWS
+from saas.runtime.alike import look_up
+from saas.runtime.previews import foreseen
+from saas.runtime.records import entity_of
 from saas.ui.api import access, shapes
 
-_META = {"values", "version", "confirm_duplicates"}
+_META = {"values", "version", "confirm_duplicates", "duplicate_reason"}
 
 
 def record_id(text: str) -> UUID:
@@ -42,7 +45,7 @@ def ids_of(body: Mapping[str, Any], name: str, *, most: int) -> list[UUID]:
 def values_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """`{"values": {…}}`, or the values themselves."""
     if "values" not in body or not set(body) <= _META:
-        return {k: v for k, v in body.items() if k not in ("version", "confirm_duplicates")}
+        return {k: v for k, v in body.items() if k not in ("version", "confirm_duplicates", "duplicate_reason")}
     if not isinstance(body["values"], dict):
         raise BadRequest(lazy("“values” must be an object: {\"field\": value}."), field="values")
     return body["values"]
@@ -62,10 +65,18 @@ def _version(request: Request, body: Mapping[str, Any]) -> int | None:
     return found
 
 
-def _confirmed(body: Mapping[str, Any]) -> bool:
+def confirmed(body: Mapping[str, Any]) -> bool:
     found = body.get("confirm_duplicates", False)
     if not isinstance(found, bool):
         raise BadRequest(lazy("“%(name)s” must be true or false.", name="confirm_duplicates"), field="confirm_duplicates")
+    return found
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    """Why somebody goes on although there is a similar record; kept in the record's history."""
+    found = body.get("duplicate_reason", "")
+    if not isinstance(found, str) or len(found) > 500:
+        raise BadRequest(lazy("“%(name)s” must be a text of at most 500 characters.", name="duplicate_reason"), field="duplicate_reason")
     return found
 
 
@@ -107,16 +118,27 @@ async def create_record(request: Request, entity: FromPath[str]) -> Response[Any
     body = await access.body(request)
 
     async def run() -> tuple[int, dict[str, Any]]:
-        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=_confirmed(body)))
+        change = await execute(ctx, ops.Create(entity=entity, values=values_of(body), confirm_duplicates=confirmed(body), reason=_reason(body)))
         created = next(e["id"] for e in change.effects if e["action"] == "create" and e["entity"] == entity)
         content = shapes.record(change.record) if change.record else {"id": created, "entity": entity}
         return 201, {**content, "effects": [e for e in change.effects if e["id"] != created], "warnings": change.warnings, "message": change.message}
 
-    status, content = await _once(ctx, request, body, run)
+    status, content = await once(ctx, request, body, run)
     return access.answer(content, status, ETag=f'"{content.get("version", 1)}"')
 
 
-async def _once(ctx: Context, request: Request, body: Mapping[str, Any], run: Callable[[], Awaitable[tuple[int, dict[str, Any]]]]) -> tuple[int, dict[str, Any]]:
+@post("/records/{entity:str}/alike", status_code=200)
+async def alike(request: Request, entity: FromPath[str]) -> Response[Any]:
+    """{"values"} of a record that is not there yet: what may be the same, as far as it may be told. Nothing is written."""
+    ctx = await access.context(request)
+    found = entity_of(ctx, entity)
+    values = values_of(await access.body(request))
+    async with tenant_transaction(ctx.tenant_id, only_reads=True) as conn:
+        told = await look_up(conn, ctx, found, values)
+    return access.answer({"matches": told.matches, "action": told.action or None, "message": told.message or None})
+
+
+async def once(ctx: Context, request: Request, body: Mapping[str, Any], run: Callable[[], Awaitable[tuple[int, dict[str, Any]]]]) -> tuple[int, dict[str, Any]]:
     """Run at most once per Idempotency-Key: the same key and body get the first answer again, another body is a conflict."""
     key = request.headers.get("idempotency-key")
     if not key:
@@ -157,7 +179,8 @@ async def update_record(request: Request, entity: FromPath[str], rid: FromPath[s
     change = await execute(
         ctx,
         ops.Update(
-            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=_confirmed(body),
+            entity=entity, id=record_id(rid), values=values_of(body), version=_version(request, body), confirm_duplicates=confirmed(body),
+            reason=_reason(body),
         ),
     )  # fmt: skip
     content = shapes.record(change.record) if change.record else {"id": rid, "entity": entity}
@@ -190,11 +213,27 @@ async def run_transition(request: Request, entity: FromPath[str], rid: FromPath[
     ctx = await access.context(request)
     body = await access.body(request)
     asked = ops.Transition(entity=entity, id=record_id(rid), key=key, values=values_of(body), version=_version(request, body))
+    if access.flag(request, "preview"):
+        return access.answer(shapes.change(await foreseen(ctx, asked)))
 
     async def run() -> tuple[int, dict[str, Any]]:
         return 200, shapes.change(await execute(ctx, asked))
 
-    status, content = await _once(ctx, request, body, run)
+    status, content = await once(ctx, request, body, run)
+    return access.answer(content, status)
+
+
+@post("/records/{entity:str}/{rid:str}/buttons/{key:str}", status_code=200)
+async def press_button(request: Request, entity: FromPath[str], rid: FromPath[str], key: FromPath[str]) -> Response[Any]:
+    """What an automation does when its button is pressed (`can.buttons` of the record says which there are)."""
+    ctx = await access.context(request)
+    body = await access.body(request)
+    asked = ops.Press(entity=entity, id=record_id(rid), key=key)
+
+    async def run() -> tuple[int, dict[str, Any]]:
+        return 200, shapes.change(await execute(ctx, asked))
+
+    status, content = await once(ctx, request, body, run)
     return access.answer(content, status)
 
 
@@ -238,5 +277,5 @@ def _objects(body: Mapping[str, Any], name: str, needed: str) -> list[dict[str, 
 
 
 HANDLERS = [
-    list_records, create_record, get_record, update_record, delete_record, restore_record, record_history, run_transition, aggregate_records,
+    list_records, create_record, alike, get_record, update_record, delete_record, restore_record, record_history, run_transition, press_button, aggregate_records,
 ]  # fmt: skip

@@ -14,9 +14,9 @@ from saas.tenants import KeyScope
 
 _ROOT = "/api/v1/"
 _ALWAYS = ("me", "openapi.json")
-_SETTINGS = ("config", "invitations", "archives", "usage", "people")  # what people do on pages of the settings
+_SETTINGS = ("config", "invitations", "archives", "usage", "people", "outbox", "runs", "automations", "clock", "timetable", "connectors", "option-lists", "log")  # what people do on pages of the settings, or what publishes a configuration
 _READ_BY_POST = ("aggregate", "exports")  # the last part of the path
-_ACROSS = ("reports", "notifications", "archives")  # answers made of several entities: not for keys of chosen ones
+_ACROSS = ("reports", "notifications", "archives", "deputies", "log")  # answers made of several entities: not for keys of chosen ones
 
 
 def require_scope(request: Request, key: KeyScope) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from saas.i18n import pick
 from saas.metadata.config import Entity
 from saas.runtime import Context, permissions
 from saas.runtime import operations as ops
-
-
-def moment(value: datetime | None) -> str | None:
-    return value.isoformat().replace("+00:00", "Z") if value else None
+from saas.runtime.said import moment as moment  # the same everywhere
 
 
 def record(found: ops.Record) -> dict[str, Any]:
@@ -31,11 +27,13 @@ def record(found: ops.Record) -> dict[str, Any]:
         shape["deleted_at"] = moment(found.deleted_at)
     if found.can is not None:
         shape["can"] = {
-            "update": found.can.update, "delete": found.can.delete, "transitions": [t.key for t in found.can.transitions],
+            "update": found.can.update, "delete": found.can.delete, "claim": found.can.claim, "assign": found.can.assign, "release": found.can.release, "share": found.can.share, "pool": found.can.pool,
+            "transitions": [t.key for t in found.can.transitions],
             "offers": [
                 {"key": t.key, "label": t.label, "to": t.to, "style": t.style, "confirm": t.confirm, "missing": list(t.missing), "ask": list(t.ask)}
                 for t in found.can.transitions
             ],
+            "buttons": [{"key": b.key, "label": b.label, "style": b.style, "confirm": b.confirm} for b in found.can.buttons],
         }  # fmt: skip
     return shape
 
@@ -78,5 +76,5 @@ def entity_summary(ctx: Context, entity: Entity) -> dict[str, Any]:
     return {
         "key": entity.key, "label": pick(entity.defn.label, ctx.locale), "plural": pick(entity.defn.plural, ctx.locale), "icon": entity.defn.icon,
         "title": entity.defn.title, "owned": entity.defn.owned, "read_only": entity.defn.read_only,
-        "can": {right: permissions.may(ctx, right, entity.key) for right in ("read", "create", "update", "delete", "export", "import", "bulk")},
+        "can": {right: permissions.may(ctx, right, entity.key) for right in ("read", "create", "update", "delete", "export", "import", "bulk", "merge")},
     }  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 from litestar import Request, delete, get, post
 from litestar.response import Response
 
-from saas.errors import FieldProblem, InvalidInput, NotAuthenticated, PermissionDenied
+from saas.errors import AccountClosed, FieldProblem, InvalidInput, NotAuthenticated, PermissionDenied
 from saas.i18n import lazy
+from saas.runtime import logins, portal_accounts
 from saas.runtime.permissions import is_admin
 from saas.tenants import (
     authenticate,
@@ -20,6 +21,7 @@ from saas.tenants import (
     open_session,
 )
 from saas.ui.api import access, shapes
+from saas.ui.guards import client_ip, tenant_of
 
 
 async def _credentials(request: Request) -> tuple[str, str, str]:
@@ -39,7 +41,7 @@ async def _credentials(request: Request) -> tuple[str, str, str]:
 
 @post("/tokens", status_code=201)
 async def create_token(request: Request) -> Response[Any]:
-    ip, agent = access.client_ip(request), request.headers.get("user-agent", "")
+    ip, agent = client_ip(request), request.headers.get("user-agent", "")
     if access.is_operator_host(request):
         email, password, totp = await _credentials(request)
         operator_id = await authenticate_operator(email, password, totp=totp, ip=ip)
@@ -50,10 +52,15 @@ async def create_token(request: Request) -> Response[Any]:
                 await close_operator_session(token)
                 raise PermissionDenied(lazy("Operators need a second factor: sign in at the console once and set it up."), reason="second_factor")
     else:
-        tenant = access.tenant_of(request)
+        tenant = tenant_of(request)
         email, password, totp = await _credentials(request)
-        user_id = await authenticate(tenant.id, email, password, ip, code=totp or None)
+        try:
+            user_id = await authenticate(tenant.id, email, password, ip, code=totp or None)
+        except AccountClosed as error:
+            words = await portal_accounts.closed_words(tenant.id, error.data["user_id"], request.scope["state"]["locale"])
+            raise AccountClosed(words or error.message) from error
         token, _csrf, expires_at = await open_session(tenant.id, user_id, "api", ip, agent)
+        await logins.signed_in(tenant.id, user_id)
     return access.answer({"token": token, "expires_at": shapes.moment(expires_at)}, 201)
 
 
@@ -65,7 +72,7 @@ async def delete_token(request: Request) -> None:
     if access.is_operator_host(request):
         await close_operator_session(token)
     else:
-        await close_session(access.tenant_of(request).id, token)
+        await close_session(tenant_of(request).id, token)
 
 
 @get("/me")

@@ -15,12 +15,14 @@ from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from saas.errors import BadRequest, FieldProblem, InvalidInput, NotFound
+from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, NotFound
 from saas.i18n import lazy, pick
-from saas.runtime import Context, archive, files, jobs, transfer
+from saas.runtime import Context, archive, execute, files, jobs, transfer
+from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk
 from saas.runtime.finding import Found, find_everywhere
 from saas.runtime.permissions import require, require_active
+from saas.runtime.records import entity_of
 from saas.ui.api import access, bodies, records
 
 MEGABYTE = 1024 * 1024
@@ -50,6 +52,27 @@ def _hit(ctx: Context, found: Found) -> dict[str, Any]:
 # ---- bulk --------------------------------------------------------------------------------------------------------------
 
 
+@post("/records/{entity:str}/upsert", status_code=200)
+async def upsert_records(request: Request, entity: FromPath[str]) -> Response[Any]:
+    """`{"by": unique rule, "rows": [{field: value}, …]}`: the same rows again change nothing."""
+    ctx = await access.context(request)
+    for right in ("create", "update"):
+        require(ctx, right, entity_of(ctx, entity).key)
+    body = await access.body(request)
+    rows, by = body.get("rows"), body.get("by")
+    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+        raise BadRequest(lazy("“%(name)s” must be a list of objects.", name="rows"), field="rows")
+    if not isinstance(by, str):
+        raise BadRequest(lazy("“%(name)s” must be a text.", name="by"), field="by")
+    found = await execute(ctx, ops.UpsertMany(entity=entity, by=by, rows=rows))
+    results = [
+        {"id": None, "status": "failed", "code": x.code, "message": str(x.message), "errors": [{"field": p.field, "code": p.code, "message": str(p.message)} for p in x.problems]}
+        if isinstance(x, AppError) else {"id": str(x.id), "status": x.status}
+        for x in found
+    ]  # fmt: skip
+    return access.answer({"results": results, "counts": {s: sum(r["status"] == s for r in results) for s in ("created", "changed", "same", "failed")}})
+
+
 @post("/records/{entity:str}/bulk", status_code=200)
 async def bulk_records(request: Request, entity: FromPath[str]) -> Response[Any]:
     """{"action", "ids" | "filter", "view", "q", "values"?, "key"?}: done and failed, or 202 with a job for very many."""
@@ -57,7 +80,7 @@ async def bulk_records(request: Request, entity: FromPath[str]) -> Response[Any]
     body = await access.body(request)
     action = _text(body, "action")
     if not action:
-        raise BadRequest(lazy("Say what to do: “action” is update, delete, restore, transition or assign."), field="action")
+        raise BadRequest(lazy("Say what to do: “action” is update, delete, restore, transition, assign, claim or release."), field="action")
     values = body.get("values", {})
     if not isinstance(values, dict):
         raise BadRequest(lazy("“values” must be an object: {\"field\": value}."), field="values")
@@ -318,5 +341,5 @@ async def _parts(upload: UploadFile) -> AsyncIterator[bytes]:
 
 
 HANDLERS = [
-    search, bulk_records, start_export, start_archive, get_archive, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
+    upsert_records, search, bulk_records, start_export, start_archive, get_archive, start_import, list_jobs, get_job, job_result, cancel_job, pause_job, resume_job, retry_job, upload_file, get_file,
 ]  # fmt: skip

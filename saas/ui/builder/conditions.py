@@ -106,7 +106,7 @@ def in_words(ctx: Context, entity: Entity | None, text: str | None) -> str:
     """A condition for people: “Status is open and Amount is more than 100”."""
     rows = from_expression(ctx, entity, text) if entity and text else None
     if entity is None or rows is None:
-        lookup = ctx.config.cached("builder.lookup", lambda: Lookup(bundle_to_raw(ctx.config.bundle)))
+        lookup = ctx.config.cached("builder.lookup", lambda: Lookup(ctx.config.raw or bundle_to_raw(ctx.config.bundle)))
         return str(expression_words(lookup, text, entity.key if entity else None))
     return f" {_('and') if rows.join == 'and' else _('or')} ".join(_condition_words(ctx, entity, c) for c in rows.conditions)
 

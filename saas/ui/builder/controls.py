@@ -183,6 +183,37 @@ class NumberControl(ControlKind):
 
 
 @control_kinds.register
+class AmountControl(ControlKind):
+    """A whole number, or the setting that holds it. `more`: unit."""
+
+    key = "amount"
+    grouped = True
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        setting = str(form.get(f"{control.name}.setting") or "").strip()
+        if setting:
+            return setting
+        text = str(form.get(control.name) or "").strip()
+        return int(text) if re.fullmatch(r"\d{1,7}", text) else text or None
+
+    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
+        numbers = [s for s in desk.raw.get("settings", ()) if s.get("type") in ("int", "number") and s.get("key")]
+        return {"settings": tuple(Choice(s["key"], desk.words(s.get("label"), s["key"]), s["key"] == value) for s in numbers)}
+
+
+@control_kinds.register
+class NumbersControl(ControlKind):
+    """Several whole numbers, with commas between them."""
+
+    key = "numbers"
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        text = str(form.get(control.name) or "").strip()
+        parts = [p for p in re.split(r"[\s,，、;；]+", text) if p]
+        return [int(p) if re.fullmatch(r"\d{1,7}", p) else p for p in parts] or None
+
+
+@control_kinds.register
 class Switch(ControlKind):
     """True or false; a hidden input tells an unticked box from a form without it."""
 
@@ -476,8 +507,9 @@ def controls_of(desk: Desk, schema: Mapping[str, Any], *, entity: str = "", own:
 _BY_HINT = {
     "entity": "choice", "field": "choice", "child_field": "choice", "relation": "choice", "option_set": "choice", "pipeline": "choice", "roles": "choices", "fields": "sorter",
     "condition": "condition", "expression": "expression", "label": "label", "lines": "longtext", "pattern": "text", "auto_pattern": "text", "choice": "choice",
-    "any_fields": "choices", "stage": "choice", "transition": "choice",
-    "date_field": "choice", "number_field": "choice", "paths": "sorter",
+    "message_template": "choice", "invited_role": "choice", "survey": "choice", "any_fields": "choices", "ledger": "choice", "review": "choice", "document": "choice", "call": "choice", "relations": "choices", "stage": "choice", "transition": "choice", "approval": "choice",
+    "date_field": "choice", "number_field": "choice", "paths": "sorter", "target_field": "choice", "target_relation": "choice", "copied_values": "values",
+    "child_fields": "choices", "target_fields": "choices", "person_field": "choice",
 }  # fmt: skip
 
 
@@ -512,18 +544,39 @@ def _schema_choices(desk: Desk, prop: Mapping[str, Any], entity_key: str) -> tup
         pairs = ((f.key, f.label) for f in entity.fields.values() if (is_time if hint == "date_field" else is_summable)(config, f))
     elif hint == "paths":
         return tuple(c for c in insertable(desk, entity_key) if "(" not in c.key)
-    elif hint == "relation" and entity:
+    elif hint == "choices":
+        labels = prop.get("x-labels", {})
+        return tuple(Choice(str(v), _(str(labels.get(v, v)))) for v in prop.get("items", {}).get("enum", ()))
+    elif hint == "person_field" and entity:
+        pairs = ((f.key, f.label) for f in entity.fields.values() if field_types.get(f.type).holds == "user" and not field_types.get(f.type).many)
+    elif hint in ("relation", "relations", "target_relation") and entity:
         pairs = ((r.key, r.label) for r in entity.children.values())
-    elif hint == "child_field" and entity:
+    elif hint in ("child_field", "child_fields") and entity:
         pairs = {(f.key, desk.words(f.label, f.key)): (f.key, f.label) for r in entity.children.values() for f in config.entities[r.child].declared.values()}.values()
     elif hint == "option_set":
         pairs = ((s.key, s.label) for s in config.bundle.option_sets)
+    elif hint == "survey":
+        pairs = ((f.key, f.label) for f in config.bundle.web_forms if f.answers_to)
+    elif hint == "invited_role":
+        pairs = ((r.key, r.label) for r in config.bundle.roles if not r.admin and not r.settings)
+    elif hint == "message_template":
+        pairs = ((t.key, t.label) for t in config.bundle.templates if not entity_key or t.entity == entity_key)
     elif hint == "pipeline":
         pairs = ((p.key, p.label) for p in config.bundle.pipelines if not entity_key or p.entity == entity_key)
+    elif hint == "document":
+        pairs = ((x.key, x.label) for x in config.bundle.documents)
+    elif hint == "review":
+        pairs = ((x.key, x.label) for x in config.bundle.reviews)
+    elif hint == "call":
+        pairs = ((x.key, x.label) for x in config.bundle.calls if not entity_key or x.entity == entity_key)
+    elif hint == "ledger":
+        pairs = ((x.key, x.label) for x in config.bundle.ledgers)
     elif hint == "stage" and entity and entity.pipeline:
         pairs = ((s.key, s.label) for s in entity.pipeline.stages)
     elif hint == "transition" and entity and entity.pipeline:
         pairs = ((t.key, t.label) for t in entity.pipeline.transitions)
+    elif hint == "approval":
+        pairs = ((a.key, a.label) for a in config.bundle.approvals if not entity_key or a.entity == entity_key)
     elif hint == "roles":
         pairs = ((r.key, r.label) for r in config.bundle.roles)
     return tuple(Choice(key, desk.words(label, key)) for key, label in pairs)

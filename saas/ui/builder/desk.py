@@ -230,7 +230,8 @@ def is_below(path: str, parent: str) -> bool:
 
 def config_of(ctx: Context, found: Examined) -> Config:
     tenant = ctx.tenant
-    return Config(found.bundle, currency=tenant.currency, country=tenant.country, time_zone=tenant.time_zone)
+    # Only JSON without a problem can be read by what takes it to be whole; otherwise it is written anew from what was understood.
+    return Config(found.bundle, raw=None if found.problems else found.raw, currency=tenant.currency, country=tenant.country, time_zone=tenant.time_zone)
 
 
 async def open_desk(request: Request) -> Desk:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from saas.i18n import LOCALES, use_locale
 from saas.i18n import gettext as _
-from saas.i18n import use_locale
 
 
 def place(*parts: str) -> str:
@@ -35,4 +35,13 @@ def copy_of(label: Mapping[str, str]) -> dict[str, str]:
     for locale, text in label.items():
         with use_locale(locale):
             found[locale] = _("%(name)s (copy)", name=text)
+    return found
+
+
+def everywhere(text: str) -> dict[str, str]:
+    """A text of ours as a label: in each language."""
+    found = {}
+    for locale in LOCALES:
+        with use_locale(locale):
+            found[locale] = _(text)
     return found

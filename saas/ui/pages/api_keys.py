@@ -89,7 +89,7 @@ async def make_key(request: Request) -> Response[Any]:
             ctx.tenant_id, ctx.user_id, typed["name"], typed["scopes"], _end_of(ctx, typed["expires_at"]), entities=None if everything else typed["entities"], actor_id=ctx.user_id
         )
     except InvalidInput as error:
-        return await _mine(ask, typed=typed, errors={p.field: str(p.message) for p in error.problems}, status=422)
+        return await _mine(ask, typed=typed, errors=error.by_field(), status=422)
     return await _mine(ask, token=token)
 
 

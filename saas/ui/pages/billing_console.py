@@ -25,6 +25,7 @@ from saas.tenants.billing import hears_events, invoices, is_configured, reconcil
 from saas.ui import billing_views as views
 from saas.ui.console import Console, opened
 from saas.ui.guards import whole_number
+from saas.ui.pages.settings import moment_of
 from saas.ui.views import Toast
 
 _AMOUNT = re.compile(r"(?P<whole>[0-9]{1,13}|[0-9]{1,3}(,[0-9]{3}){1,4})([.](?P<part>[0-9]+))?\Z")
@@ -82,7 +83,7 @@ async def compare(request: Request) -> Response[Any]:
 async def events(request: Request) -> Response[Any]:
     desk = await opened(request)
     state = request.query_params.get("state", "")
-    found = await webhooks.list_events(limit=PAGE, state=state if state in EVENT_STATES else "", before=_moment(request.query_params.get("before", "")))
+    found = await webhooks.list_events(limit=PAGE, state=state if state in EVENT_STATES else "", before=moment_of(request.query_params.get("before", "")))
     rows = [
         {
             "id": e["id"], "kind": e["kind"], "customer": e["customer_id"], "slug": e["slug"], "at": desk.moment(e["received_at"]), "state": str(EVENT_STATES[e["state"]][0]), "color": EVENT_STATES[e["state"]][1],
@@ -92,14 +93,6 @@ async def events(request: Request) -> Response[Any]:
     ]  # fmt: skip
     next_url = f"/billing/events?state={state}&before={found[-1]['received_at'].isoformat().replace('+00:00', 'Z')}" if len(found) == PAGE else ""
     return desk.page("operator/billing_events.html", "billing", rows=rows, next_url=next_url, state=state, states=[("", _("all")), *((key, str(text)) for key, (text, _color) in EVENT_STATES.items())])
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 @post("/billing/events/{event_id:str}/retry", status_code=200)

@@ -8,7 +8,7 @@ from saas.errors import NotFound
 from saas.log import get_logger
 from saas.observe import metrics
 from saas.tenants.billing import SignatureInvalid, hears_events, webhooks
-from saas.ui.guards import site_of
+from saas.ui.guards import client_ip, site_of
 
 log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ async def webhook(request: Request) -> Response[dict[str, str]]:
         state = await webhooks.receive(await request.body(), request.headers.get("stripe-signature", ""))
     except SignatureInvalid:
         metrics.webhooks.labels("stripe", "forged").inc()
-        log.warning("billing.forged_event", ip=request.client.host if request.client else "")
+        log.warning("billing.forged_event", ip=client_ip(request))
         return Response({"error": "the signature does not fit"}, status_code=400)
     return Response({"state": state})
 

@@ -17,6 +17,7 @@ from saas.metadata import blueprints, edits
 from saas.metadata.blueprints import Wish
 from saas.metadata.semantics import TITLE_TYPES
 from saas.runtime.counts import record_counts
+from saas.runtime.fields.user import PERSON_FILTERS
 from saas.ui import design_views as views
 from saas.ui.builder import words
 from saas.ui.builder.cards import Card
@@ -138,6 +139,10 @@ def _property_controls(desk: Desk, key: str) -> list[tuple[str, list[Control]]]:
         Control("owned", "bool", _("Records have an owner"), _("Needed for rights such as “only their own” and “their department's”."), default=True),
         Control("owner_label", "label", _("The owner is called"), _("For example “Account manager”."), show_if=owned),
         Control("owner_roles", "choices", _("Only people with these roles can own one"), _("None ticked: everybody."), choices=views.role_choices(desk), show_if=owned),
+        Control("owner_picker", "choices", _("The owner is chosen in a window with filters by"), _("Besides the name. None ticked: the name is typed into the form."), choices=tuple(Choice(k, _(v)) for k, v in PERSON_FILTERS.items()), show_if=owned),
+        Control("segment_field", "choice", _("Kept apart by the segment in"), _("People see only records of their own segments, whatever their role says. Who belongs where stands at each person."), choices=views.field_choices(desk, entity, of=("option", "ref", "dept"), declared=True), more={"empty": _("nothing")}),
+        Control("segment_roles", "choices", _("Roles that cross segments"), choices=views.role_choices(desk)),
+        Control("sharing", "bool", _("Single records can be shared"), _("Whoever may change a record opens it to colleagues, to read or to edit, for good or until a day."), default=False),
         Control("assignees", "choices", _("Other people a record is assigned to"), _("They count for the right “assigned to me”."), choices=views.field_choices(desk, entity, of=("user",), declared=True)),
     ]  # fmt: skip
     access = Control(

@@ -23,7 +23,9 @@ from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.views import Choice
 
 LIST = "/settings/entities"
-SECTIONS = ("rules", "unique", "duplicates")
+SECTIONS = ("rules", "unique", "duplicates", "pools")
+LETTERS = ("text", "longtext", "email", "url", "code")
+_FLAT = {"against.entity": "against_entity", "against.fields": "against_fields", "against.where": "where", "against.reveal": "reveal"}
 MESSAGES = ("created", "updated", "deleted", "confirm_delete")
 
 
@@ -46,6 +48,7 @@ def _section(desk: Desk, key: str, raw: Mapping[str, Any], name: str) -> dict[st
     title, lead, add = {
         "rules": (_("Checks across fields"), _("What must hold when a record is saved, for example that the end is not before the start."), _("Add a check")),
         "unique": (_("Only once"), _("Combinations of values that no two records may share."), _("Add a rule")),
+        "pools": (_("Pools"), _("Records without an owner that people claim, hold for a while and give back."), _("Add a pool")),
         "duplicates": (_("Look-alikes"), _("Warn, or refuse, when a similar record exists already."), _("Add a rule")),
     }[name]
     url = f"{LIST}/{key}/rules/{name}"
@@ -59,13 +62,15 @@ def _section(desk: Desk, key: str, raw: Mapping[str, Any], name: str) -> dict[st
 def _rule_words(desk: Desk, key: str, name: str, rule: Mapping[str, Any]) -> str:
     if name == "rules":
         return desk.words(rule.get("message"), rule["key"])
+    if name == "pools":
+        return desk.words(rule.get("label"), rule["key"])
     return listed(views.field_words(desk, key, f) for f in rule.get("fields" if name == "unique" else "match", ()))
 
 
 def _rule_note(name: str, rule: Mapping[str, Any]) -> str:
     if name == "rules":
         return str(rule.get("expr", ""))
-    if name == "unique":
+    if name in ("unique", "pools"):
         return str(rule.get("when") or "")
     return _("refused") if rule.get("action") == "block" else _("warned")
 
@@ -105,7 +110,8 @@ async def save_rules(request: Request, key: FromPath[str]) -> Response[Any]:
 # ---- one rule -----------------------------------------------------------------------------------------------------------
 
 
-def _controls(desk: Desk, key: str, section: str) -> list[Control]:
+def _controls(desk: Desk, key: str, section: str, values: Mapping[str, Any] | None = None) -> list[Control]:
+    """`values`: what stands there or was posted; which fields of another entity there are depends on it."""
     entity = desk.config.entities.get(key)
     message = Control("message", "label", _("Message"), _("What people read when it happens."), required=section == "rules")
     if section == "rules":
@@ -114,15 +120,106 @@ def _controls(desk: Desk, key: str, section: str) -> list[Control]:
             Control("expr", "condition", _("This must hold"), required=True, entity=key), message,
             Control("field", "choice", _("Shown at the field"), choices=fields, more={"empty": _("at the top of the form")}),
         ]  # fmt: skip
+    if section == "pools":
+        return _pool_controls(desk, key)
     fields = views.field_choices(desk, entity)
     if section == "unique":
-        note = _("Capitals and spaces make no difference. Deleted records do not count.")
-        return [Control("fields", "sorter", _("No two records share all of these"), note, required=True, choices=fields), message, Control("when", "condition", _("Only among records for which"), entity=key)]
-    acts = (Choice("warn", _("Warn; people may save all the same")), Choice("block", _("Refuse to save")))
-    return [
-        Control("match", "sorter", _("Records look alike when these are equal"), required=True, choices=fields),
-        Control("action", "choice", _("Then"), choices=acts, default="warn", required=True), message,
+        note = _("Capitals, spaces and full or half width make no difference.")
+        return [
+            Control("fields", "sorter", _("No two records share all of these"), note, required=True, choices=fields), message, Control("when", "condition", _("Only among records for which"), entity=key),
+            Control("loose", "bool", _("Only letters and digits count"), _("“AB-12/3” and “ab 123” are the same."), default=False),
+            Control("with_deleted", "bool", _("Deleted records keep their values"), _("Otherwise a value is free again once its record was deleted."), default=False),
+        ]  # fmt: skip
+    return _duplicate_controls(desk, key, fields, message, values or {})
+
+
+def _duplicate_controls(desk: Desk, key: str, fields: tuple[Choice, ...], message: Control, values: Mapping[str, Any]) -> list[Control]:
+    queue = [Choice("queue", _("Save it and put it into a review"))]
+    queues = tuple(Choice(r["key"], desk.words(r.get("label"), r["key"])) for r in desk.raw.get("reviews", ()) if r.get("entity") == key)
+    acts = (Choice("warn", _("Warn; people may save all the same")), Choice("block", _("Refuse to save")), *(queue if queues else ()))
+    later = (Choice("warn", _("Warn")), Choice("block", _("Refuse")), *(queue if queues else ()), Choice("ignore", _("Do not look")))
+    entity, other = desk.config.entities.get(key), values.get("against_entity")
+    letters = views.field_choices(desk, entity, of=LETTERS)
+    there = desk.config.entities.get(str(other))
+    found = other if there is not None else key
+    controls = [
+        Control("match", "sorter", _("Records look alike when these agree"), _("Telephone numbers compare by their digits, all else without capitals, spaces and width."), required=True, choices=fields),
+        Control("similar", "choices", _("Of these, similar is enough for"), _("Names with a typing error or in another order are found as well."), choices=letters),
+        Control("threshold", "number", _("How alike they must be, in percent"), default=85, more={"min": 50, "max": 100}),
+        Control("names", "choices", _("Of these, company names"), _("“Co., Ltd.”, “GmbH” and other legal forms make no difference."), choices=letters),
+        Control("against_entity", "choice", _("Look among"), choices=tuple(c for c in views.entity_choices(desk) if c.key != key), more={"empty": _("records of the same entity")}),
     ]  # fmt: skip
+    if there is not None:
+        controls.append(Control("against_fields", "sorter", _("Fields there, in the same order"), required=True, choices=views.field_choices(desk, there)))
+    return [
+        *controls,
+        Control("where", "condition", _("Only records found for which"), entity=str(found)),
+        Control("action", "choice", _("When creating"), choices=acts, default="warn", required=True),
+        Control("on_update", "choice", _("When changing"), choices=later, more={"empty": _("as when creating")}), message,
+        *([Control("review", "choice", _("In this review"), choices=queues, more={"empty": _("None")})] if queues else []),
+        Control("across", "bool", _("Also among records the person may not see"), default=True),
+        Control("reveal", "choices", _("Told of records the person may not see"), _("Nothing ticked: only that there is one."), choices=views.field_choices(desk, there or entity)),
+        Control("confirm_roles", "choices", _("Who may save all the same"), _("Nothing ticked: everybody."), choices=views.role_choices(desk)),
+        Control("reason", "bool", _("Whoever does must say why"), _("The reason stands in the record's history."), default=False),
+    ]  # fmt: skip
+
+
+def _drawn_values(section: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as the form's controls name its properties."""
+    against = raw.get("against") if section == "duplicates" else None
+    if not isinstance(against, Mapping):
+        return dict(raw)
+    flat = {"against_entity": against.get("entity"), "against_fields": against.get("fields"), "where": against.get("where"), "reveal": against.get("reveal")}
+    return {**{k: v for k, v in raw.items() if k != "against"}, **flat}
+
+
+def _laid_rule(section: str, before: Mapping[str, Any], controls: list[Control], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition that the form's values make."""
+    made = laid(_drawn_values(section, before), controls, values)
+    other = made.pop("against_entity", None)
+    fields = made.pop("against_fields", None)
+    if other:
+        inner = {"entity": other, "fields": fields, "reveal": made.pop("reveal", None), "where": made.pop("where", None)}
+        made["against"] = {k: v for k, v in inner.items() if v}
+    return made
+
+
+def _pool_controls(desk: Desk, key: str) -> list[Control]:
+    entity = desk.config.entities.get(key)
+    moves = tuple(Choice(t.key, desk.words(t.label, t.key)) for t in (entity.pipeline.transitions if entity and entity.pipeline else ()))
+    lists = tuple(Choice(r.key, desk.words(r.label, r.key)) for r in (entity.children.values() if entity else ()))
+    sees = (
+        Choice("all", _("Everybody who may read such records")), Choice("dept_tree", _("People of its department and of those above")),
+        Choice("dept", _("People of its department")), Choice("none", _("Only who may read it anyway")),
+    )  # fmt: skip
+    work = (Choice("update", _("Changing it")), Choice("transition", _("Moving it to another stage")))
+    roles, nobody, days = views.role_choices(desk), _("None ticked: everybody."), _("days")
+    found = [
+        Control("label", "label", _("The pool is called"), required=True),
+        Control("when", "condition", _("Records belong to it if"), _("Whether somebody owns them or not. Empty: all. Of several pools the first that fits."), entity=key),
+        Control("see", "choice", _("Who sees what lies in it"), default="all", required=True, choices=sees),
+        Control("see_roles", "choices", _("Only people with these roles"), nobody, choices=roles),
+        Control("claimable", "bool", _("People may claim records"), default=True),
+        Control("claim_roles", "choices", _("Roles that may claim"), _("None ticked: whoever may change records of this kind."), choices=roles, show_if={"claimable": ["on"]}),
+        Control("assign_roles", "choices", _("Roles that may assign"), _("None ticked: whoever may change the record."), choices=roles),
+        Control("release_roles", "choices", _("Roles that may put records back"), _("Only records they may change. None ticked: everybody."), choices=roles),
+        Control("max_held", "amount", _("One person holds at most"), _("Empty: as many as they like."), more={"unit": _("records")}),
+        Control("held_if", "condition", _("Only records count for which"), entity=key),
+        Control("claims_per_day", "amount", _("Claims a day at most"), more={"unit": _("records")}),
+        Control("cooldown_days", "amount", _("Who gave a record up or lost it waits"), _("before they may claim the same one again"), more={"unit": days}),
+        Control("recycle_days", "amount", _("Back to the pool when nobody worked on it for"), _("Counted by the calendar of the company. Empty: never."), more={"unit": days}),
+        Control("touch", "choices", _("What counts as work"), choices=work, default=["update", "transition"]),
+        Control("warn_days", "numbers", _("Warn the owner so many days before"), _("For example: 7, 3, 1")),
+        Control("recycle_unless", "condition", _("It stays with its owner if"), entity=key),
+    ]  # fmt: skip
+    if lists:
+        found.insert(-2, Control("touch_lists", "choices", _("New records that count as work as well"), _("For example follow-ups."), choices=lists))
+    if moves:
+        found[4:4] = [
+            Control("claim_transition", "choice", _("When claimed or assigned, do"), _("A transition that moves the stage along."), choices=moves, more={"empty": _("nothing")}),
+            Control("release_transition", "choice", _("When put back, do"), choices=moves, more={"empty": _("nothing")}),
+        ]  # fmt: skip
+    return found
 
 
 def _known(section: str) -> None:
@@ -140,7 +237,9 @@ async def show_rule(request: Request, key: FromPath[str], section: FromPath[str]
 
 
 async def _rule(desk: Desk, key: str, section: str, name: str, values: Mapping[str, Any], errors: Errors | None = None) -> Response[Any]:
-    controls = _controls(desk, key, section)
+    values = _drawn_values(section, values)
+    controls = _controls(desk, key, section, values)
+    errors = {_FLAT.get(path, path): text for path, text in errors.items()} if errors else errors
     head = views.head(desk, key, "rules")
     url = f"{head['url']}/rules/{section}/{name}"
     shown = _section(desk, key, desk.find(f"entities[{key}]"), section)
@@ -156,7 +255,7 @@ async def save_rule(request: Request, key: FromPath[str], section: FromPath[str]
     _known(section)
     form = await desk.ask.form()
     raw = desk.find(f"entities[{key}]")
-    controls = _controls(desk, key, section)
+    controls = _controls(desk, key, section, {"against_entity": str(form.get("against_entity") or "")})
     values = {"action": "warn", **read(desk, controls, form)} if section == "duplicates" else read(desk, controls, form)
     missing = {c.name: _("Please fill this in.") for c in controls if c.required and not values.get(c.name)}
     if missing:
@@ -164,7 +263,7 @@ async def save_rule(request: Request, key: FromPath[str], section: FromPath[str]
     is_new = name == "new"
     rule_key = _rule_key(raw, section, values) if is_new else name
     before = {"key": rule_key} if is_new else desk.find(f"entities[{key}].{section}[{name}]")
-    made = laid(before, controls, values)
+    made = _laid_rule(section, before, controls, values)
     place = (views.entity_words(desk, key), _section(desk, key, raw, section)["title"], _rule_words(desk, key, section, made))
     title = words.added(*place) if is_new else words.changed(*place)
     errors = await desk.save(f"entities[{key}].{section}[{rule_key}]", made, title, mark=str(form.get("_mark") or "") or None)
@@ -177,8 +276,8 @@ def _rule_key(raw: Mapping[str, Any], section: str, values: Mapping[str, Any]) -
     """Keys of unique rules may not be those of fields that are unique by themselves."""
     taken = {r.get("key") for r in raw.get(section, ())} | {"new"} | {f.get("key") for f in raw.get("fields", ())}
     parts = values.get("fields") or values.get("match") or ()
-    label = {"en": "_".join(parts)} if parts else values.get("message") or {}
-    return edits.key_for(label, taken, "rule")
+    label = {"en": "_".join(parts)} if parts else values.get("label") or values.get("message") or {}
+    return edits.key_for(label, taken, "pool" if section == "pools" else "rule")
 
 
 @get("/settings/entities/{key:str}/rules/{section:str}/{name:str}/remove")

@@ -88,7 +88,7 @@ def section_words(section: str) -> str:
     return {
         "pack": _("The configuration itself"), "settings": _("Values"), "option_sets": _("Option lists"), "departments": _("Departments"), "entities": _("Entities"), "pipelines": _("Pipelines"),
         "roles": _("Roles"), "views": _("Views"), "layouts": _("Layouts"), "reports": _("Reports"), "dashboards": _("Dashboards"), "automations": _("Automations"),
-        "schedules": _("Schedules"), "examples": _("Examples"),
+        "schedules": _("Schedules"), "approvals": _("Approvals"), "examples": _("Examples"), "ledgers": _("Ledgers"), "forms": _("Entry forms"), "pricing": _("Pricing"), "statements": _("Statements"), "reviews": _("Reviews"), "connectors": _("Connectors"), "mirrors": _("Mirrors"), "live_lists": _("Live lists"), "calls": _("Calls"),
     }.get(section, section)  # fmt: skip
 
 

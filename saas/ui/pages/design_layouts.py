@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from markupsafe import Markup
 
 from saas.db import tenant_transaction
-from saas.i18n import LOCALES, noop, own_first, use_locale
+from saas.i18n import LOCALES, noop, own_first
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.config import Entity, Relation
@@ -128,19 +128,11 @@ def standard(desk: Desk, entity: Entity) -> dict[str, Any]:
     """What the engine shows without a layout, as one."""
     own = [f.key for f in entity.defn.fields if not f.hidden]
     system = [k for k in ("owner", "department", "created_by", "created_at", "updated_at") if k in entity.fields]
-    tabs: list[dict[str, Any]] = [{"key": "details", "label": _everywhere(noop("Details")), "sections": [{"key": "main", "fields": own}, {"key": "system", "fields": system}]}]
+    tabs: list[dict[str, Any]] = [{"key": "details", "label": words.everywhere(noop("Details")), "sections": [{"key": "main", "fields": own}, {"key": "system", "fields": system}]}]
     for relation in entity.children.values():
         key = edits.key_for({"en": relation.key}, {t["key"] for t in tabs}, "tab")
         tabs.append({"key": key, "label": dict(relation.label) or {desk.locale: relation.key}, "related": [{"key": relation.key}]})
     return {"tabs": tabs[:30]}
-
-
-def _everywhere(text: str) -> dict[str, str]:
-    found = {}
-    for locale in LOCALES:
-        with use_locale(locale):
-            found[locale] = _(text)
-    return found
 
 
 # ---- the designer -------------------------------------------------------------------------------------------------------
@@ -243,7 +235,7 @@ class _Reading:
     def _tab(self, name: str, taken: set[str]) -> dict[str, Any]:
         label = self._label(name)
         if name == "added":
-            label = _everywhere(noop("New tab"))
+            label = words.everywhere(noop("New tab"))
         key = self._text(f"key.{name}") or edits.key_for(label, taken | set(self.old), "tab")
         timeline = {"timeline": True} if self.old.get(key, {}).get("timeline") else {}
         return {"key": key, "label": label, **timeline, **({"sections": [self._section("added", set())]} if name == "added" else {})}

@@ -11,13 +11,17 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import FormMultiDict
 from litestar.params import FromPath
 
-from saas.i18n import LOCALES, noop, own_first, use_locale
+from saas.i18n import LOCALES, noop, own_first
 from saas.i18n import gettext as _
 from saas.metadata import edits
 from saas.metadata.config import Config
 from saas.metadata.examined import NOTHING, Examined
 from saas.metadata.parse import examine
+from saas.metadata.pools import POOL_VIEW
 from saas.runtime import Context, permissions
+from saas.runtime.composing import forms_of
+from saas.runtime.statements import statements_of
+from saas.runtime.views import configured_views
 from saas.ui import shell
 from saas.ui.builder import words
 from saas.ui.builder.arranging import Arrangement
@@ -91,21 +95,13 @@ def _read(desk: Desk, key: str, before: Raw, form: FormMultiDict, act: str) -> d
     for kind, name in items.used:
         if kind == "group":
             label = {loc: text for loc in LOCALES if (text := str(form.get(f"label.{name}.{loc}") or "").strip())}
-            groups.append({"label": _everywhere(noop("New group")) if name == "added" else label, "items": []})
+            groups.append({"label": words.everywhere(noop("New group")) if name == "added" else label, "items": []})
         elif kind == "entry" and groups:
             groups[-1]["items"].append(name)
     if act == "suggest":
         groups = _suggested(desk, key)
     home = read(desk, _controls(desk), form)
     return {**{k: v for k, v in before.items() if k not in ("menu", "home")}, **home, "menu": groups}
-
-
-def _everywhere(text: str) -> dict[str, str]:
-    found = {}
-    for locale in LOCALES:
-        with use_locale(locale):
-            found[locale] = _(text)
-    return found
 
 
 def _lacking(definition: Raw) -> Errors:
@@ -144,10 +140,19 @@ def _entries(desk: Desk, ctx: Context) -> Iterator[_Entry]:
     for entity in config.entities.values():
         name = desk.words(entity.defn.plural, entity.key)
         yield _entry(ctx, entity.key, name, _("Entity"), entity.defn.icon)
+        if permissions.may(ctx, "create", entity.key) and not shell.is_detail(ctx, entity):
+            yield _entry(ctx, f"new:{entity.key}", _("New %(name)s", name=desk.words(entity.defn.label, entity.key)), _("Form"), "plus")
         if entity.pipeline is not None or any(v.kind == "board" for v in config.views(entity.key)):
             yield _entry(ctx, f"board:{entity.key}", _("%(kind)s · %(view)s", kind=name, view=_("Board")), _("Board"), "board")
         for view in config.views(entity.key):
             yield _entry(ctx, f"{entity.key}:{view.key}", _("%(kind)s · %(view)s", kind=name, view=desk.words(view.label, view.key)), _("View"), "board" if view.kind == "board" else "list")
+        for pool in entity.defn.pools:
+            if not any(v.key == f"{POOL_VIEW}{pool.key}" for v in config.views(entity.key)):
+                yield _entry(ctx, f"{entity.key}:{POOL_VIEW}{pool.key}", _("%(kind)s · %(view)s", kind=name, view=desk.words(pool.label, pool.key)), _("Pool"), "list")
+    for form in config.bundle.forms if "form" not in config.entities else ():
+        yield _entry(ctx, f"form:{form.key}", desk.words(form.label, form.key), _("Entry form"), "forms")
+    for statement in config.bundle.statements if "statement" not in config.entities else ():
+        yield _entry(ctx, f"statement:{statement.key}", desk.words(statement.label, statement.key), _("Statement"), "file-text")
     for report in config.bundle.reports:
         yield _entry(ctx, f"report:{report.key}", desk.words(report.label, report.key), _("Report"), "chart-bar")
 
@@ -162,10 +167,16 @@ def _may(ctx: Context, item: str) -> bool:
         return permissions.may_dashboard(ctx, key)
     if colon and kind == "report":
         return permissions.may_report(ctx, key)
+    if colon and kind == "form" and "form" not in ctx.config.entities:
+        return any(f.key == key for f in forms_of(ctx))
+    if colon and kind == "statement" and "statement" not in ctx.config.entities:
+        return any(s.key == key for s in statements_of(ctx))
+    if colon and kind == "new":
+        return permissions.may(ctx, "create", key)
     entity = key if colon and kind == "board" else kind
-    view = next((v for v in ctx.config.views(entity) if v.key == key), None) if colon and kind != "board" else None
-    mine = set(ctx.user.role_keys) if ctx.user else set()
-    return permissions.may(ctx, "read", entity) and (view is None or not view.roles or bool(mine & set(view.roles)) or permissions.is_admin(ctx))
+    if not permissions.may(ctx, "read", entity):
+        return False
+    return not colon or kind == "board" or any(v.key == key for v in configured_views(ctx, ctx.config.entity(entity)))
 
 
 def _suggested(desk: Desk, key: str) -> list[dict[str, Any]]:
@@ -176,7 +187,7 @@ def _suggested(desk: Desk, key: str) -> list[dict[str, Any]]:
         (noop("Records"), [e.key for e in config.entities.values() if permissions.may(ctx, "read", e.key) and not shell.is_detail(ctx, e)]),
         (noop("Reports"), [f"report:{r}" for r in config.reports if permissions.may_report(ctx, r)]),
     ]  # fmt: skip
-    return [{"label": _everywhere(title), "items": items} for title, items in found if items]
+    return [{"label": words.everywhere(title), "items": items} for title, items in found if items]
 
 
 def _as_role(ctx: Context, config: Config, key: str) -> Context:

@@ -105,17 +105,21 @@ async def _list(
     return await desk.page(
         "settings/design/options", home.current, status=422 if errors else 200, home=home, shown=shown, errors=messages, problems=general, fresh=fresh or {}, colours=lists.colours(),
         used=[lists.holder_words(desk, h) for h in home.holders], mark=desk.mark(home.path), has_parents=bool(lists.parents(desk, home)), can_order=not shown.q,
-        about=await draw(desk, _about_controls(home), about or home.definition, messages) if home.is_shared else [],
+        about=await draw(desk, _about_controls(desk, home), about or home.definition, messages) if home.is_shared else [],
         here=with_query(home.url, [("q", shown.q), ("page", str(shown.number) if shown.number > 1 else "")]),
         previous=with_query(home.url, [("q", shown.q), ("page", str(shown.number - 1))]) if shown.number > 1 else "",
         following=with_query(home.url, [("q", shown.q), ("page", str(shown.number + 1))]) if shown.number < shown.pages else "",
     )  # fmt: skip
 
 
-def _about_controls(home: Home) -> list[Control]:
+def _about_controls(desk: Desk, home: Home) -> list[Control]:
     if not home.is_shared:
         return []
-    return [Control("label", "label", _("Name of the list"), required=True), Control("tree", "bool", _("Options can belong to others, as in a tree"), _("For example districts of a city. Then each option says to which other one it belongs."), default=False)]
+    return [
+        Control("label", "label", _("Name of the list"), required=True),
+        Control("tree", "bool", _("Options can belong to others, as in a tree"), _("For example districts of a city. Then each option says to which other one it belongs."), default=False),
+        Control("edit_roles", "choices", _("Kept up to date by"), _("People with these roles add, rename and retire options of this list under Lists, at once and without other settings."), choices=tuple(Choice(r.key, desk.words(r.label, r.key)) for r in desk.config.roles.values() if not r.admin), advanced=True),
+    ]  # fmt: skip
 
 
 @post([IN_SET, IN_FIELD], status_code=200)
@@ -125,7 +129,7 @@ async def save_option_list(request: Request) -> Response[Any]:
     form = await desk.ask.form()
     home = home_of(desk, request)
     options, typed, errors = lists.read_rows(home, form)
-    about = read(desk, _about_controls(home), form) if "label.en" in form else {}
+    about = read(desk, _about_controls(desk, home), form) if "label.en" in form else {}
     if home.is_shared and "label.en" in form and not about.get("label"):
         errors["label"] = _("Give it a name in at least one language.")
     fresh = {name: str(form.get(f"new.{name}") or "").strip() for name in ("en", "zh_CN", "color")}
@@ -136,7 +140,7 @@ async def save_option_list(request: Request) -> Response[Any]:
     if not errors:
         definition = home.with_options(options)
         if about:
-            definition = {**laid(definition, _about_controls(home), about)}
+            definition = {**laid(definition, _about_controls(desk, home), about)}
         errors = await desk.save(home.path, definition, words.changed(home.title), mark=str(form.get("_mark") or "") or None)
     if errors:
         return await _list(desk, home, request.query_params, typed=typed, errors=_by_option(home, errors), fresh=fresh, about=about)

@@ -17,7 +17,7 @@ from saas.metadata.fixes import remove_with_references
 from saas.metadata.pipeline_shapes import SHAPES, add_pipeline, without_stage
 from saas.runtime.pipelines import stage_counts
 from saas.ui.builder import conditions, words
-from saas.ui.builder.actions import action_words, actions_control, settled
+from saas.ui.builder.actions import actions_control, settled, steps_words
 from saas.ui.builder.assignments import can_be_set
 from saas.ui.builder.cards import Card
 from saas.ui.builder.controls import Control, draw, laid, left_over, read
@@ -25,6 +25,7 @@ from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.diagram import ANY, Move, Stage, draw_column, draw_row
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import fresh_key, is_gesture, missing
+from saas.ui.pages.definition_pages import ask_entity
 from saas.ui.views import Choice
 
 URL = "/settings/pipelines"
@@ -66,9 +67,8 @@ async def new(request: Request) -> Response[Any]:
     desk = await open_desk(request)
     entity = desk.config.entities.get(request.query_params.get("entity", ""))
     if entity is None or entity.pipeline is not None:
-        tiles = [{"url": f"{URL}/new?entity={e.key}", "icon": e.defn.icon, "text": desk.words(e.defn.plural, e.key), "note": desk.words(e.defn.description)} for e in _without(desk)]
         question = _("Which records move through stages? Those that have a pipeline already are not listed.")
-        return await desk.page("settings/design_flow/choose", "pipelines", title=_("New pipeline"), question=question, tiles=tiles, back=URL, back_text=_("Pipelines"))
+        return await ask_entity(desk, "pipelines", _without(desk), title=_("New pipeline"), back_text=_("Pipelines"), question=question)
     return await _new_form(desk, entity, {"label": dict(entity.defn.label), "field_label": dict(STAGE), "shape": "work"}, {})
 
 
@@ -181,7 +181,7 @@ def _move_row(desk: Desk, key: str, entity: Entity | None, t: Mapping[str, Any])
     fields = entity.fields if entity else {}
     asks = listed(desk.words(fields[k].label, k) if k in fields else k for k in dict.fromkeys([*t.get("require", ()), *t.get("ask", ())]))
     rules = [conditions.in_words(desk.ctx, entity, t.get(name)) for name in ("allow_if", "guard") if t.get(name)]
-    effects = [action_words(desk, entity, a) for a in t.get("effects", ()) if isinstance(a, Mapping)]
+    effects = steps_words(desk, entity, t.get("effects"))
     changes = listed(desk.words(fields[k].label, k) if k in fields else k for k in t.get("set") or {})
     return {
         "key": str(t.get("key")), "name": desk.words(t.get("label"), str(t.get("key"))), "url": f"{URL}/{key}/transitions/{t.get('key')}", "style": t.get("style", "default"),
@@ -274,7 +274,8 @@ def _stage_controls(desk: Desk, raw: Mapping[str, Any], own: str) -> list[Contro
         Control("label", "label", _("Name"), required=True), Control("color", "color", _("Colour"), default="gray"),
         Control("kind", "cards", _("What this stage means"), _("A pipeline needs at least one stage that ends it."), False, "open", more={"cards": kinds, "one": True}),
         Control("probability", "number", _("Chance of success"), _("For forecasts; leave it empty where it means nothing."), more={"unit": "%", "min": 0, "max": 100}),
-        Control("age_alert_days", "number", _("Late after"), _("Records that stay longer are marked."), more={"unit": _("days"), "min": 1}), _place(desk, raw.get("stages", ()), own),
+        Control("age_alert_days", "number", _("Late after"), _("Records that stay longer are marked."), more={"unit": _("days"), "min": 1}),
+        Control("if", "condition", _("Only for records for which"), _("Such as those of one industry: others pass this stage by. Not for the first stage."), entity=str(raw.get("entity") or ""), result="bool", advanced=True), _place(desk, raw.get("stages", ()), own),
     ]  # fmt: skip
 
 

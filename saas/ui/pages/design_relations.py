@@ -72,7 +72,7 @@ def _row(desk: Desk, link: Link) -> dict[str, Any]:
 
 def deleting_words(on_delete: str) -> str:
     return {
-        "restrict": _("is not possible while any point to it"), "cascade": _("deletes them, too"), "set_null": _("empties their field"),
+        "restrict": _("is not possible while any point to it"), "cascade": _("deletes them, too"), "set_null": _("empties their field"), "keep": _("leaves their field, which goes on showing its name"),
     }.get(on_delete, on_delete)  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def _controls(desk: Desk) -> list[Control]:
         Control("parent", "choice", _("… belongs to"), _("For example “Equipment”."), required=True, choices=entities, more={"empty": _("Choose …")}),
         Control("label", "label", _("What is the second one called there?"), _("The name of the field. Left empty: as above.")),
         Control("inverse", "label", _("What is the list called on the other side?"), _("For example “Loans of this equipment”. Left empty: the plural.")),
-        Control("on_delete", "choice", _("Deleting the second one …"), choices=tuple(Choice(k, deleting_words(k)) for k in ("restrict", "set_null", "cascade")), default="restrict", required=True, show_if={"kind": ["one"]}),
+        Control("on_delete", "choice", _("Deleting the second one …"), choices=tuple(Choice(k, deleting_words(k)) for k in ("restrict", "set_null", "keep", "cascade")), default="restrict", required=True, show_if={"kind": ["one"]}),
         Control("required", "bool", _("Must be filled in"), show_if=one, default=False),
         Control("shown", "bool", _("Show it on both pages"), _("The field on forms, the list on a tab."), default=True),
     ]  # fmt: skip

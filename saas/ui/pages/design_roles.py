@@ -18,9 +18,10 @@ from saas.metadata import edits
 from saas.metadata.build import scope_rules
 from saas.metadata.config import Entity
 from saas.metadata.fixes import remove_with_references
+from saas.metadata.kinds import field_types
 from saas.tenants import count_by_role
 from saas.ui.builder import words
-from saas.ui.builder.controls import Control, draw, laid, left_over, read
+from saas.ui.builder.controls import Control, ControlKind, control_kinds, draw, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
 from saas.ui.builder.removal import ask_removal
 from saas.ui.builder.stacks import fresh_key, is_gesture, missing
@@ -30,11 +31,11 @@ URL = "/settings/roles"
 EVERY = "*"
 KEPT = "="  # a cell that says more than a choice can: it stays as it is
 SCOPED = ("read", "update", "delete", "export")
-RIGHTS = ("create", "read", "update", "delete", "export", "import", "bulk")
+RIGHTS = ("create", "read", "update", "delete", "export", "import", "bulk", "merge", "purge")
 FED = ("create", "update", "delete", "import")  # what nobody does with records that come from outside
 SCOPES = {
     "none": lazy("None"), "own": lazy("Own"), "assigned": lazy("Assigned to them"), "participant": lazy("Where they take part"), "team": lazy("Own and their team's"),
-    "dept": lazy("Their department's"), "dept_tree": lazy("Department and below"), "all": lazy("All"),
+    "dept": lazy("Their department's"), "dept_tree": lazy("Department and below"), "portal_self": lazy("Own record and what belongs to it"), "all": lazy("All"),
 }  # fmt: skip
 SCOPE_NOTES = {
     "none": lazy("No records at all."),
@@ -44,12 +45,13 @@ SCOPE_NOTES = {
     "team": lazy("Own records, and those of people whose superior they are."),
     "dept": lazy("Own records, and those of their department."),
     "dept_tree": lazy("Own records, and those of their department and of all departments below it."),
+    "portal_self": lazy("The record that they are, and what refers to it: for roles of people outside."),
     "all": lazy("Every record of the company."),
 }
 AS_READING = "as_reading"
 PARTS = {
     "config": lazy("Configuration"), "users": lazy("People"), "audit": lazy("Audit log"), "jobs": lazy("Jobs"), "brand": lazy("Appearance"), "import": lazy("Import"),
-    "export": lazy("Export"), "api": lazy("API"),
+    "export": lazy("Export"), "api": lazy("API"), "forms": lazy("Making forms"),
 }  # fmt: skip
 ACCESS = {"write": lazy("Editable"), "read": lazy("Read-only"), "masked": lazy("Masked"), "hidden": lazy("Hidden")}
 
@@ -59,7 +61,7 @@ def _path(key: str) -> str:
 
 
 def _right_names() -> dict[str, str]:
-    return {"create": _("Create"), "read": _("Read"), "update": _("Edit"), "delete": _("Delete"), "export": _("Export"), "import": _("Import"), "bulk": _("Many at once")}
+    return {"create": _("Create"), "read": _("Read"), "update": _("Edit"), "delete": _("Delete"), "export": _("Export"), "import": _("Import"), "bulk": _("Many at once"), "merge": _("Merge"), "purge": _("Purge")}
 
 
 # ---- the list -----------------------------------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ def _matrix_row(desk: Desk, raw: Mapping[str, Any], key: str, entity: Entity | N
 
 def _cell(right: str, rights: Mapping[str, Any], entity: str, label: str) -> dict[str, Any]:
     value = _plain(right, rights.get(right))
-    if right in ("import", "bulk"):
+    if right in ("import", "bulk", "merge", "purge"):
         choices = [Choice("no", _("No")), Choice("yes", _("Yes"))]
     elif right == "create":
         choices = [Choice("no", _("No")), Choice("yes", _("Yes")), *([Choice(KEPT, _("If …"))] if value == KEPT else [])]
@@ -186,7 +188,7 @@ def _in_words(value: Any) -> str:
 
 def _plain(right: str, value: Any) -> str:
     """A right as one choice; "=" where it is more than that."""
-    if right in ("import", "bulk"):
+    if right in ("import", "bulk", "merge", "purge"):
         return "yes" if value else "no"
     if right == "create":
         return KEPT if isinstance(value, Mapping) else "yes" if value else "no"
@@ -203,7 +205,7 @@ def _css(right: str, value: str) -> str:
 
 def _json(right: str, text: str) -> Any:
     """The reverse of `_plain`; None for what need not be said."""
-    if right in ("create", "import", "bulk"):
+    if right in ("create", "import", "bulk", "merge", "purge"):
         return True if text == "yes" else None
     return True if text == AS_READING else None if text == "none" else text
 
@@ -250,7 +252,7 @@ def _with_cells(desk: Desk, raw: Mapping[str, Any], form: FormMultiDict) -> tupl
 
 
 def _is_choice(right: str, text: str) -> bool:
-    return text in (("no", "yes") if right in ("create", "import", "bulk") else (*SCOPES, AS_READING) if right == "export" else SCOPES)
+    return text in (("no", "yes") if right in ("create", "import", "bulk", "merge", "purge") else (*SCOPES, AS_READING) if right == "export" else SCOPES)
 
 
 # ---- one entity ---------------------------------------------------------------------------------------------------------
@@ -269,7 +271,7 @@ def _entity_groups(desk: Desk, raw: Mapping[str, Any], key: str) -> list[tuple[s
     if entity:
         records.append(Control("create_if", "condition", _("Condition on new records"), _("Looked at with the values that the new record gets."), entity=key, result="bool", show_if={**own, "create": ["if"]}))
     records += [_scopes_control(right, names[right], key if entity else "", own) for right in SCOPED]
-    records += [Control("import", "bool", names["import"], show_if=own), Control("bulk", "bool", _("Change many at once"), show_if=own)]
+    records += [Control("import", "bool", names["import"], show_if=own), Control("bulk", "bool", _("Change many at once"), show_if=own), Control("merge", "bool", _("Merge records that are the same"), show_if=own), Control("purge", "bool", _("Purge records for good, after an export"), show_if=own)]
     groups.append((_("Records"), records))
     if entity:
         note = _("Fields that are not listed are as editable as the record. A hidden field can be neither filtered nor guessed.")
@@ -319,7 +321,7 @@ def _move_controls(desk: Desk, entity: Entity) -> list[Control]:
 def _entity_values(desk: Desk, raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The rights on an entity as their controls see them."""
     rights, entity = _effective(raw, key), desk.config.entities.get(key)
-    values: dict[str, Any] = {"rights": "own" if key in (raw.get("entities") or {}) else "inherit", "import": bool(rights.get("import")), "bulk": bool(rights.get("bulk"))}
+    values: dict[str, Any] = {"rights": "own" if key in (raw.get("entities") or {}) else "inherit", "import": bool(rights.get("import")), "bulk": bool(rights.get("bulk")), "merge": bool(rights.get("merge")), "purge": bool(rights.get("purge"))}
     create = rights.get("create")
     values |= {"create": "if", "create_if": create.get("if")} if isinstance(create, Mapping) else {"create": "yes" if create else "no"}
     for right in SCOPED:
@@ -352,7 +354,7 @@ def _entity_rights(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict
             found[right] = plain[0] if len(plain) == 1 else plain
         if right in before and right in found and scope_rules_of(before[right]) == scope_rules_of(found[right]):
             found[right] = before[right]
-    found |= {name: True for name in ("import", "bulk") if values.get(name)}
+    found |= {name: True for name in ("import", "bulk", "merge", "purge") if values.get(name)}
     found |= {name: before[name] for name in RIGHTS if name in before and name not in found and _plain(name, before[name]) in ("no", "none")}
     fields = {r["field"]: {k: v for k, v in r.items() if k != "field"} for r in values.get("fields", ()) if r.get("field")}
     if fields:
@@ -460,8 +462,56 @@ def _with_rights(desk: Desk, raw: Mapping[str, Any], key: str, values: Mapping[s
 # ---- beside records -----------------------------------------------------------------------------------------------------
 
 
-def _general_groups(desk: Desk) -> list[tuple[str, list[Control]]]:
-    config = desk.config
+@control_kinds.register
+class PathsOfEntity(ControlKind):
+    """An entity and one or two of its fields: a select each, of “entity.field”."""
+
+    key = "portal"
+    grouped = True
+    parts: tuple[tuple[str, bool], ...] = (("link", True), ("email", False), ("login", False))
+
+    def read(self, desk: Desk, control: Control, form: FormMultiDict) -> Any:
+        found = {name: str(form.get(f"{control.name}.{name}") or "").partition(".") for name, _needed in self.parts}
+        first = found[self.parts[0][0]]
+        if not first[2]:
+            return None
+        return {"entity": first[0], **{name: field for name, (entity, _dot, field) in found.items() if field and entity == first[0]}}
+
+    async def view(self, desk: Desk, control: Control, value: Any) -> dict[str, Any]:
+        chosen = value if isinstance(value, Mapping) else {}
+        titles = {"link": _("Field of the account"), "email": _("Field of the e-mail address"), "login": _("Field of the login name"), "text": _("Field of the text")}
+        return {"selects": [(name, titles[name], self._choices(desk, name, f"{chosen.get('entity')}.{chosen.get(name)}")) for name, _needed in self.parts]}
+
+    def _choices(self, desk: Desk, name: str, chosen: str) -> list[Choice]:
+        wanted = {"link": lambda f: field_types.get(f.type).holds == "user" and not field_types.get(f.type).many, "email": lambda f: f.type == "email", "login": lambda f: f.type in ("text", "email"), "text": lambda f: field_types.get(f.type).expr_type == "text"}[name]
+        return [
+            Choice(f"{e.key}.{f.key}", f"{desk.words(e.defn.label, e.key)} → {desk.words(f.label, f.key)}", f"{e.key}.{f.key}" == chosen)
+            for e in desk.config.entities.values() for f in e.declared.values() if wanted(f)
+        ]  # fmt: skip
+
+
+@control_kinds.register
+class LoginNotice(PathsOfEntity):
+    key = "login_notice"
+    parts = (("text", True),)
+
+
+OF_PORTAL = ("open_if", "closed", "makers", "register")  # what a role says of the accounts of its people
+
+
+def _portal_controls(desk: Desk, portal: Mapping[str, Any]) -> list[Control]:
+    forms = tuple(Choice(f.key, desk.words(f.label, f.key)) for f in desk.config.bundle.web_forms)
+    roles = tuple(Choice(r.key, desk.words(r.label, r.key)) for r in desk.config.bundle.roles)
+    return [
+        Control("open_if", "condition", _("They come in as long as"), _("A condition on the record; without one, as long as the record is there."), entity=str(portal.get("entity") or ""), result="bool"),
+        Control("closed", "label", _("What they read at the sign-in page otherwise"), _("For example whom to call.")),
+        Control("makers", "choices", _("Roles that give records an account"), _("Besides those who may look after people."), choices=roles),
+        Control("register", "choice", _("Web form by which people ask to be let in"), choices=forms, more={"empty": _("none")}),
+    ]  # fmt: skip
+
+
+def _general_groups(desk: Desk, raw: Mapping[str, Any] | None = None) -> list[tuple[str, list[Control]]]:
+    config, portal = desk.config, (raw or {}).get("portal")
     reports = (Choice(EVERY, _("all reports")), *(Choice(r.key, desk.words(r.label, r.key)) for r in config.bundle.reports))
     dashboards = (Choice(EVERY, _("all dashboards")), *(Choice(d.key, desk.words(d.label, d.key)) for d in config.bundle.dashboards))
     parts = (Choice(EVERY, _("all of them")), *(Choice(k, str(t)) for k, t in PARTS.items()))
@@ -469,12 +519,17 @@ def _general_groups(desk: Desk) -> list[tuple[str, list[Control]]]:
         ("", [
             Control("label", "label", _("Name"), required=True), Control("description", "label", _("Description"), _("Who has this role, in one sentence.")),
             Control("admin", "bool", _("Full rights: everything on every record, and all settings"), default=False),
+            Control("portal", "portal", _("For people who are a record"), _("Agents, members, dealers: each is a record, and sees it with what belongs to it by the scope “own record”.")),
+            Control("notice", "login_notice", _("To be read after signing in"), _("Records whose text everybody with the role confirms before going on.")),
+            Control("verification", "bool", _("Passwords change only with a verification item"), _("An item that the person alone knows, besides the present password; they choose it with their next password."), default=False),
             Control("external", "bool", _("For people outside the company: they find nobody but themselves in lists of people"), default=False),
         ]),
         (_("What it sees beside records"), [
             Control("dashboards", "choices", _("Dashboards"), choices=dashboards), Control("home", "choice", _("First page"), _("The dashboard people see after signing in."), choices=dashboards[1:], more={"empty": _("none")}),
+            Control("tiles", "bool", _("The first page shows the menu, large"), _("For people who work on a phone."), default=False),
             Control("reports", "choices", _("Reports"), choices=reports), Control("settings", "choices", _("Parts of the settings"), choices=parts),
         ]),
+        *([(_("Accounts of these people"), _portal_controls(desk, portal))] if isinstance(portal, Mapping) else []),
     ]  # fmt: skip
 
 
@@ -482,12 +537,13 @@ def _general_groups(desk: Desk) -> list[tuple[str, list[Control]]]:
 async def general(request: Request, key: FromPath[str]) -> Response[Any]:
     desk = await open_desk(request)
     raw = desk.find(_path(key))
-    values = {**raw, **{name: [EVERY] if raw.get(name) == EVERY else raw.get(name) for name in ("reports", "dashboards", "settings")}}
+    values = {**raw, **{name: [EVERY] if raw.get(name) == EVERY else raw.get(name) for name in ("reports", "dashboards", "settings")}, **{name: (raw.get("portal") or {}).get(name) for name in OF_PORTAL}}
     return await _general_form(desk, raw, values, {}, desk.mark(_path(key)))
 
 
 async def _general_form(desk: Desk, raw: Mapping[str, Any], values: Mapping[str, Any], errors: Errors, mark: str, *, status: int = 200) -> Response[Any]:
-    key, groups, drawn = str(raw["key"]), _general_groups(desk), []
+    key, groups, drawn = str(raw["key"]), _general_groups(desk, raw), []
+    errors = {path.removeprefix("portal.") if path.removeprefix("portal.") in OF_PORTAL else path: text for path, text in errors.items()}
     for title, controls in groups:
         drawn.append({"title": title, "drawn": await draw(desk, controls, values, errors)})
     return await desk.page(
@@ -500,9 +556,11 @@ async def _general_form(desk: Desk, raw: Mapping[str, Any], values: Mapping[str,
 async def save_general(request: Request, key: FromPath[str]) -> Response[Any]:
     desk = await open_desk(request)
     raw, form = desk.find(_path(key)), await desk.ask.form()
-    controls = [c for _title, found in _general_groups(desk) for c in found]
+    controls = [c for _title, found in _general_groups(desk, raw) for c in found]
     values, mark = read(desk, controls, form), str(form.get("_mark") or "")
-    new = laid(raw, controls, {name: EVERY if isinstance(value, list) and EVERY in value else value for name, value in values.items()})
+    if values.get("portal"):
+        values["portal"] = {**values["portal"], **{name: values[name] for name in OF_PORTAL if values.get(name)}}
+    new = laid(raw, [c for c in controls if c.name not in OF_PORTAL], {name: EVERY if isinstance(value, list) and EVERY in value else value for name, value in values.items() if name not in OF_PORTAL})
     errors = await desk.save(_path(key), new, words.changed(_("Role"), desk.words(new.get("label"), key)), mark=mark, within="roles", found=missing(desk, controls, values))
     return await _general_form(desk, raw, values, errors, mark, status=422) if errors else desk.done(f"{URL}/{key}")
 

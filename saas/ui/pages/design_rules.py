@@ -11,19 +11,22 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import FormMultiDict
 from litestar.params import FromPath
 
-from saas.errors import NotFound
-from saas.i18n import LazyString, lazy, listed, titled
+from saas.i18n import LazyString, lazy, listed, ngettext, titled
 from saas.i18n import gettext as _
 from saas.metadata import edits
+from saas.metadata.anatomy import fixed_values
 from saas.metadata.config import Entity
 from saas.metadata.kinds import TriggerType, trigger_types
+from saas.metadata.property_words import choice_word
 from saas.ui.builder import conditions, words
-from saas.ui.builder.actions import action_words, actions_control, settled
+from saas.ui.builder.actions import actions_control, settled, steps_words
 from saas.ui.builder.controls import Control, ControlKind, control_kinds, controls_of, draw, in_order, laid, left_over, read
 from saas.ui.builder.desk import Desk, Errors, open_desk
+from saas.ui.builder.flowing import flow_of
 from saas.ui.builder.removal import ask_removal, take_out
 from saas.ui.builder.stacks import draw_nested, fresh_key, is_gesture, missing, read_nested
 from saas.ui.builder.times import rhythm_words
+from saas.ui.pages.definition_pages import ask_entity, entity_and_form
 from saas.ui.views import Choice
 
 
@@ -88,7 +91,7 @@ def _named(rules: Rules) -> dict[str, str]:
 
 def _row(desk: Desk, rules: Rules, raw: Mapping[str, Any]) -> dict[str, Any]:
     entity, key = desk.config.entities.get(str(raw.get("entity"))), str(raw.get("key"))
-    steps = [action_words(desk, entity, a) for a in raw.get("do", ()) if isinstance(a, Mapping)]
+    steps = steps_words(desk, entity, raw.get("do"))
     if rules is AUTOMATIONS:
         when, condition = trigger_words(desk, entity, raw.get("on") or {}), conditions.in_words(desk.ctx, entity, raw.get("if"))
     else:
@@ -130,7 +133,10 @@ def _controls(desk: Desk, rules: Rules, entity: str, key: str, trigger: str) -> 
         return [
             name, Control("on", "trigger", _("When"), required=True, entity=entity),
             Control("if", "condition", _("Only if"), _("Without a condition it happens every time."), entity=entity, result="bool"),
-            actions_control("do", _("Then"), entity, required=True, before_save=trigger == "before_save"), switched, _place(desk, rules, key),
+            actions_control("do", _("Then"), entity, required=True, before_save=trigger == "before_save", may_wait=trigger != "before_save"), switched,
+            Control("stop", "bool", _("Then no further rule"), _("Later rules for the same event do not run after this one."), default=False, advanced=True),
+            Control("on_error", "choice", _("When a step fails"), default="undo", choices=_words_of("on_error"), advanced=True),
+            Control("overlap", "choice", _("While a run for the record waits"), default="each", choices=_words_of("overlap"), advanced=True), _place(desk, rules, key),
         ]  # fmt: skip
     return [
         name, Control("cron", "times", _("When"), required=True),
@@ -138,6 +144,10 @@ def _controls(desk: Desk, rules: Rules, entity: str, key: str, trigger: str) -> 
         Control("once_per", "choice", _("At most, for each record"), _("However often it runs, a record is not done twice within this time."), False, "run", tuple(Choice(k, str(t)) for k, t in ONCE)),
         actions_control("do", _("Then, for each record"), entity, required=True), switched, _place(desk, rules, key),
     ]  # fmt: skip
+
+
+def _words_of(name: str) -> tuple[Choice, ...]:
+    return tuple(Choice(value, str(choice_word("automation", name, value))) for value in fixed_values("automation", name))
 
 
 def _place(desk: Desk, rules: Rules, key: str) -> Control:
@@ -183,8 +193,11 @@ async def _form(
     controls = _controls(desk, rules, str(raw.get("entity")), key, str((values.get("on") or {}).get("trigger")))
     shown = {("cron" if path == "every.cron" else path): text for path, text in errors.items()}
     name = desk.words(raw.get("label"), key) if key else str(rules.new)
+    trigger = str((values.get("on") or {}).get("trigger") or "create")
+    flow = flow_of(desk, "do", str(raw.get("entity")), values.get("do"), shown, before_save=trigger == "before_save", may_wait=trigger != "before_save") if rules is AUTOMATIONS else None
+    start = {"title": trigger_words(desk, entity, values.get("on") or {"trigger": "create"}), "condition": conditions.in_words(desk.ctx, entity, values.get("if"))} if flow else None
     return await desk.page(
-        "settings/design_flow/rule", rules.section, status=status, rules=_named(rules), title=name, key=key, entity_key=str(raw.get("entity")), mark=mark,
+        "settings/design_flow/rule", rules.section, flow=flow, start=start, status=status, rules=_named(rules), title=name, key=key, entity_key=str(raw.get("entity")), mark=mark,
         entity=desk.words(entity.defn.plural, entity.key) if entity else str(raw.get("entity")), entity_url=f"/settings/entities/{entity.key}" if entity else "",
         drawn=await draw(desk, controls, values, shown), problems=left_over(shown, controls), action=f"{rules.url}/{key or 'new'}",
         broken=[str(p.message) for p in desk.problems_at(rules.path(key))] if key and not errors else [],
@@ -216,17 +229,13 @@ async def new(request: Request) -> Response[Any]:
     key = request.query_params.get("entity", "")
     if key in desk.config.entities:
         return await _form(desk, rules, {"entity": key}, {"after": _behind(desk, rules, "")}, {}, mark="")
-    tiles = [{"url": f"{rules.url}/new?entity={e.key}", "icon": e.defn.icon, "text": desk.words(e.defn.plural, e.key), "note": desk.words(e.defn.description)} for e in desk.config.entities.values()]
-    return await desk.page("settings/design_flow/choose", rules.section, title=str(rules.new), question=_("Which records is it about?"), tiles=tiles, back=rules.url, back_text=str(rules.title))
+    return await ask_entity(desk, rules.section, desk.config.entities.values(), title=str(rules.new), back_text=str(rules.title))
 
 
 @post(_urls("/new"), status_code=200)
 async def create(request: Request) -> Response[Any]:
     desk, rules = await open_desk(request), _rules_of(request)
-    form = await desk.ask.form()
-    entity = str(form.get("entity") or "")
-    if entity not in desk.config.entities:
-        raise NotFound()
+    entity, form = await entity_and_form(desk)
     return await _save(desk, rules, {"entity": entity}, form)
 
 
@@ -293,7 +302,7 @@ def _columns(desk: Desk, control: Control, trigger: str) -> list[Control]:
 
 def _triggers(entity: Entity | None, chosen: str) -> list[TriggerType]:
     """In the order in which people think of them; moving along a pipeline only where there is one."""
-    order = ("create", "update", "transition", "before_save", "delete", "restore")
+    order = ("create", "update", "transition", "date_reached", "child_change", "message", "before_save", "button", "delete", "restore", "login")
     found = sorted(trigger_types, key=lambda k: (order.index(k.key) if k.key in order else len(order), k.key))
     return [k for k in found if k.key == chosen or entity is None or entity.pipeline is not None or not _needs_stages(k)]
 
@@ -314,8 +323,26 @@ def trigger_words(desk: Desk, entity: Entity | None, on: Mapping[str, Any]) -> s
     if on.get("from") or on.get("to"):
         ends = [(pipeline.stage(key) if pipeline and key else None, key) for key in (on.get("from"), on.get("to"))]
         details.append(" → ".join(desk.words(stage.label, stage.key) if stage else str(key or "…") for stage, key in ends))
+    if on.get("date"):
+        details.append(date_words(desk.words(fields[on["date"]].label, on["date"]) if on["date"] in fields else str(on["date"]), on))
     detail = listed(d for d in details if d)
     return titled(name, detail) if detail else name
+
+
+def date_words(name: str, on: Mapping[str, Any]) -> str:
+    """A date and how far from it: “Due, 3 days before”."""
+    parts = [name]
+    for key in ("days", "hours"):
+        count = on.get(key)
+        if isinstance(count, int) and count:
+            size = abs(count)
+            if key == "days":
+                parts.append(ngettext("%(count)s day before", "%(count)s days before", size) if count < 0 else ngettext("%(count)s day after", "%(count)s days after", size))
+            else:
+                parts.append(ngettext("%(count)s hour before", "%(count)s hours before", size) if count < 0 else ngettext("%(count)s hour after", "%(count)s hours after", size))
+    if on.get("at"):
+        parts.append(_("at %(time)s", time=str(on["at"])))
+    return listed(parts)
 
 
 router = Router("", route_handlers=[listing, reorder, switch, new, create, show, save, ask_remove, remove])

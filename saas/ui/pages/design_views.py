@@ -33,7 +33,7 @@ from saas.ui.views import Choice
 LIST = "/settings/views"
 NEW = f"{LIST}/new-view"
 SHOWN_ROWS, SHOWN_CARDS = 8, 4
-ONLY = {"list": ("columns", "group", "page_size"), "board": ("board.by", "board.sum", "board.card")}  # what the other kind does not have
+ONLY = {"list": ("columns", "group", "page_size", "panel"), "board": ("board.by", "board.sum", "board.card")}  # what the other kind does not have
 BOARD_TYPES = ("pipeline", "option")
 
 
@@ -217,6 +217,7 @@ def _controls(desk: Desk, entity: Entity) -> list[Control]:
         Control("sort", "orders", _("Order"), entity=entity.key),
         Control("group", "choice", _("Group rows by"), choices=groups, show_if=a_list, more={"empty": _("No groups")}),
         Control("page_size", "number", _("Rows on a page"), default=50, show_if=a_list, more={"min": 5, "max": 200}),
+        Control("panel", "bool", _("Records open beside the list"), _("People look for, make, change and delete them on one screen."), default=False, show_if=a_list),
         Control("roles", "choices", _("For which roles"), _("None ticked: for everybody."), choices=role_choices(desk)),
         Control("default", "bool", _("Shown first when people open the page"), default=False),
     ]  # fmt: skip

@@ -10,26 +10,19 @@ from litestar import Request, Response, Router, get, post
 from saas.db import current_database
 from saas.errors import AppError, Conflict, InvalidInput
 from saas.i18n import gettext as _
-from saas.runtime.archive.asking import require_admin
 from saas.runtime.permissions import require_active
 from saas.tenants import domains, get_tenant
 from saas.tenants.domains import Domain
 from saas.tenants.links import own_address_of
 from saas.ui import formats
-from saas.ui.guards import Ask, html, redirect, signed_in, site_of
-from saas.ui.pages.settings import show_settings
+from saas.ui.guards import Ask, html, redirect, site_of
+from saas.ui.pages.settings import open_as_admin, show_settings
 from saas.ui.views import Toast
-
-
-async def _open(request: Request) -> Ask:
-    ask = await signed_in(request)
-    require_admin(ask.ctx)
-    return ask
 
 
 @get("/settings/domain")
 async def domain(request: Request) -> Response[Any]:
-    return await _page(await _open(request))
+    return await _page(await open_as_admin(request))
 
 
 async def _page(ask: Ask, *, typed: str = "", error: str = "", status: int = 200) -> Response[Any]:
@@ -61,7 +54,7 @@ def _row(ask: Ask, found: Domain) -> dict[str, Any]:
 
 @post("/settings/domain", status_code=200)
 async def add(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     require_active(ask.ctx)
     typed = str((await ask.form()).get("name") or "").strip()[:300]
     try:
@@ -74,7 +67,7 @@ async def add(request: Request) -> Response[Any]:
 
 @post("/settings/domain/check", status_code=200)
 async def check(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     name = str((await ask.form()).get("name") or "")
     change = await domains.check_now(ask.ctx.tenant_id, name, actor_id=ask.ctx.user_id)
     state = next((d.status for d in await domains.list_domains(ask.ctx.tenant_id) if d.name == name), "")
@@ -87,7 +80,7 @@ async def check(request: Request) -> Response[Any]:
 
 @post("/settings/domain/main", status_code=200)
 async def make_main(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     require_active(ask.ctx)
     form = await ask.form()
     await domains.set_main(ask.ctx.tenant_id, str(form.get("main") or ""), redirects=form.get("redirects") == "on", actor_id=ask.ctx.user_id)
@@ -96,7 +89,7 @@ async def make_main(request: Request) -> Response[Any]:
 
 @post("/settings/domain/remove", status_code=200)
 async def remove(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     name = str((await ask.form()).get("name") or "")
     await domains.remove_domain(ask.ctx.tenant_id, name, actor_id=ask.ctx.user_id)
     if site_of(request).host.rsplit(":", 1)[0].lower().removesuffix(".") == name:  # nothing answers here any more

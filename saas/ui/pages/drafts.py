@@ -18,6 +18,7 @@ from saas.errors import AppError, Conflict, InvalidDefinition, NotFound, Permiss
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
 from saas.metadata import drafts, edits, fixes, store
+from saas.metadata.anatomy import DESCRIBED
 from saas.metadata.definition_words import words_at
 from saas.metadata.evolve import Change, compare
 from saas.metadata.merge import Conflict as Conflicting
@@ -75,7 +76,7 @@ def page_of(raw: Mapping[str, Any], path: str) -> str:
     section, key = keys[0] if keys else "", keys[1] if len(keys) > 1 else ""
     pages = {
         "entities": "entities", "option_sets": "option-sets", "pipelines": "pipelines", "roles": "roles", "reports": "reports", "dashboards": "dashboards", "automations": "automations",
-        "schedules": "schedules", "examples": "examples",
+        "schedules": "schedules", "approvals": "approvals", "examples": "examples", **{s: s.replace("_", "-") for s in DESCRIBED.values()},
     }  # fmt: skip
     if section in ("views", "layouts") and ":" in key:
         entity, _colon, name = key.partition(":")

@@ -11,10 +11,12 @@ from litestar import Request, Response, Router, get
 from litestar.params import FromPath
 
 from saas.i18n import gettext as _
+from saas.i18n import pick
 from saas.metadata.models import WidgetDef
 from saas.runtime import Context
 from saas.runtime.first_steps import shown_to
 from saas.runtime.reports import list_dashboards, list_reports, load_dashboard, load_report, report_sheets
+from saas.runtime.statements import statements_of
 from saas.ui.guards import signed_in
 from saas.ui.render import markup
 from saas.ui.shell import home_url
@@ -78,6 +80,7 @@ async def index(request: Request) -> Response[Any]:
         pass
     items = [Link(d["label"], f"/dashboards/{d['key']}", "dashboard") for d in list_dashboards(ask.ctx)]
     items += [Link(r["label"], f"/reports/{r['key']}", "chart-bar", note=r["description"]) for r in list_reports(ask.ctx)]
+    items += [Link(pick(s.label, ask.ctx.locale), f"/statements/{s.key}", "file-text", note=pick(s.description, ask.ctx.locale)) for s in statements_of(ask.ctx)]
     return ask.page("reports/index.html", items=items, empty=_nothing())
 
 

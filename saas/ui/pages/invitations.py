@@ -15,9 +15,10 @@ from saas.i18n import LOCALES, pick
 from saas.i18n import gettext as _
 from saas.runtime import invitations, permissions
 from saas.tenants import list_departments
+from saas.tenants.ids import uuid_of
 from saas.tenants.mail import mail_is_sent
 from saas.ui.guards import Ask
-from saas.ui.pages.settings import open_settings, show_settings, uuid_of
+from saas.ui.pages.settings import open_settings, show_settings
 from saas.ui.views import Choice, Toast
 
 FIELDS = ("email", "name", "roles", "department", "locale")

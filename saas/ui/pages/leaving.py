@@ -18,27 +18,21 @@ from saas.errors import Conflict
 from saas.i18n import gettext as _
 from saas.i18n import ngettext
 from saas.runtime import archive
-from saas.runtime.archive.asking import HOURS, require_admin
+from saas.runtime.archive.asking import HOURS
 from saas.tenants import keep_tenant, request_deletion
 from saas.tenants.leaving import GRACE_DAYS
 from saas.ui import formats
-from saas.ui.guards import Ask, signed_in
-from saas.ui.pages.settings import show_settings
+from saas.ui.guards import Ask
+from saas.ui.pages.settings import open_as_admin, show_settings
 from saas.ui.settings_views import job_status
 from saas.ui.views import Toast
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
-async def _open(request: Request) -> Ask:
-    ask = await signed_in(request)
-    require_admin(ask.ctx)
-    return ask
-
-
 @get("/settings/everything")
 async def everything(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     rows = [_row(ask, ready) for ready in await archive.list_archives(ask.ctx)]
     running = any(row["live"] for row in rows)
     if ask.target == "archives":
@@ -71,14 +65,14 @@ def size_text(size: int) -> str:
 
 @post("/settings/everything", status_code=200)
 async def export_everything(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     await archive.start_archive(ask.ctx)
     return ask.redirect("/settings/everything", Toast(_("The archive is being made. You will get a message when it is ready.")))
 
 
 @get("/settings/everything/{job_id:uuid}")
 async def fetch_everything(request: Request, job_id: FromPath[UUID]) -> Stream:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     found = await archive.archive_of(ask.ctx, job_id)
     return Stream(found.chunks(), media_type=found.content_type, headers={**found.headers, "Cache-Control": "private, no-store"})
 
@@ -88,7 +82,7 @@ async def fetch_everything(request: Request, job_id: FromPath[UUID]) -> Stream:
 
 @get("/settings/leave")
 async def leave(request: Request) -> Response[Any]:
-    return await _leave_page(await _open(request))
+    return await _leave_page(await open_as_admin(request))
 
 
 async def _leave_page(ask: Ask, *, error: str = "", typed: str = "", status: int = 200) -> Response[Any]:
@@ -100,7 +94,7 @@ async def _leave_page(ask: Ask, *, error: str = "", typed: str = "", status: int
 
 @post("/settings/leave", status_code=200)
 async def ask_deletion(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     typed = str((await ask.form()).get("name") or "")
     if typed.strip() != ask.ctx.tenant.name.strip():
         return await _leave_page(ask, error=_("This is not the name of the workspace."), typed=typed, status=422)
@@ -113,7 +107,7 @@ async def ask_deletion(request: Request) -> Response[Any]:
 
 @post("/settings/leave/undo", status_code=200)
 async def stay(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     try:
         await keep_tenant(ask.ctx.tenant_id, actor_id=ask.ctx.user_id, request_id=ask.ctx.request_id)
     except Conflict as error:

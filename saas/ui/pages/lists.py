@@ -10,17 +10,23 @@ from litestar.params import FromPath
 
 from saas.errors import AppError, BadRequest, InvalidInput, NotFound
 from saas.i18n import gettext as _
-from saas.i18n import lazy, ngettext, pick, sentences
+from saas.i18n import lazy, ngettext, pick, sentences, titled
 from saas.metadata.config import Entity
-from saas.runtime import Context, execute, permissions
+from saas.runtime import Context, charts, execute, permissions
 from saas.runtime import operations as ops
+from saas.runtime.bulk import bulk as bulk_act
+from saas.runtime.bulk import person_of
 from saas.runtime.forms import form_state
 from saas.runtime.records import entity_of
 from saas.runtime.views import delete_view, save_view
 from saas.ui import filters
+from saas.ui.charts import drawing
 from saas.ui.forms import Drawing, form_values
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.listing import is_uuid, open_listing
+from saas.ui.pages.handing_over import page as hand_over_page
+from saas.ui.pages.merging import merge_url
+from saas.ui.pages.messages import sending_page
 from saas.ui.views import BulkView, Choice, Empty, ListView, Toast
 
 MOST_AT_ONCE = 200
@@ -37,6 +43,10 @@ async def index(request: Request, entity: FromPath[str]) -> Response[Any]:
             return ask.redirect(f"/r/{found.key}/board?view={listing.view.key}")
         if "add_field" in request.query_params:
             return _add_filter(ask, listing.state, request.query_params, found)
+        listing.opened = request.query_params.get("open", "")
+        if ask.target == "panel":
+            panel = await listing.panel(conn)
+            return ask.fragment("records/_panel.html", panel=panel) if panel else ask.redirect(listing.here)
         view = await listing.list_view(conn, adding=request.query_params.get("adding"))
     return _answer(ask, "records/index.html", "records/_list.html", view)
 
@@ -52,6 +62,23 @@ async def board(request: Request, entity: FromPath[str]) -> Response[Any]:
             return _add_filter(ask, listing.state, request.query_params, found)
         view = await listing.board_view(conn, adding=request.query_params.get("adding"))
     return ask.page("records/board.html", list=view)
+
+
+@get("/r/{entity:str}/charts/{key:str}", limit="report")
+async def chart(request: Request, entity: FromPath[str], key: FromPath[str]) -> Response[Any]:
+    """A drawing of the records that the view, the search and the filters leave."""
+    ask = await signed_in(request)
+    found = entity_of(ask.ctx, entity)
+    wanted = next((c for c in charts.beside_list(ask.ctx, found) if c.key == key), None)
+    if wanted is None:
+        raise NotFound()
+    async with ask.work() as conn:
+        listing = await open_listing(conn, ask.ctx, found, f"/r/{found.key}/charts/{key}", request.query_params, kind="list")
+        if "add_field" in request.query_params:
+            return _add_filter(ask, listing.state, request.query_params, found)
+        view = ListView(**await listing.common(conn, request.query_params.get("adding")))
+        drawn = await drawing(ask.ctx, wanted, filter_=filters.filter_json(ask.ctx, found, listing.state), q=listing.state.q or None, view=listing.view.key)
+    return ask.page("records/chart.html", list=view, drawing=drawn)
 
 
 def _answer(ask: Ask, page: str, part: str, view: ListView) -> Response[Any]:
@@ -92,7 +119,8 @@ async def recycle_bin(request: Request, entity: FromPath[str]) -> Response[Any]:
 
 @post("/r/{entity:str}/bulk", status_code=200)
 async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
-    """One act on the ticked records, each through the door; all or nothing. `act`: delete, edit, transition:<key>."""
+    """One act on the ticked records, each through the door; all or nothing, but for claiming and giving back, where others are at work
+    at the same moment. `act`: delete, edit, transition:<key>, claim, release, assign."""
     ask = await signed_in(request)
     ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
     ids = tuple(dict.fromkeys(str(v) for v in form.getall("ids", []) if is_uuid(str(v))))[:MOST_AT_ONCE]
@@ -100,7 +128,16 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
     if not ids:
         return ask.redirect(back, Toast(_("Tick at least one record first."), "warn"))
     kind, _colon, key = act.partition(":")
-    permissions.require(ctx, "delete" if kind == "delete" else "bulk", found.key)
+    if kind == "merge":
+        return ask.redirect(merge_url(found.key, list(ids), ids[0], back))
+    if act == "send":
+        return await sending_page(ask, found.key, ids, "", {})
+    if kind in ("claim", "release"):
+        return await _pool_act(ask, found, kind, ids, back)
+    if kind != "transition" or not any(r.bulk for r in permissions.entity_rights(ctx, found.key)):  # a reviewer moves what others wrote
+        permissions.require(ctx, "delete" if kind == "delete" else "bulk", found.key)
+    if kind == "transfer":
+        return await hand_over_page(ask, found, request, ids, {"owner": None})
     view = await _bulk_view(ask, found, act, ids, back, form)
     confirmed = form.get("confirmed") and not form.get("choose") and (kind != "edit" or view.field)
     if not confirmed:
@@ -126,6 +163,20 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
     return ask.redirect(back, Toast(ngettext("%(count)s record changed", "%(count)s records changed", done)))
 
 
+async def _pool_act(ask: Ask, entity: Entity, kind: str, ids: tuple[str, ...], back: str) -> Response[Any]:
+    report = await bulk_act(ask.ctx, entity.key, kind, ids=[UUID(i) for i in ids])
+    done, failed = report["done"], report["failed_count"]
+    if kind == "claim":
+        text = ngettext("%(count)s record is yours now", "%(count)s records are yours now", done)
+    else:
+        text = ngettext("%(count)s record is back in the pool", "%(count)s records are back in the pool", done)
+    found = [Toast(text)] if done else []
+    if failed:
+        why = sentences(dict.fromkeys(f["message"] for f in report["failed"]))
+        found.append(Toast(titled(ngettext("%(count)s record was left as it is", "%(count)s records were left as they are", failed), why), "warn"))
+    return ask.redirect(back, *found)
+
+
 class _Undo(Exception):
     """Leaves the transaction, so that none of the records is changed."""
 
@@ -142,6 +193,8 @@ def _operation(ctx: Context, entity: Entity, kind: str, key: str, record_id: UUI
         return ops.Delete(entity=entity.key, id=record_id)
     if kind == "transition":
         return ops.Transition(entity=entity.key, id=record_id, key=key)
+    if kind == "assign":
+        return ops.Assign(entity=entity.key, id=record_id, to=person_of(form_values(ctx, entity, form, ["owner"]).get("owner")))
     if kind == "edit":
         field = str(form.get("field") or "")
         return ops.Update(entity=entity.key, id=record_id, values=form_values(ctx, entity, form, [field]))
@@ -164,18 +217,20 @@ async def _bulk_view(ask: Ask, entity: Entity, act: str, ids: tuple[str, ...], b
             raise NotFound()
         label = pick(transition.label, ctx.locale)
         return BulkView(title=label, text=ngettext("Do this with %(count)s record?", "Do this with %(count)s records?", count), submit=label, **data)
-    if kind != "edit":
+    if kind not in ("edit", "assign"):
         raise BadRequest(lazy("There is no such act."), field="act")
     state = await form_state(ctx, entity.key)
     open_fields = [k for k, s in state.fields.items() if s.access == "write" and (not entity.fields[k].system or k == "owner")]
-    chosen = str(form.get("field") or "")
-    chosen = chosen if chosen in open_fields else ""
+    chosen = "owner" if kind == "assign" and entity.defn.owned else str(form.get("field") or "")
+    chosen = chosen if chosen in open_fields or kind == "assign" else ""
     control = None
     if chosen:
         async with ask.work() as conn:
             drawing = Drawing(ctx, entity, state, prefix="bulk", typed=form_values(ctx, entity, form, [chosen]))
             await drawing.load(conn, [chosen])
-            control = (await drawing.field(chosen, required=False)).html
+            control = (await drawing.field(chosen, required=kind == "assign", force=kind == "assign")).html
+    if kind == "assign":
+        return BulkView(title=_("Assign"), text=ngettext("Who shall be responsible for %(count)s record?", "Who shall be responsible for %(count)s records?", count), control=control, submit=_("Assign"), **data)
     fields = tuple(Choice(k, pick(entity.fields[k].label, ctx.locale)) for k in open_fields)
     return BulkView(title=_("Edit records"), text=ngettext("Set one field of %(count)s record.", "Set one field of %(count)s records.", count), fields=fields, field=chosen, control=control, submit=_("Save") if chosen else "", **data)
 
@@ -207,7 +262,7 @@ async def create_view(request: Request, entity: FromPath[str]) -> Response[Any]:
             listing = await open_listing(conn, ctx, found, f"/r/{found.key}", query, kind="list")
             parts = [p for p in (listing.view.filter if listing.state.view else None, filters.filter_json(ctx, found, listing.state)) if p]
             definition = {
-                "columns": listing.columns(), "sort": list(listing.sort()), "page_size": listing.limit(),
+                "columns": listing.columns(), "sort": list(listing.sort()), "page_size": listing.limit(), "panel": listing.view.panel,
                 "filter": {"and": [p if isinstance(p, dict) else {"expr": p} for p in parts]} if len(parts) > 1 else (parts[0] if parts else None),
             }  # fmt: skip
             key = await save_view(conn, ctx, found, str(form.get("name") or ""), definition, shared=form.get("shared") == "1")
@@ -235,4 +290,4 @@ async def remove_view(request: Request, entity: FromPath[str], key: FromPath[str
     return ask.redirect(f"/r/{found.key}", Toast(_("View deleted")))
 
 
-router = Router("", route_handlers=[index, board, recycle_bin, bulk, new_view, create_view, confirm_delete_view, remove_view])
+router = Router("", route_handlers=[index, board, chart, recycle_bin, bulk, new_view, create_view, confirm_delete_view, remove_view])

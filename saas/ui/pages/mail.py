@@ -3,7 +3,6 @@ operator that the mail server is away. Where no mail is sent, they pass on the l
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from saas.tenants import record_audit
 from saas.tenants.mail import get_mail, list_mail, mail_is_sent
 from saas.ui import settings_views as views
 from saas.ui.guards import Ask
-from saas.ui.pages.settings import PAGE, open_settings, show_settings
+from saas.ui.pages.settings import PAGE, moment_of, open_settings, show_settings
 
 PART = "audit"
 
@@ -25,7 +24,7 @@ PART = "audit"
 @get("/settings/mail")
 async def mail(request: Request) -> Response[Any]:
     ask = await open_settings(request, PART)
-    found = await list_mail(ask.ctx.tenant_id, limit=PAGE, before=_moment(request.query_params.get("before", "")))
+    found = await list_mail(ask.ctx.tenant_id, limit=PAGE, before=moment_of(request.query_params.get("before", "")))
     next_url = f"/settings/mail?before={found[-1]['created_at'].isoformat().replace('+00:00', 'Z')}" if len(found) == PAGE else ""
     return await show_settings(ask, "mail", "mail", rows=views.mail(ask.ctx, found), next_url=next_url, is_sent=mail_is_sent())
 
@@ -53,14 +52,6 @@ async def _message(ask: Ask, mail_id: UUID, *, shown: bool) -> Response[Any]:
     found = await get_mail(ask.ctx.tenant_id, mail_id)
     may_show = permissions.is_admin(ask.ctx) and bool(found["body_text"])
     return await show_settings(ask, "message", "mail", mail=views.mail(ask.ctx, [found])[0], text=found["body_text"] if shown and may_show else "", may_show=may_show and not shown)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 router = Router("", route_handlers=[mail, message, message_text])

@@ -14,7 +14,6 @@ from litestar.params import FromPath
 from saas.errors import (
     AppError,
     Conflict,
-    FieldProblem,
     InvalidInput,
     PermissionDenied,
     SecondFactorNeeded,
@@ -81,7 +80,7 @@ async def enable(request: Request) -> Response[Any]:
         codes = await enable_operator_factor(me.id, sealed, str(form.get("code") or ""), keep=me.session_id)
     except InvalidInput as error:
         offer = same_offer_again(sealed, me.id, account=me.email, issuer=ISSUER)
-        return await _factor_page(console, offer=offer, errors=_words(error), status=422)
+        return await _factor_page(console, offer=offer, errors=error.by_field(), status=422)
     except Conflict as error:
         return await _factor_page(console, errors={"": str(error.message)}, status=409)
     await note_act(me, "second_factor.enabled", ip=console.ip)
@@ -116,10 +115,6 @@ async def download_codes(request: Request) -> Response[Any]:
     return Response("\r\n".join(lines), media_type=MediaType.TEXT, headers={"content-disposition": 'attachment; filename="recovery-codes-operator.txt"', "cache-control": "no-store"})
 
 
-def _words(error: InvalidInput) -> dict[str, str]:
-    return {p.field: str(p.message) for p in error.problems if isinstance(p, FieldProblem)}
-
-
 # ---- one's own password ----------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +139,7 @@ async def change_password(request: Request) -> Response[Any]:
     except Wrong:
         return _password_page(console, errors={"current": _("The password is wrong")}, status=422)
     except InvalidInput as error:
-        return _password_page(console, errors=_words(error), status=422)
+        return _password_page(console, errors=error.by_field(), status=422)
     except TooManyRequests as error:
         return _password_page(console, errors={"": str(error.message)}, status=429)
     return console.redirect("/", Toast(_("Password changed. You were signed out everywhere else.")))
@@ -178,7 +173,7 @@ async def add(request: Request) -> Response[Any]:
     try:
         await create_operator(values["email"], str(form.get("password") or ""), name=values["name"], role=values["role"] or "full")
     except InvalidInput as error:
-        return await _list(console, values=values, errors=_words(error), status=422)
+        return await _list(console, values=values, errors=error.by_field(), status=422)
     except Conflict as error:
         return await _list(console, values=values, errors={"email": str(error.message)}, status=409)
     await note_act(console.operator, "operator.created", ip=console.ip, data={"email": values["email"].lower(), "role": values["role"] or "full"})

@@ -56,7 +56,7 @@ async def announce(request: Request) -> Response[Any]:
         tenants = tuple([(await find_tenant(slug)).id for slug in values["tenants"].replace(",", " ").split()])
         made = await platform.announce(values["kind"], {"en": values["text_en"], "zh_CN": values["text_zh_CN"]}, begin, end, plans=tuple(values["plans"]), tenants=tenants, operator_id=console.operator.id)
     except InvalidInput as error:
-        return await _page(console, values=values, errors={p.field: str(p.message) for p in error.problems if isinstance(p, FieldProblem)}, status=422)
+        return await _page(console, values=values, errors=error.by_field(), status=422)
     except AppError as error:
         return await _page(console, values=values, errors={"tenants": str(error.message)}, status=422)
     await note_act(console.operator, "announcement.made", ip=console.ip, data={"id": str(made), "after": values})

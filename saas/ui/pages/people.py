@@ -14,12 +14,14 @@ from saas.errors import AppError, Conflict, FieldProblem, InvalidInput, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import lazy, ngettext, pick
 from saas.runtime import invitations, permissions, succession
+from saas.runtime.approvals.leaving import hand_over_tasks
 from saas.runtime.jobs import JobInfo
-from saas.tenants import create_user, list_departments, list_users, set_password, update_user
+from saas.tenants import create_user, list_departments, list_users, set_password, update_user, verification_of
+from saas.tenants.ids import uuid_of
 from saas.tenants.mail import mail_is_sent
 from saas.ui import settings_views as views
 from saas.ui.guards import Ask
-from saas.ui.pages.settings import open_settings, show_settings, uuid_of
+from saas.ui.pages.settings import open_settings, show_settings
 from saas.ui.views import Choice, Toast
 
 
@@ -59,7 +61,7 @@ async def _user_form(ask: Ask, person: dict[str, Any] | None, typed: Mapping[str
     departments = [Choice(str(d["id"]), "  " * d["depth"] + pick(d["name"], ctx.locale), str(d["id"]) == chosen) for d in await list_departments(ctx.tenant_id)]
     gone = await _gone(ask, person) if person and person["status"] != "active" else None
     return await show_settings(
-        ask, "user", "users", status=status, gone=gone, person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
+        ask, "user", "users", segmented=any(e.defn.segment_field for e in ctx.config.entities.values()), status=status, gone=gone, resets_item=bool(person) and person["id"] != ctx.user_id and await verification_of(ctx.tenant_id, person["id"]) == "set", person=person, values=values, people=people, departments=departments, errors={k: errors.get(k, "") for k in ("email", "name", "password", "roles", "department", "")},
         roles=[Choice(r.key, pick(r.label, ctx.locale), r.key in roles) for r in ctx.config.bundle.roles], action=f"/settings/users/{person['id']}" if person else "/settings/users/new",
     )  # fmt: skip
 
@@ -88,10 +90,14 @@ async def save_user(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
         _check_roles(ask, typed["roles"], person["role_keys"])
         if user_id == ask.ctx.user_id and (typed["status"] != "active" or (not any(ask.ctx.config.roles[r].admin for r in typed["roles"] if r in ask.ctx.config.roles) and permissions.is_admin(ask.ctx))):
             raise InvalidInput([FieldProblem("roles", "own_rights", lazy("You cannot take away your own access. Ask another administrator."))])
+        if password and user_id == ask.ctx.user_id and await verification_of(ask.ctx.tenant_id, user_id):
+            raise InvalidInput([FieldProblem("password", "verification", lazy("Change your own password on your profile page, with your verification item."))])
         async with tenant_transaction(ask.ctx.tenant_id) as conn:
             if typed["status"] != "active" or not any(ask.ctx.config.roles[r].admin for r in typed["roles"]):
                 await succession.require_other_admin(conn, ask.ctx, user_id)
             await update_user(ask.ctx.tenant_id, user_id, {"name": typed["name"], "title": typed["title"], "phone": typed["phone"], "status": typed["status"], "role_keys": typed["roles"], **changes}, actor_id=ask.ctx.user_id)
+            if typed["status"] != "active" == person["status"]:
+                await hand_over_tasks(conn, ask.ctx, user_id, None)
             if password:
                 await set_password(ask.ctx.tenant_id, user_id, password, must_change=user_id != ask.ctx.user_id, keep_session=ask.session.id, actor_id=ask.ctx.user_id)
     except (InvalidInput, Conflict, PlanLimitReached) as error:

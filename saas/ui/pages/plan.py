@@ -42,7 +42,7 @@ async def plan(request: Request) -> Response[Any]:
     names, columns = views.plans(ctx, lines)
     ends = ctx.tenant.trial_ends_at
     return await show_settings(
-        ask, "plan", "plan", facts=views.facts(ctx, formats.full(ctx, ends) if ends is not None and ends > ctx.now else ""), bars=views.bars(lines),
+        ask, "plan", "plan", facts=views.facts(ctx, formats.full(ctx, ends) if ends is not None and ends > ctx.real_now else ""), bars=views.bars(lines),
         chart=views.chart(days, shown, ctx), table=views.rows(days, shown), charts=[Choice(key, str(name), key == shown) for key, name in views.CHARTS.items()],
         limits=names, plans=columns, payment=_payment_page(),
     )  # fmt: skip

@@ -13,7 +13,6 @@ from litestar.enums import MediaType
 
 from saas.errors import (
     Conflict,
-    FieldProblem,
     InvalidInput,
     NotAuthenticated,
     NotFound,
@@ -22,6 +21,7 @@ from saas.errors import (
     WrongCode,
 )
 from saas.i18n import gettext as _
+from saas.runtime import logins
 from saas.tenants import (
     Offer,
     are_recovery_codes,
@@ -45,6 +45,7 @@ from saas.ui.guards import (
     SESSION_COOKIE,
     Ask,
     add_cookie,
+    client_ip,
     cookies_of,
     html,
     local_path,
@@ -99,7 +100,7 @@ async def enable(request: Request) -> Response[Any]:
         codes = await enable_second_factor(ask.ctx.tenant_id, user.id, sealed, str(form.get("code") or ""))
     except InvalidInput as error:
         offer = same_offer(ask.ctx.tenant_id, user.id, sealed, account=user.email, issuer=ask.ctx.tenant.name)
-        return await _page(ask, offer=offer, errors=_words(error), status=422)
+        return await _page(ask, offer=offer, errors=error.by_field(), status=422)
     except Conflict as error:
         return await _page(ask, errors={"": str(error.message)}, status=409)
     return await _page(ask, codes=codes)
@@ -134,11 +135,11 @@ async def _confirmed(ask: Ask) -> Response[Any] | None:
     assert ctx.user_id is not None
     if await get_second_factor(ctx.tenant_id, ctx.user_id) is None:
         raise NotFound()
-    ip = ask.request.client.host if ask.request.client else ""
+    ip = client_ip(ask.request)
     try:
         await confirm_person(ctx.tenant_id, ctx.user_id, str(form.get("password") or ""), str(form.get("code") or ""), ip)
     except InvalidInput as error:
-        return await _page(ask, errors=_words(error), status=422)
+        return await _page(ask, errors=error.by_field(), status=422)
     except TooManyRequests as error:
         return await _page(ask, errors={"": str(error.message)}, status=429)
     return None
@@ -155,10 +156,6 @@ async def download_codes(request: Request) -> Response[Any]:
     lines = [_("Recovery codes of %(name)s", name=ask.ctx.tenant.name), ask.ctx.user.email, _("Each opens once, in place of a code from the app."), "", *codes, ""]
     headers = {"content-disposition": f'attachment; filename="recovery-codes-{quote(ask.ctx.tenant.slug)}.txt"', "cache-control": "no-store"}
     return Response("\r\n".join(lines), media_type=MediaType.TEXT, headers=headers)
-
-
-def _words(error: InvalidInput) -> dict[str, str]:
-    return {p.field: str(p.message) for p in error.problems if isinstance(p, FieldProblem)}
 
 
 # ---- signing in ----------------------------------------------------------------------------------------------------------
@@ -186,12 +183,13 @@ async def enter_code(request: Request) -> Response[Any]:
         raise NotFound()
     form = await request.form()
     next_ = local_path(str(form.get("next") or ""))
-    ip, agent = request.client.host if request.client else "", request.headers.get("user-agent", "")
+    ip, agent = client_ip(request), request.headers.get("user-agent", "")
     code, messages = str(form.get("code") or "")[:200], []
     try:
         if site.tenant is not None:
             user_id = await finish_second_step(site.tenant.id, token or "", code, ip)
             session, _csrf, _expires = await open_session(site.tenant.id, user_id, "web", ip, agent)
+            await logins.signed_in(site.tenant.id, user_id)
             messages = await _few_codes(site.tenant.id, user_id)
         else:
             session, _csrf, _expires = await open_operator_session(await finish_operator_step(token or "", code, ip=ip), "web", ip, agent)

@@ -21,6 +21,7 @@ from saas.errors import AppError, FieldProblem, InvalidInput, NotFound, Permissi
 from saas.i18n import LOCALES, get_locale, pick, set_locale
 from saas.i18n import gettext as _
 from saas.metadata.packs import list_packs
+from saas.runtime import logins
 from saas.tenants import open_session, signups
 from saas.tenants.hand_over import take_hand_over
 from saas.tenants.links import platform_address
@@ -28,7 +29,7 @@ from saas.tenants.mail import mail_is_sent
 from saas.tenants.plans import catalogue
 from saas.tenants.rules import STANDARD
 from saas.tenants.workspaces import send_addresses
-from saas.ui.guards import SESSION_COOKIE, add_cookie, cookies_of, html, page_data, redirect, refuse_foreign, site_of
+from saas.ui.guards import SESSION_COOKIE, add_cookie, client_ip, cookies_of, html, page_data, redirect, refuse_foreign, site_of
 from saas.ui.pack_gallery import gallery
 from saas.ui.pages.sessions import SESSION_SECONDS
 from saas.ui.render import render
@@ -60,10 +61,6 @@ def _apex(request: Request) -> None:
         raise NotFound()
 
 
-def _ip(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 # ---- the landing page --------------------------------------------------------------------------------------------------------
 
 
@@ -88,7 +85,7 @@ async def find(request: Request) -> Response[Any]:
     refuse_foreign(request)
     email = str((await request.form()).get("email") or "").strip()[:254]
     try:
-        await send_addresses(email, request.scope["state"]["locale"], _ip(request))
+        await send_addresses(email, request.scope["state"]["locale"], client_ip(request))
     except TooManyRequests as error:
         return _page(request, "found", status=error.status, email=email, is_sent=True, errors=_words(error), headers={"retry-after": str(error.data["retry_after"])})
     return _page(request, "found", email=email, is_sent=mail_is_sent())
@@ -141,11 +138,11 @@ async def check_address(request: Request) -> Response[Any]:
         if not signups.is_open():
             raise PermissionDenied()
         if whole and slug in ("", typed["proposed"]):
-            found = await signups.propose(typed["company"], _ip(request))
+            found = await signups.propose(typed["company"], client_ip(request))
             slug = typed["proposed"] = found.slug if found else ""
             state = found.state if found else ""
         else:
-            state = (await signups.look_up(slug, _ip(request))).state if slug else ""
+            state = (await signups.look_up(slug, client_ip(request))).state if slug else ""
         said = "" if not state else _("%(host)s is free", host=platform_address("", slug=slug).partition("://")[2]) if state == "free" else str(signups.said_of(state))
     except TooManyRequests as error:
         state, said, status, headers = "wait", str(error.message), error.status, {"retry-after": str(error.data["retry_after"]), "x-reason": quote(str(error.message))}
@@ -174,7 +171,7 @@ async def send(request: Request) -> Response[Any]:
         typed["time_zone"],
     )  # fmt: skip
     try:
-        link = await signups.ask(wanted, known_packs=[p.key for p in list_packs()], ip=_ip(request))
+        link = await signups.ask(wanted, known_packs=[p.key for p in list_packs()], ip=client_ip(request))
     except (InvalidInput, TooManyRequests) as error:
         headers = {"retry-after": str(error.data["retry_after"])} if isinstance(error, TooManyRequests) else None
         return _form(request, typed, errors=_words(error), status=error.status, headers=headers)
@@ -216,7 +213,7 @@ def _stamp_fits(stamp: str) -> bool:
 async def show_confirmation(request: Request, token: FromPath[str]) -> Response[Any]:
     _apex(request)
     try:
-        found = await signups.find(token[:MOST], _ip(request))
+        found = await signups.find(token[:MOST], client_ip(request))
     except (NotFound, TooManyRequests) as error:
         return _over(request, status=error.status)
     _speak(request, found["locale"])
@@ -251,11 +248,11 @@ async def confirm(request: Request, token: FromPath[str]) -> Response[Any]:
     form = await request.form()
     slug, password = str(form.get("slug") or "").strip().lower()[:MOST], str(form.get("password") or "")[:MOST]
     try:
-        found = await signups.find(token[:MOST], _ip(request))
+        found = await signups.find(token[:MOST], client_ip(request))
         _speak(request, found["locale"])
         if found["is_done"]:
             return _over(request, found)
-        url = await request.app.state.open_workspace(token[:MOST], found, password=password, slug=slug, ip=_ip(request))
+        url = await request.app.state.open_workspace(token[:MOST], found, password=password, slug=slug, ip=client_ip(request))
     except (NotFound, TooManyRequests) as error:
         return _over(request, status=error.status)
     except InvalidInput as error:
@@ -274,10 +271,11 @@ async def welcome(request: Request, token: FromPath[str]) -> Response[Any]:
     if tenant is None:
         raise NotFound()
     try:
-        user_id = await take_hand_over(tenant.id, token[:MOST], _ip(request))
+        user_id = await take_hand_over(tenant.id, token[:MOST], client_ip(request))
     except NotFound:
         return redirect(request, "/login")
-    session, _csrf, _expires = await open_session(tenant.id, user_id, "web", _ip(request), request.headers.get("user-agent", ""))
+    session, _csrf, _expires = await open_session(tenant.id, user_id, "web", client_ip(request), request.headers.get("user-agent", ""))
+    await logins.signed_in(tenant.id, user_id)
     response = redirect(request, "/", headers={"referrer-policy": "no-referrer", "cache-control": "no-store"})
     add_cookie(request, response, SESSION_COOKIE, session, seconds=SESSION_SECONDS)
     return response

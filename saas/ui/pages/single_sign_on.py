@@ -13,20 +13,31 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 
 from saas.db import tenant_transaction
-from saas.errors import InvalidInput, NotFound, PermissionDenied, TooManyRequests
+from saas.errors import InvalidInput, PermissionDenied, TooManyRequests
 from saas.i18n import gettext as _
 from saas.i18n import pick
+from saas.runtime import logins
 from saas.runtime import sso as runtime_sso
-from saas.runtime.archive.asking import require_admin
 from saas.runtime.permissions import require_active
 from saas.tenants import TenantRow, auth, list_users, record_audit, sso
+from saas.tenants.ids import uuid_of
 from saas.tenants.links import address_of
 from saas.tenants.sso import Identity, SignInRefused, SingleSignOn
 from saas.tenants.sso.flow import LIFE_SECONDS, redirect_uri
 from saas.ui import formats
-from saas.ui.guards import SESSION_COOKIE, Ask, add_cookie, cookies_of, local_path, redirect, signed_in, site_of
+from saas.ui.guards import (
+    SESSION_COOKIE,
+    Ask,
+    add_cookie,
+    client_ip,
+    cookies_of,
+    local_path,
+    redirect,
+    site_of,
+    tenant_of,
+)
 from saas.ui.pages.sessions import SESSION_SECONDS, login_page
-from saas.ui.pages.settings import show_settings
+from saas.ui.pages.settings import open_as_admin, show_settings
 from saas.ui.views import Choice, Toast
 
 EMPTY_ROWS, MOST_SHOWN = 3, 4000
@@ -34,13 +45,6 @@ FIELDS = ("label", "issuer", "client_id", "client_secret", "email_domains", "def
 
 
 # ---- signing in ----------------------------------------------------------------------------------------------------------
-
-
-def _tenant(request: Request) -> TenantRow:
-    tenant = site_of(request).tenant
-    if tenant is None:
-        raise NotFound()
-    return tenant
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -58,11 +62,11 @@ def _elsewhere(request: Request, tenant: TenantRow, path: str) -> Response[Any] 
 
 @get("/sso/start")
 async def start(request: Request) -> Response[Any]:
-    tenant, next_ = _tenant(request), local_path(request.query_params.get("next"))
+    tenant, next_ = tenant_of(request), local_path(request.query_params.get("next"))
     if (elsewhere := _elsewhere(request, tenant, f"/sso/start?next={quote(next_)}")) is not None:
         return elsewhere
     try:
-        await auth.refuse_flood_of(tenant.id, request.client.host if request.client else "")
+        await auth.refuse_flood_of(tenant.id, client_ip(request))
         started = await sso.begin(tenant, next_=next_)
     except TooManyRequests as error:
         return await login_page(request, next_=next_, error=str(error.message), status=error.status)
@@ -75,8 +79,8 @@ async def start(request: Request) -> Response[Any]:
 
 @get("/sso/callback")
 async def callback(request: Request) -> Response[Any]:
-    tenant, query = _tenant(request), _query(request)
-    ip = request.client.host if request.client else ""
+    tenant, query = tenant_of(request), _query(request)
+    ip = client_ip(request)
     used = sso.flow.cookie_name(query.get("state", ""))
     identity: Identity | None = None
     try:
@@ -87,6 +91,7 @@ async def callback(request: Request) -> Response[Any]:
         else:
             user_id = await runtime_sso.sign_in(tenant, identity, locale=None, ip=ip)
             token = await sso.open_sso_session(tenant.id, user_id, identity.id_token, ip, request.headers.get("user-agent", ""))
+            await logins.signed_in(tenant.id, user_id)
             response = redirect(request, local_path(identity.next))
             add_cookie(request, response, SESSION_COOKIE, token, seconds=SESSION_SECONDS)
     except SignInRefused as error:
@@ -112,7 +117,7 @@ async def _note(tenant: TenantRow, error: SignInRefused, ip: str) -> None:
 @get("/sso/logout")
 async def log_out_there(request: Request) -> Response[Any]:
     """After signing out here: at the provider, too, where it offers that."""
-    tenant = _tenant(request)
+    tenant = tenant_of(request)
     hint = sso.flow.read_hint(tenant.id, cookies_of(request).get("sso_out", ""))
     try:
         url = await sso.log_out_address(tenant, hint)
@@ -126,15 +131,9 @@ async def log_out_there(request: Request) -> Response[Any]:
 # ---- settings ------------------------------------------------------------------------------------------------------------
 
 
-async def _open(request: Request) -> Ask:
-    ask = await signed_in(request)
-    require_admin(ask.ctx)
-    return ask
-
-
 @get("/settings/sso")
 async def settings(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     single = await sso.get_single_sign_on(ask.ctx.tenant_id)
     return await _page(ask, _values(single), {}, has_secret=bool(single and single.client_secret), saved=single is not None)
 
@@ -163,7 +162,7 @@ async def _page(ask: Ask, values: Mapping[str, Any], errors: Mapping[str, str], 
 
 @post("/settings/sso", status_code=200)
 async def save(request: Request) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     require_active(ask.ctx)
     ctx, form = ask.ctx, await ask.form()
     before = await sso.get_single_sign_on(ctx.tenant_id)
@@ -176,7 +175,7 @@ async def save(request: Request) -> Response[Any]:
     secret = typed["client_secret"] or (before.client_secret if before and same and form.get("client_secret.remove") != "on" else "")
     given = SingleSignOn(
         typed["issuer"], typed["client_id"], secret, mode, typed["label"], tuple(dict.fromkeys(d.lstrip("@").lower() for d in typed["email_domains"].replace(",", " ").split())),
-        form.get("creates") == "yes", typed["default_role"], typed["role_claim"], mapped, _uuid(typed["emergency"]),
+        form.get("creates") == "yes", typed["default_role"], typed["role_claim"], mapped, uuid_of(typed["emergency"]),
     )  # fmt: skip
     errors = {}
     if typed["default_role"] and typed["default_role"] not in ctx.config.roles:
@@ -191,7 +190,7 @@ async def save(request: Request) -> Response[Any]:
             raise InvalidInput(sso.store.check(given))
         await sso.set_single_sign_on(ctx.tenant_id, given, actor_id=ctx.user_id)
     except InvalidInput as error:
-        errors = {**{p.field: str(p.message) for p in error.problems}, **errors}
+        errors = {**error.by_field(), **errors}
         return await _page(ask, {**_values(given), **{k: typed[k] for k in ("email_domains", "emergency")}}, errors, has_secret=bool(secret), saved=before is not None, status=422)
     sso.forget_provider(ctx.tenant_id)
     if mode == "required" and (before is None or before.mode != "required"):
@@ -200,18 +199,11 @@ async def save(request: Request) -> Response[Any]:
     return ask.redirect("/settings/sso", Toast(said[mode]))
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 @get("/settings/sso/try")
 async def try_it(request: Request) -> Response[Any]:
     """Off to the provider and back, as at signing in; at the end stands what came back instead of a session."""
-    ask = await _open(request)
-    tenant = _tenant(request)
+    ask = await open_as_admin(request)
+    tenant = tenant_of(request)
     if (elsewhere := _elsewhere(request, tenant, "/settings/sso")) is not None:
         return elsewhere
     try:
@@ -225,7 +217,7 @@ async def try_it(request: Request) -> Response[Any]:
 
 async def _tried(request: Request, identity: Identity | None, error: SignInRefused | None, *, trial_of: UUID | None = None) -> Response[Any]:
     """What came back, for the administrator who wanted to see it and nobody else."""
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     if ask.ctx.user_id != (identity.trial_of if identity else trial_of):
         raise PermissionDenied()
     ctx, outcome, roles = ask.ctx, "", ""
@@ -251,7 +243,7 @@ async def _tried(request: Request, identity: Identity | None, error: SignInRefus
 
 @post("/settings/sso/forget/{user_id:uuid}", status_code=200)
 async def forget(request: Request, user_id: FromPath[UUID]) -> Response[Any]:
-    ask = await _open(request)
+    ask = await open_as_admin(request)
     await sso.forget_subject(ask.ctx.tenant_id, user_id, actor_id=ask.ctx.user_id)
     return ask.redirect("/settings/sso", Toast(_("The connection is gone. The next sign-in with this person's verified address makes a new one.")))
 

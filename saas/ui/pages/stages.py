@@ -18,13 +18,15 @@ from saas.metadata.models import TransitionDef
 from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.forms import form_state
+from saas.runtime.previews import foretells
 from saas.runtime.records import entity_of
+from saas.ui.foretelling import foretold_view
 from saas.ui.forms import Drawing, depends_on, form_values, has_uploads, shown_problems, version_of
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.pages.records import FORM_BYTES, toasts
 from saas.ui.record_page import CSS, button
 from saas.ui.uploads import store_uploads
-from saas.ui.views import FormSection, FormView, MoveView, Problem
+from saas.ui.views import ForetoldView, FormSection, FormView, MoveView, Problem
 
 
 def transition_of(entity: Entity, key: str) -> TransitionDef:
@@ -85,7 +87,7 @@ def _offer(record: ops.Record, key: str) -> ops.TransitionOffer | None:
 
 async def _dialog(
     ask: Ask, conn: Any, entity: Entity, record: ops.Record, offer: ops.TransitionOffer, *, next_: str | None = None, error: AppError | None = None,
-    typed: dict[str, Any] | None = None,
+    typed: dict[str, Any] | None = None, foretold: ForetoldView | None = None,
 ) -> FormView:  # fmt: skip
     ctx = ask.ctx
     transition = transition_of(entity, offer.key)
@@ -112,6 +114,7 @@ async def _dialog(
         entity_plural=pick(entity.defn.plural, ctx.locale), list_url=f"/r/{entity.key}", record_url=url, record_title=record.title, version=record.version,
         sections=(FormSection("", fields, 1),) if fields else (), hidden=(("next", next_),) if next_ else (), confirm=offer.confirm, dialog=ask.target in ("dialog", "board"),
         depends=" ".join(k for k in depends_on(entity).split() if k in asked), refresh_url=f"{url}/transitions/{quote(offer.key)}/form",
+        foretold_url=f"{url}/transitions/{quote(offer.key)}/foretold" if foretells(transition.effects) else "", foretold=foretold,
         submit_css={"danger": "danger solid"}.get(offer.style, CSS["primary"]), enctype="multipart/form-data" if files else "application/x-www-form-urlencoded", **shown,
     )  # fmt: skip
 
@@ -137,6 +140,25 @@ async def refresh(request: Request, entity: FromPath[str], record_id: FromPath[U
         typed = form_values(ask.ctx, found, form, (*transition.require, *transition.ask))
         view = await _dialog(ask, conn, found, record, offer, typed=typed)
     return ask.fragment("records/_sections.html", form=view)
+
+
+@post("/r/{entity:str}/{record_id:uuid}/transitions/{key:str}/foretold", status_code=200, limit="report", request_max_body_size=FORM_BYTES)
+async def foretell(request: Request, entity: FromPath[str], record_id: FromPath[UUID], key: FromPath[str]) -> Response[Any]:
+    """What the transition would make, with what stands in its dialog now. Nothing is kept."""
+    ask = await signed_in(request)
+    ctx, found, form = ask.ctx, entity_of(ask.ctx, entity), await ask.form()
+    transition = transition_of(found, key)
+    async with ask.work() as conn:
+        record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
+        offer = _offer(record, key)
+        if offer is None:
+            raise PermissionDenied(lazy("“%(label)s” is not possible for this record now.", label=pick(transition.label)))
+        typed = _without_unseen(ctx, found, form_values(ctx, found, form, (*transition.require, *transition.ask)))
+        view = await foretold_view(ctx, ops.Transition(entity=found.key, id=record_id, key=key, values=typed))
+        if ask.is_fragment:
+            return ask.fragment("records/_foretold.html", foretold=view)
+        dialog = await _dialog(ask, conn, found, record, offer, next_=str(form.get("next") or ""), typed=typed, foretold=view)
+    return _show(ask, dialog)
 
 
 def _show(ask: Ask, view: FormView, *, status: int = 200, move: str = "") -> Response[Any]:
@@ -176,7 +198,7 @@ async def drop(request: Request, entity: FromPath[str], record_id: FromPath[UUID
         if offer is None:
             stage = found.pipeline.stage(to) if found.pipeline else None
             raise Conflict(lazy("From here it cannot go to “%(stage)s”.", stage=pick(stage.label) if stage else to))
-        if offer.missing or offer.ask or offer.confirm:
+        if not button(ctx, found, record, offer).direct:
             view = await _dialog(ask, conn, found, record, offer, next_=board)
             return _show(ask, view, move="ask")
         change = await execute(ctx, ops.Transition(entity=found.key, id=record_id, key=offer.key, version=version_of(form)))
@@ -194,4 +216,4 @@ def _leading_to(entity: Entity, record: ops.Record, to: str) -> ops.TransitionOf
     return None
 
 
-router = Router("", route_handlers=[ask_values, run, refresh, moves, drop])
+router = Router("", route_handlers=[ask_values, run, refresh, foretell, moves, drop])

@@ -13,7 +13,6 @@ from litestar.params import FromPath
 from saas.errors import AppError, BadRequest, NotAuthenticated, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import pick
-from saas.runtime.archive.asking import require_admin
 from saas.tenants import (
     SupportRules,
     decide_support_access,
@@ -35,10 +34,9 @@ from saas.ui.guards import (
     page_data,
     redirect,
     refuse_foreign,
-    signed_in,
     site_of,
 )
-from saas.ui.pages.settings import show_settings
+from saas.ui.pages.settings import open_as_admin, show_settings
 from saas.ui.render import render
 from saas.ui.support import LEAVE, is_support, look_in
 from saas.ui.views import Choice, Link, Toast
@@ -47,15 +45,9 @@ PAGE = "/settings/support"
 LINES = 200  # on a page
 
 
-async def open_for_administrators(request: Request) -> Ask:
-    ask = await signed_in(request)
-    require_admin(ask.ctx)
-    return ask
-
-
 @get(PAGE)
 async def support(request: Request) -> Response[Any]:
-    return await _page(await open_for_administrators(request))
+    return await _page(await open_as_admin(request))
 
 
 async def _page(ask: Ask, *, error: str = "", status: int = 200) -> Response[Any]:
@@ -88,7 +80,7 @@ def _row(ask: Ask, row: dict[str, Any]) -> dict[str, Any]:
 
 @post(PAGE, status_code=200)
 async def save(request: Request) -> Response[Any]:
-    ask = await open_for_administrators(request)
+    ask = await open_as_admin(request)
     form = await ask.form()
     role = str(form.get("role") or "")
     if role and role not in ask.ctx.config.roles:
@@ -101,7 +93,7 @@ async def save(request: Request) -> Response[Any]:
 @post(f"{PAGE}/{{access_id:uuid}}", status_code=200)
 async def decide(request: Request, access_id: FromPath[UUID]) -> Response[Any]:
     """`act`: approve, refuse, end."""
-    ask = await open_for_administrators(request)
+    ask = await open_as_admin(request)
     form, ctx = await ask.form(), ask.ctx
     act, role = str(form.get("act") or ""), str(form.get("role") or "")
     assert ctx.user_id is not None
@@ -123,7 +115,7 @@ async def decide(request: Request, access_id: FromPath[UUID]) -> Response[Any]:
 @get(f"{PAGE}/{{access_id:uuid}}")
 async def seen(request: Request, access_id: FromPath[UUID]) -> Response[Any]:
     """What was looked at: the lines of the audit log about one access."""
-    ask = await open_for_administrators(request)
+    ask = await open_as_admin(request)
     row = next((r for r in await list_support_accesses(ask.ctx.tenant_id, limit=500) if r["id"] == access_id), None)
     if row is None or row["opened_at"] is None:
         raise NotFound()

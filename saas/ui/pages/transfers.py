@@ -15,7 +15,7 @@ from saas.i18n import gettext as _
 from saas.i18n import ngettext, pick, sentences
 from saas.i18n import noop as N_
 from saas.metadata.config import Entity
-from saas.runtime import files, jobs, permissions, transfer
+from saas.runtime import files, handing_over, jobs, permissions, transfer
 from saas.runtime.records import entity_of
 from saas.ui import filters
 from saas.ui.guards import Ask, local_path, signed_in
@@ -186,7 +186,7 @@ def _job_view(ask: Ask, job: jobs.JobInfo) -> dict[str, Any]:
         "errors": errors, "error": _(job.error) if job.error else "", "file": f"/files/{result['file_id']}?download=1" if job.status == "done" and result.get("file_id") else "",
         "file_note": ngettext("%(count)s row", "%(count)s rows", result.get("rows", 0)) if result.get("file_id") else "", "failed_rows": bool(errors) and job.is_over and job.kind == "import_records",
         "back": f"/r/{entity}" if entity in ask.ctx.config.entities else "/settings/data-changes" if job.report() else "/", "can_cancel": not job.is_over, "can_pause": job.status in ("queued", "running"),
-        "can_resume": job.status == "paused", "can_retry": job.can_retry, "live": job.status in ("queued", "running"), "lines": job.report(),
+        "can_resume": job.status == "paused", "can_retry": job.can_retry, "can_undo": job.kind == handing_over.KIND and job.is_over and job.created_by == ask.ctx.user_id and "undo" not in job.payload and bool(result.get("moved")), "live": job.status in ("queued", "running"), "lines": job.report(),
     }  # fmt: skip
 
 
@@ -211,6 +211,7 @@ async def steer(request: Request, job_id: FromPath[UUID], act: FromPath[str]) ->
 
 
 STEERING = {
+    "undo": (handing_over.take_back, N_("Taken back, as far as nobody gave it on.")),
     "pause": (jobs.pause_job, N_("Paused. What is done so far stays.")), "resume": (jobs.resume_job, N_("It goes on from where it stopped.")),
     "retry": (jobs.retry_job, N_("It goes on from where it stopped.")),
 }  # fmt: skip

@@ -175,8 +175,12 @@ def record(who: Who, entity: str, row: Any, fields: Iterable[str] | None = None)
         found["state"], found["state_since"] = row["stage"], iso(row["stage_since"])
         if update:
             offers = [_offer(key, row) for key in FROM.get(row["stage"], ())]
-    found["can"] = {"update": update, "delete": may(who, "delete", row), "transitions": [o["key"] for o in offers], "offers": offers}
+    found["can"] = {"update": update, "delete": may(who, "delete", row), "transitions": [o["key"] for o in offers], "offers": offers, **NO_MORE}
     return found
+
+
+# What the product also says of each record: nothing here has buttons, pools or shares.
+NO_MORE: dict[str, Any] = {"buttons": [], "pool": None, "claim": False, "assign": False, "release": False, "share": False}
 
 
 def _offer(key: str, row: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID as UUID_
 
@@ -15,7 +16,7 @@ from saas.errors import NotAuthenticated, NotFound
 from saas.metadata import slots
 from saas.metadata.packs import sample
 from saas.provision import provision_tenant
-from saas.runtime import archive, execute, files
+from saas.runtime import archive, execute, files, resuming
 from saas.runtime import operations as ops
 from saas.runtime.contexts import system_context
 from saas.runtime.notifications import Notice, deliver
@@ -204,3 +205,22 @@ async def test_passwords_stay_at_home(tmp_path):
         await authenticate(made.tenant_id, f"admin@{lab.slug}.example", PASSWORD)
     with pytest.raises(NotFound):
         await archive.restore_archive(one, slug=other_slug(), needs="nobody@x.example")
+
+
+async def test_runs_that_wait_go_on_in_the_copy(tmp_path):
+    """One that waits, and one that was about to go on by a job, which is not in the archive; neither knows the other workspace any more."""
+    rule = {"key": "later", "label": label("Later"), "entity": "account", "on": {"trigger": "create"}, "do": [
+        {"action": "create", "entity": "task", "as": "made", "values": {"name": "'Call'", "account": "id"}}, {"action": "wait", "days": 2},
+        {"action": "set", "target": "result.made", "values": {"name": "concat('Call ', name)"}}]}  # fmt: skip
+    lab = await make_lab({**rich_bundle(), "automations": [rule]}, people=False)
+    accounts = [await lab.make("account", name=name) for name in ("One", "Two")]
+    await lab.fetch("UPDATE automation_log SET status = 'queued', due_at = NULL WHERE tenant_id = $1 AND record_id = $2 RETURNING 1", accounts[1])
+    await archive.write_archive(lab.tenant_id, tmp_path / "a.zip")
+    copy = await archive.restore_archive(tmp_path / "a.zip", slug=other_slug())
+    later = (await system_context(copy.tenant_id)).now + timedelta(days=3)
+    assert await resuming.run_due(await system_context(copy.tenant_id, at=later)) == 2
+    for tenant, expected in ((copy.tenant_id, ["Call One", "Call Two"]), (lab.tenant_id, ["Call", "Call"])):
+        page = await execute(await system_context(tenant), ops.List(entity="task", limit=10))
+        assert sorted(r.title for r in page.records) == expected
+    async with tenant_transaction(copy.tenant_id) as conn:
+        assert [r[0] for r in await conn.fetch("SELECT status FROM automation_log WHERE tenant_id = $1", copy.tenant_id)] == ["done", "done"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
+import html
+import re
 from typing import Any
 
 import httpx
@@ -12,44 +13,52 @@ from saas.metadata import drafts, edits
 from saas.metadata.parse import problems_of
 from tests.integration.test_pages import Browser
 
+TAG = re.compile(r"<(/?)(form|template|input|select|option|textarea)\b((?:[^>\"]|\"[^\"]*\")*)>")
+ATTRIBUTE = re.compile(r"([\w:.-]+)(?:=\"([^\"]*)\")?")
 
-class _Form(HTMLParser):
-    """The successful controls of the form with an action, without what scripts keep in templates."""
+
+class _Form:
+    """The successful controls of the form with an action, without what scripts keep in templates. Pages are long and many: only the tags
+    that matter are looked at."""
 
     def __init__(self, action: str) -> None:
-        super().__init__()
         self.action, self.pairs = action, []
         self._inside = self._templates = 0
         self._select: str | None = None
         self._chosen: list[str] = []
         self._first: str | None = None
         self._many = False
-        self._area: str | None = None
-        self._text = ""
+        self._area: tuple[str, int] | None = None
         self.found = False
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        given = dict(attributes)
+    def feed(self, text: str) -> None:
+        for tag in TAG.finditer(text):
+            if tag[1]:
+                self._ends(tag[2], text, tag.start())
+            else:
+                self._begins(tag[2], {a[1]: html.unescape(a[2] or "") for a in ATTRIBUTE.finditer(tag[3])}, tag.end())
+
+    def _begins(self, tag: str, given: dict[str, str], at: int) -> None:
         if tag == "form" and given.get("method") == "post" and given.get("action") == self.action:
             self._inside, self.found = 1, True
         if tag == "template":
             self._templates += 1
         if not self._inside or self._templates or "disabled" in given:
             return
-        name = given.get("name") or ""
+        name = given.get("name", "")
         if tag == "input" and name and given.get("type") not in ("submit", "button", "file", "search"):
             if given.get("type") not in ("checkbox", "radio") or "checked" in given:
-                self.pairs.append((name, given.get("value") or ""))
+                self.pairs.append((name, given.get("value", "")))
         elif tag == "select" and name:
             self._select, self._chosen, self._first, self._many = name, [], None, "multiple" in given
         elif tag == "option" and self._select is not None:
-            self._first = self._first if self._first is not None else given.get("value") or ""
+            self._first = self._first if self._first is not None else given.get("value", "")
             if "selected" in given:
-                self._chosen.append(given.get("value") or "")
+                self._chosen.append(given.get("value", ""))
         elif tag == "textarea" and name:
-            self._area, self._text = name, ""
+            self._area = name, at
 
-    def handle_endtag(self, tag: str) -> None:
+    def _ends(self, tag: str, text: str, at: int) -> None:
         if tag == "template":
             self._templates -= 1
         if not self._inside:
@@ -61,12 +70,9 @@ class _Form(HTMLParser):
             self.pairs += [(self._select, value) for value in (chosen if self._many else chosen[-1:])]
             self._select = None
         elif tag == "textarea" and self._area is not None:
-            self.pairs.append((self._area, self._text))
+            name, start = self._area
+            self.pairs.append((name, html.unescape(text[start:at])))
             self._area = None
-
-    def handle_data(self, data: str) -> None:
-        if self._area is not None:
-            self._text += data
 
 
 class Designer(Browser):

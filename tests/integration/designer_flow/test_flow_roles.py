@@ -32,7 +32,7 @@ async def test_rows_without_rights_of_their_own_follow_the_first_one(maker):
     assert set((await maker.find("roles[supervisor]"))["entities"]) == {"*", "opportunity"}
     page = await maker.get(f"{URL}/supervisor")
     row = re.search(r'<tr class="is-inherited" data-rights="customer">.*?</tr>', page.text, re.DOTALL)[0]
-    assert re.findall(r'value="(\w+)" selected', row) == ["yes", "dept", "none", "none", "as_reading", "no", "yes"]
+    assert re.findall(r'value="(\w+)" selected', row) == ["yes", "dept", "none", "none", "as_reading", "no", "yes", "no", "no"]
 
 
 async def test_one_click_overrides_and_one_click_goes_back(maker):

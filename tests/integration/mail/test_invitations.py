@@ -7,11 +7,14 @@ import asyncio
 import pytest
 import pytest_asyncio
 
+from saas.db import tenant_transaction
 from saas.tenants import create_department, create_user, find_user, invitations, list_audit, update_user
 from saas.tenants.mail import send_due
 from tests.acceptance.api import Person, refused
 from tests.conftest import PASSWORD
+from tests.factories import make_lab
 from tests.integration.mail.test_resets import send
+from tests.integration.runtime.test_flow_acts import acts_bundle
 
 NEW = "an entirely other passphrase"
 
@@ -193,3 +196,15 @@ async def test_the_log_is_not_everybodys(http, tenant, role):
     assert (await send(http, tenant, f"/settings/mail/{nobody}", **cookie)).status_code == 403
     assert (await send(http, tenant, f"/settings/mail/{nobody}/text", {"_csrf": csrf}, **cookie)).status_code == 403
     assert (await send(http, tenant, "/settings/users/invite", **cookie)).status_code == 403
+
+
+async def test_whoever_accepts_an_invitation_has_signed_in(http, box):
+    """What begins when somebody signs in begins then, too."""
+    lab = await make_lab(acts_bundle(), people=False)
+    admin = await Person(http, f"{lab.slug}.localhost", language="en").sign_in(f"admin@{lab.slug}.example", PASSWORD)
+    path = await invited(admin, box, f"new@{lab.slug}.example", roles=["clerk"])
+    async with tenant_transaction(lab.tenant_id) as conn:
+        await conn.execute("DELETE FROM job WHERE tenant_id = $1", lab.tenant_id)
+    assert (await send(http, lab, path, {"name": "Nina", "password": NEW})).status_code == 303
+    person = await find_user(lab.tenant_id, email=f"new@{lab.slug}.example")
+    assert [row["payload"] for row in await lab.fetch("SELECT payload FROM job WHERE tenant_id = $1 AND kind = 'login_rules'")] == [f'{{"user": "{person["id"]}"}}']

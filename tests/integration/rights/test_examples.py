@@ -156,9 +156,12 @@ async def test_shipped_packs_keep_their_own_examples(pack: str, tenant_factory: 
     assert {r.key: str(r.message) for r in await run_examples(ctx, raw) if not r.passed} == {}
     opened = copy.deepcopy(raw)  # without any rule of roles and pipelines some of them must turn red
     for role in opened["roles"]:
-        role["admin"] = True
-        role.pop("external", None)
+        if not role.get("portal"):  # a role for people outside is one for nothing else
+            role["admin"] = True
+            role.pop("external", None)
     for pipeline in opened["pipelines"]:
+        for stage in pipeline["stages"]:
+            stage.pop("if", None)
         for transition in pipeline["transitions"]:
             transition.pop("guard", None)
     assert any(not r.passed for r in await run_examples(ctx, opened))

@@ -31,9 +31,10 @@ TABLES = {
     "notification": "SELECT to_jsonb(t) FROM notification t WHERE tenant_id = $1",
     "automation": "SELECT to_jsonb(t) FROM automation_log t WHERE tenant_id = $1",
 }
+TIMED = re.compile(r', "ms": [0-9.]+')  # how long a step took
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Made anew for each row, so different in two tenants; of moments only the second counts.
-OWN = {"tenant_id", "id", "operation_id"}
+OWN = {"tenant_id", "id", "operation_id", "work_us"}
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -71,7 +72,7 @@ async def look(lab: Lab, names: Mapping[str, str]) -> dict[str, list[str]]:
             row = {k: v for k, v in json.loads(raw).items() if v is not None}
             row["entity_id"] = numbers.get(str(row.get("entity_id")), row.get("entity_id"))
             row = {k: v[:19] if k.endswith("_at") or k in ("at", "state_since") else v for k, v in row.items() if (table == "record" and k == "id") or k not in OWN}
-            text = json.dumps(row, sort_keys=True, ensure_ascii=False)
+            text = TIMED.sub("", json.dumps(row, sort_keys=True, ensure_ascii=False))
             lines.append(UUID_TEXT.sub(lambda found: names.get(found[0], "<made by an automation>"), text))
         found[table] = sorted(lines)
     return found

@@ -5,22 +5,25 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import re
 from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
+from saas.db import tenant_transaction
 from saas.errors import InvalidDefinition, InvalidInput
 from saas.metadata.parse import parse_bundle
 from saas.runtime import configuration, execute
 from saas.runtime import operations as ops
 from saas.runtime.configuration import make_plan
 from saas.runtime.files import store
-from saas.runtime.forms import choices
+from saas.runtime.forms import choices, form_state
 from saas.runtime.transfer import preview_import, stream_csv
 from saas.runtime.worker import drain
-from saas.tenants import update_user
+from saas.tenants import create_department, update_user
+from saas.ui.forms import Drawing
 from tests.bundles import field as fld
 from tests.bundles import label
 from tests.factories import Lab, make_lab
@@ -30,7 +33,9 @@ VISIT = {
     "fields": [
         fld("name", "text", required=True),
         fld("crew", "users", roles=["crew", "scoped", "taking_part"]),
-        fld("watchers", "users"),
+        fld("watchers", "users", picker=["dept", "role"]),
+        fld("season", "option", options=[{"key": "spring", "label": label("Spring")}, {"key": "autumn", "label": label("Autumn")}]),
+        fld("after", "ref", to="visit", picker=["season"]),
         fld("starters", "users", default={"expr": "me()"}),
         fld("mine", "formula", returns="bool", expr="me() in crew"),
         fld("size", "formula", returns="int", expr="len(crew)"),
@@ -228,3 +233,36 @@ async def test_giving_back_leaves_the_successor_where_they_stood_before(visits: 
     await drain()
     assert set((await visits.get("visit", both)).values["crew"]) == {str(ann), str(eve)}
     assert (await visits.get("visit", only)).values["crew"] == [str(ann)]
+
+
+async def test_a_window_narrows_what_can_be_chosen(visits: Lab) -> None:
+    """People by department (with those below it) and role, records by a choice; the form has the window with these filters and nothing to type into."""
+    ctx = await visits.ctx("ann")
+    [north, below] = [str(await create_department(visits.tenant_id, key, label(key), parent_key=parent)) for key, parent in (("uplands", None), ("valley", "uplands"))]
+    await update_user(visits.tenant_id, visits.people["bob"], {"department_ids": [UUID(below)]})
+
+    async def names(field: str, **narrow: str) -> set[str]:
+        return {c.label for c in await choices(ctx, "visit", field, narrow=narrow, limit=50)}
+
+    assert await names("watchers", dept=north) == {"Bob"} == await names("watchers", dept=below, role="scoped")
+    assert await names("watchers", role="crew") == {"Ann", "Eve"} and await names("watchers", dept=below, role="crew") == set()
+    assert await names("crew", dept=below) >= {"Ann", "Eve"}, "a field without a window has no filters"
+    for season in ("spring", "autumn"):
+        await visits.make("visit", "ann", name=f"in {season}", season=season)
+    assert await names("after", season="spring") == {"in spring"} and {"in spring", "in autumn"} <= await names("after")
+    assert await names("after", season="' or true or '") == set()
+    drawing = Drawing(ctx, ctx.config.entity("visit"), await form_state(ctx, "visit"))
+    async with tenant_transaction(visits.tenant_id) as conn:
+        await drawing.load(conn, ["after", "watchers"])
+    for key, filters in (("after", ["season"]), ("watchers", ["dept", "role"])):
+        html = (await drawing.field(key)).html
+        assert "data-window=" in html and "data-picker=" not in html and re.findall('data-pick-filter="([^"]+)"', html) == filters
+
+
+@pytest.mark.parametrize(("field", "picker", "code"), [("after", ["color"], "unknown_field"), ("after", ["name"], "not_an_option_field"), ("watchers", ["team"], "unknown_choice")])
+async def test_a_window_filters_by_choices_that_are_there(field: str, picker: list[str], code: str) -> None:
+    bundle = copy.deepcopy(BUNDLE)
+    next(f for f in bundle["entities"][0]["fields"] if f["key"] == field)["picker"] = picker
+    with pytest.raises(InvalidDefinition) as error:
+        parse_bundle(bundle)
+    assert [p.code for p in error.value.problems] == [code]

@@ -97,7 +97,8 @@ async def test_a_warning_must_be_confirmed(lab):
     with pytest.raises(DuplicateFound) as caught:
         await create(lab, phone="138 0013 8000")
     assert caught.value.data["rule"] == "same_phone" and caught.value.data["action"] == "warn"
-    assert caught.value.data["matches"] == [{"id": str(first.id), "title": first.title, "owner": "Chief"}]
+    [match] = caught.value.data["matches"]
+    assert (match["id"], match["title"], match["owner"]) == (str(first.id), first.title, "Chief")
     change_ = await execute(await lab.ctx("chief"), ops.Create(entity="account", values={"name": next(_names), "phone": "13800138000"}, confirm_duplicates=True))
     assert change_.warnings == ["Same phone"]
 
@@ -106,7 +107,7 @@ async def test_what_cannot_be_read_is_not_named(lab):
     await create(lab, phone="13900139000")
     with pytest.raises(DuplicateFound) as caught:
         await create(lab, by="seller", phone="13900139000")
-    assert caught.value.data["matches"] == [{"id": None, "title": None, "owner": "Chief"}]
+    assert caught.value.data["matches"] == [{"entity": "account", "id": None, "title": None, "owner": "Chief", "score": None, "shown": []}]
 
 
 async def test_a_block_cannot_be_confirmed(lab):

@@ -15,11 +15,11 @@ from saas.i18n import lazy
 from saas.metadata import slots
 from saas.runtime.backfill.model import Order, Shift, Step, is_stored, location, step_kinds
 from saas.runtime.backfill.running import RecordStep, Run
-from saas.runtime.backfill.values import Side, at_place, converted, owns, same
+from saas.runtime.backfill.values import Side, at_place, converted, owns
 from saas.runtime.events import Touch, last_touches
 from saas.runtime.records import Rewrite, follow_configuration, write_quietly
 from saas.runtime.rows import Row
-from saas.runtime.validate import EMPTY
+from saas.runtime.validate import EMPTY, same
 
 
 @step_kinds.register

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from saas.i18n import lazy
 from saas.metadata.config import Entity
+from saas.runtime import twins
 from saas.runtime.backfill.model import Shift, Step, step_kinds
 from saas.runtime.backfill.steps.reindex import Reindex, is_searched_anew
 
@@ -22,5 +23,6 @@ class Duplicates(Reindex):
 
 
 def _changed(shift: Shift, old: Entity, new: Entity) -> bool:
-    rules = [{rule.key: rule.match for rule in entity.defn.duplicates} for entity in (old, new)]
-    return rules[0] != rules[1] or bool(shift.rewritten(old, new) & {key for match in rules[1].values() for key in match})
+    if twins.signature(shift.old, old) != twins.signature(shift.new, new):
+        return True
+    return bool(shift.rewritten(old, new) & twins.fields_looked_at(shift.new, new))

@@ -11,8 +11,9 @@ from saas.metadata import slots
 from saas.runtime.backfill.model import Order, Shift, Step, is_stored, step_kinds
 from saas.runtime.backfill.running import Run
 from saas.runtime.backfill.steps.convert import Convert
-from saas.runtime.backfill.values import Side, same
+from saas.runtime.backfill.values import Side
 from saas.runtime.records import Rewrite, write_quietly
+from saas.runtime.validate import same
 
 
 @step_kinds.register

@@ -35,7 +35,7 @@ class Number(StepKind):
         for old, new in shift.entities():
             for key, declared in new.declared.items():
                 earlier = old.declared.get(key) if old else None
-                if declared.type == "auto" and (earlier is None or earlier.type != "auto"):
+                if declared.type == "auto" and not declared.options.get("later") and (earlier is None or earlier.type != "auto"):
                     held = {"held": location(shift.old, new.key, key)} if earlier and is_stored(earlier, shift.old) else {}
                     yield shift.step(self.key, new, declared, type="auto", pattern=declared.options["pattern"], reset=declared.options.get("reset", "never"), **held)
 

@@ -12,10 +12,11 @@ from saas.i18n import lazy
 from saas.runtime.backfill.model import Order, Shift, Step, step_kinds
 from saas.runtime.backfill.ordered import choices_of, field_of
 from saas.runtime.backfill.running import RecordStep, Run
-from saas.runtime.backfill.values import rows_of, same
+from saas.runtime.backfill.values import rows_of
 from saas.runtime.context import Context
 from saas.runtime.events import last_touches
 from saas.runtime.records import Rewrite, follow_configuration
+from saas.runtime.validate import same
 
 
 @step_kinds.register

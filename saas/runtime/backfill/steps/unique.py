@@ -42,7 +42,8 @@ class Unique(RecordStep):
         return None if _rule(run) is not None else "gone"
 
     def condition(self, run: Run, scope: RecordScope) -> str:
-        return "t.deleted_at IS NULL"
+        rule = _rule(run)
+        return "true" if rule is not None and rule.with_deleted else "t.deleted_at IS NULL"
 
     async def work(self, run: Run, conn: Any, ids: Sequence[UUID]) -> None:
         collisions = await uniques.sync(conn, run.ctx, run.entity, ids, [_rule(run)])
@@ -57,4 +58,4 @@ def _rule(run: Run) -> UniqueDef | None:
 
 def _meaning(config: Config, entity: Entity, rule: UniqueDef) -> Any:
     nodes = [ex.Path((key,)) for key in rule.fields] + ([ex.parse(rule.when)] if rule.when else [])
-    return rule.fields, rule.when, frozenset().union(*(meaning(config, entity.key, node) for node in nodes))
+    return rule.fields, rule.when, rule.loose, rule.with_deleted, frozenset().union(*(meaning(config, entity.key, node) for node in nodes))

@@ -38,8 +38,8 @@ def label_map(title: str, description: str) -> dict[str, Any]:
 
 
 def control(name: str, **more: Any) -> dict[str, Any]:
-    """How the designer asks for the property where its type does not say: entity, field, fields, relation, child_field, option_set, options,
-    bands, roles, pipeline, condition, expression (with the `result` it must have), pattern, auto_pattern, label, lines."""
+    """How the designer asks for the property where its type does not say: entity, field, fields, relation, child_field, target_fields, option_set, options,
+    bands, roles, choices, pipeline, condition, expression (with the `result` it must have), pattern, auto_pattern, label, lines."""
     return {"x-control": name, **{f"x-{key}": value for key, value in more.items()}}
 
 

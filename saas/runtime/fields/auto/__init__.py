@@ -33,6 +33,7 @@ class Auto(TextType):
                 N_("Start again"), N_("When counting starts at 1 again"), "never",
                 {"never": N_("Never"), "year": N_("Every year"), "month": N_("Every month"), "day": N_("Every day")},
             ),
+            "later": prop(N_("Only when a step gives it"), N_("New records have none until the step “Give a number” runs, e.g. when a contract is signed"), False, type="boolean"),
         }
     )  # fmt: skip
     EXAMPLE_OPTIONS = {"pattern": "INV-{yyyy}{mm}-{seq:4}", "reset": "month"}

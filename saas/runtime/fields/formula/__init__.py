@@ -14,7 +14,7 @@ from saas.runtime.fields._shared.schemas import choice, control, options, prop
 
 RETURNS = {
     "text": N_("Text"), "int": N_("Whole number"), "number": N_("Number"), "percent": N_("Percent"), "money": N_("Money"), "bool": N_("Yes or no"), "date": N_("Date"),
-    "datetime": N_("Date and time"),
+    "datetime": N_("Date and time"), "phone": N_("Phone"),
 }  # fmt: skip
 # Results are not limited as typed values are: a share may be 120 %, a joined text long.
 _RESULT_OPTIONS = {"percent": {"min": -(10**12), "max": 10**12, "scale": 2}, "text": {"max_length": 20_000}}
@@ -27,7 +27,6 @@ class Formula(ResultType):
     description = lazy("Computed from the other fields of the record, always up to date.")
     group = "computed"
     storage = "none"
-    sortable = False
     options_schema = options(
         {
             "returns": choice(N_("Result"), N_("Kind of the result"), "number", RETURNS),

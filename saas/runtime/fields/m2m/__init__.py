@@ -6,7 +6,7 @@ from saas.i18n import lazy
 from saas.metadata.kinds import field_types
 from saas.runtime.fields._shared.ids import IdListType
 from saas.runtime.fields._shared.schemas import options
-from saas.runtime.fields.ref import INVERSE, TO
+from saas.runtime.fields.ref import INVERSE, PICKER, TO
 
 
 @field_types.register
@@ -20,5 +20,5 @@ class ManyToMany(IdListType):
     holds = "record"
     operators = ("contains", "in", "not_in", "is_empty")
     expects = lazy("Choose records")
-    options_schema = options({"to": TO, "inverse": INVERSE}, required=("to",))
+    options_schema = options({"to": TO, "picker": PICKER, "inverse": INVERSE}, required=("to",))
     EXAMPLE_OPTIONS = {"to": "thing"}

@@ -6,7 +6,7 @@ from saas.i18n import lazy
 from saas.i18n import noop as N_
 from saas.metadata.kinds import field_types
 from saas.runtime.fields._shared.choices import ChoiceType
-from saas.runtime.fields._shared.schemas import KEY_PATTERN, control, options, prop
+from saas.runtime.fields._shared.schemas import KEY_PATTERN, choice, control, options, prop
 
 
 @field_types.register
@@ -23,7 +23,11 @@ class Pipeline(ChoiceType):
             "pipeline": prop(
                 N_("Pipeline"), N_("Key of the pipeline whose stages are the values"), "", type="string", pattern=KEY_PATTERN,
                 **control("pipeline"),
-            )
+            ),
+            "widget": choice(
+                N_("Shown as"), N_("A three-state box is grey while the record is open, ticked when it succeeded and blank when it failed; it needs three such stages"), "badge",
+                {"badge": N_("Badge"), "tristate": N_("Three-state box")},
+            ),
         },
         required=("pipeline",),
     )

@@ -21,6 +21,10 @@ INVERSE = {
     "additionalProperties": False,
     **control("inverse"),
 }
+PICKER = prop(
+    N_("Chosen in a window with filters"), N_("Nothing is typed into the field: records are found in a window by search and by these choices"), [],
+    type="array", items={"type": "string", "pattern": KEY_PATTERN}, maxItems=6, uniqueItems=True, **control("target_fields"),
+)  # fmt: skip
 TO = prop(N_("Points to"), N_("Which kind of record can be chosen"), "", type="string", pattern=KEY_PATTERN, **control("entity"))
 
 
@@ -39,12 +43,13 @@ class Ref(IdType):
             "to": TO,
             "on_delete": choice(
                 N_("When the other record is deleted"), N_("What happens to this record then"), "restrict",
-                {"restrict": N_("Refuse while this record refers to it"), "cascade": N_("Delete this record, too"), "set_null": N_("Empty this field")},
+                {"restrict": N_("Refuse while this record refers to it"), "cascade": N_("Delete this record, too"), "set_null": N_("Empty this field"), "keep": N_("Leave this field, which goes on showing its name")},
             ),
             "filter": prop(
                 N_("Only records where"), N_("Expression over the other record; new.field is the record being edited"), None,
                 type=["string", "null"], maxLength=2000, **control("condition"),
             ),
+            "picker": PICKER,
             "inverse": INVERSE,
             "detail": prop(N_("Part of the other record"), N_("Shown and edited inside it"), False, type="boolean"),
         },

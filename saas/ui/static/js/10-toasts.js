@@ -16,10 +16,10 @@ const arm = (box) => {
 };
 onContent((root) => each(root, ".toast", arm));
 document.addEventListener("htmx:error", () => toast(texts.offline, "error"));
-// A refused or failed request leaves what is there alone and says why.
+// A refused or failed request leaves what is there alone and says why, unless the answer is the form again with what is wrong in it.
 document.addEventListener("htmx:before:response", (event) => {
   const { response } = event.detail.ctx;
-  if (response.status < 400) return;
+  if (response.status < 400 || response.headers.get("X-Shown")) return;
   event.preventDefault();
   toast(decodeURIComponent(response.headers.get("X-Reason") || "") || texts.failed, "error");
 });

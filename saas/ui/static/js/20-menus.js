@@ -2,14 +2,21 @@
 document.addEventListener("click", (event) => {
   for (const menu of $$("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
+// A panel that would reach out of the window is moved into it.
+function placeMenu(menu) {
+  const panel = $(".menu-panel", menu);
+  if (!panel) return;
+  panel.style.translate = "";
+  const box = panel.getBoundingClientRect();
+  panel.style.translate = `${box.left < 4 ? 8 - box.left : Math.min(0, innerWidth - 8 - box.right)}px`;
+}
+// One that the page comes with open has been opened before anybody listens.
+onContent((root) => each(root, "details.menu[open]", placeMenu));
 document.addEventListener("toggle", (event) => {
   const menu = event.target;
   if (!menu.matches?.("details.menu") || !menu.open) return;
   for (const other of $$("details.menu[open]")) if (other !== menu && !other.contains(menu)) other.open = false;
-  const panel = $(".menu-panel", menu);
-  const box = panel?.getBoundingClientRect();
-  if (box && box.left < 4) panel.classList.add("start");
-  if (box && box.right > innerWidth - 4) panel.classList.remove("start");
+  placeMenu(menu);
   $("[autofocus]", menu)?.focus();
 }, true);
 document.addEventListener("keydown", (event) => {

@@ -16,14 +16,22 @@ const openRow = (row) => { const link = row && $("a.title-link, a.card-title", r
 document.addEventListener("click", (event) => {
   const row = event.target.closest?.("tr[data-href]");
   if (!row || event.defaultPrevented || event.target.closest("a, button, input, label, select, summary, .check") || getSelection().toString()) return;
-  if (event.ctrlKey || event.metaKey) open(row.dataset.href, "_blank"); else location.href = row.dataset.href;
+  const beside = $("a[data-beside]", row);
+  if (event.ctrlKey || event.metaKey) open(row.dataset.href, "_blank"); else if (beside) beside.click(); else location.href = row.dataset.href;
 });
+// A record beside its list: what was typed there is never lost to another row, view or search; the browser asks before it leaves.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("[data-list] a[href]:not([data-dialog])");
+  if (link && !event.ctrlKey && !event.metaKey && $("#panel form[data-touched]")) { event.preventDefault(); event.stopImmediatePropagation(); location.href = link.href; return; }
+  const opened = event.target.closest?.("a[data-beside]")?.closest("tr");
+  if (opened) for (const row of $$("[data-list] tr[data-record-id]")) row.classList.toggle("is-open", row === opened);
+}, true);
 
 let searchWait = 0;
 document.addEventListener("input", (event) => {
-  if (!event.target.matches?.("[data-list-search]")) return;
+  if (!event.target.matches?.("[data-list-search]") || $("#panel form[data-touched]")) return;
   clearTimeout(searchWait);
-  searchWait = setTimeout(() => event.target.form?.requestSubmit(), 250);
+  searchWait = setTimeout(() => { if (event.target.isConnected) event.target.form?.requestSubmit(); }, 250);
 });
 
 let lastChecked = null;

@@ -1,12 +1,23 @@
 // Forms: warn before losing input, Ctrl+Enter sends, the first problem gets the focus, sections answer to other fields.
 let dirty = null;
 const guarded = (element) => element?.closest?.("form[data-guard]");
-document.addEventListener("input", (event) => { const form = guarded(event.target); if (form) dirty = form; });
-document.addEventListener("change", (event) => { const form = guarded(event.target); if (form && event.isTrusted) dirty = form; });
+const touch = (form) => { dirty = form; form.dataset.touched = "1"; };
+document.addEventListener("input", (event) => { const form = guarded(event.target); if (form) touch(form); });
+document.addEventListener("change", (event) => { const form = guarded(event.target); if (form && event.isTrusted) touch(form); });
 document.addEventListener("change", (event) => {
   const sections = event.target.closest?.("[data-depends]");
   if (sections && sections.dataset.depends.split(" ").includes(event.target.name)) window.htmx.trigger(sections, "refresh");
 });
+// What may be there already is asked a moment after the last key in a field that duplicate rules look at.
+const alikeSoon = new WeakMap();
+const askAlike = (event) => {
+  const place = event.target.form?.querySelector("[data-alike-of]");
+  if (!place || !place.dataset.alikeOf.split(" ").includes(event.target.name)) return;
+  clearTimeout(alikeSoon.get(place));
+  alikeSoon.set(place, setTimeout(() => place.isConnected && window.htmx.trigger(place, "alike"), event.type === "input" ? 350 : 50));
+};
+document.addEventListener("input", askAlike);
+document.addEventListener("change", askAlike);
 document.addEventListener("submit", (event) => {
   if (event.target === dirty) dirty = null;
   const form = event.target;
@@ -37,6 +48,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-back]") && history.length > 1 && document.referrer.startsWith(location.origin)) { event.preventDefault(); history.back(); }
+  if (event.target.closest?.("[data-print]")) window.print();
   const copy = event.target.closest?.("[data-copy]");
   if (copy) { event.preventDefault(); navigator.clipboard?.writeText(copy.dataset.copy).then(() => toast(texts.copied)); copy.closest("details.menu")?.removeAttribute("open"); }
 });

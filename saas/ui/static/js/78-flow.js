@@ -14,6 +14,11 @@ const exchangeEditors = async (form, gesture) => {
     if (!editor.isConnected || editor.parentElement.closest("[data-editor]")) continue;
     const fresh = $(`[data-editor="${CSS.escape(editor.dataset.editor)}"]`, page);
     if (!fresh) continue;
+    const ours = editor.closest(".field"), theirs = fresh.closest(".field");
+    if (ours && !theirs?.matches(".has-error")) {  // what was found wrong before may be right by now
+      ours.classList.remove("has-error");
+      $(":scope > .error", ours)?.replaceChildren();
+    }
     editor.replaceWith(fresh);
     announceContent(fresh);
   }

@@ -22,3 +22,6 @@ document.addEventListener("keydown", (event) => {
   if (!acts[event.key] || (event.key === "x" && !currentRow())) return;
   if (acts[event.key]() !== false) event.preventDefault();
 });
+
+// Long menus stand where the page is that they led to.
+onContent((root) => each(root, ".nav-item[aria-current]", (item) => item.scrollIntoView({ block: "nearest" })));

@@ -1,0 +1,128 @@
+"""An e-mail as a mail server has it (RFC 5322), read as the same kind of content that other systems send as JSON:
+
+    {"id", "date", "from": {"name", "address"}, "to": [{"name", "address"}], "cc": […], "reply_to": {…}, "subject", "text", "in_reply_to", "files": [name],
+     "automatic": whether a program wrote it by itself, such as the notice that somebody is away}
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import nh3
+
+from saas.errors import BadRequest
+from saas.i18n import lazy
+from saas.runtime.words import clean
+
+CONTENT_TYPE = "message/rfc822"
+MOST_BYTES = 5_000_000  # with what hangs on it
+MOST_TEXT = 100_000
+MOST_PEOPLE = 50
+MOST_FILES = 20
+MOST_HEAD = 32_000  # bytes of its headers
+MOST_LEVELS, MOST_PARTS = 20, 500
+_BREAKS = re.compile(r"(?i)<(?:br|/p|/div|/tr|/li|/h\d)\b[^<>]*>")
+_HIDDEN = {"script", "style", "title", "head"}
+
+
+def is_mail(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == CONTENT_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """`content`: its texts, as above; `files`: what hangs on it, (name, content) each."""
+
+    content: dict[str, Any]
+    files: tuple[tuple[str, bytes], ...]
+
+
+def read_mail(body: bytes) -> Mail:
+    """Errors: BadRequest."""
+    try:
+        _look_at(body)
+        message = message_from_bytes(body, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        files = _files(message)
+        return Mail(_read(message, [name for name, _content in files]), files)
+    except BadRequest:
+        raise
+    except Exception as error:  # the parser of the standard library trips over many a header that nobody should have written
+        raise BadRequest(lazy("This is not an e-mail that can be read.")) from error
+
+
+def _look_at(body: bytes) -> None:
+    """What takes the parser long is refused before. Errors: BadRequest."""
+    head = body.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    if len(head) > MOST_HEAD or body.lower().count(b"boundary=") > MOST_LEVELS or body.count(b"\n--") > MOST_PARTS * MOST_LEVELS:
+        raise BadRequest(lazy("This is not an e-mail that can be read."))
+
+
+def _files(message: EmailMessage) -> tuple[tuple[str, bytes], ...]:
+    found = []
+    for part in message.iter_attachments():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes) and content and len(found) < MOST_FILES:
+            found.append((_said(str(part.get_filename() or "attachment")), content))
+    return tuple(found)
+
+
+def _read(message: EmailMessage, names: list[str]) -> dict[str, Any]:
+    sender = _people(message, "from") or _people(message, "sender")
+    if not sender:
+        raise BadRequest(lazy("The e-mail does not say who sent it."))
+    return {
+        "id": _line(message, "message-id").strip("<>"), "date": _date(message), "from": sender[0], "to": _people(message, "to"), "cc": _people(message, "cc"), "reply_to": (_people(message, "reply-to") or sender)[0],
+        "subject": _line(message, "subject"), "text": _text(message), "in_reply_to": _line(message, "in-reply-to").strip("<>"), "files": names,
+        "automatic": _line(message, "auto-submitted").lower() not in ("", "no") or _line(message, "precedence").lower() in ("bulk", "junk", "auto_reply"),
+    }  # fmt: skip
+
+
+def _line(message: EmailMessage, name: str) -> str:
+    return " ".join(clean(str(message.get(name) or "")).split())
+
+
+def _people(message: EmailMessage, name: str) -> list[dict[str, str]]:
+    header: Any = message.get(name)
+    found = header.addresses if header is not None else ()
+    return [{"name": _said(a.display_name or a.addr_spec), "address": _said(a.addr_spec.lower())} for a in found[:MOST_PEOPLE] if "@" in a.addr_spec]
+
+
+def _said(text: str) -> str:
+    """Bytes that a header holds without saying their alphabet are read as what they mostly are."""
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        return clean(raw.decode())
+    except UnicodeDecodeError:
+        return clean(raw.decode("gb18030", "replace"))
+
+
+def _date(message: EmailMessage) -> str | None:
+    try:
+        said = parsedate_to_datetime(_line(message, "date"))
+    except (ValueError, TypeError):
+        return None
+    return (said if said.tzinfo else said.replace(tzinfo=UTC)).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _text(message: EmailMessage) -> str:
+    part = message.get_body(("plain", "html"))
+    if part is None:
+        return ""
+    try:
+        content = str(part.get_content())
+    except (LookupError, ValueError):  # written in an alphabet nobody knows
+        content = (part.get_payload(decode=True) or b"").decode("utf-8", "replace")
+    content = content[: 5 * MOST_TEXT]
+    if part.get_content_subtype() == "html":
+        content = html.unescape(nh3.clean(_BREAKS.sub("\n", content), tags=set(), clean_content_tags=_HIDDEN))
+    lines = [line.rstrip() for line in content.replace("\x00", "").replace("\r\n", "\n").split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()[:MOST_TEXT]

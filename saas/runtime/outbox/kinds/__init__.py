@@ -1,0 +1,1 @@
+"""Kinds of messages of the outbox, one file each."""

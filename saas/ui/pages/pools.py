@@ -1,0 +1,110 @@
+"""Pools on pages: claim a record or the next one, give it to somebody, put it back.
+
+Who: a salesperson between two calls, who wants the next record in one click; their manager, who hands out what came in overnight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, get, post
+from litestar.params import FromPath
+
+from saas.errors import AppError, Conflict, InvalidInput, NotFound, PermissionDenied
+from saas.i18n import gettext as _
+from saas.i18n import lazy, pick
+from saas.metadata.config import Entity
+from saas.runtime import execute
+from saas.runtime import operations as ops
+from saas.runtime.bulk import person_of
+from saas.runtime.forms import form_state
+from saas.runtime.records import entity_of
+from saas.ui.forms import Drawing, form_values, shown_problems
+from saas.ui.guards import Ask, local_path, signed_in
+from saas.ui.pages.records import toasts
+from saas.ui.record_page import CSS
+from saas.ui.views import FormSection, FormView, Problem, Toast
+
+
+async def _try(ask: Ask, operation: Any, back: str, gone: str) -> Response[Any]:
+    """Do it; what is refused because of others or of a limit is said where the person was."""
+    try:
+        async with ask.work():
+            change = await execute(ask.ctx, operation)
+    except Conflict as error:
+        return ask.redirect(gone if error.data.get("reason") == "taken" else back, Toast(str(error.message), "warn"))
+    return ask.redirect(f"/r/{operation.entity}/{change.record.id}" if change.record and isinstance(operation, ops.Claim) else back if change.record else gone, *toasts(change))
+
+
+@post("/r/{entity:str}/claim", status_code=200)
+async def claim_next(request: Request, entity: FromPath[str]) -> Response[Any]:
+    """The next record of a pool; it opens."""
+    ask = await signed_in(request)
+    found, form = entity_of(ask.ctx, entity), await ask.form()
+    back = local_path(str(form.get("next") or ""), f"/r/{found.key}")
+    return await _try(ask, ops.Claim(entity=found.key, pool=str(form.get("pool") or "") or None), back, back)
+
+
+@post("/r/{entity:str}/{record_id:uuid}/claim", status_code=200)
+async def claim(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
+    ask = await signed_in(request)
+    found = entity_of(ask.ctx, entity)
+    return await _try(ask, ops.Claim(entity=found.key, id=record_id), f"/r/{found.key}/{record_id}", f"/r/{found.key}")
+
+
+@post("/r/{entity:str}/{record_id:uuid}/release", status_code=200)
+async def release(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
+    ask = await signed_in(request)
+    found = entity_of(ask.ctx, entity)
+    return await _try(ask, ops.Release(entity=found.key, id=record_id), f"/r/{found.key}/{record_id}", f"/r/{found.key}")
+
+
+@get("/r/{entity:str}/{record_id:uuid}/assign")
+async def ask_whom(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
+    ask = await signed_in(request)
+    return await _dialog(ask, entity_of(ask.ctx, entity), record_id, {})
+
+
+@post("/r/{entity:str}/{record_id:uuid}/assign", status_code=200)
+async def assign(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
+    ask = await signed_in(request)
+    found, form = entity_of(ask.ctx, entity), await ask.form()
+    typed = form_values(ask.ctx, found, form, ["owner"])
+    try:
+        async with ask.work():
+            change = await execute(ask.ctx, ops.Assign(entity=found.key, id=record_id, to=person_of(typed.get("owner"))))
+    except (InvalidInput, Conflict) as error:
+        return await _dialog(ask, found, record_id, typed, error)
+    return ask.redirect(f"/r/{found.key}/{record_id}" if change.record else f"/r/{found.key}", *toasts(change))
+
+
+async def _dialog(ask: Ask, entity: Entity, record_id: UUID, typed: dict[str, Any], error: AppError | None = None) -> Response[Any]:
+    ctx, url = ask.ctx, f"/r/{entity.key}/{record_id}"
+    if not entity.defn.owned:
+        raise NotFound()
+    async with ask.work() as conn:
+        record = await execute(ctx, ops.Get(entity=entity.key, id=record_id))
+        if not (record.can and record.can.assign):
+            raise PermissionDenied(lazy("Your role may not give this record to somebody."))
+        state = await form_state(ctx, entity.key, record_id=record_id, typed=typed)
+        drawing = Drawing(ctx, entity, state, prefix="a", typed=typed, problems=list(error.problems) if isinstance(error, InvalidInput) else [])
+        await drawing.load(conn, ["owner"])
+        field = await drawing.field("owner", required=True, force=True)
+    said: tuple[Problem, ...] = ()
+    if isinstance(error, InvalidInput) and error.problems:
+        said = tuple(shown_problems(entity, error, {"owner"}, "a", ctx.locale))
+    elif error is not None:
+        said = (Problem("", str(error.message)),)
+    view = FormView(
+        title=_("Assign"), action=f"{url}/assign", submit=_("Assign"), submit_css=CSS["primary"], cancel_url=url, id="assign-form", record_url=url, record_title=record.title,
+        entity_plural=pick(entity.defn.plural, ctx.locale), list_url=f"/r/{entity.key}", sections=(FormSection("", (field,), 1),), dialog=ask.target == "dialog",
+        problem_title=_("This is not possible now") if said else "", problems=said, enctype="application/x-www-form-urlencoded",
+    )  # fmt: skip
+    status = 200 if error is None else error.status
+    if view.dialog:
+        return ask.fragment("records/_transition.html", status=status, form=view)
+    return ask.page("records/transition.html", status=status, form=view)
+
+
+router = Router("", route_handlers=[claim_next, claim, release, ask_whom, assign])
