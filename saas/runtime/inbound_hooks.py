@@ -76,9 +76,16 @@ async def ensure(conn: Any, tenant_id: UUID, hook: InboundHookDef, name: str, *,
         return await get_integration(conn, tenant_id, KIND, key=hook.key)
 
 
-async def receive(ctx: Context, token: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Take one message. `ctx` is the system's, with the origin `webhook`. Errors: NotFound for an address that is none (any more);
-    NotAuthenticated for a missing or wrong signature; BadRequest, InvalidInput, Conflict, TooManyRequests."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a secret address leads."""
+
+    hook: InboundHookDef
+    found: Integration
+
+
+async def door_of(ctx: Context, token: str) -> Door:
+    """Asked before anything of the message is read. Errors: NotFound for an address that is none (any more); TooManyRequests."""
     said = read_token(KIND, ctx.tenant_id, token)
     hook = next((h for h in ctx.config.bundle.inbound_hooks if said is not None and h.key == said.get("k")), None)
     if said is None or hook is None or not hook.active or not ctx.tenant.is_writable or ctx.tenant.delete_after is not None:
@@ -90,10 +97,17 @@ async def receive(ctx: Context, token: str, body: bytes, headers: Mapping[str, s
         )
     if not found.active or said.get("s") not in [_mark(s) for s in found.secrets]:
         raise NotFound()
-    if len(body) > MOST_BYTES and not inbound_mail.is_mail(headers):
-        raise PayloadTooLarge(lazy("This message is too long."))
     if recent >= PER_MINUTE:
         raise TooManyRequests(lazy("Too many messages in a minute."), retry_after=60)
+    return Door(hook, found)
+
+
+async def receive(ctx: Context, door: Door, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Take one message. `ctx` is the system's, with the origin `webhook`. Errors: PayloadTooLarge; NotAuthenticated for a missing or wrong
+    signature; BadRequest, InvalidInput, Conflict."""
+    hook, found = door.hook, door.found
+    if len(body) > MOST_BYTES and not inbound_mail.is_mail(headers):
+        raise PayloadTooLarge(lazy("This message is too long."))
     if hook.signed and not is_signed(headers.get(HEADER.lower(), ""), found.secrets, body, time.time()):
         await _refuse(ctx, found, body, "signature")
         raise NotAuthenticated(lazy("The signature is missing, wrong or too old."))
@@ -114,8 +128,9 @@ async def _take(ctx: Context, hook: InboundHookDef, found: Integration, body: by
     once = str(at(content, hook.once) or "") if hook.once else headers.get("idempotency-key", "") or (content["id"] if mail is not None else "")
     key = f"in {hashlib.sha256(once.encode()).hexdigest()}" if once else None
     ctx = ctx.replace(fixed_now=ctx.now, operation_id=new_id(ctx.now))
+    hung = [field for field, path in hook.map.items() if mail is not None and path == "files" and entity.fields[field].type in FILES]
     if mail is not None:  # before the transaction: what is refused leaves files that belong to nothing, which are tidied like any others
-        given |= {field: await _keep(ctx, entity, field, mail) for field, path in hook.map.items() if path == "files" and entity.fields[field].type in FILES}
+        given |= {field: await _keep(ctx, entity, field, mail) or None for field in hung}  # a letter without files takes none away
     async with tenant_transaction(ctx.tenant_id) as conn:
         if key is not None:
             await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"hook {ctx.tenant_id} {key}")
@@ -126,7 +141,8 @@ async def _take(ctx: Context, hook: InboundHookDef, found: Integration, body: by
         known: dict[str, Any] = {k: _fitting(entity, k, v) for k, v in given.items() if v is not None}
         await _look_up(act, entity, hook.lookup, known)
         stamped = await ActionRun(act, entity, Row(id=UUID(int=0), entity=entity.key, version=0, values=dict(known))).values(hook.values, entity)
-        taken = await take_in(act, entity, {**known, **stamped}, source=f"{'mail' if mail is not None else 'webhook'}:{hook.key}", match=hook.match, on_match=hook.on_match)
+        added = [field for field in hung if entity.fields[field].options.get("multiple")]
+        taken = await take_in(act, entity, {**known, **stamped}, source=f"{'mail' if mail is not None else 'webhook'}:{hook.key}", match=hook.match, on_match=hook.on_match, added=added)
         answer = Answer(taken.record_id, taken.made)
         await exchanges.note(
             conn, ctx.tenant_id, found.id, direction="in", event="made" if taken.made else "matched", status="done", key=key, request=body.decode("utf-8", "replace"), answer=json.dumps(answer.to_json()),

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import html
+import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email import message_from_bytes, policy
@@ -31,6 +32,7 @@ MOST_HEAD = 32_000  # bytes of its headers
 MOST_LEVELS, MOST_PARTS = 20, 500
 _BREAKS = re.compile(r"(?i)<(?:br|/p|/div|/tr|/li|/h\d)\b[^<>]*>")
 _HIDDEN = {"script", "style", "title", "head"}
+_AS_IT_CAME = policy.SMTP.clone(refold_source="none")
 
 
 def is_mail(headers: Mapping[str, str]) -> bool:
@@ -67,12 +69,34 @@ def _look_at(body: bytes) -> None:
 
 
 def _files(message: EmailMessage) -> tuple[tuple[str, bytes], ...]:
-    found = []
-    for part in message.iter_attachments():
-        content = part.get_payload(decode=True)
-        if isinstance(content, bytes) and content and len(found) < MOST_FILES:
-            found.append((_said(str(part.get_filename() or "attachment")), content))
-    return tuple(found)
+    """What is attached comes before pictures that stand in the text, so that a field for one file gets the file."""
+    body = message.get_body(("plain", "html"))
+    parts = sorted((p for p in _leaves(message) if p is not body and _is_file(p)), key=lambda p: not p.is_attachment())
+    return tuple((name, content) for name, content in map(_file, parts) if content)[:MOST_FILES]
+
+
+def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:
+    """The parts that hold something themselves, however deep. A forwarded e-mail is one, with all that hangs on it."""
+    if part.is_multipart() and part.get_content_type() != CONTENT_TYPE:
+        for inner in part.iter_parts():
+            yield from _leaves(inner)
+    else:
+        yield part
+
+
+def _is_file(part: EmailMessage) -> bool:
+    """Texts that are not called anything are the letter in another form, or a line that a mailing list adds."""
+    return part.is_attachment() or part.get_content_maintype() not in ("text", "multipart") or bool(part.get_filename())
+
+
+def _file(part: EmailMessage) -> tuple[str, bytes]:
+    name = _said(str(part.get_filename() or ""))
+    if part.get_content_type() == CONTENT_TYPE and part.is_multipart():
+        letter = part.get_payload(0)
+        assert isinstance(letter, EmailMessage)
+        return f"{name.removesuffix('.eml') or _line(letter, 'subject') or 'message'}.eml", letter.as_bytes(policy=_AS_IT_CAME)
+    content = part.get_payload(decode=True)
+    return name or f"attachment{mimetypes.guess_extension(part.get_content_type()) or ''}", content if isinstance(content, bytes) else b""
 
 
 def _read(message: EmailMessage, names: list[str]) -> dict[str, Any]:

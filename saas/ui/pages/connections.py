@@ -195,14 +195,16 @@ async def again(request: Request, kind: FromPath[str], key: FromPath[str]) -> Re
 
 @post("/hooks/in/{token:str}", status_code=200, request_max_body_size=inbound_mail.MOST_BYTES)
 async def knock(request: Request, token: FromPath[str]) -> Response[Any]:
-    """A message of another system, as JSON, or an e-mail as it is. Its address is secret, its signature proves it where one is asked for."""
+    """A message of another system, as JSON, or an e-mail as it is. Its address is secret, its signature proves it where one is asked for.
+    What is sent to an address there is not stays unread."""
     tenant = site_of(request).tenant
     if tenant is None or not tenant.config_revision:
         raise NotFound()
     ctx = await system_context(tenant.id, origin="webhook")
     with use_locale(ctx.locale):
         try:
-            found = await inbound_hooks.receive(ctx, token, await request.body(), request.headers)
+            door = await inbound_hooks.door_of(ctx, token)
+            found = await inbound_hooks.receive(ctx, door, await request.body(), request.headers)
         except AppError as error:
             if error.status >= 500:
                 raise

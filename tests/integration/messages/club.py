@@ -14,7 +14,7 @@ def club_bundle() -> dict[str, Any]:
         "key": "member", "label": label("Member"), "plural": label("Members"), "title": "name", "search": ["name", "email"],
         "fields": [
             fld("name", "text", required=True, max_length=60), fld("email", "email"), fld("phone", "phone"), fld("note", "text"), fld("lang", "text", max_length=5),
-            fld("birthday", "date"), fld("papers", "file", multiple=True, accept=["pdf", "txt"]), fld("level", "option", options=[{"key": k, "label": label(k.title())} for k in ("gold", "plain")], default="plain"),
+            fld("birthday", "date"), fld("papers", "file", multiple=True, accept=["pdf", "txt", "eml"]), fld("level", "option", options=[{"key": k, "label": label(k.title())} for k in ("gold", "plain")], default="plain"),
             fld("referrer", "ref", to="member", inverse={"key": "referred", "label": label("Referred")}, on_delete="set_null"),
         ],
         "unique": [{"key": "phone", "fields": ["phone"], "message": label("This number is known")}],

@@ -22,6 +22,7 @@ from saas.runtime import exchanges, execute, files, inbound_hooks, inbound_mail,
 from saas.runtime import operations as ops
 from saas.runtime.signatures import is_signed, signature
 from saas.tenants import integrations
+from saas.ui.watch import HELD_BYTES
 from tests.integration.outbox.receiver import receiving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -272,6 +273,46 @@ async def test_letters_that_are_none_break_nothing(club, door):
     for body in (b"", b"no letter", b"From: nobody\r\n\r\nx", b"From: =?utf-8?q?=ff?= <a@>\r\n\r\nx", b"\xff\xfe" * 50, b"Content-Type: multipart/mixed; boundary=a\r\nFrom: a@b.example, \r\n\r\n--a\r\n" + b"--a\r\n" * 500):
         answer = await door("post", body, MAIL)
         assert answer.status_code in (200, 400, 422), (body[:40], answer.text)
+
+
+async def test_files_of_every_letter_join_those_of_the_record_however_they_hang_on_it(club, door):
+    def written(text: str = "see there") -> EmailMessage:
+        mail = EmailMessage(policy=SMTP)
+        mail["From"], mail["Subject"], mail["Message-ID"] = "many@post.example", "Offer", make_msgid()
+        mail.set_content(text)
+        return mail
+
+    (first := written()).add_attachment("one", filename="one.txt")
+    (second := written()).add_attachment("two", filename="two.txt")
+    (forwards := written()).add_attachment(second)
+    alone = written("")
+    alone.set_content(b"%PDF-1.4 alone", maintype="application", subtype="pdf", disposition="attachment")
+    (deep := written()).add_alternative("<p>see there</p>", subtype="html")
+    deep.get_payload()[1].make_mixed()
+    deep.get_payload()[1].add_attachment("deep", filename="deep.txt")
+    sent = [first, second, written(), forwards, alone, deep]
+    answers = [(await door("post", bytes(mail), MAIL)).json() for mail in sent]
+    assert len({a["record"] for a in answers}) == 1
+    record = await club.get("member", answers[0]["record"])
+    kept = await files.describe(await club.ctx(), record.values["papers"])
+    assert [kept[i].name for i in record.values["papers"]] == ["one.txt", "two.txt", "Offer.eml", "attachment.pdf", "deep.txt"]
+    [(_name, content)] = inbound_mail.read_mail(bytes(forwards)).files
+    assert inbound_mail.read_mail(content).files == inbound_mail.read_mail(bytes(second)).files, "with what hangs on it"
+
+
+async def test_little_is_read_of_what_is_sent_to_an_address_there_is_not(club, door, http):
+    """No more than of any request before its turn."""
+    path, sent = inbound_hooks.path_of(club.tenant_id, door.found["post"]), []
+
+    async def letter():
+        for _ in range(16):
+            sent.append(b"x" * 65_536)
+            yield sent[-1]
+
+    for address, status in ((path[:-4] + "AAAA", 404), (path, 400)):
+        sent.clear()
+        assert (await http.post(address, content=letter(), headers={"host": f"{club.slug}.localhost", **MAIL})).status_code == status
+        assert len(b"".join(sent)) == HELD_BYTES if status == 404 else len(sent) == 16
 
 
 async def test_ten_at_once_are_one(club, door):
