@@ -3,6 +3,7 @@ rows change nothing; what was fetched before is not asked for again where the ot
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ class Pulled:
         return {**self.numbers, "problems": [str(p) for p in self.problems[:SHOWN_ERRORS]], "error": str(self.error)}
 
     def to_keep(self, source: str) -> str:
-        """JSON whose texts are translated when they are shown; `source`: who answered."""
+        """JSON whose texts are translated when they are shown; `source`: the mark of who answered."""
         return words.clean(json.dumps({**self.numbers, "source": source, "problems": words.to_json(self.problems[:SHOWN_ERRORS]), "error": words.kept(self.error)}, ensure_ascii=False))
 
 
@@ -163,8 +164,13 @@ class _Fetch:
         return mode_of(self.connector, self.found) == "live"
 
     @property
+    def address(self) -> str:
+        return str(self.found.settings.get("url") or "") if self.is_live else ""
+
+    @property
     def source(self) -> str:
-        return str(self.found.settings.get("url") or "") if self.is_live else "stub"
+        """A mark of who answers: enough to see that it is another than before. The address itself is the connection's alone."""
+        return hashlib.sha256(self.address.encode()).hexdigest()[:16] if self.is_live else "stub"
 
     async def go_on(self) -> None:
         """Keep it for another while. Raises _Taken, _Later."""
@@ -325,7 +331,7 @@ async def _note(fetch: _Fetch, mark: str, kept: str, trouble: NoAnswer | None) -
         if not is_mine:
             log.warning("connector.taken_over", mirror=mirror.key)
             return False
-        asked = "GET " + address(fetch.source if live else "", mirror.path, {mirror.since: mark} if mirror.since and mark else {})
+        asked = "GET " + address(fetch.address, mirror.path, {mirror.since: mark} if mirror.since and mark else {})
         await exchanges.note(
             conn, ctx.tenant_id, found.id, direction="out", event=mirror.key, status="done" if trouble is None else "failed", request=asked,
             answer=json.dumps(done.to_json(), ensure_ascii=False) if trouble is None else trouble.reply, http_status=trouble.status if trouble else 200 if live else None,

@@ -457,6 +457,8 @@ async def test_how_far_one_source_got_says_nothing_about_another(trade, receiver
     await source(mode="live", url=f"{receiver.url}/new")
     await fetch(trade)
     assert receiver.asked[-1].path == "/new/orders"
+    kept = await trade.fetch("SELECT counts::text AS counts FROM connector_state WHERE tenant_id = $1")
+    assert not [row for row in kept if receiver.url in row["counts"]], "an address stands with its connection alone"
     await fetch(trade)
     assert receiver.asked[-1].path == "/new/orders?since=2099-01-01T00%3A00%3A00Z"
     await source(mode="stub", url=f"{receiver.url}/new")
