@@ -76,10 +76,9 @@ def serve(host: str, port: int, workers: int, no_jobs: bool) -> None:
 
     if workers > 1:
         try:
-            settings = read_settings()
-        except InvalidSettings as error:
+            serve_many(read_settings(), host=host, port=port, workers=workers, jobs=not no_jobs)
+        except (AppError, InvalidSettings) as error:
             fail(error, as_json=False)
-        serve_many(settings, host=host, port=port, workers=workers, jobs=not no_jobs)
         return
     _run(lambda settings: serve_app(settings, host=host, port=port, jobs=not no_jobs))
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 import uvicorn
 
 from saas.db import close_database, current_database, open_database
+from saas.db.migrate import require_migrated
 from saas.log import get_logger, log_as
 from saas.observe import tracing
 from saas.settings import Settings, metrics_directory, share_metrics
@@ -47,7 +48,7 @@ async def serve(
     if settings.is_local and not settings.public_url:
         settings = replace(settings, public_url=f"http://{settings.base_domain}:{port}")  # where links in messages lead
     tracing.start()
-    await open_database(settings)
+    await _open(settings)
     stop = asyncio.Event()
     config = uvicorn.Config(
         create_app(settings), host=host, port=port, log_config=None, access_log=False, server_header=False,
@@ -73,6 +74,16 @@ async def serve(
         tracing.stop()
 
 
+async def _open(settings: Settings) -> None:
+    """Errors: Unavailable, also for a database on which `saas migrate` has not run: nothing would work, and only the log would say why."""
+    await open_database(settings)
+    try:
+        await require_migrated()
+    except BaseException:
+        await close_database()
+        raise
+
+
 def _collect_rarely() -> None:
     """What was loaded at the start stays for ever, and a request makes many objects that die by themselves: collecting after
     every 700 of them looks at compiled configurations again and again."""
@@ -86,7 +97,7 @@ async def work(settings: Settings) -> None:
     from saas.worker import run_worker
 
     tracing.start("saas-worker")
-    await open_database(settings)
+    await _open(settings)
     stop = asyncio.Event()
     helpers = _start_helpers(stop, jobs=False)
     if settings.worker_metrics is not None:
@@ -125,9 +136,15 @@ def _shared_figures() -> Iterator[None]:
 
 def serve_many(settings: Settings, *, host: str, port: int, workers: int, jobs: bool) -> None:
     """Several processes on one port; each builds its own settings from the environment. Jobs run in the parent's stead in a
-    `saas worker` beside, unless `jobs` is false."""
+    `saas worker` beside, unless `jobs` is false. Errors: Unavailable."""
+    asyncio.run(_look(settings))
     with _shared_figures():
         _serve_many(settings, host=host, port=port, workers=workers, jobs=jobs)
+
+
+async def _look(settings: Settings) -> None:
+    await _open(settings)
+    await close_database()
 
 
 def _serve_many(settings: Settings, *, host: str, port: int, workers: int, jobs: bool) -> None:

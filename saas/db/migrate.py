@@ -19,9 +19,9 @@ from saas.db.engine import DB
 from saas.db.limits import ROLE_SECONDS
 from saas.db.partitions import extend_months
 from saas.db.roles import APP, OWNER, ROLES, SYSTEM, role_login, role_password
-from saas.db.scope import GONE, describe
+from saas.db.scope import GONE, current_database, describe, system_transaction
 from saas.errors import Unavailable
-from saas.i18n import lazy
+from saas.i18n import lazy, lazy_plural
 from saas.settings import Cell, Settings, point_piccolo_here
 
 _LOCK = 7_225_001  # any number, as long as every release uses the same
@@ -87,6 +87,20 @@ async def pending_migrations(connection: asyncpg.Connection) -> list[str]:
         return sorted(known)
     done = {row["name"] for row in await connection.fetch("SELECT name FROM migration WHERE app_name = 'saas'")}
     return sorted(known - done)
+
+
+async def require_migrated() -> None:
+    """Errors: Unavailable, where the open database has not run every migration that the code knows."""
+    async with system_transaction("health") as conn:
+        waiting = await pending_migrations(conn)
+    if waiting:
+        where = describe(current_database().url)
+        raise Unavailable(
+            lazy_plural(
+                "The database %(where)s has not run %(count)s migration of this version: run `saas migrate` first",
+                "The database %(where)s has not run %(count)s migrations of this version: run `saas migrate` first", len(waiting), where=where,
+            )
+        )  # fmt: skip
 
 
 @asynccontextmanager

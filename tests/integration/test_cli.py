@@ -12,6 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -205,6 +206,27 @@ def test_errors_are_calm(environment, tmp_path):
         assert "Traceback" not in result.stderr and "hunter2" not in result.stderr
     result = run({**environment, "SAAS_SECRET_KEY": "x" * 40}, "tenant", "list")
     assert result.returncode == 1 and "saas migrate" in result.stderr
+
+
+@pytest_asyncio.fixture
+async def behind(environment, clone_database):
+    """A database on which the newest migration has not run."""
+    url = await clone_database()
+    conn = await asyncpg.connect(url)
+    await conn.execute("DELETE FROM migration WHERE id = (SELECT max(id) FROM migration)")
+    await conn.close()
+    return {**environment, "DATABASE_URL": url}
+
+
+def test_nothing_serves_a_database_that_is_not_migrated(behind):
+    commands = (["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"], ["worker"])
+    started = [subprocess.Popen([sys.executable, "-m", "saas", *c], env=behind, cwd=ROOT, stderr=subprocess.PIPE, text=True) for c in commands]
+    for command, process in zip(commands, started, strict=True):
+        try:
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+        assert process.returncode == 1 and "1 migration" in said and "`saas migrate`" in said and "Traceback" not in said, (command, said)
 
 
 @pytest.mark.slow
