@@ -42,6 +42,7 @@ from saas.runtime import (
     records,
     rollups,
     search,
+    standings,
     twins,
     uniques,
     validate,
@@ -439,6 +440,7 @@ async def _encode(group: _Group, made: Sequence[Row], encoded: EncodedMany, keys
 
 async def _insert(group: _Group, made: Sequence[Row], encoded: EncodedMany) -> None:
     """Rows, links and first stages."""
+    standings.wrote(group.entity, None)
     conn, ctx, entity = group.act.conn, group.ctx, group.entity
     columns: dict[str, tuple[str, list[Any]]] = {}
     for column, pg in records.OWN_COLUMNS.items():

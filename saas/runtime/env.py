@@ -14,6 +14,7 @@ from saas.metadata.models import FieldDef
 from saas.runtime.context import Context
 from saas.runtime.rows import Projection, Row, expr_value
 from saas.runtime.sql import Constants, RecordScope, Statement, expr_type, formula_node
+from saas.runtime.standings import place_of
 
 
 class RecordEnv(Constants, ex.Env):
@@ -143,16 +144,12 @@ def requirements(env: RecordEnv, nodes: Iterable[Any]) -> tuple[set[tuple[str, .
 
 
 async def _read_standing(conn: Any, env: RecordEnv, key: str, among: str | None) -> tuple[int, int] | None:
-    """(place, of how many) by the values as they are stored, whoever asks: it is the configuration's own question."""
-    statement = Statement(env.ctx)
-    mine, others = RecordScope(statement, env.entity, "t"), RecordScope(statement, env.entity, "o")
-    value, other = (ex.to_sql(ex.Path((key,)), scope) for scope in (mine, others))
-    group = " IS NOT DISTINCT FROM ".join(ex.to_sql(ex.Path((among,)), scope) for scope in (others, mine)) if among else "true"
-    counted = f"SELECT 1 + count(*) FILTER (WHERE {other} > {value}) AS place, count(*) AS total FROM record o WHERE o.entity_id = {env.entity.number} AND o.deleted_at IS NULL AND {other} IS NOT NULL AND {group}"
-    found = await conn.fetchrow(
-        *statement.finish(f"SELECT p.place, p.total FROM record t CROSS JOIN LATERAL ({counted}) p WHERE t.entity_id = {env.entity.number} AND t.id = {mine.param(env.row.id, 'uuid')} AND {value} IS NOT NULL")
-    )
-    return (found["place"], max(found["total"], 1)) if found is not None else None
+    def looks_at() -> frozenset[str] | None:
+        paths, children, _standings = requirements(env, [ex.Path((name,)) for name in (key, among) if name])
+        return None if children or any(len(path) > 1 for path in paths) else frozenset(f.key for path in paths if (f := env.entity.fields.get(path[0])) and f.type != "formula")
+
+    stored = env.ctx.config.cached(("env.standing", env.entity.key, key, among), looks_at)
+    return await place_of(conn, env.ctx, env.entity, env.row.id, (key, among), stored)
 
 
 async def _read_children(conn: Any, env: RecordEnv, nodes: list[Any]) -> None:

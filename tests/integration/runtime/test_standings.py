@@ -10,8 +10,9 @@ from saas.metadata.expression_words import expression_words
 from saas.metadata.naming import Lookup
 from saas.metadata.parse import problems_of
 from saas.metadata.usages import usages
-from saas.runtime import execute
+from saas.runtime import execute, standings
 from saas.runtime import operations as ops
+from saas.runtime.schedules import run_schedule
 from tests.bundles import field as fld
 from tests.bundles import label
 from tests.factories import make_lab, options
@@ -21,13 +22,20 @@ def bundle():
     shop = {
         "key": "shop", "label": label("Shop"), "plural": label("Shops"), "title": "name", "owned": False,
         "fields": [
-            fld("name", "text"), fld("revenue", "money"), fld("region", "option", options=options("north", "south")), fld("costs", "int"),
+            fld("name", "text", max_length=9), fld("revenue", "money"), fld("region", "option", options=options("north", "south")), fld("costs", "int"),
             fld("margin", "formula", returns="number", expr="revenue - coalesce(costs, 0)"), fld("place", "int"), fld("near", "int"), fld("fifth", "int"), fld("best", "int"),
         ],
     }  # fmt: skip
     return {
         "format": 1, "pack": {"key": "shops", "version": "1.0.0", "label": label("Shops")}, "entities": [shop],
         "roles": [{"key": "admin", "label": label("Administrator"), "admin": True}],
+        "schedules": [{
+            "key": "nightly", "label": label("Nightly"), "every": {"cron": "0 0 * * *"}, "entity": "shop", "once_per": "run",
+            "do": [{"action": "set", "values": {"place": "rank('revenue')", "near": "rank('revenue', 'region')", "fifth": "ntile('revenue', 5)", "best": "rank('margin')"}}],
+        }, {"key": "halve", "label": label("Halve"), "every": {"cron": "0 0 * * *"}, "entity": "shop", "where": "revenue != null", "once_per": "run", "do": [
+            {"action": "set", "values": {"place": "rank('revenue')"}}, {"action": "set", "values": {"revenue": "revenue / 2"}}, {"action": "set", "values": {"fifth": "rank('revenue')"}},
+            {"action": "set", "values": {"name": "if(costs == 10, 'too long for a name', name)"}},
+        ]}],
         "automations": [{
             "key": "classify", "label": label("Classify"), "entity": "shop", "on": {"trigger": "button"}, "if": "rank('revenue') <= 9",
             "do": [{"action": "set", "values": {"place": "rank('revenue')", "near": "rank('revenue', 'region')", "fifth": "ntile('revenue', 5)", "best": "rank('margin')"}}],
@@ -59,6 +67,29 @@ async def test_places_and_parts(lab):
     for expression in ("rank('revenue') == 1", "ntile('revenue', 4) == 1"):
         with pytest.raises(AppError):
             await execute(ctx, ops.List(entity="shop", filter={"expr": expression}))
+
+
+async def test_a_run_over_many_asks_once_for_all_and_answers_the_same(lab, monkeypatch):
+    """Unless it changes what is compared: then each record is asked for by itself, as always."""
+    system, asked = await lab.system(), []
+    for record in (await execute(system, ops.List(entity="shop", limit=200))).records:
+        await execute(system, ops.Delete(entity="shop", id=record.id))
+    made = {}
+    for name, revenue, region, costs in (("a", 100, "north", 90), ("b", 80, "south", 0), ("c", 80, "north", 10), ("d", 50, None, 0), ("e", 10, "south", 0), ("none", None, "south", 0)):
+        made[name] = await lab.make("shop", name=name, revenue=revenue, region=region, costs=costs)
+    for name, place in (("_places", standings._places), ("_place", standings._place)):
+        monkeypatch.setattr(standings, name, lambda *given, name=name, place=place: (asked.append(name), place(*given))[1])
+    schedules = {s.key: s for s in system.config.bundle.schedules}
+    assert (await run_schedule(system, schedules["nightly"])).done == 6 and asked == ["_places"] * 3, "by revenue, by revenue within the region, by margin"
+    found = {name: (await lab.get("shop", rid)).values for name, rid in made.items()}
+    told = {name: tuple(values[k] for k in ("place", "near", "fifth", "best")) for name, values in found.items()}
+    assert told == {"a": (1, 1, 1, 4), "b": (2, 1, 2, 1), "c": (2, 2, 2, 2), "d": (4, 1, 4, 3), "e": (5, 2, 5, 4), "none": (None, None, None, None)}
+    asked.clear()
+    report = await run_schedule(system, schedules["halve"])
+    assert (report.done, report.failed) == (4, 1) and asked == ["_places", *["_place"] * 9]
+    found = {name: (await lab.get("shop", rid)).values for name, rid in made.items() if name != "none"}
+    told = {name: (values["revenue"]["amount"], values["place"], values["fifth"]) for name, values in found.items()}
+    assert told == {"a": ("50.00", 1, 3), "b": ("40.00", 1, 4), "c": ("80.00", 2, 2), "d": ("25.00", 2, 4), "e": ("5.00", 5, 5)}
 
 
 @pytest.mark.parametrize(
