@@ -35,8 +35,8 @@ async def load_sample(
 ) -> int:  # fmt: skip
     """Create the pack's sample people (`<email>@<slug>.example`) and records; returns how many operations were run.
     With `password` the people can sign in; without it nobody can as them, and they take no seat."""
-    data = sample(pack_key)
-    users = await _people(tenant_id, slug, data["users"], locale, password)
+    data = sample(pack_key, locale)
+    users = await _people(tenant_id, slug, data["users"], password)
     loader = Sample(await system_context(tenant_id, origin="sample"), users)
     with use_locale(locale):  # what records keep as text, such as why a price is recommended, is read by the company's people
         count = await loader.load(data["records"], progress)
@@ -54,8 +54,9 @@ async def begin_loading(conn: Any, ctx: Context, pack_key: str) -> UUID:
 
 async def load_in_job(job: jobs.JobRun) -> dict[str, Any]:
     """The work of that job. Its sample people cannot sign in: nobody chose their passwords. Goes on where it was interrupted."""
-    tenant, data = job.ctx.tenant, sample(job.payload["pack"])
-    users = await _people(tenant.id, tenant.slug, data["users"], job.payload["locale"], "")
+    tenant, locale = job.ctx.tenant, job.payload["locale"]
+    data = sample(job.payload["pack"], locale)
+    users = await _people(tenant.id, tenant.slug, data["users"], "")
     begun = job.state.get("begun") or job.ctx.now.isoformat()
     base = await system_context(tenant.id, origin="sample", at=datetime.fromisoformat(begun))
     records = data["records"]
@@ -66,7 +67,8 @@ async def load_in_job(job: jobs.JobRun) -> dict[str, Any]:
     async def keep(conn: Any, done: int, total: int) -> None:
         await job.checkpoint(conn, done=done, total=total, state={"begun": begun, "done": done})
 
-    count = await loader.load(records, keep=keep, skip=job.state.get("done", 0))
+    with use_locale(locale):
+        count = await loader.load(records, keep=keep, skip=job.state.get("done", 0))
     await _loaded(loader, count)
     return {"begun": begun, "done": count, "records": len(records)}
 
@@ -98,8 +100,8 @@ async def has_sample(tenant_id: UUID) -> bool:
 def sample_logins(pack_key: str, slug: str, locale: str = "en") -> list[dict[str, Any]]:
     """Who can sign in to a tenant with sample data: name, e-mail, roles."""
     return [
-        {"name": _name(user, locale), "email": f"{user['email']}@{slug}.example", "roles": user["roles"]}
-        for user in sample(pack_key)["users"]
+        {"name": user["name"], "email": f"{user['email']}@{slug}.example", "roles": user["roles"]}
+        for user in sample(pack_key, locale)["users"]
     ]
 
 
@@ -137,20 +139,16 @@ def _texts(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-async def _people(tenant_id: UUID, slug: str, people: list[Mapping[str, Any]], locale: str, password: str) -> dict[str, User]:
+async def _people(tenant_id: UUID, slug: str, people: list[Mapping[str, Any]], password: str) -> dict[str, User]:
     """{sample key: person}; those that are there already are left as they are."""
     there = {u["sample_key"]: u["id"] for u in await list_users(tenant_id) if u["sample_key"]}
     new = [person for person in people if person["key"] not in there]
     for person in new:
         there[person["key"]] = await create_user(
-            tenant_id, f"{person['email']}@{slug}.example", password, _name(person, locale), person["roles"],
+            tenant_id, f"{person['email']}@{slug}.example", password, person["name"], person["roles"],
             person.get("department"), None, None, person.get("title", ""), sample_key=person["key"],
         )  # fmt: skip
     for person in new:  # afterwards, so that the list may stand in any order
         if person.get("superior"):
             await update_user(tenant_id, there[person["key"]], {"superior_id": there[person["superior"]]})
     return {person["key"]: (await context_for_user(tenant_id, there[person["key"]])).user for person in people}  # type: ignore[misc]
-
-
-def _name(person: Mapping[str, Any], locale: str) -> str:
-    return person.get("name_en") or person["name"] if locale == "en" else person["name"]

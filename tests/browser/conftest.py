@@ -157,9 +157,9 @@ async def visit(chromium: Browser) -> AsyncIterator[Callable[..., Awaitable[Visi
 
 async def _company(pack: str, locale: str, port: int, tenant_factory: Any) -> Company:
     tenant = await tenant_factory(pack=pack, locale=locale)
-    data = sample(pack)
+    data = sample(pack, locale)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saas.runtime.sample_data.sample", lambda key: {**data, "records": _part(data["records"], _details(pack))})
+        patch.setattr("saas.runtime.sample_data.sample", lambda *_: {**data, "records": _part(data["records"], _details(pack))})
         await load_sample(tenant.id, tenant.slug, pack, locale, password=PASSWORD)
     people = {"admin": tenant.admin_email} | {u["key"]: f"{u['email']}@{tenant.slug}.example" for u in data["users"]}
     return Company(tenant.id, tenant.slug, f"http://{tenant.slug}.localhost:{port}", people)

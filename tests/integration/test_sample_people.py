@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def test_nobody_signs_in_as_sample_people_and_they_take_no_seat(database, monkeypatch):
     people = [{"key": "ann", "email": "ann", "name": "Ann", "roles": ["sales"]}]
-    monkeypatch.setattr(sample_data, "sample", lambda _pack: {"users": people, "records": []})  # few, so that it is quick
+    monkeypatch.setattr(sample_data, "sample", lambda *_: {"users": people, "records": []})  # few, so that it is quick
     tenant_id = await provision_tenant("sample-people", name="Firm", pack_key="baseline-crm", locale="en", admin_email="a@firm.example", admin_password=PASSWORD, sample_data=True)
     async with tenant_transaction(tenant_id) as conn:
         assert await conn.fetchval("SELECT password_hash FROM app_user WHERE tenant_id = $1 AND sample_key = 'ann'", tenant_id) == ""

@@ -105,9 +105,9 @@ async def rich() -> World:
 
 async def from_pack(pack: str, tenant_factory: Any) -> World:
     tenant = await tenant_factory(pack=pack)
-    data = sample(pack)
+    data = sample(pack, "en")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saas.runtime.sample_data.sample", lambda key: {**data, "records": few(data["records"], details_of(pack), 40)})
+        patch.setattr("saas.runtime.sample_data.sample", lambda *_: {**data, "records": few(data["records"], details_of(pack), 40)})
         await load_sample(tenant.id, tenant.slug, pack, "en", password=PASSWORD)
     config = (await system_context(tenant.id)).config
     department = next((d["key"] for d in load_pack(pack).get("departments", ())), None)

@@ -1,15 +1,16 @@
-"""The packs that ship with the product: one folder each, `pack.json` and `sample.json`."""
+"""The packs that ship with the product: one folder each, `pack.json`, `sample.json` and the sample's texts in other languages."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from saas.errors import NotFound
-from saas.i18n import lazy
+from saas.i18n import LOCALES, lazy
 from saas.metadata.models import Label
 
 
@@ -44,10 +45,40 @@ def load_pack(key: str) -> dict[str, Any]:
     return _read(_folder(key), "pack.json")
 
 
-def sample(key: str) -> dict[str, Any]:
-    """The sample data of a shipped pack; empty lists where it has none. Errors: NotFound."""
+def sample(key: str, locale: str = "") -> dict[str, Any]:
+    """The sample data of a shipped pack, in that language where it has its texts in it, else as written; empty lists where it has none.
+    Errors: NotFound."""
     folder = _folder(key)
-    return _read(folder, "sample.json") if folder.joinpath("sample.json").is_file() else {"users": [], "records": []}
+    if not folder.joinpath("sample.json").is_file():
+        return {"users": [], "records": []}
+    data = _read(folder, "sample.json")
+    texts = sample_texts(key, locale)
+    return data if data["locale"] == locale or not texts else _in_words(data, texts)
+
+
+def sample_texts(key: str, locale: str) -> dict[str, str]:
+    """{text of the sample data as written: the same in that language}; empty where nobody has written them. Errors: NotFound."""
+    name = f"sample.{locale}.json"
+    folder = _folder(key)
+    return _read(folder, name) if locale in LOCALES and folder.joinpath(name).is_file() else {}
+
+
+def _in_words(data: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Names and titles of the people and values of the records, whole texts only: keys, references and times are what they are."""
+
+    def said(value: Any) -> Any:
+        if isinstance(value, str):
+            return texts.get(value, value)
+        if isinstance(value, list):
+            return [said(v) for v in value]
+        return {k: said(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    def act(item: dict[str, Any]) -> dict[str, Any]:
+        changed = {part: said(item[part]) for part in ("values", "update") if part in item}
+        return {**item, **changed, **({"steps": [act(s) for s in item["steps"]]} if "steps" in item else {})}
+
+    people = [{**user, **{part: said(user[part]) for part in ("name", "title") if part in user}} for user in data["users"]]
+    return {**data, "users": people, "records": [act(r) for r in data["records"]]}
 
 
 def _folder(key: str) -> Traversable:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.db import tenant_transaction
-from saas.i18n import lazy
+from saas.i18n import LOCALES, lazy, pick
 from saas.metadata.models import ConnectorDef
 from saas.runtime.context import Context
 from saas.runtime.said import moment
@@ -29,7 +29,7 @@ async def answer(ctx: Context, connector: ConnectorDef, method: str, path: str, 
     if method == "GET":
         async with tenant_transaction(ctx.tenant_id, only_reads=True) as conn:
             sent = await _sent(conn, ctx, connector, path)
-        return [_plain(row) for row in (*sample.get("rows", ()), *sent) if _fits(row, query)]
+        return [_plain(row) for row in (*(_said(ctx, row) for row in sample.get("rows", ())), *sent) if _fits(row, query)]
     async with tenant_transaction(ctx.tenant_id) as conn:
         await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"sample {ctx.tenant_id} {connector.key} {path}")
         sent = await _sent(conn, ctx, connector, path)
@@ -59,6 +59,11 @@ async def _sent(conn: Any, ctx: Context, connector: ConnectorDef, path: str) -> 
 def _fits(row: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
     """A parameter that rows have a property of is a condition; others say something to a real system."""
     return all(str(row[name]) == str(value) for name, value in query.items() if name in row)
+
+
+def _said(ctx: Context, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A text that is written in several languages is answered in the workspace's."""
+    return {name: pick(value, ctx.tenant.locale) if isinstance(value, Mapping) and value and set(value) <= set(LOCALES) else value for name, value in row.items()}
 
 
 def _filled(ctx: Context, value: Any) -> Any:

@@ -154,7 +154,7 @@ async def test_a_pack_with_its_sample_comes_back_the_same(tmp_path, pack):
     slug = other_slug()
     tenant_id = await provision_tenant(slug, name="Sample", pack_key=pack, locale="zh_CN", admin_email=f"a@{slug}.example", admin_password=PASSWORD)
     data = sample(pack)
-    users = await _people(tenant_id, slug, data["users"], "zh_CN", PASSWORD)
+    users = await _people(tenant_id, slug, data["users"], PASSWORD)
     assert await Sample(await system_context(tenant_id, origin="sample"), users).load(data["records"][:SAMPLE]) >= SAMPLE
     one, two, made = await round_trip(tenant_id, tmp_path)
     assert normal(one) == normal(two)

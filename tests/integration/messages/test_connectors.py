@@ -70,7 +70,7 @@ def trade_bundle():
         ],
         "connectors": [{
             "key": "erp", "label": label("The ERP"), "mode": "live",
-            "samples": [{"path": "/orders", "rows": [{"no": "A1", "cust": "C1", "total": 100, "on": "2026-01-05", "status": "已发货"}], "number": "no", "pattern": "SO-{seq:4}", "adds": {"status": "Open", "on": "{today}"}}],
+            "samples": [{"path": "/orders", "rows": [{"no": "A1", "cust": "C1", "total": 100, "on": "2026-01-05", "status": "已发货", "from": {"en": "Works 1", "zh_CN": "一厂"}}], "number": "no", "pattern": "SO-{seq:4}", "adds": {"status": "Open", "on": "{today}"}}],
         }],
         "mirrors": [{
             "key": "orders", "label": label("Orders"), "entity": "order", "connector": "erp", "path": "/orders", "rows": "data.items", "match": ["number"],
@@ -384,6 +384,8 @@ async def test_a_stub_remembers_what_it_was_sent_and_asks_nobody(trade, receiver
     config = ctx.config.bundle.connectors[0]
     again = await connectors.ask(ctx, config, await connectors.connection_of(trade.tenant_id, "erp"), "POST", "/orders", body={"cust": "C1"}, key="one key")
     assert again == await connectors.ask(ctx, config, await connectors.connection_of(trade.tenant_id, "erp"), "POST", "/orders", body={"cust": "C1"}, key="one key") and again["no"] == "SO-0002"
+    first = (await connectors.ask(ctx, config, await connectors.connection_of(trade.tenant_id, "erp"), "GET", "/orders"))[0]
+    assert first["from"] == "Works 1", "a text in several languages is answered in the company's"
     done = await fetch(trade)
     assert done.created == 3 and not receiver.asked
     found = {r.values["number"]: r.values for r in await orders(trade)}

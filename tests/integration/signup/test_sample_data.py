@@ -49,6 +49,16 @@ async def step(ctx, key: str):
         return next((s for s in (await first_steps.first_steps(conn, ctx)).steps if s.key == key), None)
 
 
+async def in_the_language_of(ctx) -> None:
+    """People and records are called as the sample calls them in the language of the company."""
+    data = sample(ctx.config.bundle.pack.key, ctx.tenant.locale)
+    assert {u["name"] for u in await list_users(ctx.tenant_id) if u["sample_key"]} == {u["name"] for u in data["users"]}
+    main = leading(ctx.config).main
+    title = main.defn.title
+    known = {r["values"].get(title) for r in data["records"] if r["entity"] == main.key}
+    assert {r.values[title] for r in (await execute(ctx, ops.List(entity=main.key, limit=50))).records} <= known
+
+
 @pytest_asyncio.fixture(params=PACKS)
 async def workspace(request, tenant_factory, monkeypatch):
     tenant = await tenant_factory(pack=request.param)
@@ -58,6 +68,7 @@ async def workspace(request, tenant_factory, monkeypatch):
 async def test_cleared_and_brought_back(workspace):
     tenant, ctx = workspace
     found = leading(ctx.config)
+    await in_the_language_of(ctx)
     async with tenant_transaction(tenant.id) as conn:
         before = await live(conn, tenant.id)
         marked = await conn.fetchval("SELECT count(*) FROM sample_record WHERE tenant_id = $1", tenant.id)
