@@ -96,7 +96,7 @@ async def test_acceptance_scenario(http, tenant_factory, locale) -> None:
     assert words["potential"] in str(problem) and "Zhou" in str(problem) and words["known"] in str(problem)
 
     # 8 product and follow-up: in the timeline, and the last follow-up is that one
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)  # after eight, when the rule runs, in either company
     assert (await zhou.get(f"/records/customer/{precision}"))["values"]["last_follow_up"] is None
     changed = await zhou.change("customer", precision, intended=[product])
     assert changed["display"]["intended"] == "Executive search"
