@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 from collections import Counter
@@ -16,7 +17,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, Locator, async_playwright, expect
 
 from saas.db.scope import Database
 from saas.metadata.packs import load_pack, sample
@@ -24,7 +25,7 @@ from saas.provision import load_sample
 from saas.settings import Settings
 from saas.tenants import create_user, find_user, open_session
 from tests.browser import drafting
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PATIENCE, Visitor
 from tests.conftest import PASSWORD
 
 CHROMIUM = os.environ.get("SAAS_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium") or "/usr/bin/chromium"
@@ -34,7 +35,7 @@ FLAGS = [
     "--disable-dev-shm-usage", "--disable-gpu", "--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider", "--mute-audio",
 ]  # fmt: skip
 MOST_SAMPLES = 40  # of one entity
-PATIENCE = 15_000  # ms; only a failing test ever waits so long
+ACTS = ("click", "dblclick", "press", "press_sequentially", "fill", "check", "uncheck", "select_option", "set_input_files", "hover", "focus")
 
 expect.set_options(timeout=PATIENCE)
 
@@ -79,11 +80,27 @@ async def served(database: Database, settings: Settings) -> AsyncIterator[int]:
     await task
 
 
+def _when_loaded(act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Act upon a page that has loaded, and end when the page it leads to has: playwright waits until that is committed only, when our
+    deferred scripts do not listen yet to what a person, who is slower, does next."""
+
+    @functools.wraps(act)
+    async def acted(self: Locator, *given: Any, **more: Any) -> Any:
+        await self.page.wait_for_load_state()
+        answer = await act(self, *given, **more)
+        await self.page.wait_for_load_state()
+        return answer
+
+    return acted
+
+
 @pytest_asyncio.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     if shutil.which(CHROMIUM) is None:
         pytest.skip(f"NO BROWSER: {CHROMIUM} does not exist. Install Chromium or set SAAS_CHROMIUM; no page has been tested.")
     async with async_playwright() as playwright:
+        for name in ACTS:
+            setattr(Locator, name, _when_loaded(getattr(Locator, name)))
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         await browser.close()

@@ -4,6 +4,8 @@ every draft is thrown away."""
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -33,9 +35,14 @@ PAGES = {
 }  # fmt: skip
 
 
-async def redrawn(page: Page) -> Any:
-    """Wait for the answer with the editors as they are now."""
-    return page.expect_response(lambda answer: answer.request.method == "POST" and "_gesture" in (answer.request.post_data or "") and answer.ok)
+@asynccontextmanager
+async def redrawn(page: Page) -> AsyncIterator[None]:
+    """Ends when the server has said what becomes of the editors, and they were exchanged: what is typed into the old ones is lost."""
+    await page.wait_for_load_state()
+    marked = await page.locator("[data-editor]").evaluate_all("editors => editors.map((e) => { e.dataset.before = ''; }).length")
+    async with page.expect_response(lambda answer: answer.request.method == "POST" and "_gesture" in (answer.request.post_data or "") and answer.ok):
+        yield
+    await expect(page.locator("[data-editor][data-before]")).not_to_have_count(marked)
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
@@ -112,14 +119,14 @@ async def test_a_transition_gets_a_check_a_value_and_a_step(acme, visit):
     await guard.locator("[data-row-op]").select_option(label="is more than")
     await guard.locator("input[inputmode=decimal]").fill("100")
     values = page.locator("[data-editor=set]")
-    async with await redrawn(page):
+    async with redrawn(page):
         await values.locator(".spare select").select_option(label="Probability")
     await values.locator(".assign-value input").first.fill("60")
     await page.get_by_label("Steps: What to add").select_option(label="Notify people")
-    async with await redrawn(page):
+    async with redrawn(page):
         await page.locator("[data-editor=effects] .stack-add button").click()
     card = page.locator("[data-editor=effects] .stack-card")
-    async with await redrawn(page):
+    async with redrawn(page):
         await card.locator(".people select").last.select_option(label="Owner")
     await card.get_by_label("Title: English").fill("With legal: ")
     await card.locator("details.menu summary").first.click()
@@ -157,7 +164,7 @@ async def test_a_field_is_masked_under_a_condition_and_mistakes_are_shown(acme, 
     admin = await visit(acme, "admin")
     page = await admin.go("/settings/roles/sales/entities/customer")
     count = await page.locator("[data-editor=fields] .stack-card").count()
-    async with await redrawn(page):
+    async with redrawn(page):
         await page.get_by_role("button", name="Limit a field").click()
     card = page.locator("[data-editor=fields] .stack-card").last
     await card.locator("select[name$='.field']").first.select_option(label="Phone")
@@ -193,18 +200,18 @@ async def test_an_automation_is_clicked_together(tianhe, visit):
     await page.locator(".calm-box .button").click()
     await page.locator(".tile[href$='entity=customer']").click()
     await page.get_by_label("名称: 简体中文").or_(page.get_by_label("名称：简体中文")).fill("提醒负责人")
-    async with await redrawn(page):
+    async with redrawn(page):
         await page.locator("select[name='on.trigger']").select_option("update")
     await page.locator("[data-editor=on] input[value=phone]").check()
     await page.locator("select[name='do.new']").select_option("set")
-    async with await redrawn(page):
+    async with redrawn(page):
         await page.locator("[data-editor=do] > .stack-add button").click()
     values = page.locator("[data-editor='do.0.values']")
-    async with await redrawn(page):
+    async with redrawn(page):
         await values.locator(".spare select").select_option("phone")
     await page.locator("button.primary").click()
     await expect(page.locator(".error-line, [data-error-for^='do.0']:not(:empty)").first).to_be_visible()
-    async with await redrawn(page):
+    async with redrawn(page):
         await values.locator("select[name$='.how']").select_option("empty")
     await page.locator("button.primary").click()
     await expect(bar(page)).to_be_visible()
@@ -221,9 +228,9 @@ async def test_a_rhythm_is_chosen_and_shows_when_it_comes_next(acme, visit):
     page = await admin.go("/settings/schedules/task_overdue")
     times = page.locator("[data-next] .badge")
     await expect(times).to_have_count(3)
-    async with await redrawn(page):
+    async with redrawn(page):
         await page.get_by_label("Rhythm").select_option(label="Every month")
-    async with await redrawn(page):
+    async with redrawn(page):
         await page.get_by_label("Day of the month").select_option(label="on day 15")
     for number in range(3):
         await expect(times.nth(number)).to_have_text(re.compile(r"-15 "))

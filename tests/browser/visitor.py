@@ -8,6 +8,8 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Response, expect
 
+PATIENCE = 60_000  # ms; only a failing test ever waits so long
+
 # The browser logs every answer of 400 and above; those of our forms are meant to be shown to people.
 _EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of 4(01|02|03|04|09|22)")
 _WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('policy violation: ' + e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample));"
@@ -25,7 +27,7 @@ class Visitor:
 
     @classmethod
     async def arrive(cls, context: BrowserContext, base: str) -> Visitor:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         await context.add_init_script(_WATCH)
         return cls(context, await context.new_page(), base)
 
@@ -86,6 +88,7 @@ class Visitor:
 
     async def begin(self, key: str) -> None:
         """Press the button of a transition that asks something first; its dialog opens."""
+        await expect(self.transition(key)).to_be_visible()  # where a script leads to the page that has it
         await self.transition(key).click()
         await expect(self.page.locator("dialog#dialog[open] form")).to_be_visible()
 
@@ -104,6 +107,7 @@ class Visitor:
         for key, value in values.items():
             box = self.within().locator(f".field[data-field='{key}']")
             await expect(box).to_be_visible()
+            await self.page.wait_for_load_state()  # a script makes some kinds of controls
             if await box.locator("select[data-picker]").count():
                 await self.pick(box, str(value))
             elif await box.locator("[aria-haspopup=dialog]").count():
@@ -152,6 +156,7 @@ class Visitor:
         await expect(self.page.locator("[data-revision]").first).to_contain_text(message)
 
     async def no_sideways_scroll(self) -> None:
+        await self.page.wait_for_load_state()
         wide, window = await self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide <= window, f"{self.page.url} is {wide} px wide in a window of {window}: {await self.page.evaluate(_TOO_WIDE)}"
 
