@@ -296,9 +296,9 @@ class Scope:
             request.fail("lost")
         if lost:
             raise _unavailable() from error
-        if isinstance(error, asyncpg.DeadlockDetectedError):
+        if _said(error, asyncpg.DeadlockDetectedError):
             raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="deadlock") from error
-        if isinstance(error, asyncpg.LockNotAvailableError):
+        if _said(error, asyncpg.LockNotAvailableError):
             raise Conflict(lazy("Somebody changed the same records at this moment, please try again"), reason="locked") from error
         if isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)):  # NUL: whatever page or body it came in by
             raise BadRequest(lazy("This text contains characters that cannot be stored.")) from error
@@ -552,11 +552,16 @@ def _timeout(seconds: float | None) -> list[str]:
 
 def _is_gone(error: BaseException, connection: Any) -> bool:
     """The database went away, as opposed to a statement that is wrong, or to somebody else's file or network."""
-    if isinstance(error, asyncpg.InternalClientError):  # a farewell of the server arrived between two of our statements
+    if _said(error, asyncpg.InternalClientError):  # a farewell of the server arrived between two of our statements
         return True
-    if isinstance(error, (asyncpg.InterfaceError, OSError, asyncpg.PostgresError)):
-        return _is_dead(connection) and isinstance(error, (*GONE, *_CLOSED, asyncpg.InterfaceError))
-    return False
+    return _said(error, *GONE, *_CLOSED, asyncpg.InterfaceError) and _is_dead(connection)
+
+
+def _said(error: BaseException | None, *kinds: type[BaseException]) -> bool:
+    """Whether the error is of such a kind, or what somebody made of one on the way: the transaction is lost all the same."""
+    while error is not None and not isinstance(error, kinds):
+        error = error.__cause__
+    return error is not None
 
 
 def _is_dead(connection: Any) -> bool:

@@ -38,6 +38,7 @@ KIND = "automation_run"
 AT_ONCE = 200  # runs of a tenant that are woken together
 ATTEMPTS = 4  # of a step that met another writer
 MET = ("deadlock", "locked")
+MET_SECONDS = 5.0  # until it is tried again after all of these
 CLOSED_SECONDS = 900.0  # until a run looks again whether its workspace may be written
 GOES_ON = "goes on"  # not a status: there is more to do at once
 
@@ -122,7 +123,7 @@ async def _next(ctx: Context, run_id: UUID, here: bool) -> str:
     """One action of the run, with its place, in one transaction."""
     for attempt in range(ATTEMPTS):
         try:
-            return await _one(ctx, run_id, here, again=attempt < ATTEMPTS - 1)
+            return await _one(ctx, run_id, here)
         except Conflict as error:
             if error.data.get("reason") not in MET or attempt == ATTEMPTS - 1:
                 raise
@@ -138,15 +139,14 @@ class _Failed(Exception):
         self.place, self.told, self.error = place, told, error
 
 
-async def _one(ctx: Context, run_id: UUID, here: bool, *, again: bool) -> str:
+async def _one(ctx: Context, run_id: UUID, here: bool) -> str:
+    """Errors: Unavailable, and Conflict where it met another writer, whatever step that befell: nothing is written down then."""
     begun = time.perf_counter()
     try:
         async with tenant_transaction(ctx.tenant_id) as conn:
             row = await _take(conn, ctx, run_id, here)
             return row if isinstance(row, str) else await _walk(conn, ctx, row, begun, here)
     except _Failed as failed:
-        if again and isinstance(failed.error, Conflict) and failed.error.data.get("reason") in MET:
-            raise failed.error from failed
         return await _failed(ctx, run_id, failed, begun, here)
 
 
@@ -196,8 +196,6 @@ async def _walk(conn: Any, ctx: Context, row: Any, begun: float, here: bool) -> 
     except Unavailable:
         raise
     except Exception as error:
-        if not isinstance(error, AppError):
-            log.exception("automation.crashed", automation=run.automation, run=str(run.run_id))
         raise _Failed(_place_of(walk, state), walk.told, error) from error
     return await _kept(conn, ctx, row, state, run, walk, pause, begun, here)
 
@@ -263,6 +261,8 @@ async def _kept(conn: Any, ctx: Context, row: Any, state: dict[str, Any], run: A
 
 async def _failed(ctx: Context, run_id: UUID, failed: _Failed, begun: float, here: bool) -> str:
     """After the rollback: try the step again later, or give the run up where it stands."""
+    if not isinstance(failed.error, AppError):
+        log.error("automation.crashed", run=str(run_id), exc_info=failed.error)
     async with tenant_transaction(ctx.tenant_id) as conn:
         row = await _take(conn, ctx, run_id, here)
         if isinstance(row, str):
@@ -302,7 +302,12 @@ async def run_job(ctx: Context, run_id: UUID) -> Mapping[str, Any]:
     if not ctx.tenant.is_writable or ctx.tenant.delete_after is not None:
         raise jobs.JobWaits(CLOSED_SECONDS)
     with use_locale(ctx.locale):
-        return {"run": str(run_id), "status": await go_on(ctx, run_id)}
+        try:
+            return {"run": str(run_id), "status": await go_on(ctx, run_id)}
+        except Conflict as error:
+            if error.data.get("reason") not in MET:
+                raise
+            raise jobs.JobWaits(MET_SECONDS) from error  # others have what it needs: that is no fault of the run
 
 
 # ---- the tenant's clock ---------------------------------------------------------------------------------------------------

@@ -10,11 +10,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from saas.db import tenant_transaction
 from saas.errors import Conflict
+from saas.metadata.kinds import action_types
 from saas.runtime import execute, jobs, resuming, run_log
 from saas.runtime import operations as ops
 from saas.runtime.jobs import MAX_ATTEMPTS
@@ -100,6 +102,35 @@ async def test_a_run_whose_job_nobody_came_back_to_has_failed(lab):
     assert (found.status, found.error, found.can_go_on) == ("failed", "It was interrupted too often.", True)
     await jobs.retry_job(admin, job.id)
     assert await drain() == 1 and await state(lab, order) == DONE
+
+
+@pytest.mark.parametrize("trouble", ["the connection is lost", "another writer is met"])
+async def test_what_befalls_a_step_from_outside_does_not_end_its_run(lab, settings, monkeypatch, trouble):
+    """The database ends the step's connection, or the step itself for somebody else's sake: it is done again, and the run is not at fault."""
+    order, run = await begin(lab)
+    job, action = await put(lab, run), action_types.get("create")
+    left, plain = 1 if trouble == "the connection is lost" else resuming.ATTEMPTS, action.run
+
+    async def befallen(step: Any, options: Any) -> None:
+        nonlocal left
+        await plain(step, options)
+        left -= 1
+        if left >= 0 and trouble == "another writer is met":
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        if left >= 0:
+            mine, admin = await step.act.conn.fetchval("SELECT pg_backend_pid()"), await asyncpg.connect(settings.database_url)
+            await admin.execute("SELECT pg_terminate_backend($1, 10000)", mine)
+            await admin.close()
+            await step.act.conn.fetchval("SELECT 1")
+
+    monkeypatch.setattr(action, "run", befallen)
+    await drain()
+    found = await run_log.get_run(await lab.ctx(), run)
+    assert (found.status, found.error) == ("queued", "") and (await jobs.get_job(await lab.ctx(), job.id)).status in ("running", "queued")
+    monkeypatch.undo()
+    await lab.fetch("UPDATE job SET run_at = now(), locked_until = now() - interval '1 second' WHERE tenant_id = $1 AND id = $2 RETURNING 1", job.id)
+    assert await drain() == 1
+    assert (await run_log.get_run(await lab.ctx(), run)).status == "done" and await state(lab, order) == DONE
 
 
 async def test_a_lost_job_that_cannot_be_ended_stops_no_other(lab, monkeypatch):
