@@ -35,7 +35,7 @@ LIBRARY = {
     "stages": [{"key": "public", "label": label("Public")}, {"key": "potential", "label": label("Potential")}, {"key": "deal", "label": label("Deal"), "kind": "won"}],
     "transitions": [
         {"key": "claim", "label": label("Claim"), "from": ["public"], "to": "potential", "roles": ["admin"]},
-        {"key": "give_up", "label": label("Give up"), "from": ["potential"], "to": "public", "roles": ["admin"]},
+        {"key": "give_up", "label": label("Give up"), "from": ["potential"], "to": "public", "roles": ["admin"], "ask": ["note"]},
         {"key": "win", "label": label("Win"), "from": ["potential"], "to": "deal"},
     ],
 }  # fmt: skip

@@ -42,6 +42,7 @@ from saas.runtime.acts import Act
 from saas.runtime.approvals import flows
 from saas.runtime.context import Context
 from saas.runtime.pools import moves
+from saas.runtime.pools.rights import name_of
 from saas.runtime.present import Names, can, can_flags, present
 from saas.runtime.query import EXPORT_LIMIT, MAX_LIMIT, Query, count, parse_sort, read_rows, view_of
 from saas.runtime.rows import Projection, Row
@@ -262,8 +263,8 @@ async def _assign(conn: Any, ctx: Context, entity: Entity, op: ops.Assign) -> op
 
 async def _release(conn: Any, ctx: Context, entity: Entity, op: ops.Release) -> ops.Change:
     act = Act(conn, ctx)
-    row = await moves.release(act, entity, op.id)
-    return await _change(act, entity, row.id, _("Back in the pool"), brief=op.brief)
+    row, pool = await moves.release(act, entity, op.id, values=op.values)
+    return await _change(act, entity, row.id, _("Back in “%(pool)s”", pool=name_of(pool, ctx.locale)), brief=op.brief)
 
 
 async def _reverse(conn: Any, ctx: Context, entity: Entity, op: ops.Reverse) -> ops.Change:

@@ -190,10 +190,11 @@ class Assign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A record goes back to its pool."""
+    """A record goes back to its pool. `values`: what its stage change asks for, such as why."""
 
     entity: str
     id: UUID
+    values: Mapping[str, Any] = field(default_factory=dict)
     brief: bool = False
 
 
@@ -342,6 +343,7 @@ class Can:
     transitions: tuple[TransitionOffer, ...] = ()
     buttons: tuple[ButtonOffer, ...] = ()  # filled by Get and writes
     pool: str | None = None  # the pool it lies in
+    home: str | None = None  # the pool it goes back to
     claim: bool = False
     assign: bool = False
     release: bool = False

@@ -416,6 +416,7 @@ def _pooled(ctx: Context, entity: Entity, row: Row) -> dict[str, Any]:
     elif home is not None and row.owner is not None:
         sources = pools.sources_of(entity, home.release_transition)
         found["release"] = pools.releases(ctx, home, may_update=may_update) and (sources is None or row.state in sources)
+        found["home"] = home.key
     if (pool := inside or home) is not None:
         found["assign"] = pools.assigns(ctx, pool, may_update=may_update) and not entity.defn.read_only
     return found

@@ -338,7 +338,7 @@ async def build_form(
         more |= {"alike_url": f"/r/{entity.key}/alike", "alike_fields": " ".join(sorted(fields)), "alike_now": any(state.values.get(k) not in (None, "", []) for k in fields)}
     owner = state.fields.get("owner")
     if new and "owner" in keys and owner is not None and owner.access == "write" and any(releases(ctx, p, may_update=permissions.may(ctx, "update", entity.key)) for p in entity.defn.pools):
-        more["pool_text"] = put_into(entity.defn.pools, ctx.locale)
+        more["pool_text"] = put_into(entity.defn.pools, ctx.locale) if len(entity.defn.pools) == 1 else _("Save without an owner")
     if error is not None and not more.get("conflict") and not more.get("duplicates"):
         more["problem_title"] = str(type(error).title) if error.problems else str(error.message)
         more["problems"] = shown_problems(entity, error, set(keys), prefix, ctx.locale)

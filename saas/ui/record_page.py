@@ -23,6 +23,7 @@ from saas.runtime.documents import fitting
 from saas.runtime.files import describe
 from saas.runtime.forms import form_state, may_create
 from saas.runtime.messages import messages_of
+from saas.runtime.pools.rights import name_of
 from saas.runtime.portal_accounts import may_give
 from saas.runtime.postings import reversible, visible
 from saas.runtime.present import names_for
@@ -174,7 +175,7 @@ class RecordPage:
         if may.assign:
             found.append(Button("assign", _("Assign …"), f"{self.url}/assign"))
         if may.release:
-            found.append(Button("release", put_into(self.entity.defn.pools, self.ctx.locale), f"{self.url}/release", "", True))
+            found.append(Button("release", put_into([p for p in self.entity.defn.pools if p.key == may.home], self.ctx.locale), f"{self.url}/release"))
         return tuple(found)
 
     async def _prints(self) -> list[Link]:
@@ -324,7 +325,7 @@ class RecordPage:
 
     def _event(self, entry: ops.HistoryEntry) -> EventView:
         changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes)
-        text = act_text(entry)
+        text = act_text(self.entity, entry)
         if entry.kind == "created":  # but not why it was saved although there was one like it
             changes = tuple(ChangeView(c["label"], c["old"], c["new"]) for c in entry.changes if not c["field"])
         return EventView(
@@ -391,9 +392,9 @@ def steps_of(ctx: Context, key: str) -> tuple[ActionDef, ...]:
     return next((a.do for a in ctx.config.bundle.automations if a.key == key), ())
 
 
-def act_text(entry: ops.HistoryEntry) -> str:
+def act_text(entity: Entity, entry: ops.HistoryEntry) -> str:
     """What somebody did, as the rest of a sentence that begins with their name."""
-    count = sum(1 for c in entry.changes if c["field"])
+    count, pool = sum(1 for c in entry.changes if c["field"]), entity.defn.pools[0] if len(entity.defn.pools) == 1 else None
     return {
         "created": _("created this record"),
         "updated": ngettext("changed %(count)s field", "changed %(count)s fields", count),
@@ -401,8 +402,8 @@ def act_text(entry: ops.HistoryEntry) -> str:
         "restored": _("restored this record"),
         "claimed": _("claimed this record"),
         "assigned": _("assigned this record"),
-        "released": _("put this record into the pool"),
-        "recycled": _("took this record back into the pool"),
+        "released": _("put this record into “%(pool)s”", pool=name_of(pool)) if pool else _("put this record back"),
+        "recycled": _("took this record back into “%(pool)s”", pool=name_of(pool)) if pool else _("took this record back"),
         "shared": _("shared this record"),
         "unshared": _("stopped sharing this record"),
         "transition": _("did “%(label)s”", label=entry.transition or ""),

@@ -15,6 +15,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef, PoolDef
 from saas.runtime import Context
 from saas.runtime import operations as ops
+from saas.runtime.pools.rights import name_of
 from saas.ui import tristate
 from saas.ui.render import has_template, markup
 from saas.ui.shell import colour_of
@@ -107,5 +108,5 @@ def is_wide(field: FieldDef) -> bool:
 
 
 def put_into(pools: Sequence[PoolDef], locale: str) -> str:
-    """What the act is called that gives a record back to its pool: by the pool's name where there is just one."""
-    return _("Put into %(pool)s", pool=pick(pools[0].label, locale)) if len(pools) == 1 else _("Put into pool")
+    """What the act is called that gives records back to one of these pools: by the pool's name where there is just one."""
+    return _("Put into %(pool)s", pool=name_of(pools[0], locale)) if len(pools) == 1 else _("Put back")

@@ -443,6 +443,7 @@ class FormView:
     depends: str = ""  # keys of the fields others depend on
     refresh_url: str = ""
     confirm: str = ""
+    lines: tuple[str, ...] = ()  # what follows, below the question
     foretold_url: str = ""  # what it would make is asked for here
     foretold: ForetoldView | None = None
     submit_css: str = "primary"
@@ -538,6 +539,7 @@ class BulkView:
     fields: tuple[Choice, ...] = ()
     field: str = ""
     control: Markup | None = None
+    asked: tuple[tuple[str, tuple[str, ...]], ...] = ()  # questions, each with what follows
     failures: tuple[Any, ...] = ()
     failure_text: str = ""
 

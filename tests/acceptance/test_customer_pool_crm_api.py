@@ -16,8 +16,8 @@ ROLES = {"han": ("employee", "dept_a"), "yang": ("employee", "dept_a"), "tang": 
 
 
 WORDS = {
-    "zh_CN": {"no_name": "请填写客户名", "saved": "保存成功", "industry": "教育培训", "web": "网络营销", "soon": "将在 3 天后退回公海", "given": "已分配给您", "lost": "公海"},
-    "en": {"no_name": "Enter the customer's name", "saved": "Saved", "industry": "Education and training", "web": "Web marketing", "soon": "goes back to the pool in 3 days", "given": "was assigned to you", "lost": "went back to the pool"},
+    "zh_CN": {"no_name": "请填写客户名", "saved": "保存成功", "industry": "教育培训", "web": "网络营销", "soon": "将在 3 天后退回“客户池”", "given": "已分配给您", "lost": "客户池"},
+    "en": {"no_name": "Enter the customer's name", "saved": "Saved", "industry": "Education and training", "web": "Web marketing", "soon": "goes back to “Customer pool” in 3 days", "given": "was assigned to you", "lost": "went back to “Customer pool”"},
 }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from tests.conftest import PASSWORD
 
 ROLES = {"qian": ("manager", "sales"), "zhou": ("sales", "sales"), "wu": ("sales", "sales"), "fu": ("gm", "management")}
 WORDS = {
-    "zh_CN": {"deep": "级", "person": "人", "columns": ("客户名称", "电话"), "known": "已有相同电话的客户", "potential": "潜在客户库", "today": "今日跟进：Suzhou Precision", "gm": "总经理", "libraries": ("公共资源库", "成交客户库"), "soon": "将在 3 天后退回公海", "shared": "共享"},
-    "en": {"deep": "level", "person": "Person", "columns": ("Name", "Phone"), "known": "A customer with this phone number exists already", "potential": "Potential", "today": "Follow up with Suzhou Precision today", "gm": "General manager", "libraries": ("Public library", "Deal"), "soon": "goes back to the pool in 3 days", "shared": "shared"},
+    "zh_CN": {"deep": "级", "person": "人", "columns": ("客户名称", "电话"), "known": "已有相同电话的客户", "potential": "潜在客户库", "today": "今日跟进：Suzhou Precision", "gm": "总经理", "libraries": ("公共资源库", "成交客户库"), "soon": "将在 3 天后退回“公共资源库”", "shared": "共享"},
+    "en": {"deep": "level", "person": "Person", "columns": ("Name", "Phone"), "known": "A customer with this phone number exists already", "potential": "Potential", "today": "Follow up with Suzhou Precision today", "gm": "General manager", "libraries": ("Public library", "Deal"), "soon": "goes back to “Public library” in 3 days", "shared": "shared"},
 }  # fmt: skip
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 

@@ -18,8 +18,8 @@ from tests.conftest import PASSWORD
 
 STAFF = {"Han": ("employee", "dept_a"), "Yang": ("employee", "dept_a"), "Tang": ("manager", "dept_a"), "Gu": ("employee", "dept_b")}
 WORDS = {
-    "en": {"saved": "Saved", "no_name": "Enter the customer", "education": "Education and training", "web": "Web marketing", "private": "Private", "state": "State-owned", "contacts": "Contacts", "opportunities": "Opportunities", "pool": "Customer pool", "mine": "My customers", "dept": "department A", "soon": "goes back to the pool in 3 days"},
-    "zh_CN": {"saved": "保存成功", "no_name": "请填写客户名", "education": "教育培训", "web": "网络营销", "private": "民企", "state": "国企", "contacts": "联系人", "opportunities": "商机", "pool": "客户池", "mine": "我的客户", "dept": "销售一部", "soon": "将在 3 天后退回公海"},
+    "en": {"saved": "Saved", "no_name": "Enter the customer", "education": "Education and training", "web": "Web marketing", "private": "Private", "state": "State-owned", "contacts": "Contacts", "opportunities": "Opportunities", "pool": "Customer pool", "mine": "My customers", "dept": "department A", "soon": "goes back to “Customer pool” in 3 days"},
+    "zh_CN": {"saved": "保存成功", "no_name": "请填写客户名", "education": "教育培训", "web": "网络营销", "private": "民企", "state": "国企", "contacts": "联系人", "opportunities": "商机", "pool": "客户池", "mine": "我的客户", "dept": "销售一部", "soon": "将在 3 天后退回“客户池”"},
 }
 DAY = 86400
 
@@ -133,6 +133,7 @@ async def test_acceptance_scenario(company, visit, language) -> None:
     # 10 into the pool: gone from mine
     await han.go(f"/r/customer/{record}")
     await han.page.locator("[data-pool-act=release]").click()
+    await han.page.locator("#release-form button").click()
     await expect(han.page.locator("[data-pool-act=claim]")).to_be_visible()
     await expect(han.value("owner").first).not_to_contain_text("Han")
     await expect(han.value("days_left").first).not_to_contain_text("30")

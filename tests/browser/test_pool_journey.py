@@ -48,6 +48,10 @@ async def test_a_day_with_the_pool(lab: Lab, firm: Company, visit: Any) -> None:
     await expect(page.locator("[data-pool-act=release]")).to_be_visible()
     record = page.url
     await _fits(page, "record")
+    await page.locator("[data-pool-act=release]").press("Enter")
+    await expect(page.locator("dialog #release-form")).to_contain_text("You can claim it again in 7 days")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#release-form")).not_to_be_visible()
     await page.goto(f"{record}/shares")
     await page.locator("[name=subject]").select_option(label="Bob")
     await page.locator("[name=level]").select_option("edit")
@@ -62,6 +66,12 @@ async def test_a_day_with_the_pool(lab: Lab, firm: Company, visit: Any) -> None:
     await bob.go("/r/client?view=pool_open")
     await expect(shown.locator("[data-pool-act=claim-next]")).to_be_visible()
     await _fits(shown, "pool-phone")
+    await shown.locator("[data-pool-act=claim-next]").click()
+    await shown.locator("[data-pool-act=release]").click()
+    await expect(shown.locator("#release-form")).to_contain_text("You are not responsible for it any more.")
+    await _fits(shown, "release-phone")
+    await shown.locator("#release-form button").click()
+    await expect(shown.locator("[data-pool-act=claim]")).to_be_visible()
     await bob.go(record.removeprefix(firm.base) + "/shares")
     await _fits(shown, "shares-phone")
 

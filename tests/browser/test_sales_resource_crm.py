@@ -22,8 +22,8 @@ from tests.browser.conftest import Company
 
 STAFF = {"Ada": ("admin", "management"), "Qian": ("manager", "sales"), "Zhou": ("sales", "sales"), "Wu": ("sales", "sales"), "Fu": ("gm", "management")}
 WORDS = {
-    "en": {"saved": "Saved", "gone": "Deleted", "name": "Name", "phone": "Phone", "person": "Person", "jiangsu": "Jiangsu", "suzhou": "Suzhou", "potential": "Potential", "visit": "Visit", "follow_ups": "Follow-ups", "contracts": "Contracts", "money": "Plan and receipts", "suppliers": "Suppliers and files", "wrong": "Wrong number", "deal": "Deal", "public": "Public library", "known": "A customer with this phone number exists already", "today": "Follow up with", "gm": "General manager", "soon": "goes back to the pool in 3 days", "dept": "Sales department"},
-    "zh_CN": {"saved": "保存成功", "gone": "删除成功", "name": "客户名称", "phone": "电话", "person": "人", "jiangsu": "江苏", "suzhou": "苏州市", "potential": "潜在客户库", "visit": "拜访", "follow_ups": "客户跟进", "contracts": "合同", "money": "应收与回款", "suppliers": "供应商与文件", "wrong": "空号", "deal": "成交客户库", "public": "公共资源库", "known": "已有相同电话的客户", "today": "今日跟进：", "gm": "总经理", "soon": "将在 3 天后退回公海", "dept": "销售部"},
+    "en": {"saved": "Saved", "gone": "Deleted", "name": "Name", "phone": "Phone", "person": "Person", "jiangsu": "Jiangsu", "suzhou": "Suzhou", "potential": "Potential", "visit": "Visit", "follow_ups": "Follow-ups", "contracts": "Contracts", "money": "Plan and receipts", "suppliers": "Suppliers and files", "wrong": "Wrong number", "deal": "Deal", "public": "Public library", "known": "A customer with this phone number exists already", "today": "Follow up with", "gm": "General manager", "soon": "goes back to “Public library” in 3 days", "dept": "Sales department"},
+    "zh_CN": {"saved": "保存成功", "gone": "删除成功", "name": "客户名称", "phone": "电话", "person": "人", "jiangsu": "江苏", "suzhou": "苏州市", "potential": "潜在客户库", "visit": "拜访", "follow_ups": "客户跟进", "contracts": "合同", "money": "应收与回款", "suppliers": "供应商与文件", "wrong": "空号", "deal": "成交客户库", "public": "公共资源库", "known": "已有相同电话的客户", "today": "今日跟进：", "gm": "总经理", "soon": "将在 3 天后退回“公共资源库”", "dept": "销售部"},
 }
 DAY = 86400
 

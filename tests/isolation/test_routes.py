@@ -117,7 +117,7 @@ CASES: dict[str, Case] = {
     **{f"POST /api/v1/records/{{entity:str}}/{{rid:str}}/{act}": Case(params=RECORD, body=({}, {"owner": "$user"})) for act in ("claim", "release", "assign")},
     "POST /r/{entity:str}/claim": fills({"pool": "$word", "next": "/r/customer/$record"}, **CUSTOMER),
     **{f"POST /r/{{entity:str}}/{{record_id:uuid}}/{act}": fills({"owner": "$user"}, **PAGE) for act in ("claim", "release", "assign")},
-    "GET /r/{entity:str}/{record_id:uuid}/assign": Case(params=PAGE),
+    "GET /r/{entity:str}/{record_id:uuid}/assign": Case(params=PAGE), "GET /r/{entity:str}/{record_id:uuid}/release": Case(params=PAGE),
     "POST /api/v1/records/{entity:str}/transfer": sends({"ids": ["$record"], "to": "$user"}, {"view": "$view", "to": "$user", "preview": True}, **CUSTOMER), "POST /api/v1/jobs/{jid:str}/undo": sends({}, jid="$job"),
     "GET /api/v1/records/{entity:str}/{rid:str}/account": Case(params=RECORD), "POST /api/v1/records/{entity:str}/{rid:str}/account": Case(params=RECORD, body=({"login": "taken", "password": "a new long password"},)),
     "GET /r/{entity:str}/{record_id:uuid}/account": Case(params=PAGE), "POST /r/{entity:str}/{record_id:uuid}/account": fills({"login": "taken", "password": "a new long password"}, **PAGE),

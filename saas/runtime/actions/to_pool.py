@@ -37,7 +37,7 @@ class ToPool(ActionType):
         row = await read_row(run.act.conn, run.ctx, entity, UUID(str(record_id)))
         if row is None or row.owner is None:  # it is there already
             return
-        row = await release(run.act, entity, row.id, deed="recycled" if options.get("overdue") else "released", key=options.get("pool"))
+        row, _pool = await release(run.act, entity, row.id, deed="recycled" if options.get("overdue") else "released", key=options.get("pool"))
         run.act.effect("to_pool", entity.key, row.id)
         if not options.get("target"):
             run.row = row

@@ -20,7 +20,7 @@ from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.env import prepare
 from saas.runtime.notifications import Notice, deliver
-from saas.runtime.pools.rights import amount, assigns, claims, home_sql, releases, sources_of
+from saas.runtime.pools.rights import amount, assigns, claims, home_sql, name_of, named, releases, sources_of
 from saas.runtime.rows import Row
 from saas.runtime.sql import RecordScope, Statement
 from saas.tenants import new_id
@@ -44,16 +44,16 @@ async def refuse(act: Act, entity: Entity, row: Row, old: Row | None) -> None:
         return
     if old is not None and row.owner is None:
         if _moves(entity, old, pool.release_transition):
-            raise _by_button(lazy("Use “Put into pool” for that: its stage changes as well."))
+            raise _by_button(lazy("Use “Put into %(pool)s” for that: its stage changes as well.", pool=named(pool)))
         if not releases(ctx, pool, may_update=True):
-            raise PermissionDenied(lazy("Your role may not give records back to the pool."))
+            raise PermissionDenied(lazy("Your role may not put records back into “%(pool)s”.", pool=named(pool)))
     elif old is not None and before is None:
         if _moves(entity, old, pool.claim_transition):
             raise _by_button(lazy("Use “Claim” or “Assign” for that: its stage changes as well."))
         if row.owner == ctx.user_id and not claims(ctx, pool, may_update=True):
-            raise PermissionDenied(lazy("Your role may not claim records of this pool."))
+            raise PermissionDenied(lazy("Your role may not claim records of “%(pool)s”.", pool=named(pool)))
         if row.owner != ctx.user_id and not assigns(ctx, pool, may_update=True):
-            raise PermissionDenied(lazy("Your role may not assign records of this pool."))
+            raise PermissionDenied(lazy("Your role may not assign records of “%(pool)s”.", pool=named(pool)))
         if row.owner == ctx.user_id:
             await refuse_claim(act, entity, pool, row.id)
             return
@@ -213,22 +213,24 @@ async def tell(act: Act, entity: Entity, row: Row, old: Row) -> None:
         return
     for person, key in ((row.owner, "got"), (old.owner, "recycled" if act.deed == "recycled" else "taken" if row.owner is None else "given")):
         if person is not None and person != act.ctx.user_id:
-            await deliver(act.conn, act.ctx, [person], notice(act.ctx, entity, row, key))
+            pool = await home(act, entity, old) if key in ("recycled", "taken") else None
+            await deliver(act.conn, act.ctx, [person], notice(act.ctx, entity, row, key if pool or key in ("got", "given") else "nobodys", pool))
 
 
-def notice(ctx: Context, entity: Entity, row: Row, key: str, days: int = 0) -> Notice:
-    """What the message says. key: got, recycled, taken, given, warned."""
+def notice(ctx: Context, entity: Entity, row: Row, key: str, pool: PoolDef | None = None, days: int = 0) -> Notice:
+    """What the message says. key: got, given, nobodys; with the pool: recycled, taken, warned."""
     title = str(row.get(entity.defn.title) or "")
     titles: dict[str, str] = {}
     for locale in LOCALES:
         with use_locale(locale):
-            told = {"name": title or pick(entity.defn.label, locale), "kind": pick(entity.defn.label, locale)}
+            told = {"name": title or pick(entity.defn.label, locale), "kind": pick(entity.defn.label, locale), "pool": name_of(pool, locale) if pool else ""}
             titles[locale] = {
                 "got": lambda t=told: gettext("%(kind)s “%(name)s” was assigned to you", **t),
-                "recycled": lambda t=told: gettext("%(kind)s “%(name)s” went back to the pool: nobody worked on it in time", **t),
-                "taken": lambda t=told: gettext("%(kind)s “%(name)s” was put back into the pool", **t),
+                "recycled": lambda t=told: gettext("%(kind)s “%(name)s” went back to “%(pool)s”: nobody worked on it in time", **t),
+                "taken": lambda t=told: gettext("%(kind)s “%(name)s” was put back into “%(pool)s”", **t),
+                "nobodys": lambda t=told: gettext("Nobody is responsible for %(kind)s “%(name)s” any more", **t),
                 "given": lambda t=told: gettext("%(kind)s “%(name)s” was given to somebody else", **t),
-                "warned": lambda t=told: ngettext("%(kind)s “%(name)s” goes back to the pool in %(count)s day", "%(kind)s “%(name)s” goes back to the pool in %(count)s days", days, **t),
+                "warned": lambda t=told: ngettext("%(kind)s “%(name)s” goes back to “%(pool)s” in %(count)s day", "%(kind)s “%(name)s” goes back to “%(pool)s” in %(count)s days", days, **t),
             }[key]()
     return Notice(titles, {}, entity.key, row.id, "pool")
 
@@ -248,5 +250,5 @@ async def warn(act: Act, entity: Entity, row: Row, pool: PoolDef, days: int, lef
         "INSERT INTO ownership_event (tenant_id, entity_id, record_id, id, at, kind, user_id, actor_id, pool, days) VALUES ($1, $2, $3, $4, $5, 'warned', $6, $7, $8, $9)",
         ctx.tenant_id, entity.number, row.id, new_id(ctx.now), ctx.now, row.owner, ctx.user_id, pool.key, days,
     )  # fmt: skip
-    await deliver(act.conn, ctx, [row.owner], notice(ctx, entity, row, "warned", left))
+    await deliver(act.conn, ctx, [row.owner], notice(ctx, entity, row, "warned", pool, left))
     return True

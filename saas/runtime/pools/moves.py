@@ -6,12 +6,13 @@ person's own queue, and both are looked at again under lock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from saas.errors import Conflict, FieldProblem, InvalidInput, NotFound, PermissionDenied
-from saas.i18n import lazy, pick
+from saas.i18n import lazy
 from saas.metadata.config import Entity
 from saas.metadata.models import PoolDef
 from saas.runtime import permissions, segments
@@ -19,7 +20,19 @@ from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.pipelines import move_record
 from saas.runtime.pools import holding
-from saas.runtime.pools.rights import amount, assigns, by_right, claims, inside_sql, releases, sees, sources_of
+from saas.runtime.pools.rights import (
+    amount,
+    asked_of,
+    assigns,
+    by_right,
+    claims,
+    inside_sql,
+    name_of,
+    named,
+    releases,
+    sees,
+    sources_of,
+)
 from saas.runtime.records import find, load, update
 from saas.runtime.rows import Row
 from saas.runtime.sql import RecordScope, Statement
@@ -32,7 +45,7 @@ def pool_of(entity: Entity, row: Row) -> PoolDef | None:
 
 def _not_there() -> Conflict:
     """The same for a record there is not, for one somebody else has, and for one the person may not see."""
-    return Conflict(lazy("This record is not in the pool any more: somebody was faster, or it was never there."), reason="taken")
+    return Conflict(lazy("This record cannot be claimed any more: somebody was faster, or it never could be."), reason="taken")
 
 
 def _may_claim(ctx: Context, entity: Entity, pool: PoolDef) -> bool:
@@ -41,7 +54,7 @@ def _may_claim(ctx: Context, entity: Entity, pool: PoolDef) -> bool:
 
 def _require_claim(ctx: Context, entity: Entity, pool: PoolDef) -> None:
     if not _may_claim(ctx, entity, pool):
-        raise PermissionDenied(lazy("Your role may not claim records of this pool."), right="claim", entity=entity.key)
+        raise PermissionDenied(lazy("Your role may not claim records of “%(pool)s”.", pool=named(pool)), right="claim", entity=entity.key)
 
 
 async def claim(act: Act, entity: Entity, record_id: UUID) -> Row:
@@ -68,7 +81,8 @@ async def claim_next(act: Act, entity: Entity, pool_key: str | None = None) -> R
         if (row := await _next(act, entity, pool)) is not None:
             return await _claim(act, entity, pool, row)
     _require_claim(act.ctx, entity, mine[0] if mine else open_pools[0])
-    raise Conflict(lazy("There is nothing to claim in this pool now."), reason="empty")
+    text = lazy("There is nothing to claim in “%(pool)s” now.", pool=named(mine[0])) if len(mine) == 1 else lazy("There is nothing to claim now.")
+    raise Conflict(text, reason="empty")
 
 
 async def _next(act: Act, entity: Entity, pool: PoolDef) -> Row | None:
@@ -116,8 +130,11 @@ async def assign(act: Act, entity: Entity, record_id: UUID, person: UUID) -> Row
     return await _give(act, entity, row, person, "assigned", inside.claim_transition if inside else None)
 
 
-async def release(act: Act, entity: Entity, record_id: UUID, *, deed: str = "released", key: str | None = None) -> Row:
-    """Put a record back into its pool: nobody owns it then. `key`: only if that is its pool. Errors: NotFound, PermissionDenied, Conflict."""
+async def release(
+    act: Act, entity: Entity, record_id: UUID, *, deed: str = "released", key: str | None = None, values: Mapping[str, Any] | None = None
+) -> tuple[Row, PoolDef]:
+    """Put a record back into its pool: nobody owns it then. `key`: only if that is its pool; `values`: of fields in `asked_of`. Errors:
+    NotFound, PermissionDenied, Conflict, InvalidInput."""
     row = await load(act.conn, act.ctx, entity, record_id, lock=True)
     pool = await holding.home(act, entity, row)
     if pool is None or (key is not None and pool.key != key):
@@ -125,15 +142,18 @@ async def release(act: Act, entity: Entity, record_id: UUID, *, deed: str = "rel
     if row.owner is None:
         raise Conflict(lazy("Nobody holds this record."), reason="not_held")
     if not releases(act.ctx, pool, may_update=by_right(row.holds)):
-        raise PermissionDenied(lazy("Your role may not give this record back to the pool."), right="release", entity=entity.key)
-    return await _give(act, entity, row, None, deed, pool.release_transition)
+        raise PermissionDenied(lazy("Your role may not put this record back into “%(pool)s”.", pool=named(pool)), right="release", entity=entity.key)
+    foreign = [FieldProblem(name, "forbidden", lazy("This field cannot be set here."), f"/{name}") for name in values or () if name not in asked_of(entity, pool)]
+    if foreign:
+        raise InvalidInput(foreign)
+    return await _give(act, entity, row, None, deed, pool.release_transition, values), pool
 
 
-async def _give(act: Act, entity: Entity, row: Row, person: UUID | None, deed: str, transition: str | None) -> Row:
+async def _give(act: Act, entity: Entity, row: Row, person: UUID | None, deed: str, transition: str | None, said: Mapping[str, Any] | None = None) -> Row:
     """The configuration orders what goes along, so no right to it is asked; the person who acts stays named."""
     inner = act.under(elevated=True)
     inner.deed = deed
-    values = {"owner": str(person) if person else None}
+    values = {**(said or {}), "owner": str(person) if person else None}
     sources = sources_of(entity, transition)
     if transition and (sources is None or row.state in sources or person is None):
         return (await move_record(inner, entity, row.id, transition, values))[0]
@@ -176,6 +196,6 @@ async def standings(conn: Any, ctx: Context, entity: Entity) -> list[Standing]:
         held = await holding.held(conn, ctx, entity, pool, ctx.user_id)
         today = await holding.claimed_today(conn, ctx, entity, pool, ctx.user_id)
         found.append(
-            Standing(pool.key, pick(pool.label, ctx.locale) or pool.key, _may_claim(ctx, entity, pool), held, amount(ctx, pool.max_held), today, amount(ctx, pool.claims_per_day))
+            Standing(pool.key, name_of(pool, ctx.locale), _may_claim(ctx, entity, pool), held, amount(ctx, pool.max_held), today, amount(ctx, pool.claims_per_day))
         )
     return found

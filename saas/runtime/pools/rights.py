@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from saas.i18n import LazyLabel, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
+from saas.metadata.kinds import field_types
 from saas.metadata.models import Amount, PoolDef
 from saas.runtime.context import Context
 from saas.runtime.sql import RecordScope
+
+
+def name_of(pool: PoolDef, locale: str | None = None) -> str:
+    """What the company calls it, in a language (the reader's)."""
+    return pick(pool.label, locale) or pool.key
+
+
+def named(pool: PoolDef) -> LazyLabel:
+    """The same for messages, which find their reader later."""
+    return LazyLabel(pool.label or pool.key)
+
+
+def asked_of(entity: Entity, pool: PoolDef) -> Sequence[str]:
+    """Fields that whoever puts a record back may fill in, such as why: those its stage change asks for. Not links: the change of hands is the
+    configuration's own act, which asks nobody what they may read."""
+    found = entity.pipeline.transition(pool.release_transition or "") if entity.pipeline else None
+    return [key for key in found.ask if key in entity.declared and not field_types.get(entity.fields[key].type).holds] if found else ()
 
 
 def home_sql(scope: RecordScope, pool: PoolDef) -> str:

@@ -150,7 +150,7 @@ def _entity_paths(ctx: Context, entity: Entity) -> Json:
         moved = answers(200, ref("Change"), 403, 404, 409, 422)
         act(f"{root}/claim", "post", "claim_next", _("Claim the next one from a pool"), moved, requestBody=body({"type": "object", "properties": {"pool": {"type": ["string", "null"]}}}, required=False))
         act(f"{one}/claim", "post", "claim", _("Claim from the pool"), moved, parameters=[ID])
-        act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID])
+        act(f"{one}/release", "post", "release", _("Put into the pool"), moved, parameters=[ID], requestBody=body({"type": "object", "properties": {"values": {"type": "object"}}}, required=False))
         owner: Json = {"type": "object", "properties": {"owner": {"type": "string", "format": "uuid"}}, "required": ["owner"]}
         act(f"{one}/assign", "post", "assign", _("Assign to somebody"), moved, parameters=[ID], requestBody=body(owner))
     if entity.defn.sharing and permissions.may(ctx, "read", key):

@@ -16,7 +16,7 @@ from saas.runtime import operations as ops
 from saas.runtime.pools.moves import Standing, standings
 from saas.runtime.records import entity_of
 from saas.ui.api import access, shapes
-from saas.ui.api.records import ids_of, record_id
+from saas.ui.api.records import ids_of, record_id, values_of
 
 
 @get("/records/{entity:str}/pools")
@@ -58,8 +58,9 @@ async def assign(request: Request, entity: FromPath[str], rid: FromPath[str]) ->
 
 @post("/records/{entity:str}/{rid:str}/release", status_code=200)
 async def release(request: Request, entity: FromPath[str], rid: FromPath[str]) -> Response[Any]:
+    """{"values"?}: of fields that the stage change asks for."""
     ctx = await access.context(request)
-    return access.answer(shapes.change(await execute(ctx, ops.Release(entity=entity, id=record_id(rid)))))
+    return access.answer(shapes.change(await execute(ctx, ops.Release(entity=entity, id=record_id(rid), values=values_of(await access.body(request))))))
 
 
 @post("/records/{entity:str}/transfer", status_code=200)

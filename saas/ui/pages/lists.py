@@ -27,6 +27,8 @@ from saas.ui.listing import is_uuid, open_listing
 from saas.ui.pages.handing_over import page as hand_over_page
 from saas.ui.pages.merging import merge_url
 from saas.ui.pages.messages import sending_page
+from saas.ui.pages.pools import what_happens
+from saas.ui.values import put_into
 from saas.ui.views import BulkView, Choice, Empty, ListView, Toast
 
 MOST_AT_ONCE = 200
@@ -132,6 +134,8 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
         return ask.redirect(merge_url(found.key, list(ids), ids[0], back))
     if act == "send":
         return await sending_page(ask, found.key, ids, "", {})
+    if kind == "release" and not form.get("confirmed"):
+        return ask.page("records/bulk.html", bulk=await _release_view(ask, found, ids, back))
     if kind in ("claim", "release"):
         return await _pool_act(ask, found, kind, ids, back)
     if kind != "transition" or not any(r.bulk for r in permissions.entity_rights(ctx, found.key)):  # a reviewer moves what others wrote
@@ -169,12 +173,27 @@ async def _pool_act(ask: Ask, entity: Entity, kind: str, ids: tuple[str, ...], b
     if kind == "claim":
         text = ngettext("%(count)s record is yours now", "%(count)s records are yours now", done)
     else:
-        text = ngettext("%(count)s record is back in the pool", "%(count)s records are back in the pool", done)
+        text = ngettext("%(count)s record was put back", "%(count)s records were put back", done)
     found = [Toast(text)] if done else []
     if failed:
         why = sentences(dict.fromkeys(f["message"] for f in report["failed"]))
         found.append(Toast(titled(ngettext("%(count)s record was left as it is", "%(count)s records were left as they are", failed), why), "warn"))
     return ask.redirect(back, *found)
+
+
+async def _release_view(ask: Ask, entity: Entity, ids: tuple[str, ...], back: str) -> BulkView:
+    """What happens to the ticked records that may be put back, pool by pool, and how many stay."""
+    ctx = ask.ctx
+    async with ask.work():
+        page = await execute(ctx, ops.List(entity=entity.key, filter={"field": "id", "op": "in", "value": list(ids)}, fields=["owner"], limit=MOST_AT_ONCE, can=True))
+    open_ = [r for r in page.records if r.can and r.can.release]
+    pools = [(pool, mine) for pool in entity.defn.pools if (mine := [r for r in open_ if r.can and r.can.home == pool.key])]
+    left, title = len(ids) - len(open_), put_into([pool for pool, _mine in pools] or entity.defn.pools, ctx.locale)
+    said = ngettext("%(count)s of them stays as it is: it lies there already, or you may not put it back.", "%(count)s of them stay as they are: they lie there already, or you may not put them back.", left)
+    return BulkView(
+        title=title, text=said if left else "", asked=tuple(what_happens(ctx, entity, pool, mine) for pool, mine in pools), submit=title if pools else "", action=f"/r/{entity.key}/bulk", act="release",
+        ids=tuple(str(r.id) for r in open_), cancel_url=back,
+    )  # fmt: skip
 
 
 class _Undo(Exception):

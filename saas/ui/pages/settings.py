@@ -83,7 +83,7 @@ async def operations(request: Request) -> Response[Any]:
     found = await activity.log(ctx, entity=asked["entity"] or None, person=person, first=first, last=last, before=(at, event_id) if at and event_id else None, limit=PAGE)
     rows = [
         {
-            "at": formats.full(ctx, e.at), "iso": e.at.isoformat(), "actor": e.told.actor, "what": act_text(e.told), "entity": pick(e.entity.defn.label, ctx.locale), "icon": e.entity.defn.icon, "title": e.title or str(e.record_id)[:8],
+            "at": formats.full(ctx, e.at), "iso": e.at.isoformat(), "actor": e.told.actor, "what": act_text(e.entity, e.told), "entity": pick(e.entity.defn.label, ctx.locale), "icon": e.entity.defn.icon, "title": e.title or str(e.record_id)[:8],
             "url": f"/r/{e.entity.key}/{e.record_id}" + ("?deleted=1" if e.is_deleted else ""), "changes": e.told.changes[:8] if e.told.kind != "created" else [],
         }
         for e in found

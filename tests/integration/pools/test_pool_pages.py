@@ -47,7 +47,16 @@ async def test_claiming_and_giving_back_on_pages(firm, http):
     page = await ann.get(f"/r/client/{first}")
     assert 'data-pool-act="release"' in page.text and 'data-pool-act="claim"' not in page.text
     assert "Days to go" in (await ann.get("/r/client?cols=name&cols=days_left")).text
-    assert (await ann.post(f"/r/client/{first}/release")).status_code == 303
+    asked = await ann.get(f"/r/client/{first}/release")
+    for said in ("Put “First in line” into “Open pool”?", "You are not responsible for it any more.", "Whoever may claim from “Open pool” can take it at once.", "You can claim it again in 7 days", "Its stage becomes “Public”.", 'name="note"'):
+        assert said in asked.text, said
+    too_long = await ann.post(f"/r/client/{first}/release", {"note": "x" * 5000})
+    assert too_long.status_code == 422 and (await firm.get("client", first)).owner == firm.people["ann"]
+    assert (await ann.post(f"/r/client/{first}/release", {"note": "moved away", "name": "not asked for"})).status_code == 303
+    back = await firm.get("client", first)
+    assert (back.owner, back.title, back.values["note"]) == (None, "First in line", "moved away")
+    assert "Back in “Open pool”" in (await ann.get("/r/client")).text
+    assert (await ann.get(f"/r/client/{first}/release")).status_code == 403
     assert "First in line" in (await ann.get("/r/client?view=pool_open")).text
     refused = await ann.post(f"/r/client/{first}/claim")
     assert refused.status_code == 303 and "7" in (await ann.get("/r/client?view=pool_open")).text
@@ -59,7 +68,13 @@ async def test_ticked_rows_and_assigning(firm, http):
     await bob.get("/r/client?view=pool_open")
     assert (await bob.post("/r/client/bulk", {"act": "claim", "ids": ids, "next": "/r/client?view=pool_open"})).status_code == 303
     assert "3 records are yours now" in (shown := (await bob.get("/r/client?view=pool_open")).text) and "1 record was left as it is" in shown
-    await bob.post("/r/client/bulk", {"act": "release", "ids": ids, "next": "/r/client"})
+    mine = [i for i in ids if (await firm.get("client", UUID(i))).owner]
+    asked = await bob.post("/r/client/bulk", {"act": "release", "ids": ids, "next": "/r/client"})
+    for said in ("Put 3 records into “Open pool”?", "You lose 3 records.", "You can claim it again in 7 days", "1 of them stays as it is"):
+        assert said in asked.text, said
+    assert all([(await firm.get("client", UUID(i))).owner for i in mine]), "asked first"
+    await bob.post("/r/client/bulk", {"act": "release", "ids": mine, "next": "/r/client", "confirmed": "1"})
+    assert not any([(await firm.get("client", UUID(i))).owner for i in ids])
     tang = await _in(http, firm, "tang")
     dialog = await tang.get(f"/r/client/{ids[0]}/assign")
     assert 'name="owner"' in dialog.text

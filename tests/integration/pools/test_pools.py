@@ -18,7 +18,10 @@ from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk
 from saas.runtime.contexts import context_for_user
 from saas.runtime.explain import explain
+from saas.runtime.pools.holding import notice
+from saas.runtime.rows import Row
 from saas.runtime.schedules import run_due
+from saas.ui.pages.pools import what_happens
 from tests.factories import Lab, make_lab
 from tests.pool_bundle import CLIENT, ROLES, pool_bundle
 
@@ -106,6 +109,24 @@ async def test_who_may_claim_assign_and_release(firm):
     back = await firm.get("client", record_id)
     assert back.owner is None and back.state == "public" and back.can.pool == "south"
     assert back.department == firm.departments["south"], "it lies where it came from"
+
+
+async def test_what_is_said_of_a_pool_calls_it_what_the_company_calls_it(firm):
+    """In notices, refusals and questions, in each reader's language."""
+    await _reset(firm, "cat")
+    ctx, record_id = await firm.ctx("cat"), await _pooled(firm, "Named", region="south", by="cat")
+    entity = ctx.config.entity("client")
+    pools = {p.key: p for p in entity.defn.pools}
+    row = await execute(ctx, ops.Get(entity="client", id=record_id))
+    for key in ("recycled", "taken", "warned"):
+        titles = notice(ctx, entity, Row(id=record_id, entity="client", version=1, values=row.values), key, pools["south"], 2).titles
+        assert "“Southern pool”" in titles["en"] and "“Southern pool（中）”" in titles["zh_CN"] and "公海" not in titles["zh_CN"]
+    with pytest.raises(Conflict) as refused:
+        await execute(await firm.ctx("bob"), ops.Claim(entity="client", pool="south"))
+    with use_locale("zh_CN"):
+        assert "“Southern pool（中）”" in str(refused.value.message)
+        said, lines = what_happens(ctx.replace(locale="zh_CN"), entity, pools["open"], [row, row])
+        assert said == "将 2 条记录放入“Open pool（中）”？" and "有权从“Open pool（中）”领取的人可以立即领取。" in lines
 
 
 # ---- the rights, made from the definitions: every role x every act x every place a record can be in ---------------------------
@@ -237,14 +258,14 @@ async def test_records_nobody_works_on_are_warned_of_once_and_come_back(database
         await _run(lab, at)
         seen = await execute(await lab.ctx("ann", at=at), ops.Get(entity="client", id=mine))
         assert seen.values["days_left"] == left and len(await _told(lab, "ann", mine)) == told, day
-    assert await _told(lab, "ann", mine) == ["Client “Idle” goes back to the pool in 3 days", "Client “Idle” goes back to the pool in 1 day"]
+    assert await _told(lab, "ann", mine) == ["Client “Idle” goes back to “Open pool” in 3 days", "Client “Idle” goes back to “Open pool” in 1 day"]
     await execute(await lab.ctx("ann", at=NOON + timedelta(days=29)), ops.Create(entity="call", values={"text": "Called", "client": str(worked)}))
 
     reports = await _run(lab, NOON + timedelta(days=30))
     assert reports["pool_client_open_return"].done == 1 and not reports["pool_client_open_return"].failed
     back = await lab.get("client", mine)
     assert back.owner is None and back.state == "public" and back.values["days_left"] is None
-    assert (await _told(lab, "ann", mine))[-1] == "Client “Idle” went back to the pool: nobody worked on it in time"
+    assert (await _told(lab, "ann", mine))[-1] == "Client “Idle” went back to “Open pool”: nobody worked on it in time"
     third = await _held(lab, "Quite new", "ann", at=NOON + timedelta(days=30))
     for sort, titles in (("days_left", ["Worked on", "Quite new"]), ("-days_left", ["Quite new", "Worked on"])):
         found, after = [], None
