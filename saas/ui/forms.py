@@ -79,6 +79,8 @@ async def pick_filters(ctx: Context, field: FieldDef) -> tuple[PickFilter, ...]:
     for key in field.options["picker"]:
         if field_types.get(field.type).holds == "record":
             target = ctx.config.entity(field.options["to"])
+            if permissions.static_access(ctx, target)[key] not in ("read", "write"):  # what the records are asked for must not tell
+                continue
             found.append(PickFilter(key, pick(target.fields[key].label, ctx.locale), tuple((o.key, pick(o.label, ctx.locale)) for o in filter_options(ctx, target, key))))
         elif key == "dept":
             departments = await list_departments(ctx.tenant_id)

@@ -23,7 +23,7 @@ from saas.runtime.forms import choices, form_state
 from saas.runtime.transfer import preview_import, stream_csv
 from saas.runtime.worker import drain
 from saas.tenants import create_department, update_user
-from saas.ui.forms import Drawing
+from saas.ui.forms import Drawing, pick_filters
 from tests.bundles import field as fld
 from tests.bundles import label
 from tests.factories import Lab, make_lab
@@ -49,7 +49,7 @@ BUNDLE: dict[str, Any] = {
         {"key": "crew", "label": label("Crew"), "entities": {"visit": {"create": True, "read": "all", "update": "all"}}},
         {"key": "scoped", "label": label("Scoped"), "entities": {"visit": {"create": True, "read": "assigned", "update": "assigned"}}},
         {"key": "taking_part", "label": label("Taking part"), "entities": {"visit": {"create": True, "read": "participant"}}},
-        {"key": "other", "label": label("Other"), "entities": {"visit": {"create": True, "read": {"scope": "all", "if": "me() in watchers"}}}},
+        {"key": "other", "label": label("Other"), "entities": {"visit": {"create": True, "read": {"scope": "all", "if": "me() in watchers"}, "fields": {"season": "hidden"}}}},
     ],
     "automations": [
         {"key": "tell", "label": label("Tell"), "entity": "visit", "on": {"trigger": "create"},
@@ -257,6 +257,8 @@ async def test_a_window_narrows_what_can_be_chosen(visits: Lab) -> None:
     for key, filters in (("after", ["season"]), ("watchers", ["dept", "role"])):
         html = (await drawing.field(key)).html
         assert "data-window=" in html and "data-picker=" not in html and re.findall('data-pick-filter="([^"]+)"', html) == filters
+    after = ctx.config.entity("visit").fields["after"]
+    assert await pick_filters(ctx, after) and not await pick_filters(await visits.ctx("dan"), after), "nor a filter by what the person may not see"
 
 
 @pytest.mark.parametrize(("field", "picker", "code"), [("after", ["color"], "unknown_field"), ("after", ["name"], "not_an_option_field"), ("watchers", ["team"], "unknown_choice")])
