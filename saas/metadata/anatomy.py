@@ -97,7 +97,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     },
     "approval_way": {"steps": Part("approval_step")},
     "approval_step": {"approvers": Part("approver", "steps", named=False)},
-    "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False)},
+    "example": {"records": Part("example_record", named=False), "when": Part("example_act", "one", named=False), "decisions": Part("example_decision", "steps", named=False)},
 }  # fmt: skip
 
 # The property that decides which further properties a definition has.
@@ -188,6 +188,7 @@ SORTS: Mapping[str, Mapping[str, str]] = {
     "approver": {"role": "role", "field": "field", "department": "department"},
     "example": {"as": "role", "given": "literals", "state": "stage", "message": "plain", "then": "expressions"},
     "example_record": {"values": "literals"},
+    "example_decision": {"as": "role"},
     "example_act": {"create": "literals", "update": "literals", "values": "literals", "transition": "transition"},
     "trigger": {"trigger": "trigger_type", "fields": "fields", "from": "stage", "to": "stage", "key": "transition"},
 }  # fmt: skip

@@ -393,6 +393,7 @@ def _example(raw: Raw) -> m.ExampleDef:
         given=raw.get("given", NONE),
         records=tuple(m.ExampleRecord(r["key"], r["entity"], r["values"]) for r in raw.get("records", ())),
         state=raw.get("state"),
+        decisions=tuple(m.ExampleDecision(d["as"], d["act"]) for d in raw.get("decisions", ())),
         message=raw.get("message"),
         then=tuple(raw.get("then", ())),
     )

@@ -41,6 +41,10 @@ def _example(check: Check, path: str, example: m.ExampleDef) -> None:
     _values(check, f"{path}.when.{act}", example.entity, example.values, known, given=False)
     pipeline = check.entities[example.entity].pipeline
     check.known(f"{path}.state", "stage", example.state, [s.key for s in pipeline.stages] if pipeline else [])
+    for number, decision in enumerate(example.decisions):
+        check.known(f"{path}.decisions[{number}].as", "role", decision.role, check.roles)
+    if example.decisions and example.act in ("delete", "read"):
+        _problem(check, f"{path}.decisions", "nothing_begins", lazy("No approval begins by this."), lazy("Remove “decisions”, or do something that begins one."))
     if example.act == "transition":
         check.known(f"{path}.when.transition", "transition", example.transition, [t.key for t in pipeline.transitions] if pipeline else [])
 

@@ -906,9 +906,16 @@ class ExampleRecord:
     values: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ExampleDecision:
+    role: str  # "as"
+    act: str  # approve | reject
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class ExampleDef:
-    """One situation and what must happen in it. `act` is create update transition delete or read; `values` are what it is given."""
+    """One situation and what must happen in it. `act` is create update transition delete or read; `values` are what it is given; `decisions`
+    are taken on the approval that begins by it."""
 
     key: str
     label: Label
@@ -921,6 +928,7 @@ class ExampleDef:
     given: Mapping[str, Any] = field(default_factory=dict)
     records: tuple[ExampleRecord, ...] = ()
     state: str | None = None
+    decisions: tuple[ExampleDecision, ...] = ()
     message: str | None = None
     then: tuple[str, ...] = ()
 

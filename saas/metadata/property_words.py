@@ -88,6 +88,7 @@ NOUNS: Mapping[str, LazyString] = {
     "example": lazy("Example"),
     "example_record": lazy("Record of an example"),
     "example_act": lazy("What is done"),
+    "example_decision": lazy("Decision"),
 }
 
 # ---- properties ---------------------------------------------------------------------------------------------------------
@@ -333,10 +334,11 @@ PROPERTIES: Mapping[str, Mapping[str, LazyString]] = {
     },
     "example": {
         "as": lazy("Who does it"), "given": lazy("The record before"), "records": lazy("Other records before"), "state": lazy("Stage before"),
-        "when": lazy("What is done"), "expect": lazy("What must happen"), "message": lazy("Text the refusal must contain"),
+        "when": lazy("What is done"), "decisions": lazy("How the approval is decided"), "expect": lazy("What must happen"), "message": lazy("Text the refusal must contain"),
         "then": lazy("What must hold afterwards"),
     },
     "example_record": {"values": lazy("Values")},
+    "example_decision": {"as": lazy("Who decides"), "act": lazy("What they decide")},
     "example_act": {
         "create": lazy("Create the record"), "update": lazy("Change these fields"), "transition": lazy("Do the transition"),
         "values": lazy("Values given with it"), "delete": lazy("Delete the record"), "read": lazy("Open the record"),
@@ -461,6 +463,7 @@ CHOICES: Mapping[str, Mapping[str, Mapping[str, LazyString]]] = {
     "chart": {"kind": {"gantt": lazy("bars on a time line"), "tree": lazy("organisation chart"), "graph": lazy("relations")}},
     "statement": {"period": {"month": lazy("month"), "quarter": lazy("quarter"), "year": lazy("year")}},
     "example": {"expect": {"allowed": lazy("it is allowed"), "refused": lazy("it is refused")}},
+    "example_decision": {"act": {"approve": lazy("approved"), "reject": lazy("rejected")}},
     "field": {
         "pattern": {
             "letters": lazy("letters"), "digits": lazy("digits"), "letters_digits": lazy("letters and digits"), "code": lazy("letters, digits and . _ / -"),

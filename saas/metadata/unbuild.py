@@ -25,6 +25,7 @@ _NAMES: Mapping[type, Mapping[str, str]] = {
     m.FieldRight: {"condition": "if"},
     m.EntityRights: {"import_": "import"},
     m.ExampleDef: {"role": "as"},
+    m.ExampleDecision: {"role": "as"},
     m.ApprovalStartDef: {"condition": "if"},
     m.ApprovalStepDef: {"condition": "if"},
     m.ApprovalWayDef: {"condition": "if"},

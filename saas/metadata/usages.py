@@ -209,6 +209,7 @@ _HOW: Mapping[tuple[str, str], LazyString] = {
     ("action", "transition"): lazy("%(place)s does it"),
     ("example", "as"): lazy("%(place)s is done by this role"),
     ("example", "given"): lazy("%(place)s names it"),
+    ("example_decision", "as"): lazy("%(place)s is decided by this role"),
     ("example", "state"): lazy("%(place)s starts there"),
     ("example_act", "transition"): lazy("%(place)s tries it"),
 }

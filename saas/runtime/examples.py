@@ -11,13 +11,14 @@ from uuid import UUID
 import asyncpg
 
 from saas.db import tenant_transaction, write_together
-from saas.errors import AppError, NotFound
+from saas.errors import AppError, Conflict, NotFound
 from saas.i18n import LOCALES, get_locale, lazy, pick, sentences, titled, use_locale
 from saas.metadata import models as m
 from saas.metadata.config import Entity
 from saas.metadata.example_checks import GIVEN, ME, OTHER, ROLE, below, names_in
 from saas.runtime import operations as ops
 from saas.runtime import records, rollups, twins, uniques
+from saas.runtime.approvals import store
 from saas.runtime.context import Context, User
 from saas.runtime.contexts import user_of
 from saas.runtime.door import execute
@@ -29,6 +30,8 @@ from saas.runtime.trial import trial
 from saas.runtime.validate import lay
 from saas.tenants import USUAL, load_user, new_id
 from saas.tenants.users import insert_user
+
+DECIDES = "decides:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class _Stage:
         for values in (example.given, example.values, *(r.values for r in example.records)):
             for name in (n for value in values.values() for n in names_in(value) if n.startswith(ROLE)):
                 named[name] = (name.removeprefix(ROLE),)
+        named |= {f"{DECIDES}{d.role}": (d.role,) for d in example.decisions}
         return {name: await self._person(conn, f"{name} {' '.join(keys)}", keys) for name, keys in named.items()}
 
     async def _person(self, conn: Any, name: str, role_keys: tuple[str, ...]) -> User:
@@ -246,9 +250,22 @@ class _Run:
     async def _act(self, actor: Context, record_id: UUID) -> _Outcome:
         try:
             await execute(actor, self._operation(record_id))
+            for decision in self.example.decisions:
+                await self._decide(record_id, decision)
         except AppError as error:
             return _Outcome(False, self._words(error))
         return _Outcome(True)
+
+    async def _decide(self, record_id: UUID, decision: m.ExampleDecision) -> None:
+        """What one of those who were asked says; somebody who was not asked is refused like anybody. Errors: Conflict where no approval is under way."""
+        decider = self.system.replace(user=self.people[f"{DECIDES}{decision.role}"], origin="page")
+        flow = await store.flow_under_way(self.conn, self.system, self.entity, record_id)
+        if flow is None:
+            raise Conflict(lazy("There is no approval under way that could be decided."), reason="over")
+        waiting = [t for t in await store.tasks_of(self.conn, self.system, [flow.id]) if t.status == "open"]
+        asked = await store.people_of(self.conn, self.system, [t.id for t in waiting])
+        task = next((t.id for t in waiting if decider.user_id in asked.get(t.id, ())), waiting[0].id if waiting else None)
+        await execute(decider, ops.ActOnApproval(entity=self.entity.key, id=record_id, flow=flow.id, act=decision.act, task=task, comment=pick(self.example.label)))
 
     def _operation(self, record_id: UUID) -> Any:
         example, key = self.example, self.entity.key

@@ -79,6 +79,24 @@ async def test_what_does_not_says_why(office: Office, name: str) -> None:
     assert (result.passed, str(result.message)) == (False, message)
 
 
+async def test_an_approval_that_begins_is_decided_by_whoever_is_asked(office: Office) -> None:
+    approval = {
+        "key": "check", "label": label("Check"), "entity": "deal", "start": {"transitions": ["offer"]}, "outcome": {"approved": "win"},
+        "steps": [{"key": key, "label": label(key), "approvers": [{"by": "role", "role": key}]} for key in ("chief", "keeper")],
+    }  # fmt: skip
+    offered: dict[str, Any] = {"given": DEAL, "when": {"transition": "offer"}}
+    yes, no = ({"as": "chief", "act": act} for act in ("approve", "reject"))
+    then = {"as": "keeper", "act": "approve"}
+    results = await tried(
+        office.lab, {**office.raw, "approvals": [approval]},
+        example("waits", **offered, decisions=[yes], then=["stage == 'offer'"]), example("agreed", **offered, decisions=[yes, then], then=["stage == 'won'"]),
+        example("rejected", **offered, decisions=[no], then=["stage == 'offer'"]), example("over", "refused", **offered, decisions=[no, then], message="no approval under way"),
+        example("not_asked", "refused", **offered, decisions=[then], message="not yours to decide"),
+        example("none", "refused", given=DEAL, when={"update": {"name": "Mill"}}, decisions=[yes], message="no approval under way"),
+    )  # fmt: skip
+    assert [(r.key, str(r.message)) for r in results if not r.passed] == []
+
+
 async def test_one_does_not_touch_the_next(office: Office) -> None:
     """Also where the same record is made again and again, and a red one stands between."""
     once = example("again", entity="account", given={"name": "Same", "taxno": "same"}, when={"delete": True})

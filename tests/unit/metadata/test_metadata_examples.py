@@ -71,6 +71,8 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "a condition that is none": (lambda e: e.update(then=["amount"]), "examples[win_needs_amount].then[0]", "bad_expression"),
     "afterwards without a record": (lambda e: e.update(when={"create": {}}, state=None) or e.pop("state"), "examples[win_needs_amount].then", "no_record"),
     "a new record at a stage": (lambda e: e.update(when={"create": {}}, then=[]), "examples[win_needs_amount].state", "no_record"),
+    "unknown role that decides": (lambda e: e.update(decisions=[{"as": "boss", "act": "approve"}]), "examples[win_needs_amount].decisions[0].as", "unknown_role"),
+    "decided where nothing begins": (lambda e: e.update(when={"read": True}, decisions=[{"as": "sales", "act": "reject"}]), "examples[win_needs_amount].decisions", "nothing_begins"),
     "unknown property": (lambda e: e.update(whne={}), "examples[win_needs_amount].whne", "unknown_property"),
 }  # fmt: skip
 
