@@ -109,6 +109,7 @@ async def clone_database(server_url: str) -> AsyncIterator[Callable[[], Awaitabl
                     await admin.execute(f'CREATE DATABASE "{template}_new"')
                     await migrate(_settings(_at(server_url, f"{template}_new")))
                     await admin.execute(f'ALTER DATABASE "{template}_new" RENAME TO "{template}"')
+                await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # of a process that was killed and had this one's number
                 await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
             finally:
                 await admin.close()

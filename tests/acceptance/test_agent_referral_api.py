@@ -199,5 +199,5 @@ async def _tomorrow(tenant, *, back: bool = False) -> None:
     ctx = await context_for_user(tenant.id, tenant.admin_id)
     if back:
         return await clock.reset(ctx)
-    job = await run_for(ctx, await clock.begin_move(ctx, ctx.now + timedelta(days=1)), 60)
+    job = await run_for(ctx, await clock.begin_move(ctx, ctx.now + timedelta(days=1)), 600)
     assert job.status == "done", job

@@ -82,10 +82,12 @@ async def test_acceptance_scenario(people) -> None:
     assert any(n["record"] == task for n in (await tao.get("/notifications"))["data"])
     before = len((await tao.get("/notifications"))["data"])
     tenant = people["tenant"]
-    due = await run_due(await system_context(tenant.id, at=datetime.now(UTC) + timedelta(days=3)))
+    later = datetime.now(UTC) + timedelta(days=3)
+    due = await run_due(await system_context(tenant.id, at=later))
     assert sum(r.done for r in due if r.schedule == "task_overdue") == 1
     assert len((await tao.get("/notifications"))["data"]) > before
-    await run_due(await system_context(tenant.id, at=datetime.now(UTC) + timedelta(days=3, minutes=1)))
+    for again in (False, True):
+        await run_due(await system_context(tenant.id, at=later), again=again)
     reminders = [n for n in (await tao.get("/notifications"))["data"] if n["record"] == task]
     assert len(reminders) == 2  # the assignment and one reminder, however often the rule runs
 

@@ -96,7 +96,7 @@ async def test_acceptance_scenario(http, tenant_factory, locale) -> None:
     assert words["potential"] in str(problem) and "Zhou" in str(problem) and words["known"] in str(problem)
 
     # 8 product and follow-up: in the timeline, and the last follow-up is that one
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12)  # after eight, when the rule runs, in either company
+    tomorrow = (datetime.now((await system_context(tenant.id)).zone) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0).astimezone(UTC)
     assert (await zhou.get(f"/records/customer/{precision}"))["values"]["last_follow_up"] is None
     changed = await zhou.change("customer", precision, intended=[product])
     assert changed["display"]["intended"] == "Executive search"
@@ -105,7 +105,7 @@ async def test_acceptance_scenario(http, tenant_factory, locale) -> None:
     assert [r["id"] for r in await zhou.list("follow_up", filter=f'{{"field": "customer", "op": "eq", "value": "{precision}"}}')] == [followed["id"]]
 
     # 9 reminded the day after, not before
-    await run_due(await system_context(tenant.id, at=tomorrow - timedelta(hours=23)))
+    await run_due(await system_context(tenant.id, at=tomorrow - timedelta(hours=13)))
     assert await told(zhou, precision) == ""
     await run_due(await system_context(tenant.id, at=tomorrow))
     assert words["today"] in await told(zhou, precision)

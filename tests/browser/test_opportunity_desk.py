@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from playwright.async_api import expect
@@ -23,8 +23,8 @@ WORDS = {
 @pytest.mark.parametrize("locale", ["zh_CN", "en"])
 async def test_acceptance_scenario(staffed, visit, locale) -> None:
     company = await staffed("opportunity-desk", {"Clerk": ("clerk", None, locale), "Manager": ("manager", None, locale)})
-    words, today = WORDS[locale], datetime.now(UTC).date()
-    ctx = await system_context(company.id)
+    words, ctx = WORDS[locale], await system_context(company.id)
+    today = ctx.today
     product = (await execute(ctx, ops.Create(entity="product", values={"name": "Desk", "price": "200", "minimum": 20}))).record
     await execute(ctx, ops.Create(entity="stock_move", values={"product": str(product.id), "direction": "in", "quantity": 55, "reason": "purchase"}))
     await execute(ctx, ops.Create(entity="customer", values={"name": "Hongda School", "category": "company"}))

@@ -236,7 +236,8 @@ async def test_acceptance_scenario(club, visit, monkeypatch, locale) -> None:
         await expect(hu.row(number)).to_contain_text(w["cards"][was])
 
     # 12 an activity: no participants before Xie has approved; then the reader adds twenty cards
-    salon = await make(hu, "activity", name=f"Salon {tail}", type=w["salon"], start="2026-12-20T13:30", end="2026-12-20T17:00", expected="30", expected_cost="6000", points_each="10")
+    day = (datetime.now(UTC) + timedelta(days=3)).date()
+    salon = await make(hu, "activity", name=f"Salon {tail}", type=w["salon"], start=f"{day}T13:30", end=f"{day}T17:00", expected="30", expected_cost="6000", points_each="10")
     number = (await hu.value("number").inner_text()).strip()
     await hu.go(f"/r/participation/new?activity={salon}")
     await refused(hu, w["before"], member=name)

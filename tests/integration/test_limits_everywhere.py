@@ -324,11 +324,11 @@ async def test_operators_see_usage_preview_and_set_terms(firm, programs, operato
     preview = await operator.call("PATCH", f"{path}?preview=1", {"plan": "free", "overrides": {"records": 2}})
     assert [(line["limit"], line["used"], line["allowed"]) for line in preview["over"] if line["limit"] == "records"] == [("records", 3, 2)]
     assert (await operator.get(path))["plan"] == "unlimited", "a preview changes nothing"
-    changed = await operator.call("PATCH", path, {"plan": "team", "overrides": {"records": 2}, "trial_ends_at": "2027-01-31T12:00:00+08:00"})
-    assert (changed["plan"], changed["overrides"], changed["trial_ends_at"]) == ("team", {"records": 2}, "2027-01-31T04:00:00Z")
+    changed = await operator.call("PATCH", path, {"plan": "team", "overrides": {"records": 2}, "trial_ends_at": "2040-01-31T12:00:00+08:00"})
+    assert (changed["plan"], changed["overrides"], changed["trial_ends_at"]) == ("team", {"records": 2}, "2040-01-31T04:00:00Z")
     line = next(line for line in (await admin.get("/usage"))["limits"] if line["limit"] == "records")
     assert (line["used"], line["allowed"], line["percent"]) == (3, 2, 100)
-    for body, field in (({}, "plan"), ({"plan": "gold"}, "plan"), ({"plan": "free", "overrides": {"chairs": 1}}, "chairs"), ({"overrides": {"records": -1}}, "records"), ({"overrides": []}, "overrides"), ({"plan": "free", "trial_ends_at": "soon"}, "trial_ends_at"), ({"trial_ends_at": "2027-01-31T12:00:00"}, "trial_ends_at")):
+    for body, field in (({}, "plan"), ({"plan": "gold"}, "plan"), ({"plan": "free", "overrides": {"chairs": 1}}, "chairs"), ({"overrides": {"records": -1}}, "records"), ({"overrides": []}, "overrides"), ({"plan": "free", "trial_ends_at": "soon"}, "trial_ends_at"), ({"trial_ends_at": "2040-01-31T12:00:00"}, "trial_ends_at")):
         refused(await operator.send("PATCH", path, body), 422, field=field)
     assert (await operator.get(path))["plan"] == "team", "all of it or nothing"
     assert (await operator.call("PATCH", path, {"trial_ends_at": None, "overrides": {}}))["trial_ends_at"] is None

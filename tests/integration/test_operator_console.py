@@ -8,6 +8,7 @@ import io
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -315,7 +316,7 @@ async def test_announcements_reach_those_they_are_for_until_read(seat, console, 
 async def test_switches_of_the_installation_and_of_one_tenant(seat, console, tenant):
     admin = Browser(seat, f"{tenant.slug}.localhost")
     await admin.sign_in(tenant.admin_email, tenant.admin_password)
-    key = {"name": "Program", "scopes": "read", "reach": "all", "expires_at": "2027-01-01"}
+    key = {"name": "Program", "scopes": "read", "reach": "all", "expires_at": f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"}
     made = await admin.post("/profile/keys", key)
     token = re.search(r"(?:saas|key)[A-Za-z0-9_.-]{20,}", made.text)
     await console.get("/switches")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 
 import httpx
@@ -164,7 +165,7 @@ async def test_a_workspace_that_asks_for_it_leads_everybody_there_first(http, te
         assert (await browser.send("GET", path)).headers["location"] == "/profile/second-factor", path
     page = (await browser.send("GET", "/profile/second-factor")).text
     assert "Your workspace asks for a second factor" in page
-    assert (await browser.send("POST", "/profile/keys", name="x", scopes="read", expires_at="2027-01-01")).headers["location"] == "/profile/second-factor"
+    assert (await browser.send("POST", "/profile/keys", name="x", scopes="read", expires_at=f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}")).headers["location"] == "/profile/second-factor"
     assert refused(await token.send("GET", "/records/customer"), 403)["reason"] == "second_factor"
     code = pyotp.TOTP(re.search(r"data-secret>([A-Z2-7 ]+)<", page)[1].replace(" ", "")).now()
     await browser.send("POST", "/profile/second-factor", offer=re.search(r'name="offer" value="([^"]+)"', page)[1], code=code)

@@ -50,7 +50,7 @@ def test_the_marked_part_of_the_suite_passes_through_two_connections(pooler):
         environment.pop("PYTEST_XDIST_WORKER", None)
         result = subprocess.run(
             [sys.executable, "-m", "pytest", *POOLED, "-m", "pooler", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600,
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600,
         )  # fmt: skip
     finally:
         over.set()

@@ -49,7 +49,7 @@ class World:
         primary = await asyncpg.connect(self.settings.database_url)
         lsn = await primary.fetchval("SELECT pg_current_wal_insert_lsn()::text")
         await primary.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self.replica("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", lsn):  # noqa: ASYNC110  another server
                 await asyncio.sleep(0.02)
 

@@ -85,7 +85,7 @@ async def test_a_role_may_be_given_the_right_to_make_forms_and_nothing_else(http
     await legal.fill("/forms/new", {"name_en": "Idea", "kind": "data", "rows": "6", "f0_label": "What", "fillers": ["clerk"]})
     ctx = await lab.ctx("clerk")
     made = await execute(ctx, ops.Create(entity="idea", values={"what": "a better lamp"}))
-    assert made.record.title == f"{ctx.now.year}-0001" and made.record.state is None
+    assert made.record.title == f"{ctx.today.year}-0001" and made.record.state is None
     assert [f.record.id for f in await user_forms.filled(ctx)] == [made.record.id]
     assert {e.key for e in user_forms.forms(await lab.ctx("finance"))} == set()
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -78,7 +79,7 @@ async def test_a_server_that_is_away_is_named_and_waited_for(settings):
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9/crm") as caught:
         await migrate(away, wait_seconds=1)
-    assert 1 <= time.monotonic() - began < 5
+    assert 1 <= time.monotonic() - began < 30
     assert "hidden" not in str(caught.value)
 
 
@@ -126,23 +127,26 @@ async def test_record_has_the_slots_and_partitions(database):
 
 async def test_rows_in_the_default_partition_move_to_their_new_month(empty):
     await migrate(empty)
+    month = datetime.now(UTC).date().replace(day=1)
+    days = {"one": (month + timedelta(days=40)).replace(day=5), "two": (month + timedelta(days=71)).replace(day=7)}  # next month, and the one after
+    one, two = (f"record_event_{day:%Y_%m}" for day in days.values())
     async with owner_scope(empty.database_url, empty.secret_key) as owner:
-        await owner.execute("DROP TABLE record_event_2026_12, record_event_2027_01")
+        await owner.execute(f"DROP TABLE {one}, {two}")
         tenant = "01890000-0000-7000-8000-000000000001"
-        for kind, day in {"one": "2026-12-05", "two": "2027-01-07"}.items():
+        for kind, day in days.items():
             async with owner.transaction():
                 await owner.execute(f"SELECT set_config('app.tenant_id', '{tenant}', true)")
                 await owner.execute(
                     "INSERT INTO record_event (tenant_id, entity_id, record_id, id, at, origin, kind, version) "
                     "VALUES ($1, 1, gen_random_uuid(), gen_random_uuid(), $2::text::timestamptz, 'api', $3, 1)",
-                    tenant, day, kind,
+                    tenant, day.isoformat(), kind,
                 )
         made = await extend_months("record_event", 12 * 3)
-        assert {"record_event_2026_12", "record_event_2027_01"} <= set(made)
+        assert {one, two} <= set(made)
         async with owner.transaction():
             await owner.execute(f"SELECT set_config('app.tenant_id', '{tenant}', true)")
             rows = await owner.fetch("SELECT tableoid::regclass::text AS place, kind FROM record_event ORDER BY at")
-        assert [tuple(row) for row in rows] == [("record_event_2026_12", "one"), ("record_event_2027_01", "two")]
+        assert [tuple(row) for row in rows] == [(one, "one"), (two, "two")]
         assert DB.current_transaction.get().connection is owner
     report = await examine_url(empty.database_url, empty)
     assert report.is_healthy, report.as_text()

@@ -478,8 +478,8 @@ async def test_records_can_be_written_while_a_revision_is_being_published(lab):
     """The lock of publishers stops nobody else: not even records that refer to the tenant's people."""
     async with tenant_transaction(lab.tenant_id) as conn:
         assert await store._lock(conn, lab.tenant_id, 1) == 1
-        made = await asyncio.wait_for(asyncio.create_task(lab.make("thing", name="Meanwhile"), context=contextvars.Context()), 5)
-        person = await asyncio.wait_for(asyncio.create_task(lab.person("meanwhile", ["reader"]), context=contextvars.Context()), 5)
+        made = await asyncio.wait_for(asyncio.create_task(lab.make("thing", name="Meanwhile"), context=contextvars.Context()), 30)
+        person = await asyncio.wait_for(asyncio.create_task(lab.person("meanwhile", ["reader"]), context=contextvars.Context()), 30)
     assert isinstance(made, UUID) and isinstance(person, UUID)
 
 
