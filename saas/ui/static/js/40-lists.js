@@ -27,11 +27,20 @@ document.addEventListener("click", (event) => {
   if (opened) for (const row of $$("[data-list] tr[data-record-id]")) row.classList.toggle("is-open", row === opened);
 }, true);
 
+// The list answers while one types, but not to letters of which a character is still being composed.
 let searchWait = 0;
-document.addEventListener("input", (event) => {
-  if (!event.target.matches?.("[data-list-search]") || $("#panel form[data-touched]")) return;
+const searchSoon = (event) => {
+  if (event.isComposing || !event.target.matches?.("[data-list-search]") || $("#panel form[data-touched]")) return;
   clearTimeout(searchWait);
-  searchWait = setTimeout(() => { if (event.target.isConnected) event.target.form?.requestSubmit(); }, 250);
+  searchWait = setTimeout(() => { searchWait = 0; if (event.target.isConnected) event.target.form?.requestSubmit(); }, 250);
+};
+document.addEventListener("input", searchSoon);
+document.addEventListener("compositionend", searchSoon);
+// The answer brings a box with what was asked for: the one in which somebody goes on typing stays in its place.
+document.addEventListener("htmx:before:swap", (event) => {
+  const box = $("[data-list-search]"), { ctx, tasks } = event.detail;
+  if (!box || (!searchWait && (box !== document.activeElement || box.form !== ctx.sourceElement))) return;
+  for (const task of tasks) $("[data-list-search]", task.fragment)?.setAttribute("hx-preserve", "");
 });
 
 let lastChecked = null;
