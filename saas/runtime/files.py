@@ -281,6 +281,18 @@ async def describe(ctx: Context, ids: Sequence[str]) -> dict[str, FileInfo]:
     return {str(r["id"]): FileInfo(**dict(r)) for r in rows}
 
 
+async def unlike(conn: Any, ctx: Context, known: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The new files whose content none of those before has: the same logo hangs on every letter."""
+    rows = await conn.fetch("SELECT id, sha256 FROM file WHERE tenant_id = $1 AND id = ANY($2::uuid[])", ctx.tenant_id, [UUID(i) for i in (*known, *new)])
+    contents = {str(row["id"]): row["sha256"] for row in rows}
+    seen, found = {contents.get(i) for i in known}, []
+    for file_id in new:
+        if (content := contents.get(file_id)) not in seen:
+            seen.add(content)
+            found.append(file_id)
+    return found
+
+
 # ---- thumbnails --------------------------------------------------------------------------------------------------------
 
 THUMBNAILS = (64, 160, 320, 640)

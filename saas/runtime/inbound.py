@@ -12,7 +12,7 @@ from saas.errors import FieldProblem, InvalidInput
 from saas.i18n import lazy
 from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
-from saas.runtime import records
+from saas.runtime import files, records
 from saas.runtime.actions.create import equal_record
 from saas.runtime.acts import Act, ActionRun, Happening
 from saas.runtime.automations import dispatch
@@ -38,8 +38,8 @@ class Taken:
 async def take_in(act: Act, entity: Entity, values: Mapping[str, Any], *, source: str, match: Sequence[str] = (), on_match: str = "update", added: Sequence[str] = ()) -> Taken:
     """Make a record of the values, or find the one that is equal in the fields of `match`.
 
-    `source`: where it came from, such as "form:contact". `on_match`: update, fill (only what is empty), keep, refuse. `added`: lists of
-    which what is new joins what is there, unless it is kept as it is.
+    `source`: where it came from, such as "form:contact". `on_match`: update, fill (only what is empty), keep, refuse. `added`: fields
+    of files, of which what is new joins what is there, unless it is kept as it is.
     Errors: InvalidInput, DuplicateFound, Conflict, PlanLimitReached.
     """
     ctx = act.ctx
@@ -52,18 +52,18 @@ async def take_in(act: Act, entity: Entity, values: Mapping[str, Any], *, source
             raise InvalidInput([FieldProblem(match[0], "known", lazy("We have this already."))], lazy("We have this already."))
         old = await records.load(act.conn, ctx, entity, known, lock=True)
         given = {} if on_match == "keep" else {k: v for k, v in values.items() if on_match == "update" or (v not in EMPTY and old.get(k) in EMPTY)}
-        given |= {k: _joined(entity, k, old.get(k) or [], values[k]) for k in added if k in values and on_match != "keep"}
+        given |= {k: await _joined(act, entity, k, old.get(k) or [], values[k]) for k in added if k in values and on_match != "keep"}
         row = await records.update(act, entity, known, given, confirm_duplicates=True) if given else old
         changed, made = frozenset(given), False
     await dispatch(act, Happening("inbound", entity, row, old, changed, source=source))
     return Taken(entity, row, made)
 
 
-def _joined(entity: Entity, key: str, old: list[str], new: list[str]) -> list[str]:
+async def _joined(act: Act, entity: Entity, key: str, old: list[str], new: list[str]) -> list[str]:
     """As far as the field has room."""
     kind = field_types.get(entity.fields[key].type)
     assert isinstance(kind, IdListType)
-    return [*old, *new][: kind.most_of(entity.fields[key])]
+    return [*old, *await files.unlike(act.conn, act.ctx, old, new)][: kind.most_of(entity.fields[key])]
 
 
 async def _known(act: Act, entity: Entity, values: Mapping[str, Any], match: Sequence[str]) -> UUID | None:

@@ -12,7 +12,7 @@ from saas.errors import AppError, BadRequest, InvalidInput, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import lazy, ngettext, pick, sentences, titled
 from saas.metadata.config import Entity
-from saas.runtime import Context, charts, execute, permissions
+from saas.runtime import Context, charts, execute, permissions, standings
 from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk as bulk_act
 from saas.runtime.bulk import person_of
@@ -150,15 +150,16 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
     done = 0
     try:
         async with ask.work():
-            for record_id in ids:
-                try:
-                    await execute(ctx, _operation(ctx, found, kind, key, UUID(record_id), form))
-                    done += 1
-                except NotFound:
-                    continue
-                except AppError as error:
-                    text = sentences(p.message for p in error.problems) or str(error.message)
-                    failures.append(Choice(record_id, await _title(ctx, found, record_id), color=text))
+            with standings.batch(found, map(UUID, ids)):
+                for record_id in ids:
+                    try:
+                        await execute(ctx, _operation(ctx, found, kind, key, UUID(record_id), form))
+                        done += 1
+                    except NotFound:
+                        continue
+                    except AppError as error:
+                        text = sentences(p.message for p in error.problems) or str(error.message)
+                        failures.append(Choice(record_id, await _title(ctx, found, record_id), color=text))
             if failures:
                 raise _Undo
     except _Undo:

@@ -284,13 +284,14 @@ async def test_files_of_every_letter_join_those_of_the_record_however_they_hang_
 
     (first := written()).add_attachment("one", filename="one.txt")
     (second := written()).add_attachment("two", filename="two.txt")
+    (repeats := written()).add_attachment("two", filename="two again.txt")
     (forwards := written()).add_attachment(second)
     alone = written("")
     alone.set_content(b"%PDF-1.4 alone", maintype="application", subtype="pdf", disposition="attachment")
     (deep := written()).add_alternative("<p>see there</p>", subtype="html")
     deep.get_payload()[1].make_mixed()
     deep.get_payload()[1].add_attachment("deep", filename="deep.txt")
-    sent = [first, second, written(), forwards, alone, deep]
+    sent = [first, second, written(), repeats, forwards, alone, deep]
     answers = [(await door("post", bytes(mail), MAIL)).json() for mail in sent]
     assert len({a["record"] for a in answers}) == 1
     record = await club.get("member", answers[0]["record"])
