@@ -50,6 +50,11 @@ class TenantHandle:
     admin_password: str
 
 
+# How long a page waits for work before it leaves the rest to a worker. None runs here, so a slow machine would leave it undone.
+PATIENT = (
+    "saas.runtime.configuration.FOLLOW_SECONDS", "saas.runtime.handing_over.INLINE_SECONDS", "saas.runtime.purging.INLINE_SECONDS", "saas.runtime.succession.INLINE_SECONDS",
+    "saas.ui.pages.clock.AT_ONCE_SECONDS", "saas.ui.pages.removed.PURGE_SECONDS", "saas.ui.pages.timetable.AT_ONCE_SECONDS",
+)  # fmt: skip
 # What also has to pass through pgbouncer in transaction mode: tests/scale/test_pooler.py runs these in a process of their own.
 POOLED = (
     "tests/acceptance/test_jb_rm_crm_api.py", "tests/integration/backfill/test_backfill_publish.py", "tests/integration/backfill/test_field_indexes.py",
@@ -135,8 +140,11 @@ async def settings(clone_database: Callable[[], Awaitable[str]], tmp_path_factor
 @pytest_asyncio.fixture(scope="session")
 async def database(settings: Settings) -> AsyncIterator[Database]:
     """The open database of this test process. Tests commit for real; use tenants of your own."""
-    yield await open_database(settings)
-    await close_database()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in PATIENT:
+            patch.setattr(name, 20.0)
+        yield await open_database(settings)
+        await close_database()
 
 
 @pytest_asyncio.fixture(scope="session")
