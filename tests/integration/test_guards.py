@@ -91,17 +91,16 @@ async def locked(settings) -> AsyncIterator[None]:
 
 
 async def waiting(watcher: Any) -> int:
-    """How many statements of the app's role run right now on this database."""
-    return await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'saas_app' AND state = 'active'")
+    """How many statements of the app's role wait for a lock right now on this database."""
+    return await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'saas_app' AND state = 'active' AND wait_event_type = 'Lock'")
 
 
-async def until(watcher: Any, count: int, seconds: float) -> float:
-    """Wait for that many running statements; returns how long it took."""
+async def until(watcher: Any, count: int, seconds: float) -> None:
+    """Wait for that many waiting statements."""
     started = time.monotonic()
     while await waiting(watcher) != count:
         assert time.monotonic() - started < seconds, f"still {await waiting(watcher)} statements after {seconds} s, not {count}"
         await asyncio.sleep(0.02)
-    return time.monotonic() - started
 
 
 async def ask(port: int, shop: Shop, line: str, *, body: str = "", **headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -125,31 +124,33 @@ async def test_a_read_ends_with_its_connection(shop, port, watcher, settings, pa
     token = await signed_in(shop)
     async with locked(settings):
         _reader, writer = await ask(port, shop, f"GET {path}", cookie=f"session={token}")
-        await until(watcher, 1, 5)
+        await until(watcher, 1, 30)
         writer.transport.abort()
-        assert await until(watcher, 0, 2) < 1.2
-    async with asyncio.timeout(10):  # the pool's connections are healthy: more requests than it has get their answers
+        await until(watcher, 0, 8)  # of itself it would end after ten seconds
+    async with asyncio.timeout(60):  # the pool's connections are healthy: more requests than it has get their answers
         for _ in range(settings.pool_size + 2):
             reader, writer = await ask(port, shop, "GET /r/order", cookie=f"session={token}", connection="close")
             assert (await reader.read()).startswith(b"HTTP/1.1 200")
             writer.close()
-    assert await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'") == 0
+    async with asyncio.timeout(10):  # a transaction ends beside its answer
+        while await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"):  # noqa: ASYNC110  the database tells nobody
+            await asyncio.sleep(0.05)
 
 
 async def test_a_program_that_leaves_ends_its_read(shop, port, watcher, settings):
     token = await signed_in(shop, "api")
     async with locked(settings):
         _reader, writer = await ask(port, shop, "GET /api/v1/records/order", authorization=f"Bearer {token}")
-        await until(watcher, 1, 5)
+        await until(watcher, 1, 30)
         writer.close()
-        assert await until(watcher, 0, 2) < 1.2
+        await until(watcher, 0, 8)  # of itself it would end after ten seconds
 
 
 async def test_who_waits_gets_the_answer(shop, port, watcher, settings):
     token = await signed_in(shop)
     async with locked(settings):
         reader, writer = await ask(port, shop, "GET /r/order", cookie=f"session={token}", connection="close")
-        await until(watcher, 1, 5)
+        await until(watcher, 1, 30)
         await asyncio.sleep(0.6)  # longer than connections are left unwatched
         assert await waiting(watcher) == 1
     assert (await reader.read()).startswith(b"HTTP/1.1 200")
@@ -161,12 +162,12 @@ async def test_a_write_goes_on_without_its_connection(shop, port, watcher, setti
     body = json.dumps({"values": {"name": "written by somebody who left"}})
     async with locked(settings):
         _reader, writer = await ask(port, shop, "POST /api/v1/records/order", body=body, authorization=f"Bearer {token}", content_type="application/json")
-        await until(watcher, 1, 5)
+        await until(watcher, 1, 30)
         writer.transport.abort()
         await asyncio.sleep(0.8)
         assert await waiting(watcher) == 1
     written = ops.List(entity="order", filter={"field": "name", "op": "eq", "value": "written by somebody who left"})
-    async with asyncio.timeout(10):  # that nobody waits for the lock does not yet say that the write has committed
+    async with asyncio.timeout(60):  # that nobody waits for the lock does not yet say that the write has committed
         while not (page := await execute(await shop.lab.ctx("admin"), written)).records:  # noqa: ASYNC110  the server's own transaction tells nobody
             await asyncio.sleep(0.05)
     assert len(page.records) == 1
@@ -205,7 +206,7 @@ async def test_each_kind_of_request_has_its_limit(shop):
 @pytest.fixture
 def impatient(monkeypatch):
     for kind in limits.STATEMENT_SECONDS:
-        monkeypatch.setitem(limits.STATEMENT_SECONDS, kind, 0.02)  # type: ignore[arg-type]
+        monkeypatch.setitem(limits.STATEMENT_SECONDS, kind, 0.1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

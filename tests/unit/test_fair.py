@@ -61,13 +61,14 @@ async def test_a_tenant_alone_gets_all_places_and_the_rest_wait_in_order():
     assert order == list(range(9))
 
 
-async def test_others_are_let_in_at_once_and_the_heavy_one_gets_less():
+async def test_others_are_let_in_at_once_and_the_heavy_one_gets_less(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fair, "REMEMBERED_SECONDS", 1000.0)
     heavy, light = uuid4(), uuid4()
     held = await entered(heavy, 6)
     more = [Turn(heavy) for _ in range(8)]
     waiting = [asyncio.create_task(turn.enter()) for turn in more]
     await settle()
-    [other] = await asyncio.wait_for(entered(light, 1), 0.5)
+    [other] = await asyncio.wait_for(entered(light, 1), 10)
     close(held)  # as long as the light one is there, one place is left
     await settle()
     assert sum(turn.is_held for turn in more) == 1
@@ -97,7 +98,7 @@ async def test_too_many_are_refused_with_a_time(monkeypatch):
     waiting = [asyncio.create_task(Turn(tenant).enter()) for _ in range(5)]
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(error, TooManyRequests) and error.data["retry_after"] > 0 for error in found)
-    close(await asyncio.wait_for(entered(other, 6), 0.5))
+    close(await asyncio.wait_for(entered(other, 6), 10))
     close(held)
 
 
@@ -111,7 +112,7 @@ async def test_whoever_leaves_the_line_takes_no_place_along():
     waiting[1].cancel()  # at the same moment
     await settle()
     close(held)
-    turns = await asyncio.wait_for(entered(tenant, 4), 0.5)  # two more are in by now
+    turns = await asyncio.wait_for(entered(tenant, 4), 10)  # two more are in by now
     for _ in range(2):
         fair._end(fair._of(tenant))  # those of the tasks that were let in
     close(turns)
@@ -124,7 +125,7 @@ async def test_slow_requests_keep_no_others_out():
     asking = [asyncio.create_task(turn.slow()) for turn in turns]
     await settle()
     assert fair.figures()["slow"] == 3 and fair.figures()["running"] == 3
-    quick = await asyncio.wait_for(entered(tenant, 3), 0.5)
+    quick = await asyncio.wait_for(entered(tenant, 3), 10)
     close(quick)
     for turn in turns:
         turn.close()
@@ -133,7 +134,9 @@ async def test_slow_requests_keep_no_others_out():
     close(turns)
 
 
-async def test_a_heavy_tenant_lets_a_light_one_go_first_but_not_for_long():
+async def test_a_heavy_tenant_lets_a_light_one_go_first_but_not_for_long(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fair, "GIVE_WAY_SECONDS", 30.0)
+    monkeypatch.setattr(fair, "PATIENCE_SECONDS", 60.0)
     heavy, light = uuid4(), uuid4()
     held = await entered(heavy, 4)
     fair._of(heavy).used = 4.0
@@ -146,28 +149,32 @@ async def test_a_heavy_tenant_lets_a_light_one_go_first_but_not_for_long():
         await settle()
         assert not waiting.done()
         other.leave()
-        await asyncio.wait_for(waiting, 0.5)
+        await asyncio.wait_for(waiting, 10)
         assert time.monotonic() - began < fair.GIVE_WAY_SECONDS
         await other.enter()
-        await asyncio.wait_for(fair.give_way(), 1)  # the light one stays: after a moment the heavy one goes on
-        assert 0 < what.waited < 3 * fair.GIVE_WAY_SECONDS
+        monkeypatch.setattr(fair, "GIVE_WAY_SECONDS", 0.03)
+        await asyncio.wait_for(fair.give_way(), 10)  # the light one stays: after a moment the heavy one goes on
+        assert 0.03 <= what.waited < fair.PATIENCE_SECONDS
+        monkeypatch.setattr(fair, "GIVE_WAY_SECONDS", 30.0)
         what.waited = fair.PATIENCE_SECONDS
-        await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+        await asyncio.wait_for(fair.give_way(), 10)
     with seeing(Seen("job", tenant_id=heavy, is_awaited=True, waited=fair.PATIENCE_SECONDS)):  # a request waits for this one
-        await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+        await asyncio.wait_for(fair.give_way(), 10)
     with seeing(Seen("request", tenant_id=light)):
-        await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+        await asyncio.wait_for(fair.give_way(), 10)
     close([*held, other])
 
 
-async def test_two_alike_wait_for_nobody():
+async def test_two_alike_wait_for_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fair, "GIVE_WAY_SECONDS", 30.0)
+    monkeypatch.setattr(fair, "PATIENCE_SECONDS", 60.0)
     one, other = uuid4(), uuid4()
     held = [*await entered(one, 3), *await entered(other, 3)]
     for tenant in (one, other):
         fair._of(tenant).used = 3.0
     for tenant in (one, other):
         with seeing(Seen("request", tenant_id=tenant)):
-            await asyncio.wait_for(fair.give_way(), fair.GIVE_WAY_SECONDS / 2)
+            await asyncio.wait_for(fair.give_way(), 10)
     close(held)
 
 
@@ -178,10 +185,10 @@ async def test_connections_of_a_tenant_have_an_end():
     seventh = asyncio.create_task(fair.take_connection(tenant))
     await settle()
     assert not seventh.done()
-    await asyncio.wait_for(fair.take_connection(other), 0.5)
+    await asyncio.wait_for(fair.take_connection(other), 10)
     fair.give_connection(other)
     fair.give_connection(tenant)
-    await asyncio.wait_for(seventh, 0.5)
+    await asyncio.wait_for(seventh, 10)
     for _ in range(6):
         fair.give_connection(tenant)
 

@@ -27,7 +27,7 @@ async def lab(database, owner):  # noqa: F811  the fixture
 
 @pytest.fixture(autouse=True)
 def strict(monkeypatch):
-    monkeypatch.setattr(advisor, "FAST_MS", 3.0)
+    monkeypatch.setattr(advisor, "FAST_MS", 0.5)
 
 
 async def save(lab: Any, who: str, name: str, *, shared: bool = False, **definition: Any) -> str:
@@ -75,7 +75,7 @@ async def test_it_runs_with_its_owners_rights(lab):
     await lab.publish(raw)
     key = await save(lab, "carl", "Mine", sort=["rank"])
     found = await advisor.measure(await lab.ctx(), path_of(key))
-    assert found.reading["rows_read"] < MANY / 10 and found.is_fast
+    assert found.reading["rows_read"] < MANY / 10 and not found.is_stopped
     assert (await advisor.measure(await lab.ctx(), LIST)).reading["rows_read"] >= MANY
 
 

