@@ -369,7 +369,7 @@ def test_hostile_input_is_refused_or_survives_exactly(key: str, hostile: str) ->
     refusal = typed is None or refusals(kind, fld, kind.normalise(fld, typed, config), config)
     if refusal and len(hostile) < 1000:
         assert_harmless(render_input(kind, fld, config, typed))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SAAS_", "DATABASE_"))}
-    return subprocess.run([sys.executable, "-m", "saas", "bench", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-m", "saas", "bench", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def test_without_a_name_it_lists_the_benchmarks() -> None:

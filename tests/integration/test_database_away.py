@@ -59,7 +59,7 @@ async def test_while_it_is_away_every_request_says_so_quickly(admin, http, serve
     for method, path, body in calls:
         started = time.monotonic()
         answer = await admin.send(method, path, body)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 9
         refused(answer, 503, "unavailable")
         assert int(answer.headers["retry-after"]) > 0
     page = await http.get("http://localhost/r/customer", headers={"host": admin.host, "cookie": "session=x"})

@@ -265,7 +265,7 @@ async def test_the_worker_does_it_all(stripe, payer):
     await server.deliver(stripe, company.http)
     stop = asyncio.Event()
     task = asyncio.create_task(running.run(stop))
-    for _ in range(200):
+    for _ in range(1200):
         if (await company.row()).plan_key == "team":
             break
         await asyncio.sleep(0.05)
@@ -287,7 +287,7 @@ async def test_a_slow_comparison_holds_up_no_event(stripe, payer, monkeypatch):
     monkeypatch.setattr(running, "DUNNING_SECONDS", 0.01)
     monkeypatch.setattr(running, "_compare_if_due", stop.wait)  # as long as the loop runs
     task = asyncio.create_task(running.run(stop))
-    for _ in range(200):
+    for _ in range(1200):
         if (await company.row()).plan_key == "team":
             break
         await asyncio.sleep(0.05)

@@ -152,7 +152,7 @@ async def test_a_trial_is_had_once(stripe, payer):
     company = await payer(pack=None)
     await set_trial_end(company.slug, stripe.now + timedelta(days=6))
     sub = await company.subscribe()
-    assert abs(sub["trial_end"] - (stripe.now + timedelta(days=6)).timestamp()) < 5
+    assert abs(sub["trial_end"] - (stripe.now + timedelta(days=6)).timestamp()) < 60
     await checkout.cancel(await company.row())
     stripe.advance(days=7)
     await company.hear()

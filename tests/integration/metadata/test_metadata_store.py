@@ -116,7 +116,7 @@ async def test_publish_tells_the_other_processes(tenant: Any):
     async with direct_connection() as listener:
         await listener.add_listener(store.CHANNEL, lambda *args: heard.put_nowait(args[-1]))
         await store.publish(tenant, good_bundle(), base_revision=0)
-        assert await asyncio.wait_for(heard.get(), 5) == f"{tenant}:1"
+        assert await asyncio.wait_for(heard.get(), 30) == f"{tenant}:1"
 
 
 # ---- columns over time --------------------------------------------------------------------------------------------------
