@@ -170,7 +170,7 @@ def another_process(settings: Any, database: Any):
     environment = {"PATH": os.environ["PATH"], "DATABASE_URL": settings.database_url, "SAAS_SECRET_KEY": settings.secret_key, "SAAS_DATA_DIR": str(settings.data_dir)}
     process = subprocess.Popen([sys.executable, "-m", "saas", "serve", "--port", str(port), "--no-jobs"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             assert process.poll() is None, process.stderr.read()
             try:
