@@ -44,8 +44,9 @@ async def test_a_second_factor_from_setting_up_to_signing_in(acme, tianhe, visit
     await look(visitor, f"factor-wrong-{kind}")
     await page.locator("[name=code]").fill(app.code())
     await page.locator("[name=code]").press("Enter")
-    codes = await page.locator("[data-recovery-codes] li").all_inner_texts()
-    assert len(codes) == 10
+    listed = page.locator("[data-recovery-codes] li")
+    await expect(listed).to_have_count(10)
+    codes = await listed.all_inner_texts()
     await look(visitor, f"factor-codes-{kind}")
     async with page.expect_download() as waiting:
         await page.locator("form[action$='codes.txt'] button").click()

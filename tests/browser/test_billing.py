@@ -144,6 +144,7 @@ async def test_from_subscribing_to_suspension_and_back(stripe, served, tenant_fa
     await expect(page.locator("[data-ends]")).to_have_count(0)
     await page.locator(".end-subscription summary").click()
     await page.locator("[data-cancel]").click()
+    await expect(page.locator("[data-ends]")).to_be_visible()
     stripe.advance(days=32)
     await heard(stripe)
     await visitor.go("/settings/billing")

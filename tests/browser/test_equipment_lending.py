@@ -172,6 +172,7 @@ async def lend(company: Company, visit: Any) -> None:
     await expect(page.locator("[data-error-for=equipment_item]")).to_contain_text("required")
     await page.get_by_label("Equipment item").select_option(label="Core drill")
     await lea.submit()
+    await page.wait_for_url(re.compile(r"/r/loan/[0-9a-f-]{36}$"))
     record = page.url
     await page.locator("[data-transition=start]").click()
     await expect(page.locator("body")).to_contain_text("Say first when it comes back.")

@@ -34,6 +34,7 @@ async def firm(lab: Lab, served: int) -> Company:
 
 async def _fits(page: Page, name: str) -> None:
     """Nothing stands out of the page to the right; a picture for those who ask for them."""
+    await page.wait_for_load_state()
     assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1"), page.url
     if folder := os.environ.get("SAAS_PICTURES"):
         await page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)

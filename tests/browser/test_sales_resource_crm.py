@@ -234,6 +234,7 @@ async def test_acceptance_scenario(company, visit, language, tmp_path) -> None:
     await admin.go(f"/r/supplier/{served}/edit")
     await admin.fill({"served": precision})
     await admin.submit()
+    await expect(admin.page.locator(f"article[data-record-id='{served}']")).to_be_visible()
     await zhou.go(f"/r/customer/{customer}")
     await zhou.tab(words["suppliers"])
     await expect(zhou.row(supplier)).to_have_count(1)

@@ -62,7 +62,7 @@ async def test_from_the_landing_page_to_real_work(visit, apex: Company, database
         email = f"boss@{slug}.example"
         await page.locator("[name=email]").fill(email)
         await page.locator(".signup-foot button").click()
-        await expect(page.locator("h1")).to_be_visible()
+        await expect(page.locator(".signup-calm h1")).to_be_visible()
         await expect(page.locator("[data-link]")).to_have_count(0)
         await send_due()
         await page.goto(box.link(email))
@@ -74,6 +74,7 @@ async def test_from_the_landing_page_to_real_work(visit, apex: Company, database
         await page.locator("form .button.primary").click()
         steps = page.locator("#first-steps")
         await expect(steps.locator("[data-loading]")).to_be_visible()
+        await page.wait_for_load_state()
         base = re.match(r"http://[^/]+", page.url)[0]
         assert base == apex.base.replace("localhost", f"{slug}-x.localhost")
         visitor.base = base

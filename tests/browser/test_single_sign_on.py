@@ -85,8 +85,8 @@ async def _journey(visit, company: Company, issuer: str, slug: str) -> None:
     await admin.get_by_label("Required").check()
     await admin.get_by_label("Administrator who may still use a password").select_option(index=1)
     await admin.get_by_role("button", name="Save").click()
-    await look(administrator, "sso-settings-en-1440")
     await expect(admin.get_by_text("From now on everybody comes by single sign-on")).to_be_visible()
+    await look(administrator, "sso-settings-en-1440")
 
     small = await visit(company, "admin", phone=True, locale="zh-CN")
     await small.context.add_cookies([{"name": "locale", "value": "zh_CN", "url": company.base}])

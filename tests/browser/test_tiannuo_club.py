@@ -64,7 +64,7 @@ class Club:
 @pytest_asyncio.fixture(scope="module")
 async def club(staffed, database):
     company = await staffed("tiannuo-club", {f"{name}-{locale[:2]}": (role, department, locale) for name, (role, department) in STAFF.items() for locale in WORDS})
-    async with receiving() as provider, httpx.AsyncClient(base_url=company.base.replace(f"{company.slug}.localhost", "127.0.0.1")) as client:
+    async with receiving() as provider, httpx.AsyncClient(base_url=company.base.replace(f"{company.slug}.localhost", "127.0.0.1"), timeout=60) as client:
         before, database.settings = database.settings, replace(database.settings, outbound_allow=frozenset({("127.0.0.1", provider.port)}))
         ctx = await system_context(company.id)
         async with tenant_transaction(company.id) as conn:

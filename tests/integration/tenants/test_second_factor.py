@@ -32,13 +32,13 @@ from saas.tenants import (
 
 
 class Phone:
-    """An authenticator app. `code()` is one that was not used yet: that of the half minute after the last one given."""
+    """An authenticator app. `code()` is one that was not used yet: that of now, or of the half minute after the last one given."""
 
     def __init__(self, secret: str) -> None:
         self.totp, self.last = pyotp.TOTP(secret), int(time.time()) // 30 - 1
 
     def code(self) -> str:
-        self.last += 1
+        self.last = max(self.last + 1, int(time.time()) // 30)
         return self.totp.generate_otp(self.last)
 
     def wrong(self) -> str:
