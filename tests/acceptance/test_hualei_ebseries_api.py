@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest_asyncio
@@ -191,8 +191,9 @@ async def test_acceptance_scenario(people) -> None:
 
     # executors are reminded of the day, once; the figures agree with the above
     soon = (await ou.create("task", subject="Next pumps", opportunity=opportunity, due=(today + timedelta(days=2)).isoformat(), **who))["id"]
-    for days in (0, 1):
-        await run_due(await system_context(tenant.id, at=datetime.now(UTC) + timedelta(days=days, hours=25)))
+    nine = datetime.combine(today, time(9), ZoneInfo("Asia/Shanghai"))
+    for days in (1, 2):
+        await run_due(await system_context(tenant.id, at=(nine + timedelta(days=days)).astimezone(UTC)))
     reminded = [n for n in (await su.get("/notifications"))["data"] if n["record"] == soon]
     assert len([n for n in reminded if w["due"] in n["title"].lower()]) == 1, reminded
     sales = await dai.get("/reports/sales")
