@@ -9,15 +9,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+RANDOM_BITS = 42  # the last ones
 _turns = itertools.count(secrets.randbelow(1 << 31))
 
 
 def new_id(at: datetime | None = None) -> UUID:
-    """48 bits of milliseconds, 32 that count, so that what is made in one moment stays in its order, and 42 random ones (RFC 9562, sections
+    """48 bits of milliseconds, 32 that count, so that what is made in one moment stays in its order, and RANDOM_BITS random ones (RFC 9562, sections
     5.7 and 6.2). `at`: another moment than now to sort by."""
     milliseconds = time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
     turn = next(_turns) & 0xFFFF_FFFF
-    value = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | turn >> 20 << 64 | 0x2 << 62 | (turn & 0xFFFFF) << 42 | secrets.randbits(42)
+    value = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | turn >> 20 << 64 | 0x2 << 62 | (turn & 0xFFFFF) << RANDOM_BITS | secrets.randbits(RANDOM_BITS)
     return UUID(int=value)
 
 

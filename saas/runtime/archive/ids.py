@@ -14,7 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
+from saas.tenants.ids import RANDOM_BITS
+
 _UUID = re.compile(rb"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])")
+_RANDOM = (1 << RANDOM_BITS) - 1
 _ASKED = 500  # ids looked up in one query
 
 
@@ -33,10 +36,9 @@ class Ids:
         self._file.executemany("INSERT OR IGNORE INTO known VALUES (?)", ((one.bytes,) for one in ids))
 
     def new(self, old: UUID) -> UUID:
-        """The same for the same id. The first half holds the time ids are sorted by and stays; the rest is another's to guess."""
-        tail = bytearray(hmac.digest(self._key, old.bytes, "sha256")[:8])
-        tail[0] = 0x80 | tail[0] & 0x3F
-        return UUID(bytes=old.bytes[:8] + bytes(tail))
+        """The same for the same id. What ids are sorted by, the time and the count within it, stays; the random rest is another's to guess."""
+        rest = int.from_bytes(hmac.digest(self._key, old.bytes, "sha256")) & _RANDOM
+        return UUID(int=old.int & ~_RANDOM | rest)
 
     def replace(self, text: bytes) -> bytes:
         """Every known id in a text becomes its new one."""

@@ -26,7 +26,7 @@ def parts_of(path: Path) -> dict[str, list[Any]]:
 
 
 def normal(path: Path) -> dict[str, list[Any]]:
-    """Rows keep their order: ids are sorted by their first half, which an import leaves alone."""
+    """Rows keep their order: what ids are sorted by is left alone by an import."""
     parts = parts_of(path)
     parts["tables/audit_event.jsonl"] = [row for row in parts["tables/audit_event.jsonl"] if row["kind"] not in OWN_TRACES]
     for row in parts["tables/config_revision.jsonl"]:
