@@ -149,6 +149,11 @@ class RecordMerged(NotFound):
 class Conflict(AppError):
     code, status, title = "conflict", 409, lazy("This conflicts with the current state")
 
+    @property
+    def is_contention(self) -> bool:
+        """Another writer was met (a deadlock, a lock that did not come): the same may well succeed when it is done again."""
+        return self.data.get("reason") in ("deadlock", "locked")
+
 
 class StaleVersion(Conflict):
     code, title = "stale_version", lazy("Somebody changed this in the meantime")

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,9 +36,8 @@ from saas.tenants.tenants import WRITABLE
 log = structlog.get_logger(__name__)
 KIND = "automation_run"
 AT_ONCE = 200  # runs of a tenant that are woken together
-ATTEMPTS = 4  # of a step that met another writer
-MET = ("deadlock", "locked")
-MET_SECONDS = 5.0  # until it is tried again after all of these
+ATTEMPTS = 4  # at once, of a step that met another writer
+PUT_OFF_SECONDS = (5.0, 15.0, 60.0, 300.0, 900.0, 900.0, 900.0)  # until it is tried again after these; then the run has failed
 CLOSED_SECONDS = 900.0  # until a run looks again whether its workspace may be written
 GOES_ON = "goes on"  # not a status: there is more to do at once
 
@@ -102,6 +101,8 @@ async def run_due(ctx: Context) -> int:
             except Unavailable:
                 raise
             except Exception as error:  # one run keeps no other back
+                if isinstance(error, Conflict) and error.is_contention and await _put_off(ctx, run_id, here=True) is not None:
+                    continue
                 log.exception("automation.crashed", run=str(run_id))
                 async with tenant_transaction(ctx.tenant_id) as conn:
                     await runs.give_up(conn, ctx.tenant_id, run_id, "failed", words(error) if isinstance(error, AppError) else runs.CRASHED, due=ctx.now)
@@ -125,10 +126,25 @@ async def _next(ctx: Context, run_id: UUID, here: bool) -> str:
         try:
             return await _one(ctx, run_id, here)
         except Conflict as error:
-            if error.data.get("reason") not in MET or attempt == ATTEMPTS - 1:
+            if not error.is_contention or attempt == ATTEMPTS - 1:
                 raise
             await asyncio.sleep(0.05 * 3**attempt)
     raise AssertionError("unreachable")
+
+
+async def _put_off(ctx: Context, run_id: UUID, *, here: bool) -> float | None:
+    """Others have what the run's step needs, which is no fault of the run: the seconds until it is tried again. None when it was put off
+    often enough. One that is gone on with `here` is due then."""
+    async with tenant_transaction(ctx.tenant_id) as conn:
+        times = await conn.fetchval("SELECT coalesce((state->>'put_off')::int, 0) FROM automation_log WHERE tenant_id = $1 AND id = $2", ctx.tenant_id, run_id)
+        if times is None or times >= len(PUT_OFF_SECONDS):
+            return None
+        seconds = PUT_OFF_SECONDS[times]
+        await conn.execute(
+            "UPDATE automation_log SET state = jsonb_set(state, '{put_off}', to_jsonb($3::int)), due_at = CASE WHEN $4 THEN $5::timestamptz ELSE due_at END WHERE tenant_id = $1 AND id = $2 AND state IS NOT NULL",
+            ctx.tenant_id, run_id, times + 1, here, ctx.now + timedelta(seconds=seconds),
+        )  # fmt: skip
+        return seconds
 
 
 class _Failed(Exception):
@@ -250,7 +266,7 @@ async def _kept(conn: Any, ctx: Context, row: Any, state: dict[str, Any], run: A
     detail["effects"] = [*detail.get("effects", ()), *run.act.effects][-20:]
     if pause is None or pause.ends:
         return await _end(conn, ctx, row, "done" if pause is None else "stopped", error=None if pause is None else runs.ENDED_WAITING, told=told, detail=detail, begun=begun)
-    later = {**state, **runs.place_of(pause), "results": {**state["results"], **runs.results_of(run)}}
+    later = {**state, **runs.place_of(pause), "put_off": 0, "results": {**state["results"], **runs.results_of(run)}}
     status, due = ("waiting", pause.due) if pause.due is not None else ("waiting", ctx.now) if here else ("queued", None)
     await conn.execute(
         "UPDATE automation_log SET status = $3, due_at = $4, watches = $5, state = $6::jsonb, steps = $7::jsonb, detail = $8::jsonb, error = NULL, work_us = work_us + $9 WHERE tenant_id = $1 AND id = $2",
@@ -305,9 +321,10 @@ async def run_job(ctx: Context, run_id: UUID) -> Mapping[str, Any]:
         try:
             return {"run": str(run_id), "status": await go_on(ctx, run_id)}
         except Conflict as error:
-            if error.data.get("reason") not in MET:
+            seconds = await _put_off(ctx, run_id, here=False) if error.is_contention else None
+            if seconds is None:
                 raise
-            raise jobs.JobWaits(MET_SECONDS) from error  # others have what it needs: that is no fault of the run
+            raise jobs.JobWaits(seconds) from error
 
 
 # ---- the tenant's clock ---------------------------------------------------------------------------------------------------

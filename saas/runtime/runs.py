@@ -187,7 +187,7 @@ async def give_up(conn: Any, tenant_id: UUID, run_id: UUID, status: str, error: 
 async def begin_again(conn: Any, tenant_id: UUID, run_id: UUID) -> bool:
     """Let a run that failed or was called off go on from where it stands; whoever calls puts a job for it. False when there is nothing to do."""
     sql = (
-        "UPDATE automation_log SET status = 'queued', error = NULL, ended_at = NULL, due_at = NULL, state = jsonb_set(state, '{attempt}', '0') "
+        "UPDATE automation_log SET status = 'queued', error = NULL, ended_at = NULL, due_at = NULL, state = state || '{\"attempt\": 0, \"put_off\": 0}' "
         "WHERE tenant_id = $1 AND id = $2 AND status IN ('failed', 'cancelled', 'queued') AND state IS NOT NULL RETURNING true"
     )
     return bool(await conn.fetchval(sql, tenant_id, run_id))

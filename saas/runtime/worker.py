@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from saas.db import fair, in_transaction, limits, tenant_transaction
-from saas.errors import AppError, InvalidInput, NotFound, Unavailable
+from saas.errors import AppError, Conflict, InvalidInput, NotFound, Unavailable
 from saas.i18n import gettext, lazy, use_locale
 from saas.observe import metrics, tracing
 from saas.observe.seen import Seen, seeing, seen
@@ -150,7 +150,7 @@ async def _run_claim(claim: Claim, what: Seen) -> None:
         outcome = "interrupted"  # the lease ends by itself; another attempt follows when the database is back
     except AppError as error:
         outcome = "failed"
-        await jobs.fail(claim, await _words(claim, error), again=False)
+        await jobs.fail(claim, await _words(claim, error), again=isinstance(error, Conflict) and error.is_contention)
     except Exception:
         outcome = "crashed"
         log.exception("job.crashed", kind=claim.kind, attempt=claim.attempt)

@@ -62,7 +62,7 @@ class Assign(ActionType):
         if person is not None:
             row = await assign(run.act, entity, row.id, person) if person != row.owner else row
         elif row.owner is not None and entity.defn.pools:
-            row = await release(run.act, entity, row.id)
+            row, _pool = await release(run.act, entity, row.id)
         run.act.effect("assign", entity.key, row.id)
         if not options.get("target"):
             run.row = row

@@ -157,7 +157,7 @@ async def _insist(run: Run, run_kind: Any) -> None:
             run.campaign.ctx = run.ctx.replace(config=fresh.config, tenant=fresh.tenant)
         except Conflict as error:
             met += 1
-            if error.data.get("reason") not in ("deadlock", "locked") or met >= ATTEMPTS:
+            if not error.is_contention or met >= ATTEMPTS:
                 raise
             await asyncio.sleep(0.05 * 2**met)
 

@@ -37,6 +37,8 @@ class Probe(JobKind):
                 raise RuntimeError("boom")
             case "refuse":
                 raise Conflict(lazy("Not today"))
+            case "contend":
+                raise Conflict(lazy("Somebody else"), reason="deadlock")
             case "wait":
                 await asyncio.sleep(30)
             case "who":
@@ -117,10 +119,11 @@ async def test_tenants_take_turns(company):
     assert await drain() == 2
 
 
-async def test_a_crash_is_tried_again_later_and_then_given_up(company):
+@pytest.mark.parametrize("do", ["crash", "contend"])
+async def test_a_crash_is_tried_again_later_and_then_given_up(company, do):
     lab = await company()
     ctx = await lab.ctx("admin")
-    job_id = await put(lab, do="crash")
+    job_id = await put(lab, do=do)
     for attempt in range(1, jobs.MAX_ATTEMPTS + 1):
         assert await drain() == 1
         job = await jobs.get_job(ctx, job_id)

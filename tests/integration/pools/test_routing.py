@@ -34,6 +34,7 @@ def _bundle(**assign: Any) -> dict[str, Any]:
     bundle["entities"][0]["fields"].append(fld("needs", "option", options=options("red", "blue")))
     bundle["automations"] = [
         {"key": "route", "label": label("Route"), "entity": "client", "on": {"trigger": "create"}, "if": "owner == null", "do": [{"action": "assign", "to": ["role:seller"], **assign}]},
+        {"key": "anew", "label": label("Anew"), "entity": "client", "on": {"trigger": "update", "fields": ["needs"]}, "do": [{"action": "assign", "to": ["role:seller"]}]},
     ]  # fmt: skip
     return bundle
 
@@ -99,6 +100,16 @@ async def test_those_who_know_it_and_who_knows_the_customer(database):
     record_id = await lab.make("client", "cat", name="From cat", owner=None, needs="blue")
     assert (await lab.get("client", record_id)).owner == lab.people["cat"], "who knows the customer comes first"
     assert isinstance(record_id, UUID)
+
+
+async def test_what_nobody_can_take_any_more_goes_back_into_the_pool(database):
+    lab = await _firm("ann")
+    record_id, ctx = await lab.make("client", name="Hers", owner=None), await lab.ctx("ann")
+    assert (await lab.get("client", record_id)).owner == ctx.user_id
+    await deputies.set_deputy(ctx, None, ctx.today, ctx.today)
+    await execute(await lab.ctx("admin"), ops.Update(entity="client", id=record_id, values={"needs": "red"}))
+    record = await lab.get("client", record_id)
+    assert (record.owner, record.state) == (None, "public")
 
 
 async def test_when_nobody_can_take_it_the_others_are_asked(database):

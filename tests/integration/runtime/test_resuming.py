@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from saas.db import tenant_transaction
-from saas.errors import Conflict
+from saas.errors import Conflict, Unavailable
 from saas.metadata.kinds import action_types
 from saas.runtime import execute, jobs, resuming, run_log
 from saas.runtime import operations as ops
@@ -104,11 +105,12 @@ async def test_a_run_whose_job_nobody_came_back_to_has_failed(lab):
     assert await drain() == 1 and await state(lab, order) == DONE
 
 
+@pytest.mark.parametrize("here", [False, True])
 @pytest.mark.parametrize("trouble", ["the connection is lost", "another writer is met"])
-async def test_what_befalls_a_step_from_outside_does_not_end_its_run(lab, settings, monkeypatch, trouble):
+async def test_what_befalls_a_step_from_outside_does_not_end_its_run(lab, settings, monkeypatch, trouble, here):
     """The database ends the step's connection, or the step itself for somebody else's sake: it is done again, and the run is not at fault."""
     order, run = await begin(lab)
-    job, action = await put(lab, run), action_types.get("create")
+    action, soon = action_types.get("create"), timedelta(days=1, seconds=1)
     left, plain = 1 if trouble == "the connection is lost" else resuming.ATTEMPTS, action.run
 
     async def befallen(step: Any, options: Any) -> None:
@@ -124,13 +126,42 @@ async def test_what_befalls_a_step_from_outside_does_not_end_its_run(lab, settin
             await step.act.conn.fetchval("SELECT 1")
 
     monkeypatch.setattr(action, "run", befallen)
-    await drain()
-    found = await run_log.get_run(await lab.ctx(), run)
-    assert (found.status, found.error) == ("queued", "") and (await jobs.get_job(await lab.ctx(), job.id)).status in ("running", "queued")
-    monkeypatch.undo()
-    await lab.fetch("UPDATE job SET run_at = now(), locked_until = now() - interval '1 second' WHERE tenant_id = $1 AND id = $2 RETURNING 1", job.id)
-    assert await drain() == 1
+    if here:
+        now = (await lab.ctx()).now
+        with pytest.raises(Unavailable) if trouble == "the connection is lost" else contextlib.nullcontext():
+            await resuming.run_due(await lab.system(at=now + soon))
+        assert (await run_log.get_run(await lab.ctx(), run)).status == "waiting"
+        monkeypatch.undo()
+        await resuming.run_due(await lab.system(at=now + soon + timedelta(seconds=resuming.PUT_OFF_SECONDS[0])))
+    else:
+        job = await put(lab, run)
+        await drain()
+        found = await run_log.get_run(await lab.ctx(), run)
+        assert (found.status, found.error) == ("queued", "") and (await jobs.get_job(await lab.ctx(), job.id)).status in ("running", "queued")
+        monkeypatch.undo()
+        await lab.fetch("UPDATE job SET run_at = now(), locked_until = now() - interval '1 second' WHERE tenant_id = $1 AND id = $2 RETURNING 1", job.id)
+        assert await drain() == 1
     assert (await run_log.get_run(await lab.ctx(), run)).status == "done" and await state(lab, order) == DONE
+
+
+async def test_a_run_that_always_meets_another_writer_ends_after_a_while(lab, monkeypatch):
+    _, run = await begin(lab)
+    job, admin = await put(lab, run), await lab.ctx()
+
+    async def befallen(_step: Any, _options: Any) -> None:
+        raise asyncpg.DeadlockDetectedError("deadlock detected")
+
+    monkeypatch.setattr(action_types.get("create"), "run", befallen)
+    monkeypatch.setattr(resuming, "ATTEMPTS", 1)
+    for _ in range(len(resuming.PUT_OFF_SECONDS) + MAX_ATTEMPTS):
+        assert (await run_log.get_run(admin, run)).status == "queued"
+        await lab.fetch("UPDATE job SET run_at = now() WHERE tenant_id = $1 AND id = $2 RETURNING 1", job.id)
+        await drain()
+    found = await run_log.get_run(admin, run)
+    assert found.status == "failed" and "Somebody changed the same records" in found.error and found.can_go_on
+    monkeypatch.undo()
+    await jobs.retry_job(admin, job.id)
+    assert await drain() == 1 and (await run_log.get_run(admin, run)).status == "done"
 
 
 async def test_a_lost_job_that_cannot_be_ended_stops_no_other(lab, monkeypatch):
