@@ -10,14 +10,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.prepared import Prepared
+
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
+PREPARED: list[Prepared] = []
 SECRET = "tests-only-secret-key-0123456789abcdef"
 
 
@@ -31,7 +35,20 @@ async def environment(clone_database, tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def prepared() -> Iterator[None]:
+    with Prepared() as saas:
+        PREPARED.append(saas)
+        yield
+        PREPARED.clear()
+
+
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return PREPARED[0].run(environment, *arguments)
+
+
+def start(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As people do it: nothing is loaded yet."""
     return subprocess.run(
         [sys.executable, "-m", "saas", *arguments], env=environment, capture_output=True, text=True, cwd=ROOT, timeout=120
     )
@@ -196,7 +213,7 @@ def test_migrate_doctor_operator(environment):
 
 
 def test_errors_are_calm(environment, tmp_path):
-    result = run({**environment, "SAAS_BASE_DOMAIN": "http://x", "SAAS_SECRET_KEY": "short"}, "tenant", "list")
+    result = start({**environment, "SAAS_BASE_DOMAIN": "http://x", "SAAS_SECRET_KEY": "short"}, "tenant", "list")
     assert result.returncode == 1 and "SAAS_BASE_DOMAIN" in result.stderr and "SAAS_SECRET_KEY" in result.stderr
     assert "Traceback" not in result.stderr and result.stdout == ""
     away = {**environment, "DATABASE_URL": "postgresql://someone:hunter2@127.0.0.1:9/crm"}
