@@ -105,6 +105,12 @@ def form_values(ctx: Context, entity: Entity, form: FormMultiDict, keys: Iterabl
     return found
 
 
+def without_unseen(ctx: Context, entity: Entity, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """A dialog shows no value that the person may not see, so an empty control for one means "as it was"."""
+    access = permissions.static_access(ctx, entity)
+    return {k: v for k, v in typed.items() if v not in (None, "", []) or access.get(k) in ("read", "write")}
+
+
 def inherited_values(ctx: Context, entity: Entity, query: Any) -> dict[str, Any]:
     """For a record created from inside another form (`source.entity` names its entity): references that both have, such as the same
     customer, are taken over from `source.<field>`."""

@@ -36,6 +36,7 @@ from saas.runtime.pools.rights import (
 from saas.runtime.records import find, load, update
 from saas.runtime.rows import Row
 from saas.runtime.sql import RecordScope, Statement
+from saas.runtime.validate import Draft, take
 
 
 def pool_of(entity: Entity, row: Row) -> PoolDef | None:
@@ -146,6 +147,11 @@ async def release(
     foreign = [FieldProblem(name, "forbidden", lazy("This field cannot be set here."), f"/{name}") for name in values or () if name not in asked_of(entity, pool)]
     if foreign:
         raise InvalidInput(foreign)
+    if values:  # the change itself asks for no right, so what a stage change would not take from this person is refused here
+        draft = Draft(entity, row.copy(), row, permissions.access(act.ctx, entity, row.holds))
+        take(act.ctx, draft, values, also=asked_of(entity, pool))
+        if draft.problems:
+            raise InvalidInput(draft.problems)
     return await _give(act, entity, row, None, deed, pool.release_transition, values), pool
 
 

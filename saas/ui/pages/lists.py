@@ -185,8 +185,9 @@ async def _pool_act(ask: Ask, entity: Entity, kind: str, ids: tuple[str, ...], b
 async def _release_view(ask: Ask, entity: Entity, ids: tuple[str, ...], back: str) -> BulkView:
     """What happens to the ticked records that may be put back, pool by pool, and how many stay."""
     ctx = ask.ctx
+    fields = ["owner"] if permissions.static_access(ctx, entity)["owner"] != "hidden" else []
     async with ask.work():
-        page = await execute(ctx, ops.List(entity=entity.key, filter={"field": "id", "op": "in", "value": list(ids)}, fields=["owner"], limit=MOST_AT_ONCE, can=True))
+        page = await execute(ctx, ops.List(entity=entity.key, filter={"field": "id", "op": "in", "value": list(ids)}, fields=fields, limit=MOST_AT_ONCE, can=True))
     open_ = [r for r in page.records if r.can and r.can.release]
     pools = [(pool, mine) for pool in entity.defn.pools if (mine := [r for r in open_ if r.can and r.can.home == pool.key])]
     left, title = len(ids) - len(open_), put_into([pool for pool, _mine in pools] or entity.defn.pools, ctx.locale)

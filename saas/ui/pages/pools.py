@@ -19,14 +19,14 @@ from saas.i18n import gettext as _
 from saas.i18n import lazy, listed, ngettext, pick
 from saas.metadata.config import Entity
 from saas.metadata.models import PoolDef, StageDef
-from saas.runtime import Context, execute
+from saas.runtime import Context, execute, permissions
 from saas.runtime import operations as ops
 from saas.runtime.bulk import person_of
 from saas.runtime.forms import form_state
-from saas.runtime.pools.rights import amount, asked_of, name_of
+from saas.runtime.pools.rights import amount, asked_of, claims, name_of
 from saas.runtime.records import entity_of
 from saas.ui import formats
-from saas.ui.forms import Drawing, form_values, shown_problems
+from saas.ui.forms import Drawing, form_values, shown_problems, without_unseen
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.pages.records import toasts
 from saas.ui.record_page import CSS
@@ -72,7 +72,7 @@ async def ask_release(request: Request, entity: FromPath[str], record_id: FromPa
 async def release(request: Request, entity: FromPath[str], record_id: FromPath[UUID]) -> Response[Any]:
     ask = await signed_in(request)
     found, form = entity_of(ask.ctx, entity), await ask.form()
-    typed = form_values(ask.ctx, found, form, [key for pool in found.defn.pools for key in asked_of(found, pool)])
+    typed = without_unseen(ask.ctx, found, form_values(ask.ctx, found, form, [key for pool in found.defn.pools for key in asked_of(found, pool)]))
     try:
         return await _try(ask, ops.Release(entity=found.key, id=record_id, values=typed), f"/r/{found.key}/{record_id}", f"/r/{found.key}")
     except InvalidInput as error:
@@ -124,7 +124,8 @@ def what_happens(ctx: Context, entity: Entity, pool: PoolDef, records: Sequence[
     if claimable and (days := amount(ctx, pool.cooldown_days)):
         when = formats.day(ctx, (ctx.now + timedelta(days=days)).astimezone(ctx.zone).date())
         if mine and not people:
-            lines.append(ngettext("You can claim it again in %(count)s day (%(when)s).", "You can claim it again in %(count)s days (%(when)s).", days, when=when))
+            if claims(ctx, pool, may_update=permissions.may(ctx, "update", entity.key)):
+                lines.append(ngettext("You can claim it again in %(count)s day (%(when)s).", "You can claim it again in %(count)s days (%(when)s).", days, when=when))
         else:
             lines.append(
                 ngettext("Who had it can claim it again in %(count)s day (%(when)s).", "Who had it can claim it again in %(count)s days (%(when)s).", days, when=when)

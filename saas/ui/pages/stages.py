@@ -15,13 +15,13 @@ from saas.i18n import lazy, pick
 from saas.metadata import expressions as ex
 from saas.metadata.config import Entity
 from saas.metadata.models import TransitionDef
-from saas.runtime import Context, execute, permissions
+from saas.runtime import execute
 from saas.runtime import operations as ops
 from saas.runtime.forms import form_state
 from saas.runtime.previews import foretells
 from saas.runtime.records import entity_of
 from saas.ui.foretelling import foretold_view
-from saas.ui.forms import Drawing, depends_on, form_values, has_uploads, shown_problems, version_of
+from saas.ui.forms import Drawing, depends_on, form_values, has_uploads, shown_problems, version_of, without_unseen
 from saas.ui.guards import Ask, local_path, signed_in
 from saas.ui.pages.records import FORM_BYTES, toasts
 from saas.ui.record_page import CSS, button
@@ -63,7 +63,7 @@ async def run(request: Request, entity: FromPath[str], record_id: FromPath[UUID]
         try:
             if has_uploads(form):
                 typed = form_values(ctx, found, await store_uploads(ctx, found.key, form), asked)
-            typed = _without_unseen(ctx, found, typed)
+            typed = without_unseen(ctx, found, typed)
             change = await execute(ctx, ops.Transition(entity=found.key, id=record_id, key=key, values=typed, version=version_of(form)))
         except (InvalidInput, Conflict, PlanLimitReached) as error:
             record = await execute(ctx, ops.Get(entity=found.key, id=record_id))
@@ -73,12 +73,6 @@ async def run(request: Request, entity: FromPath[str], record_id: FromPath[UUID]
             view = await _dialog(ask, conn, found, record, offer, next_=str(form.get("next") or ""), error=error, typed=typed)
             return _show(ask, view, status=error.status)
     return ask.redirect(back if change.record else f"/r/{found.key}", *toasts(change))
-
-
-def _without_unseen(ctx: Context, entity: Entity, typed: dict[str, Any]) -> dict[str, Any]:
-    """The dialog shows no value that the person may not see, so an empty control for one means "as it was"."""
-    access = permissions.static_access(ctx, entity)
-    return {k: v for k, v in typed.items() if v not in (None, "", []) or access.get(k) in ("read", "write")}
 
 
 def _offer(record: ops.Record, key: str) -> ops.TransitionOffer | None:
@@ -153,7 +147,7 @@ async def foretell(request: Request, entity: FromPath[str], record_id: FromPath[
         offer = _offer(record, key)
         if offer is None:
             raise PermissionDenied(lazy("“%(label)s” is not possible for this record now.", label=pick(transition.label)))
-        typed = _without_unseen(ctx, found, form_values(ctx, found, form, (*transition.require, *transition.ask)))
+        typed = without_unseen(ctx, found, form_values(ctx, found, form, (*transition.require, *transition.ask)))
         view = await foretold_view(ctx, ops.Transition(entity=found.key, id=record_id, key=key, values=typed))
         if ask.is_fragment:
             return ask.fragment("records/_foretold.html", foretold=view)

@@ -11,16 +11,21 @@ import pytest_asyncio
 from saas.metadata.parse import problems_of
 from saas.runtime import execute
 from saas.runtime import operations as ops
+from tests.bundles import field as fld
 from tests.bundles import label
-from tests.factories import PASSWORD, Lab, make_lab
+from tests.factories import PASSWORD, Lab, _role, make_lab
 from tests.integration.test_pages import Browser
 from tests.pool_bundle import pool_bundle
 
 
 @pytest_asyncio.fixture(scope="module")
 async def firm(database) -> Lab:
-    lab = await make_lab(pool_bundle(), people=False)
-    for key, role in (("ann", "seller"), ("bob", "seller"), ("tang", "boss")):
+    bundle = pool_bundle()
+    bundle["entities"][0]["fields"] += [fld("phone", "text"), fld("code", "text", set_once=True)]
+    next(t for t in bundle["pipelines"][0]["transitions"] if t["key"] == "give_up")["ask"] += ["phone", "code"]
+    bundle["roles"].append(_role("veiled", {"client": {"read": "own", "update": "own", "bulk": True, "fields": {"phone": "masked", "owner": "hidden"}}}))
+    lab = await make_lab(bundle, people=False)
+    for key, role in (("ann", "seller"), ("bob", "seller"), ("tang", "boss"), ("vera", "veiled")):
         await lab.person(key, [role], "north")
     return lab
 
@@ -81,6 +86,22 @@ async def test_ticked_rows_and_assigning(firm, http):
     assert (await tang.post(f"/r/client/{ids[0]}/assign", {"owner": ""})).status_code == 422
     assert (await tang.post(f"/r/client/{ids[0]}/assign", {"owner": str(firm.people["ann"])})).status_code == 303
     assert (await firm.get("client", UUID(ids[0]))).owner == firm.people["ann"]
+
+
+async def test_putting_back_neither_empties_what_one_may_not_see_nor_writes_over_what_is_set_once(firm, http):
+    """Nor does it need to see whose the records are."""
+    record_id = await firm.make("client", name="Veiled", owner=None, phone="13900000777", code="C-1")
+    await execute(await firm.ctx("tang"), ops.Assign(entity="client", id=record_id, to=firm.people["vera"]))
+    vera = await _in(http, firm, "vera")
+    ticked = await vera.post("/r/client/bulk", {"act": "release", "ids": [str(record_id)], "next": "/r/client"})
+    assert ticked.status_code == 200 and "Put “Veiled” into “Open pool”?" in ticked.text
+    dialog = await vera.get(f"/r/client/{record_id}/release")
+    assert 'name="phone"' in dialog.text and "13900000777" not in dialog.text and 'value="C-1"' in dialog.text
+    refused = await vera.post(f"/r/client/{record_id}/release", {"note": "", "phone": "", "code": "C-2"})
+    assert refused.status_code == 422 and "This cannot change after it was first saved." in refused.text
+    assert (await vera.post(f"/r/client/{record_id}/release", {"note": "gone", "phone": "", "code": "C-1"})).status_code == 303
+    back = await firm.get("client", record_id)
+    assert (back.owner, back.values["note"], back.values["phone"], back.values["code"]) == (None, "gone", "13900000777", "C-1")
 
 
 async def test_the_same_over_the_api(firm, http):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ import pytest_asyncio
 from saas.db import tenant_transaction
 from saas.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from saas.i18n import use_locale
+from saas.metadata.models import PoolDef
 from saas.runtime import execute
 from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk
@@ -127,6 +129,17 @@ async def test_what_is_said_of_a_pool_calls_it_what_the_company_calls_it(firm):
         assert "“Southern pool（中）”" in str(refused.value.message)
         said, lines = what_happens(ctx.replace(locale="zh_CN"), entity, pools["open"], [row, row])
         assert said == "将 2 条记录放入“Open pool（中）”？" and "有权从“Open pool（中）”领取的人可以立即领取。" in lines
+
+
+async def test_only_who_may_claim_from_a_pool_is_told_when_they_may_again(firm):
+    ctx = await firm.ctx("ann")
+    entity, record = ctx.config.entity("client"), await execute(ctx, ops.Get(entity="client", id=await _pooled(firm, "Cooling")))
+    pool, record = next(p for p in entity.defn.pools if p.key == "open"), replace(record, owner=firm.people["ann"])
+
+    def told(pool: PoolDef) -> bool:
+        return any("claim it again" in line for line in what_happens(ctx, entity, pool, [record])[1])
+
+    assert told(pool) and not told(replace(pool, claim_roles=("boss",)))
 
 
 # ---- the rights, made from the definitions: every role x every act x every place a record can be in ---------------------------
