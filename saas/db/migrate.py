@@ -19,10 +19,10 @@ from saas.db.engine import DB
 from saas.db.limits import ROLE_SECONDS
 from saas.db.partitions import extend_months
 from saas.db.roles import APP, OWNER, ROLES, SYSTEM, role_login, role_password
-from saas.db.scope import GONE, current_database, describe, system_transaction
+from saas.db.scope import GONE, cells, current_database, describe, system_transaction
 from saas.errors import Unavailable
 from saas.i18n import lazy, lazy_plural
-from saas.settings import Cell, Settings, point_piccolo_here
+from saas.settings import HOME, Cell, Settings, point_piccolo_here
 
 _LOCK = 7_225_001  # any number, as long as every release uses the same
 _LOCK_TIMEOUT = "10s"
@@ -90,17 +90,26 @@ async def pending_migrations(connection: asyncpg.Connection) -> list[str]:
 
 
 async def require_migrated() -> None:
-    """Errors: Unavailable, where the open database has not run every migration that the code knows."""
-    async with system_transaction("health") as conn:
-        waiting = await pending_migrations(conn)
-    if waiting:
-        where = describe(current_database().url)
-        raise Unavailable(
-            lazy_plural(
-                "The database %(where)s has not run %(count)s migration of this version: run `saas migrate` first",
-                "The database %(where)s has not run %(count)s migrations of this version: run `saas migrate` first", len(waiting), where=where,
-            )
-        )  # fmt: skip
+    """Errors: Unavailable, where home or a cell has not run every migration that the code knows. A cell that is away stops nobody: it takes
+    only its own tenants with it."""
+    for cell in cells():
+        try:
+            async with system_transaction("health", cell=cell) as conn:
+                waiting = await pending_migrations(conn)
+        except Unavailable:
+            if cell == HOME:
+                raise
+            continue
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise Unavailable(lazy("The database refused the login of %(role)s: run `saas migrate` with this SAAS_SECRET_KEY first", role=SYSTEM)) from error
+        if waiting:
+            where = describe(current_database().cells[cell].url)
+            raise Unavailable(
+                lazy_plural(
+                    "The database %(where)s has not run %(count)s migration of this version: run `saas migrate` first",
+                    "The database %(where)s has not run %(count)s migrations of this version: run `saas migrate` first", len(waiting), where=where,
+                )
+            )  # fmt: skip
 
 
 @asynccontextmanager

@@ -70,8 +70,8 @@ def _look_at(body: bytes) -> None:
 
 def _files(message: EmailMessage) -> tuple[tuple[str, bytes], ...]:
     """What is attached comes before pictures that stand in the text, so that a field for one file gets the file."""
-    body = message.get_body(("plain", "html"))
-    parts = sorted((p for p in _leaves(message) if p is not body and _is_file(p)), key=lambda p: not p.is_attachment())
+    texts = set(_texts(message))
+    parts = sorted((p for p in _leaves(message) if p not in texts and _is_file(p)), key=lambda p: not p.is_attachment())
     return tuple((name, content) for name, content in map(_file, parts) if content)[:MOST_FILES]
 
 
@@ -85,8 +85,26 @@ def _leaves(part: EmailMessage) -> Iterator[EmailMessage]:
 
 
 def _is_file(part: EmailMessage) -> bool:
-    """Texts that are not called anything are the letter in another form, or a line that a mailing list adds."""
+    """Texts that are not called anything are the letter, or the same in another form."""
     return part.is_attachment() or part.get_content_maintype() not in ("text", "multipart") or bool(part.get_filename())
+
+
+def _texts(message: EmailMessage) -> list[EmailMessage]:
+    """The parts that are the letter itself, in their order: its text may go on behind a picture, or end with a line that a mailing list adds."""
+    body = message.get_body(("plain", "html"))
+    return list(_inline(message)) or ([body] if body is not None else [])
+
+
+def _inline(part: EmailMessage) -> Iterator[EmailMessage]:
+    kind = part.get_content_type()
+    if kind == "multipart/alternative":  # one thing in several forms
+        forms = [form for inner in part.iter_parts() if (form := list(_inline(inner)))]
+        yield from next((f for f in forms if f[0].get_content_subtype() == "plain"), forms[0] if forms else ())
+    elif part.get_content_maintype() == "multipart":
+        for inner in part.iter_parts():
+            yield from _inline(inner)
+    elif kind in ("text/plain", "text/html") and not _is_file(part):
+        yield part
 
 
 def _file(part: EmailMessage) -> tuple[str, bytes]:
@@ -138,15 +156,20 @@ def _date(message: EmailMessage) -> str | None:
 
 
 def _text(message: EmailMessage) -> str:
-    part = message.get_body(("plain", "html"))
-    if part is None:
-        return ""
-    try:
-        content = str(part.get_content())
-    except (LookupError, ValueError):  # written in an alphabet nobody knows
-        content = (part.get_payload(decode=True) or b"").decode("utf-8", "replace")
-    content = content[: 5 * MOST_TEXT]
-    if part.get_content_subtype() == "html":
-        content = html.unescape(nh3.clean(_BREAKS.sub("\n", content), tags=set(), clean_content_tags=_HIDDEN))
-    lines = [line.rstrip() for line in content.replace("\x00", "").replace("\r\n", "\n").split("\n")]
+    found: list[str] = []
+    room = 5 * MOST_TEXT
+    for part in _texts(message):
+        content = _content(part)[:room]
+        room -= len(content)
+        if part.get_content_subtype() == "html":
+            content = html.unescape(nh3.clean(_BREAKS.sub("\n", content), tags=set(), clean_content_tags=_HIDDEN))
+        found.append(content)
+    lines = [line.rstrip() for line in "\n".join(found).replace("\x00", "").replace("\r\n", "\n").split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()[:MOST_TEXT]
+
+
+def _content(part: EmailMessage) -> str:
+    try:
+        return str(part.get_content())
+    except (LookupError, ValueError):  # written in an alphabet nobody knows
+        return (part.get_payload(decode=True) or b"").decode("utf-8", "replace")

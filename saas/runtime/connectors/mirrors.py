@@ -67,7 +67,7 @@ class Pulled:
         return {**self.numbers, "problems": [str(p) for p in self.problems[:SHOWN_ERRORS]], "error": str(self.error)}
 
     def to_keep(self, source: str) -> str:
-        """JSON whose texts are translated when they are shown; `source`: the mark of who answered."""
+        """JSON whose texts are translated when they are shown; `source`: of whom the kept mark is."""
         return words.clean(json.dumps({**self.numbers, "source": source, "problems": words.to_json(self.problems[:SHOWN_ERRORS]), "error": words.kept(self.error)}, ensure_ascii=False))
 
 
@@ -204,7 +204,8 @@ async def pull(ctx: Context, mirror: MirrorDef, *, ends: float | None = None) ->
             return None
         found = await ensure(conn, ctx, connector, pick(connector.label, ctx.locale))
     fetch, known, mark = _Fetch(ctx, connector, found, mirror, state["busy_until"], ctx.real_now, ends, done), state["mark"], ""
-    if state["source"] not in (None, fetch.source):
+    is_other = state["source"] not in (None, fetch.source, fetch.address)  # the address itself stands in rows written before it was a hash
+    if is_other:
         known = ""  # how far the samples got, or a system at another address, says nothing about this one
     if fetch.is_live and not mirror.mark and known > _stamp(fetch.began):
         known = ""  # of a clock that was ahead: what changed there since is not known
@@ -232,8 +233,10 @@ async def pull(ctx: Context, mirror: MirrorDef, *, ends: float | None = None) ->
     if trouble is not None:
         done.error = trouble.error
     # What could not be taken must come again; a mark says that everything before it is known.
-    kept = known if trouble is not None or done.failed else mark or known
-    return done if await _note(fetch, known, kept, trouble) else None
+    kept, source = known if trouble is not None or done.failed else mark or known, fetch.source
+    if is_other and trouble is not None and not done.rows:
+        kept, source = state["mark"], state["source"]  # an address that never answered: who goes back to the last one goes on there
+    return done if await _note(fetch, known, kept, source, trouble) else None
 
 
 def _stamp(moment: datetime) -> str:
@@ -316,8 +319,8 @@ async def values_of(ctx: Context, entity: Entity, mirror: MirrorDef, row: Mappin
     return found
 
 
-async def _note(fetch: _Fetch, mark: str, kept: str, trouble: NoAnswer | None) -> bool:
-    """False, and nothing is noted, when another fetch has begun meanwhile."""
+async def _note(fetch: _Fetch, mark: str, kept: str, source: str, trouble: NoAnswer | None) -> bool:
+    """`kept`: the mark from now on; `source`: of whom it is. False, and nothing is noted, when another fetch has begun meanwhile."""
     ctx, connector, found, mirror, done, live = fetch.ctx, fetch.connector, fetch.found, fetch.mirror, fetch.done, fetch.is_live
     async with tenant_transaction(ctx.tenant_id) as conn:
         # A fetch that failed is tried again soon, and later and later, but never later than it would come anyway.
@@ -326,7 +329,7 @@ async def _note(fetch: _Fetch, mark: str, kept: str, trouble: NoAnswer | None) -
         is_mine = await conn.fetchval(
             "UPDATE connector_state SET busy_until = NULL, tried_at = $5::timestamptz, at = CASE WHEN $6 THEN $5::timestamptz ELSE at END, again_at = $5::timestamptz + $7::interval, "
             f"attempts = CASE WHEN $6 THEN 0 ELSE attempts + 1 END, mark = $8, error = $9, counts = $10::jsonb {_MINE} RETURNING true",
-            *fetch.place, fetch.held, ctx.now, trouble is None, timedelta(minutes=wait), kept, words.kept(done.error or (done.problems[0] if done.problems else "")), done.to_keep(fetch.source),
+            *fetch.place, fetch.held, ctx.now, trouble is None, timedelta(minutes=wait), kept, words.kept(done.error or (done.problems[0] if done.problems else "")), done.to_keep(source),
         )  # fmt: skip
         if not is_mine:
             log.warning("connector.taken_over", mirror=mirror.key)

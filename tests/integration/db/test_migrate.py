@@ -12,14 +12,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from saas.db import embedded
+from saas.db import embedded, pools
 from saas.db.doctor import examine_url
 from saas.db.engine import DB
-from saas.db.migrate import migrate, owner_scope, pending_migrations
+from saas.db.migrate import migrate, owner_scope, pending_migrations, require_migrated
 from saas.db.partitions import extend_months
 from saas.db.roles import APP, OWNER, role_login
 from saas.errors import Unavailable
-from saas.settings import Settings
+from saas.settings import Cell, Settings
 from saas.tenants.tables import TABLES
 
 
@@ -44,6 +44,26 @@ async def test_three_at_once_on_an_empty_database_and_again(empty):
     connection = await asyncpg.connect(empty.database_url)
     assert await pending_migrations(connection) == []
     await connection.close()
+
+
+async def test_nothing_starts_on_a_cell_that_is_not_migrated_and_one_that_is_away_stops_nobody(database, clone_database, monkeypatch):
+    behind = await clone_database()
+    connection = await asyncpg.connect(behind)
+    await connection.execute("DELETE FROM migration WHERE id = (SELECT max(id) FROM migration)")
+    await connection.close()
+    away = "postgresql://nobody@127.0.0.1:9/crm"
+    cells = {key: await pools._open_pools(Cell(key, number, url), database.settings) for number, (key, url) in enumerate({"west": away, "east": behind}.items(), 1)}
+    try:
+        monkeypatch.setattr(pools, "_database", replace(database, cells={**database.cells, "west": cells["west"]}))
+        await require_migrated()
+        monkeypatch.setattr(pools, "_database", replace(database, cells={**database.cells, **cells}))
+        with pytest.raises(Unavailable) as refused:
+            await require_migrated()
+    finally:
+        for cell in cells.values():
+            for pool in cell.all():
+                pool.terminate()
+    assert pools.describe(behind) in str(refused.value.message) and "1 migration" in str(refused.value.message)
 
 
 async def test_every_migration_can_run_twice(empty):

@@ -463,6 +463,16 @@ async def test_how_far_one_source_got_says_nothing_about_another(trade, receiver
     assert not [row for row in kept if receiver.url in row["counts"]], "an address stands with its connection alone"
     await fetch(trade)
     assert receiver.asked[-1].path == "/new/orders?since=2099-01-01T00%3A00%3A00Z"
+    await trade.fetch("UPDATE connector_state SET counts = counts || jsonb_build_object('source', $2::text) WHERE tenant_id = $1 RETURNING part", f"{receiver.url}/new")
+    await fetch(trade)
+    assert receiver.asked[-1].path.startswith("/new/orders?since="), "as it was kept before there were marks"
+    await source(mode="live", url=f"{receiver.url}/mistyped")
+    receiver.answer = lambda _asked: "404 nothing here"
+    assert (await fetch(trade)).error and receiver.asked[-1].path == "/mistyped/orders"
+    receiver.answer = lambda _asked: "200 OK"
+    await source(mode="live", url=f"{receiver.url}/new")
+    await fetch(trade)
+    assert receiver.asked[-1].path.startswith("/new/orders?since="), "an address that never answered changes nothing"
     await source(mode="stub", url=f"{receiver.url}/new")
     await fetch(trade)
     await source(mode="live", url=f"{receiver.url}/new")

@@ -9,6 +9,9 @@ import re
 import time
 from dataclasses import replace
 from email.message import EmailMessage
+from email.mime.image import MIMEImage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.policy import SMTP
 from email.utils import make_msgid
 from urllib.parse import urlsplit
@@ -273,6 +276,27 @@ async def test_letters_that_are_none_break_nothing(club, door):
     for body in (b"", b"no letter", b"From: nobody\r\n\r\nx", b"From: =?utf-8?q?=ff?= <a@>\r\n\r\nx", b"\xff\xfe" * 50, b"Content-Type: multipart/mixed; boundary=a\r\nFrom: a@b.example, \r\n\r\n--a\r\n" + b"--a\r\n" * 500):
         answer = await door("post", body, MAIL)
         assert answer.status_code in (200, 400, 422), (body[:40], answer.text)
+
+
+async def test_a_letter_is_read_to_its_end_whatever_stands_between():
+    def part(content: str, kind: str = "plain") -> MIMEText:
+        return MIMEText(content, kind, "utf-8")
+
+    picture, note = MIMEImage(b"\x89PNG", "png"), part("of its own")
+    note.add_header("Content-Disposition", "inline", filename="note.txt")
+    both = MIMEMultipart("alternative", _subparts=[part("plain half"), MIMEMultipart("mixed", _subparts=[part("<p>plain half</p>", "html"), picture, part("<p>again</p>", "html")])])
+    marked = MIMEMultipart("alternative", _subparts=[MIMEMultipart("related", _subparts=[part("<p>marked half</p>", "html"), picture])])
+    for parts, text, names in (
+        ([part("first half"), picture, part("SECOND HALF")], "first half\nSECOND HALF", ["attachment.png"]),
+        ([both, part("the list's line")], "plain half\nthe list's line", ["attachment.png"]),
+        ([marked, part("the list's line")], "marked half\n\nthe list's line", ["attachment.png"]),
+        ([part("a letter"), note], "a letter", ["note.txt"]),
+        ([note], "of its own", []),
+    ):
+        mail = MIMEMultipart("mixed", _subparts=parts)
+        mail["From"] = "x@post.example"
+        read = inbound_mail.read_mail(mail.as_bytes()).content
+        assert (read["text"], read["files"]) == (text, names)
 
 
 async def test_files_of_every_letter_join_those_of_the_record_however_they_hang_on_it(club, door):
