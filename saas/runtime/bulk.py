@@ -10,7 +10,7 @@ from uuid import UUID
 from saas.db import tenant_transaction
 from saas.errors import AppError, BadRequest, FieldProblem, InvalidInput, PermissionDenied
 from saas.i18n import lazy, pick, titled
-from saas.runtime import jobs, permissions, standings
+from saas.runtime import jobs, permissions, ranks
 from saas.runtime import operations as ops
 from saas.runtime.context import Context
 from saas.runtime.door import execute
@@ -111,7 +111,7 @@ async def run_batch(ctx: Context, plan: BulkPlan, ids: Sequence[UUID], report: d
     """Some records in the transaction that is open; each stands or falls alone."""
     ctx = ctx.replace(origin="bulk")
     failed: list[tuple[UUID, str]] = []
-    with standings.batch(entity_of(ctx, plan.entity), ids):
+    with ranks.batch(entity_of(ctx, plan.entity), ids):
         for record_id in sorted(ids) if plan.action in ("claim", "release", "assign") else ids:  # in one order, so that two people do not wait for each other
             try:
                 await execute(ctx, _operation(plan, record_id))

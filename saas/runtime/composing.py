@@ -258,8 +258,8 @@ def computed_of(ctx: Context, form: FormDef) -> list[str]:
 
     def known(key: str) -> bool:
         env = RecordEnv(ctx, entity, Row(id=new_id(ctx.now), entity=entity.key, version=0))
-        paths, children, standings = requirements(env, [ex.Path((key,))])
-        return not children and not standings and not any(entity.fields[p[0]].type in ("rollup", "auto") for p in paths if p[0] in entity.fields)
+        paths, children, ranks = requirements(env, [ex.Path((key,))])
+        return not children and not ranks and not any(entity.fields[p[0]].type in ("rollup", "auto") for p in paths if p[0] in entity.fields)
 
     return [k for k in form.fields if entity.fields[k].type == "formula" and access.get(k) in ("read", "write") and known(k)]
 

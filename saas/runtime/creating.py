@@ -39,10 +39,10 @@ from saas.runtime import (
     permissions,
     pricing,
     quota,
+    ranks,
     records,
     rollups,
     search,
-    standings,
     twins,
     uniques,
     validate,
@@ -185,7 +185,7 @@ def _is_settled(ctx: Context, target: Entity) -> bool:
 
 def _looks_only_at_itself(ctx: Context, entity: Entity, texts: Iterable[str | None], *, computed: bool = True) -> bool:
     env = RecordEnv(ctx, entity, Row(id=UUID(int=0), entity=entity.key, version=0))
-    paths, children, _standings = requirements(env, [ex.parse(text) for text in texts if text])
+    paths, children, _ranks = requirements(env, [ex.parse(text) for text in texts if text])
     if children or any(len(path) > 1 for path in paths):
         return False
     return computed or not any(path[0] in entity.fields and field_types.get(entity.fields[path[0]].type).computed for path in paths)
@@ -440,7 +440,7 @@ async def _encode(group: _Group, made: Sequence[Row], encoded: EncodedMany, keys
 
 async def _insert(group: _Group, made: Sequence[Row], encoded: EncodedMany) -> None:
     """Rows, links and first stages."""
-    standings.wrote(group.entity, None)
+    ranks.wrote(group.entity, None)
     conn, ctx, entity = group.act.conn, group.ctx, group.entity
     columns: dict[str, tuple[str, list[Any]]] = {}
     for column, pg in records.OWN_COLUMNS.items():

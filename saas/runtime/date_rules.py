@@ -22,7 +22,7 @@ from saas.errors import AppError, Unavailable
 from saas.i18n import use_locale
 from saas.metadata.config import Entity
 from saas.metadata.models import AutomationDef
-from saas.runtime import automations, quota, runs, standings, timers
+from saas.runtime import automations, quota, ranks, runs, timers
 from saas.runtime.acts import Act, Happening
 from saas.runtime.context import Context
 from saas.runtime.env import read_row
@@ -230,7 +230,7 @@ async def run_rule(ctx: Context, rule: Rule, since: datetime, last: datetime | N
         while True:
             async with tenant_transaction(ctx.tenant_id) as conn:
                 ids = await _Search(rule, ctx, since, last).ids(conn, after, BATCH)
-            with standings.batch(rule.entity, ids):
+            with ranks.batch(rule.entity, ids):
                 for record_id in ids:
                     report.matched += 1
                     await _run_one(ctx, rule, since, record_id, report)

@@ -12,9 +12,9 @@ from saas.metadata.config import Entity
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
 from saas.runtime.context import Context
+from saas.runtime.ranks import place_of
 from saas.runtime.rows import Projection, Row, expr_value
 from saas.runtime.sql import Constants, RecordScope, Statement, expr_type, formula_node
-from saas.runtime.standings import place_of
 
 
 class RecordEnv(Constants, ex.Env):
@@ -26,7 +26,7 @@ class RecordEnv(Constants, ex.Env):
         self.ctx, self.entity, self.row, self.before, self.extra = ctx, entity, row, old, dict(extra or {})
         self.parents: dict[str, RecordEnv] = {}
         self.children: dict[Any, Any] = {}
-        self.standings: dict[tuple[str, str | None], tuple[int, int] | None] = {}
+        self.ranks: dict[tuple[str, str | None], tuple[int, int] | None] = {}
 
     def value(self, path: tuple[str, ...]) -> Any:
         head = path[0]
@@ -52,8 +52,8 @@ class RecordEnv(Constants, ex.Env):
             return self.children[node]
         return {"exists": False, "all": True}[node.fn] if node.fn in ("exists", "all") else ex.aggregate(node.fn, [])
 
-    def standing(self, field: str, among: str | None) -> tuple[int, int] | None:
-        return self.standings.get((field, among))
+    def rank(self, field: str, among: str | None) -> tuple[int, int] | None:
+        return self.ranks.get((field, among))
 
     def old(self, field: str) -> Any:
         return self._to_expr(self.entity.fields[field], self.before) if self.before else None
@@ -106,10 +106,10 @@ async def fill(conn: Any, env: RecordEnv, nodes: Iterable[Any]) -> None:
     await _read(conn, env, *requirements(env, nodes))
 
 
-async def _read(conn: Any, env: RecordEnv, paths: Iterable[tuple[str, ...]], children: Iterable[Any], standings: Iterable[tuple[str, str | None]]) -> None:
-    for wanted in standings:
-        if wanted not in env.standings and env.row.version:
-            env.standings[wanted] = await _read_standing(conn, env, *wanted)
+async def _read(conn: Any, env: RecordEnv, paths: Iterable[tuple[str, ...]], children: Iterable[Any], ranks: Iterable[tuple[str, str | None]]) -> None:
+    for wanted in ranks:
+        if wanted not in env.ranks and env.row.version:
+            env.ranks[wanted] = await _read_rank(conn, env, *wanted)
     missing = [c for c in children if c not in env.children]
     if missing and env.row.version:
         await _read_children(conn, env, missing)
@@ -128,27 +128,27 @@ def requirements(env: RecordEnv, nodes: Iterable[Any]) -> tuple[set[tuple[str, .
     """Paths, child aggregates and places among all that nodes need, formulas of the record followed."""
     paths: set[tuple[str, ...]] = set()
     children: list[Any] = []
-    standings: set[tuple[str, str | None]] = set()
+    ranks: set[tuple[str, str | None]] = set()
     queue, seen = list(nodes), set()
     while queue:
         needs = ex.needs(queue.pop())
         children.extend(c for c in needs.children if c not in children)
-        standings |= needs.standings
+        ranks |= needs.ranks
         for path in needs.paths:
             paths.add(path)
             field = env.entity.fields.get(path[0])
             if field and field.type == "formula" and len(path) == 1 and field.key not in seen:
                 seen.add(field.key)
                 queue.append(formula_node(env.ctx.config, env.entity, field))
-    return paths, children, standings
+    return paths, children, ranks
 
 
-async def _read_standing(conn: Any, env: RecordEnv, key: str, among: str | None) -> tuple[int, int] | None:
+async def _read_rank(conn: Any, env: RecordEnv, key: str, among: str | None) -> tuple[int, int] | None:
     def looks_at() -> frozenset[str] | None:
-        paths, children, _standings = requirements(env, [ex.Path((name,)) for name in (key, among) if name])
+        paths, children, _ranks = requirements(env, [ex.Path((name,)) for name in (key, among) if name])
         return None if children or any(len(path) > 1 for path in paths) else frozenset(f.key for path in paths if (f := env.entity.fields.get(path[0])) and f.type != "formula")
 
-    stored = env.ctx.config.cached(("env.standing", env.entity.key, key, among), looks_at)
+    stored = env.ctx.config.cached(("env.rank", env.entity.key, key, among), looks_at)
     return await place_of(conn, env.ctx, env.entity, env.row.id, (key, among), stored)
 
 

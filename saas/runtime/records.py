@@ -20,10 +20,10 @@ from saas.runtime import (
     permissions,
     pricing,
     quota,
+    ranks,
     rollups,
     search,
     segments,
-    standings,
     twins,
     uniques,
 )
@@ -288,7 +288,7 @@ async def _department(act: Act, entity: Entity, row: Row) -> UUID | None:
 
 def _inserted(ctx: Context, entity: Entity, row: Row) -> list[Write]:
     encoded = encode(ctx.config, entity, row.values)
-    standings.wrote(entity, None)
+    ranks.wrote(entity, None)
     columns = {
         "tenant_id": (ctx.tenant_id, "uuid"), "entity_id": (entity.number, "int4"), **{k: v for k, v in columns_of(row, encoded).items() if v[0] is not None},
     }  # fmt: skip
@@ -473,7 +473,7 @@ async def reprice(act: Act, entity: Entity, row: Row, old: Row, changed: frozens
 
 def _updated(ctx: Context, entity: Entity, row: Row, changed: set[str], touched: str = "") -> list[Write]:
     encoded = encode(ctx.config, entity, {k: row.values.get(k) for k in changed if k in entity.declared})
-    standings.wrote(entity, [*changed, "department"] if "owner" in changed else changed)
+    ranks.wrote(entity, [*changed, "department"] if "owner" in changed else changed)
     columns: dict[str, tuple[Any, str]] = {
         "version": (row.version, "int4"), "updated_at": (row.updated_at, "timestamptz"), "updated_by": (row.updated_by, "uuid"),
         "owner_id": (row.owner, "uuid"), "department_id": (row.department, "uuid"), "state": (row.state, "text"),
@@ -518,7 +518,7 @@ async def delete(act: Act, entity: Entity, record_id: UUID, *, version: int | No
         row.id, ctx.now, ctx.user_id,
     )  # fmt: skip
     act.held.discard((entity.key, row.id))
-    standings.wrote(entity, None)
+    ranks.wrote(entity, None)
     row.version, row.deleted_at = row.version + 1, ctx.now
     # After the record itself, so that records which point at each other in a ring end somewhere.
     for relation in entity.children.values():
@@ -576,7 +576,7 @@ async def restore(act: Act, entity: Entity, record_id: UUID) -> Row:
         f"UPDATE record SET deleted_at = NULL, deleted_by = NULL, version = version + 1 WHERE entity_id = {entity.number} AND id = $1",
         row.id,
     )
-    standings.wrote(entity, None)
+    ranks.wrote(entity, None)
     deleted_at, row.deleted_at, row.version = row.deleted_at, None, row.version + 1
     await uniques.claim(act.conn, ctx, entity, row, None)
     await quota.write(act.conn, ctx, "records", 1, [events.appended(ctx, entity, row, "restored", {})])
@@ -673,7 +673,7 @@ async def reindex(conn: Any, ctx: Context, entity: Entity, ids: Sequence[UUID]) 
 
 async def _write_many(conn: Any, ctx: Context, entity: Entity, changed: Sequence[Rewrite]) -> None:
     """Rows and links. Rows that change the same columns are sent together."""
-    standings.wrote(entity, {"department", *(key for r in changed for key in r.changes)})
+    ranks.wrote(entity, {"department", *(key for r in changed for key in r.changes)})
     batches: dict[str, list[list[Any]]] = {}
     links: list[tuple[UUID, Encoded]] = []
     stage = entity.pipeline.field if entity.pipeline else None

@@ -12,7 +12,7 @@ from saas.metadata import expressions as ex
 from saas.metadata.config import Entity, Relation
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
-from saas.runtime import standings
+from saas.runtime import ranks
 from saas.runtime.context import Context
 from saas.runtime.rows import Row, encode, expr_value
 from saas.runtime.sql import RecordScope, Statement, expr_type
@@ -179,7 +179,7 @@ async def store(conn: Any, ctx: Context, entity: Entity, record_id: UUID, values
 
 async def _store_many(conn: Any, ctx: Context, entity: Entity, values: Mapping[UUID, Mapping[str, Any]]) -> None:
     """Write rollups of several records, the same fields of each."""
-    standings.wrote(entity, {key for own in values.values() for key in own})
+    ranks.wrote(entity, {key for own in values.values() for key in own})
     rows, sets = [], []
     for record_id, own in values.items():
         encoded = encode(ctx.config, entity, own)

@@ -18,7 +18,7 @@ from saas.errors import AppError, Unavailable
 from saas.i18n import use_locale
 from saas.metadata.config import Entity
 from saas.metadata.models import ScheduleDef
-from saas.runtime import quota, standings, timers
+from saas.runtime import quota, ranks, timers
 from saas.runtime.acts import Act, ActionRun
 from saas.runtime.approvals.reminding import remind
 from saas.runtime.automations import run_actions
@@ -134,7 +134,7 @@ async def run_schedule(ctx: Context, schedule: ScheduleDef, tick: datetime | Non
     after: UUID | None = None
     while True:
         ids = await _matching(ctx, entity, schedule, after)
-        with standings.batch(entity, ids):
+        with ranks.batch(entity, ids):
             for record_id in ids:
                 report.matched += 1
                 await _run_one(ctx, entity, schedule, record_id, period, report)

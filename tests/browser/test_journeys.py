@@ -41,6 +41,19 @@ async def names_in(visitor: Visitor) -> list[str]:
     return [text.strip() for text in await visitor.page.locator("[data-list] tbody a.title-link").all_inner_texts()]
 
 
+TYPED_THEN_DRAWN = """(lists) => {
+  const box = document.querySelector("#list-q");
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+  const kept = lists.map((action) => {
+    const fragment = document.createRange().createContextualFragment(`<form action="${action}"><input data-list-search></form>`);
+    document.dispatchEvent(new CustomEvent("htmx:before:swap", { detail: { ctx: {}, tasks: [{ fragment }] } }));
+    return fragment.querySelector("input").hasAttribute("hx-preserve");
+  });
+  box.replaceWith(box.cloneNode(true));  // what was typed is not searched for
+  return kept;
+}"""
+
+
 async def test_list_finds_narrows_sorts_and_pages(acme, visit) -> None:
     someone = await visit(acme, "admin")
     page = await someone.go("/r/customer?limit=200")
@@ -107,6 +120,8 @@ async def test_list_finds_narrows_sorts_and_pages(acme, visit) -> None:
     await page.locator("[data-key=p]").click()
     await expect(page.locator("[data-key=p]")).to_have_count(0)
     assert await names_in(someone) == first
+    # A box in which somebody has just typed stays when its own list is drawn anew, and goes with it when another takes its place.
+    assert await page.evaluate(TYPED_THEN_DRAWN, ["/r/customer", "/r/contact"]) == [True, False]
 
 
 async def test_saved_view_is_kept_and_removed(acme, visit) -> None:

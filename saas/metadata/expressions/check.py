@@ -438,10 +438,10 @@ class _Checker:
             return self.problem("arguments", lazy("%(name)s() cannot stand in a condition on child records", name=node.name), node)
         field = self.kind(n.Path((key,), pos=node.args[0].pos), level)
         if node.name in ("rank", "ntile"):
-            return self._standing(node, field, level)
+            return self._rank(node, field, level)
         return BOOL if node.name == "is_changed" else field
 
-    def _standing(self, node: n.Call, field: Kind, level: _Level) -> Kind:
+    def _rank(self, node: n.Call, field: Kind, level: _Level) -> Kind:
         if field.type not in ("number", "date", "datetime", "any"):
             self.problem("type", lazy("%(name)s() needs %(wanted)s, but '%(text)s' is %(noun)s", name=node.name, wanted=NOUNS["number"], text=_plain(node.args[0]), noun=NOUNS[field.type]), node.args[0])
         for arg in node.args[1:]:

@@ -129,13 +129,13 @@ def _datetime(env: Any, value: Any) -> datetime | None:
 
 
 def _place(env: Any, key: str, among: tuple[str, ...]) -> Decimal | None:
-    found = env.standing(key, among[0] if among else None)
+    found = env.rank(key, among[0] if among else None)
     return D(found[0]) if found is not None else None
 
 
 def _part(env: Any, key: str, parts: Decimal, among: tuple[str, ...]) -> Decimal | None:
     """Equal values are in the same part."""
-    found = env.standing(key, among[0] if among else None)
+    found = env.rank(key, among[0] if among else None)
     if found is None or parts < 1:
         return None
     place, total = found

@@ -14,25 +14,25 @@ _TIME = {"today", "now", "in_period"}
 class Needs:
     """`paths` are those of the record itself, `parent.…` in a child condition included (without `parent`); `children` are the
     outermost aggregates, their conditions being the business of whoever resolves them; `olds` are fields asked for by
-    old() and is_changed(); `standings` by rank() and ntile()."""
+    old() and is_changed(); `ranks` by rank() and ntile()."""
 
     paths: frozenset[tuple[str, ...]] = frozenset()
     children: tuple[n.Child, ...] = ()
     olds: frozenset[str] = frozenset()
     uses_time: bool = False
-    standings: frozenset[tuple[str, str | None]] = frozenset()  # (field, field that must be equal) of rank() and ntile()
+    ranks: frozenset[tuple[str, str | None]] = frozenset()  # (field, field that must be equal) of rank() and ntile()
 
     @property
     def is_constant(self) -> bool:
         """Whether the value is the same for all records of one query."""
-        return not (self.paths or self.children or self.olds or self.standings)
+        return not (self.paths or self.children or self.olds or self.ranks)
 
 
 def needs(node: n.Node) -> Needs:
     paths: set[tuple[str, ...]] = set()
     children: list[n.Child] = []
     olds: set[str] = set()
-    standings: set[tuple[str, str | None]] = set()
+    ranks: set[tuple[str, str | None]] = set()
     uses_time = False
     for current in n.walk(node, into_children=False):
         match current:
@@ -48,10 +48,10 @@ def needs(node: n.Node) -> Needs:
                 olds.add(key)
             case n.Call(name="rank" | "ntile" as name, args=args):
                 fields = [str(a.value) for a in args if isinstance(a, n.Literal) and a.kind == "text"]
-                standings.add((fields[0], fields[1] if len(fields) > 1 else None))
+                ranks.add((fields[0], fields[1] if len(fields) > 1 else None))
             case n.Call(name=name) if name in _TIME:
                 uses_time = True
-    return Needs(frozenset(paths), tuple(children), frozenset(olds), uses_time, frozenset(standings))
+    return Needs(frozenset(paths), tuple(children), frozenset(olds), uses_time, frozenset(ranks))
 
 
 def _outer_paths(where: n.Node, level: int) -> Iterator[tuple[str, ...]]:

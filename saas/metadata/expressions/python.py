@@ -36,7 +36,7 @@ class Env:
     def is_changed(self, field: str) -> bool:
         raise NotImplementedError
 
-    def standing(self, field: str, among: str | None) -> tuple[int, int] | None:
+    def rank(self, field: str, among: str | None) -> tuple[int, int] | None:
         """The place of the record by a field, and among how many that have it; None where it has no value, or no place yet."""
         return None
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from saas.errors import BadRequest, Conflict, PermissionDenied
 from saas.i18n import lazy, pick
 from saas.metadata.config import Entity, Relation
-from saas.runtime import events, permissions, portal, quota, records, rollups, standings
+from saas.runtime import events, permissions, portal, quota, ranks, records, rollups
 from saas.runtime.acts import Act
 from saas.runtime.merging.choosing import Choice, compare
 from saas.runtime.present import title_sql, title_text
@@ -120,7 +120,7 @@ async def _titles(act: Act, entity: Entity, ids: Sequence[UUID]) -> dict[UUID, s
 async def _archive(act: Act, entity: Entity, survivor: Row, losers: Sequence[Row], merge_id: UUID) -> None:
     """The losers are deleted in a way of their own: their unique values are free, their ids lead on."""
     ctx, ids = act.ctx, [row.id for row in losers]
-    standings.wrote(entity, None)
+    ranks.wrote(entity, None)
     await act.conn.execute("DELETE FROM unique_value WHERE tenant_id = $1 AND entity_id = $2 AND record_id = ANY($3::uuid[])", ctx.tenant_id, entity.number, ids)
     await act.conn.execute(
         f"UPDATE record SET deleted_at = $2, deleted_by = $3, version = version + 1 WHERE entity_id = {entity.number} AND id = ANY($1::uuid[])", ids, ctx.now, ctx.user_id

@@ -12,7 +12,7 @@ from uuid import UUID
 from saas.errors import Conflict, NotFound, PermissionDenied
 from saas.i18n import lazy, listed, ngettext, pick
 from saas.metadata.config import Entity
-from saas.runtime import events, permissions, portal, quota, records, rollups, standings, uniques
+from saas.runtime import events, permissions, portal, quota, ranks, records, rollups, uniques
 from saas.runtime.acts import Act
 from saas.runtime.context import Context
 from saas.runtime.env import read_row
@@ -146,7 +146,7 @@ async def _give_around_back(act: Act, entity: Entity, survivor_id: UUID, detail:
 async def _bring_back(act: Act, entity: Entity, losers: Sequence[Row], merge_id: UUID) -> None:
     ctx = act.ctx
     ids = [row.id for row in losers]
-    standings.wrote(entity, None)
+    ranks.wrote(entity, None)
     await act.conn.execute(f"UPDATE record SET deleted_at = NULL, deleted_by = NULL, version = version + 1 WHERE entity_id = {entity.number} AND id = ANY($1::uuid[])", ids)
     if await uniques.sync(act.conn, ctx, entity, ids, entity.defn.unique):
         raise Conflict(lazy("Another record took a value meanwhile that only one may have, so the merged record cannot come back."), reason="taken")

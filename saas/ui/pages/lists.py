@@ -12,7 +12,7 @@ from saas.errors import AppError, BadRequest, InvalidInput, NotFound
 from saas.i18n import gettext as _
 from saas.i18n import lazy, ngettext, pick, sentences, titled
 from saas.metadata.config import Entity
-from saas.runtime import Context, charts, execute, permissions, standings
+from saas.runtime import Context, charts, execute, permissions, ranks
 from saas.runtime import operations as ops
 from saas.runtime.bulk import bulk as bulk_act
 from saas.runtime.bulk import person_of
@@ -150,7 +150,7 @@ async def bulk(request: Request, entity: FromPath[str]) -> Response[Any]:
     done = 0
     try:
         async with ask.work():
-            with standings.batch(found, map(UUID, ids)):
+            with ranks.batch(found, map(UUID, ids)):
                 for record_id in ids:
                     try:
                         await execute(ctx, _operation(ctx, found, kind, key, UUID(record_id), form))

@@ -36,11 +36,14 @@ const searchSoon = (event) => {
 };
 document.addEventListener("input", searchSoon);
 document.addEventListener("compositionend", searchSoon);
-// The answer brings a box with what was asked for: the one in which somebody goes on typing stays in its place.
+// The answer brings a box with what was asked for: the one in which somebody goes on typing stays in its place, if it is still the same list.
 document.addEventListener("htmx:before:swap", (event) => {
   const box = $("[data-list-search]"), { ctx, tasks } = event.detail;
   if (!box || (!searchWait && (box !== document.activeElement || box.form !== ctx.sourceElement))) return;
-  for (const task of tasks) $("[data-list-search]", task.fragment)?.setAttribute("hx-preserve", "");
+  for (const task of tasks) {
+    const next = $("[data-list-search]", task.fragment);
+    if (next?.closest("form").getAttribute("action") === box.form.getAttribute("action")) next.setAttribute("hx-preserve", "");
+  }
 });
 
 let lastChecked = null;

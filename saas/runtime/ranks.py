@@ -32,7 +32,7 @@ class _Batch:
     written: set[tuple[str, str | None]] = field(default_factory=set)  # (entity, field; None: records came or went)
 
 
-_batch: ContextVar[_Batch | None] = ContextVar("standings_batch", default=None)
+_batch: ContextVar[_Batch | None] = ContextVar("ranks_batch", default=None)
 
 
 @contextmanager
@@ -54,7 +54,8 @@ def wrote(entity: Entity, keys: Iterable[str] | None) -> None:
 async def place_of(conn: Any, ctx: Context, entity: Entity, record_id: UUID, wanted: Wanted, looks_at: frozenset[str] | None) -> Place:
     """`looks_at`: the stored fields of the entity that the answer depends on; None where it depends on other records, too."""
     now = _batch.get()
-    if now is not None and now.entity == entity.key and record_id in now.ids and _holds(now, entity, looks_at):
+    # Of one record alone it is cheaper to count those above it than to sort all.
+    if now is not None and len(now.ids) > 1 and now.entity == entity.key and record_id in now.ids and _holds(now, entity, looks_at):
         if wanted not in now.found:
             now.found[wanted] = await _places(conn, ctx, entity, now.ids, wanted)
         if record_id in now.found[wanted]:

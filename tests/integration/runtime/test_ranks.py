@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
+from saas.db import tenant_transaction
 from saas.errors import AppError
 from saas.metadata.expression_words import expression_words
 from saas.metadata.naming import Lookup
 from saas.metadata.parse import problems_of
 from saas.metadata.usages import usages
-from saas.runtime import execute, standings
+from saas.runtime import execute, ranks
 from saas.runtime import operations as ops
 from saas.runtime.schedules import run_schedule
 from tests.bundles import field as fld
@@ -77,13 +78,19 @@ async def test_a_run_over_many_asks_once_for_all_and_answers_the_same(lab, monke
     made = {}
     for name, revenue, region, costs in (("a", 100, "north", 90), ("b", 80, "south", 0), ("c", 80, "north", 10), ("d", 50, None, 0), ("e", 10, "south", 0), ("none", None, "south", 0)):
         made[name] = await lab.make("shop", name=name, revenue=revenue, region=region, costs=costs)
-    for name, place in (("_places", standings._places), ("_place", standings._place)):
-        monkeypatch.setattr(standings, name, lambda *given, name=name, place=place: (asked.append(name), place(*given))[1])
+    for name, place in (("_places", ranks._places), ("_place", ranks._place)):
+        monkeypatch.setattr(ranks, name, lambda *given, name=name, place=place: (asked.append(name), place(*given))[1])
     schedules = {s.key: s for s in system.config.bundle.schedules}
     assert (await run_schedule(system, schedules["nightly"])).done == 6 and asked == ["_places"] * 3, "by revenue, by revenue within the region, by margin"
     found = {name: (await lab.get("shop", rid)).values for name, rid in made.items()}
     told = {name: tuple(values[k] for k in ("place", "near", "fifth", "best")) for name, values in found.items()}
     assert told == {"a": (1, 1, 1, 4), "b": (2, 1, 2, 1), "c": (2, 2, 2, 2), "d": (4, 1, 4, 3), "e": (5, 2, 5, 4), "none": (None, None, None, None)}
+    asked.clear()
+    shop = system.config.entity("shop")
+    async with tenant_transaction(lab.tenant_id) as conn:
+        with ranks.batch(shop, [made["b"]]):
+            assert await ranks.place_of(conn, system, shop, made["b"], ("revenue", None), frozenset({"revenue"})) == (2, 5)
+    assert asked == ["_place"], "one alone: nothing is sorted"
     asked.clear()
     report = await run_schedule(system, schedules["halve"])
     assert (report.done, report.failed) == (4, 1) and asked == ["_places", *["_place"] * 9]
