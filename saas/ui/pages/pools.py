@@ -80,7 +80,7 @@ async def release(request: Request, entity: FromPath[str], record_id: FromPath[U
 
 
 async def _release_dialog(ask: Ask, entity: Entity, record_id: UUID, typed: dict[str, Any], error: InvalidInput | None = None) -> Response[Any]:
-    ctx, url = ask.ctx, f"/r/{entity.key}/{record_id}"
+    ctx = ask.ctx
     async with ask.work() as conn:
         record = await execute(ctx, ops.Get(entity=entity.key, id=record_id))
         pool = next((p for p in entity.defn.pools if record.can and record.can.release and p.key == record.can.home), None)
@@ -91,12 +91,20 @@ async def _release_dialog(ask: Ask, entity: Entity, record_id: UUID, typed: dict
         drawing = Drawing(ctx, entity, state, prefix="r", typed=typed, problems=list(error.problems) if error else [])
         await drawing.load(conn, asked)
         fields = tuple([await drawing.field(key, force=True) for key in asked if state.fields[key].access != "hidden"])
-    title, (said, lines) = put_into([pool], ctx.locale), what_happens(ctx, entity, pool, [record])
+    said, lines = what_happens(ctx, entity, pool, [record])
+    problems = tuple(shown_problems(entity, error, set(asked), "r", ctx.locale)) if error else ()
+    return _asking(ask, entity, record, "release", put_into([pool], ctx.locale), fields, error, problems, confirm=said, lines=lines)
+
+
+def _asking(
+    ask: Ask, entity: Entity, record: ops.Record, act: str, title: str, fields: tuple[Any, ...], error: AppError | None, problems: tuple[Problem, ...], **more: Any
+) -> Response[Any]:
+    """The dialog before an act on a record, or the page of it; again, with what is wrong, after it was refused."""
+    url = f"/r/{entity.key}/{record.id}"
     view = FormView(
-        title=title, action=f"{url}/release", submit=title, submit_css=CSS["primary"], cancel_url=url, id="release-form", record_url=url, record_title=record.title,
-        entity_plural=pick(entity.defn.plural, ctx.locale), list_url=f"/r/{entity.key}", sections=(FormSection("", fields, 1),) if fields else (), confirm=said, lines=lines,
-        dialog=ask.target == "dialog", problem_title=_("This is not possible now") if error else "",
-        problems=tuple(shown_problems(entity, error, set(asked), "r", ctx.locale)) if error else (),
+        title=title, action=f"{url}/{act}", submit=title, submit_css=CSS["primary"], cancel_url=url, id=f"{act}-form", record_url=url, record_title=record.title,
+        entity_plural=pick(entity.defn.plural, ask.ctx.locale), list_url=f"/r/{entity.key}", sections=(FormSection("", fields, 1),) if fields else (), dialog=ask.target == "dialog",
+        problem_title=_("This is not possible now") if error is not None else "", problems=problems, **more,
     )  # fmt: skip
     status = 200 if error is None else error.status
     if view.dialog:
@@ -162,7 +170,7 @@ async def assign(request: Request, entity: FromPath[str], record_id: FromPath[UU
 
 
 async def _dialog(ask: Ask, entity: Entity, record_id: UUID, typed: dict[str, Any], error: AppError | None = None) -> Response[Any]:
-    ctx, url = ask.ctx, f"/r/{entity.key}/{record_id}"
+    ctx = ask.ctx
     if not entity.defn.owned:
         raise NotFound()
     async with ask.work() as conn:
@@ -178,15 +186,7 @@ async def _dialog(ask: Ask, entity: Entity, record_id: UUID, typed: dict[str, An
         said = tuple(shown_problems(entity, error, {"owner"}, "a", ctx.locale))
     elif error is not None:
         said = (Problem("", str(error.message)),)
-    view = FormView(
-        title=_("Assign"), action=f"{url}/assign", submit=_("Assign"), submit_css=CSS["primary"], cancel_url=url, id="assign-form", record_url=url, record_title=record.title,
-        entity_plural=pick(entity.defn.plural, ctx.locale), list_url=f"/r/{entity.key}", sections=(FormSection("", (field,), 1),), dialog=ask.target == "dialog",
-        problem_title=_("This is not possible now") if said else "", problems=said, enctype="application/x-www-form-urlencoded",
-    )  # fmt: skip
-    status = 200 if error is None else error.status
-    if view.dialog:
-        return ask.fragment("records/_transition.html", status=status, form=view)
-    return ask.page("records/transition.html", status=status, form=view)
+    return _asking(ask, entity, record, "assign", _("Assign"), (field,), error, said, enctype="application/x-www-form-urlencoded")
 
 
 router = Router("", route_handlers=[claim_next, claim, ask_release, release, ask_whom, assign])
