@@ -157,11 +157,12 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
 async def nothing_left_to_do() -> AsyncIterator[None]:
-    """Jobs that a module leaves waiting are not the next one's to run: last looks at a published change come a minute after it."""
+    """What a module leaves waiting is not the next one's to do: last looks at a published change come a minute after it."""
     yield
     if is_database_open():
         async with current_database().system.acquire() as conn:
             await conn.execute("DELETE FROM job")
+            await conn.execute("DELETE FROM outbox")
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -39,10 +39,11 @@ class Prepared:
 
 def main() -> None:
     import saas.app  # noqa: F401  what the commands load as they need it
-    from saas import cli
+    from saas import cli, i18n
     from saas.runtime import load_kinds
 
     load_kinds()
+    i18n.load()
     for line in sys.stdin:
         asked = json.loads(line)
         child = os.fork()
