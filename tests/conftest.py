@@ -26,12 +26,15 @@ from argon2 import PasswordHasher
 from saas.db import close_database, current_database, embedded, is_database_open, open_database
 from saas.db.migrate import migrate
 from saas.db.scope import Database
+from saas.runtime import load_kinds
 from saas.settings import Settings
 from saas.tenants import passwords
 
 # The same examples every time: a run that fails fails again. HYPOTHESIS_PROFILE=default looks for new ones.
 hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+load_kinds()  # as every process of the product does
 
 ROOT = Path(__file__).parent.parent
 SECRET = "tests-only-secret-key-0123456789abcdef"

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from saas.metadata import expressions as ex
 from saas.metadata import models as m
 from saas.metadata.config import Config
-from saas.runtime.kinds import load_kinds
 
 NOW = datetime(2025, 3, 3, 4, 0, tzinfo=UTC)  # noon in Shanghai, a Monday
 ME = "11111111-1111-4111-8111-111111111111"
@@ -120,7 +119,6 @@ def _options(*keys: str) -> list[m.OptionDef]:
 
 def lab_config() -> Config:
     """Customers with orders, contacts and two kinds of transfers; orders have a pipeline."""
-    load_kinds()
     stages = tuple(m.StageDef(k, label(k)) for k in ("open", "paid", "lost"))
     customer = _entity(
         "customer",

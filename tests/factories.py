@@ -337,7 +337,7 @@ async def make_lab(bundle: dict[str, Any] | None = None, *, people: bool = True,
     """A fresh tenant with the rich bundle (or another) and one person per role."""
     import os
 
-    load_kinds()
+    load_kinds()  # also where a program of its own makes one
     slug = f"lab{os.getpid()}-{next(_count)}"
     tenant_id = new_id()
     email = f"admin@{slug}.example"

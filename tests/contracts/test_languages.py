@@ -22,7 +22,6 @@ from saas.i18n import LOCALES, LazyString, gettext, use_locale
 from saas.metadata.packs import load_pack
 from saas.runtime import jobs
 from saas.runtime.contexts import context_for_user
-from saas.runtime.kinds import load_kinds
 from saas.runtime.worker import run_now
 from saas.tenants import create_user, open_session, update_user
 from tests.acceptance.api import Person
@@ -373,7 +372,6 @@ def test_every_word_of_a_refused_value_is_translated():
     """The sentences for what JSON Schema and the field types find wrong, and the labels of all kinds."""
     from saas.metadata import kinds, problems, shape_words, value_words
 
-    load_kinds()
     texts = [t for module in (problems, shape_words, value_words) for value in vars(module).values() for t in _lazies(value)]
     registries = (kinds.field_types, kinds.widget_types, kinds.trigger_types, kinds.action_types)
     texts += [kind.label for registry in registries for kind in registry]
@@ -385,7 +383,6 @@ def test_every_word_of_a_refused_value_is_translated():
 def test_titles_of_options_are_translated():
     from saas.metadata import kinds
 
-    load_kinds()
     untranslated = []
     with use_locale("zh_CN"):
         for registry in (kinds.field_types, kinds.widget_types, kinds.trigger_types, kinds.action_types):

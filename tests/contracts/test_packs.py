@@ -13,9 +13,7 @@ from saas.metadata.config import Config
 from saas.metadata.lint import lint
 from saas.metadata.packs import list_packs, load_pack, sample
 from saas.metadata.parse import parse_bundle, problems_of
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 PACKS = [p.key for p in list_packs()]
 WHEN = re.compile(r"[+-]?\d+d( \d{2}:\d{2})?\Z")
 DAY = re.compile(r"@date:[+-]?\d+d\Z|@datetime:[+-]?\d+d( \d{2}:\d{2})?\Z")

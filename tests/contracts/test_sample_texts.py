@@ -12,9 +12,7 @@ from saas.i18n import LOCALES
 from saas.metadata.config import Config
 from saas.metadata.packs import list_packs, load_pack, sample, sample_texts
 from saas.metadata.parse import parse_bundle
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 CHINESE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 ENGLISH = re.compile(r"[a-z]{2}")  # capitals alone are codes
 LETTERS = {"en": ENGLISH, "zh_CN": CHINESE}

@@ -60,9 +60,7 @@ def test_browsers_do_not_tick_rows_again():
 
 def test_icons_of_entities_and_field_types_exist():
     from saas.metadata.kinds import field_types
-    from saas.runtime import load_kinds
 
-    load_kinds()
     symbols = set(re.findall(r'<symbol id="([a-z-]+)"', assets()["icons.svg"].body.decode()))
     documented = re.search(r"icon name: `([^`]+)`", (Path(__file__).parents[2] / "docs" / "packs.md").read_text("utf-8"))[1].split()
     assert set(documented) <= symbols

@@ -11,13 +11,11 @@ from jsonschema import Draft202012Validator
 from saas.i18n import LazyString, use_locale
 from saas.metadata.kinds import widget_types
 from saas.metadata.models import WidgetDef
-from saas.runtime import load_kinds
 from saas.runtime.kinds import TEMPLATE_DIRECTORY
 from saas.runtime.widgets._shared.reading import FigureWidget
 from saas.ui.assets import DIRECTORY
 from saas.ui.render import environment, markup
 
-load_kinds()
 SYMBOLS = re.findall(r'<symbol id="([a-z0-9-]+)"', (DIRECTORY / "vendor" / "icons.svg").read_text())
 KINDS = [pytest.param(kind, id=kind.key) for kind in widget_types]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from saas.metadata.kinds import field_types
 from saas.metadata.store import publish
-from saas.runtime import Context, load_kinds
+from saas.runtime import Context
 from saas.runtime.contexts import context_for_user
 from saas.tenants import forget_host
 from tests.integration.test_pages import Browser, make
@@ -37,7 +37,6 @@ def bundle() -> dict[str, Any]:
 
 
 async def test_every_field_type_can_be_typed_listed_and_shown(http, tenant_factory):
-    load_kinds()
     tenant = await tenant_factory()
     await publish(tenant.id, bundle(), base_revision=0, message="all types")
     forget_host(tenant.slug)
@@ -83,7 +82,6 @@ TYPED = {
 
 
 async def test_a_file_is_kept_with_the_record_and_read_back(http, tenant_factory):
-    load_kinds()
     tenant = await tenant_factory()
     await publish(tenant.id, bundle(), base_revision=0, message="all types")
     forget_host(tenant.slug)

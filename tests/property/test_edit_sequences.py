@@ -21,9 +21,7 @@ from saas.metadata.merge import merge, resolve, same
 from saas.metadata.normal import normal
 from saas.metadata.packs import load_pack
 from saas.metadata.parse import parse_bundle, problems_of
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 Raw = dict[str, Any]
 STEPS = 50
 ROUNDS = 8  # of one-click fixes after a step

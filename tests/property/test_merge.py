@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saas.metadata.merge import MISSING, Merge, merge, resolve, same
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 SEEDS = st.integers(0, 2**32)
 MANY = settings(max_examples=150, deadline=None)
 WHOLE = {"filter", "where", "default", "read", "update", "delete", "export", "create", "sort", "branches", "effects", "do", "measures", "dimensions", "sources"}

@@ -16,9 +16,7 @@ from saas.metadata.kinds import field_types
 from saas.metadata.parse import parse_bundle, problems_of
 from saas.metadata.slots import SLOTS, Allocation, Assignment, allocate
 from saas.metadata.store import canonical, content_hash
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = st.from_regex(r"[a-z]{3}[a-z0-9_]{0,6}_f", fullmatch=True)
 

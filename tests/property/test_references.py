@@ -16,9 +16,7 @@ from saas.metadata.packs import load_pack
 from saas.metadata.parse import problems_of
 from saas.metadata.removal import removal
 from saas.metadata.usages import is_within
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 BASES: dict[str, tuple[Callable[[], dict[str, Any]], int]] = {
     "good": (good_bundle, 1), "rich": (rich_bundle, 3), "retail": (lambda: load_pack("jb-rm-crm"), 17), "baseline": (lambda: load_pack("baseline-crm"), 41),
 }  # fmt: skip

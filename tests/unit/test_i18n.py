@@ -14,10 +14,7 @@ from saas import i18n
 from saas.i18n import LOCALES, LazyString, gettext, lazy, negotiate, ngettext, noop, pick, use_locale
 from saas.metadata.kinds import field_types
 from saas.metadata.models import FieldDef
-from saas.runtime.kinds import load_kinds
 from tools import messages
-
-load_kinds()
 
 # ---- catalogues --------------------------------------------------------------------------------------------------------
 

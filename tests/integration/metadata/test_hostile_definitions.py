@@ -18,11 +18,8 @@ from saas.metadata.check import RESERVED
 from saas.metadata.parse import parse_bundle, problems_of, read_json
 from saas.runtime import execute
 from saas.runtime import operations as ops
-from saas.runtime.kinds import load_kinds
 from tests.bundles import field, good_bundle, label
 from tests.factories import Lab, make_lab
-
-load_kinds()
 
 QUICK = 10  # seconds; measured in fractions of one, but other work may be going on
 

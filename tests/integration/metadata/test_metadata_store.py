@@ -12,9 +12,6 @@ from bundles import field, good_bundle, label
 from saas.db import direct_connection, tenant_transaction
 from saas.errors import Conflict, InvalidDefinition, NotFound
 from saas.metadata import store
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 @pytest.fixture

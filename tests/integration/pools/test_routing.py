@@ -12,7 +12,7 @@ import pytest
 
 from saas.metadata.mentions import mentions_of
 from saas.metadata.parse import examine
-from saas.runtime import execute, load_kinds
+from saas.runtime import execute
 from saas.runtime import operations as ops
 from saas.runtime.approvals import deputies
 from saas.runtime.forms import choices
@@ -120,7 +120,6 @@ async def test_when_nobody_can_take_it_the_others_are_asked(database):
 
 @pytest.mark.parametrize("options_", [{"sticky": "nobody"}, {"to": ["role:ghost"]}, {"load_if": "name"}, {"by": "dice"}, {"otherwise": ["role:ghost"]}, {"skill": "needs", "skill_entity": "profile", "skill_person": "nobody", "skill_field": "knows"}])
 def test_what_is_wrong_with_it_is_said(options_):
-    load_kinds()
     bundle = _bundle()
     bundle["automations"][0]["do"][0].update(options_)
     _found, problems = examine(bundle)
@@ -129,7 +128,6 @@ def test_what_is_wrong_with_it_is_said(options_):
 
 def test_what_people_know_is_named_by_the_rule_that_asks_for_it():
     """Removing the field, or what says whom it is about, tells which rule uses it."""
-    load_kinds()
     raw = _bundle(skill="needs", skill_entity="profile", skill_person="person", skill_field="knows")
     mentions = mentions_of(raw)
     for key, name in (("knows", "skill_field"), ("person", "skill_person")):

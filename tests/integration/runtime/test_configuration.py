@@ -21,13 +21,11 @@ from saas.runtime import configuration, execute
 from saas.runtime import operations as ops
 from saas.runtime.configuration import compare_revisions, get_plan, make_plan, publish, revert
 from saas.runtime.contexts import system_context
-from saas.runtime.kinds import load_kinds
 from saas.runtime.worker import drain
 from saas.tenants import list_audit
 from tests.bundles import field, good_bundle, label
 from tests.factories import Lab, make_lab, rich_bundle
 
-load_kinds()
 THING = "entities[thing]"
 
 

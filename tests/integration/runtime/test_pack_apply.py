@@ -17,12 +17,10 @@ from saas.runtime import operations as ops
 from saas.runtime.configuration import publish
 from saas.runtime.context import Context
 from saas.runtime.contexts import context_for_user, system_context
-from saas.runtime.kinds import load_kinds
 from saas.runtime.packs import apply_pack, conflict_json, plan_pack
 from tests.bundles import field, label
 from tests.factories import make_lab, rich_bundle
 
-load_kinds()
 NAME = "entities[thing].fields[name]"
 
 

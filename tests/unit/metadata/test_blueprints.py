@@ -12,12 +12,6 @@ from saas.metadata.blueprints import FEATURES, Wish
 from saas.metadata.packs import load_pack
 from saas.metadata.parse import parse_bundle, problems_of
 from saas.metadata.relations import Wanted, add_link, links
-from saas.runtime import load_kinds
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kinds():
-    load_kinds()
 
 
 @pytest.fixture(scope="module", params=["baseline-crm", "jb-rm-crm"])

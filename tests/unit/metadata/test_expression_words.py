@@ -8,9 +8,6 @@ from saas.i18n import use_locale
 from saas.metadata.expression_words import expression_words
 from saas.metadata.naming import Lookup
 from saas.metadata.packs import list_packs, load_pack
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,7 @@ from saas.i18n import use_locale
 from saas.metadata.edits import add, find, put, remove
 from saas.metadata.fixes import apply_fix, fixes_of
 from saas.metadata.parse import problems_of
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 BASE = good_bundle()
 
 

@@ -9,12 +9,10 @@ import pytest
 from saas.metadata.edits import find
 from saas.metadata.labels import texts, with_texts
 from saas.metadata.packs import load_pack
-from saas.runtime import load_kinds
 
 
 @pytest.fixture(scope="module", params=["baseline-crm", "jb-rm-crm"])
 def raw(request):
-    load_kinds()
     return load_pack(request.param)
 
 
@@ -53,7 +51,6 @@ def test_one_text_changes_and_no_other(raw):
 
 
 def test_missing_languages_are_known():
-    load_kinds()
     raw = {"settings": [{"key": "a", "label": {"en": "A"}, "help": {"zh_CN": "乙"}}, {"key": "b", "label": {"en": "B", "zh_CN": "丙"}}]}
     assert [(t.path, t.missing, t.owners) for t in texts(raw)] == [
         ("settings[a].label", ("zh_CN",), ({"en": "A"},)), ("settings[a].help", ("en",), ({"en": "A"},)), ("settings[b].label", (), ({"en": "B", "zh_CN": "丙"},)),

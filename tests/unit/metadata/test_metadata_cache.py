@@ -13,9 +13,6 @@ from saas.metadata.cache import BYTES_PER_BYTE, OWN_BYTES, ConfigCache
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
 from saas.metadata.sharing import live_bytes
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 def make(hash_: str) -> Config:

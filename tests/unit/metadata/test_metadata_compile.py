@@ -11,9 +11,6 @@ from jsonschema import Draft202012Validator
 from saas.metadata.compile import record_schema, record_schema_for, validate, validator
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 @pytest.fixture

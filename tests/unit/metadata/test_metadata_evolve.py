@@ -14,9 +14,6 @@ from saas.metadata.evolve import compare, diff
 from saas.metadata.packs import load_pack
 from saas.metadata.parse import parse_bundle
 from saas.metadata.unbuild import bundle_to_raw
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 def changes(change: Callable[[dict[str, Any]], Any]) -> dict[str, tuple[str, str]]:

@@ -10,10 +10,8 @@ import pytest
 
 from saas.metadata.evolve import diff
 from saas.metadata.parse import parse_bundle, problems_of
-from saas.runtime.kinds import load_kinds
 from tests.bundles import good_bundle, label
 
-load_kinds()
 WIN: dict[str, Any] = {
     "key": "win_needs_amount", "label": label("Without an amount nothing is won"), "entity": "deal", "as": "sales",
     "records": [{"key": "acme", "entity": "customer", "values": {"name": "Acme", "helper": "@role:sales", "since": "@date:-30d"}}],

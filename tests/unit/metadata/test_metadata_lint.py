@@ -7,9 +7,6 @@ import pytest
 from bundles import good_bundle, label
 
 from saas.metadata.lint import lint
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 def test_good_bundle_has_no_warnings():

@@ -13,9 +13,7 @@ from saas.metadata.edits import add, find, move, put, remove
 from saas.metadata.merge import MISSING, Conflict, Merge, merge, resolve
 from saas.metadata.packs import load_pack
 from saas.metadata.parse import problems_of
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 BASE = good_bundle()
 PHONE = "entities[customer].fields[phone]"
 

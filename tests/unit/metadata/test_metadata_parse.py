@@ -13,9 +13,6 @@ from saas.errors import InvalidDefinition
 from saas.i18n import use_locale
 from saas.metadata import models as m
 from saas.metadata.parse import parse_bundle, problems_of
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 Break = Callable[[dict[str, Any]], None]
 # What a developer's validator would say; none of it may reach a reader.

@@ -9,9 +9,6 @@ from bundles import field, good_bundle
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
 from saas.metadata.slots import SLOTS, Allocation, Assignment, allocate, find_places
-from saas.runtime.kinds import load_kinds
-
-load_kinds()
 
 
 def with_fields(*fields: dict[str, Any], **entity: Any) -> Config:

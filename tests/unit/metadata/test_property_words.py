@@ -23,9 +23,7 @@ from saas.metadata.property_words import (
     property_word,
 )
 from saas.metadata.shape import schemas
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 KINDS = [ROOT, *dict.fromkeys(part.kind for parts in PARTS.values() for part in parts.values())]
 SAME = {"API", "JSON Schema", "PATCH", "POST", "PUT"}  # names that are the same in every language
 

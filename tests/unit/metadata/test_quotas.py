@@ -8,11 +8,8 @@ import pytest
 
 from saas.metadata.parse import parse_bundle
 from saas.metadata.quotas import IndexQuota, beyond, indexed_fields, quota_problems, within
-from saas.runtime.kinds import load_kinds
 from tests.bundles import field as fld
 from tests.factories import rich_bundle
-
-load_kinds()
 
 
 @pytest.mark.parametrize(

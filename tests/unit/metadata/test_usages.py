@@ -14,10 +14,8 @@ from saas.metadata.edits import add, find, put, remove
 from saas.metadata.parse import parse_bundle, problems_of
 from saas.metadata.removal import removal, remove_with_references, strip, take_out
 from saas.metadata.usages import usages
-from saas.runtime.kinds import load_kinds
 from tests.factories import rich_bundle
 
-load_kinds()
 BASE = good_bundle()
 GRADE = "entities[customer].fields[grade]"
 

@@ -12,9 +12,7 @@ from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
 from saas.metadata.slots import Assignment, allocate
 from saas.runtime.backfill import Step, derive, estimate, step_kinds
-from saas.runtime.kinds import load_kinds
 
-load_kinds()
 Raw = dict[str, Any]
 Rows = dict[str, list[Assignment]]
 

@@ -7,7 +7,6 @@ import pytest
 from saas.metadata import expressions as ex
 from saas.metadata.config import Config
 from saas.metadata.parse import parse_bundle
-from saas.runtime import load_kinds
 from saas.runtime.context import Context, Tenant
 from saas.tenants import new_id
 from saas.ui.builder import conditions
@@ -15,7 +14,6 @@ from saas.ui.builder.conditions import Rows
 from saas.ui.filters import Condition
 from tests.factories import rich_bundle
 
-load_kinds()
 CONFIG = Config(parse_bundle(rich_bundle()))
 CTX = Context(Tenant(new_id(), "t", "T"), CONFIG)
 THING = CONFIG.entity("thing")
